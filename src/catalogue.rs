@@ -1,0 +1,11 @@
+//! What Amazon MSK sells: broker types, Kafka versions, metrics, and which go together.
+//!
+//! Everything here is data with a source (`data/README.md`); a new broker type or metric is one row there.
+
+mod broker_type;
+mod kafka_version;
+mod metric;
+
+pub use broker_type::{BrokerType, Credits, Family, TransitionError, UnknownBrokerType};
+pub use kafka_version::{KafkaVersion, UnknownKafkaVersion, VersionError};
+pub use metric::{Metric, MonitoringLevel};

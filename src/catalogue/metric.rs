@@ -1,0 +1,78 @@
+//! The CloudWatch metrics of MSK: names, units, monitoring levels and dimensions.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+/// One metric of the namespace `AWS/Kafka` under one set of dimensions.
+#[derive(Debug, Deserialize)]
+pub struct Metric {
+    pub name: String,
+    /// As CloudWatch spells it, such as `Bytes/Second`.
+    pub unit: String,
+    pub level: MonitoringLevel,
+    #[serde(rename = "dimensions")]
+    dimension_list: String,
+}
+
+/// Enhanced monitoring levels; each includes those before it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum MonitoringLevel {
+    Default,
+    /// The seed's level: `ProduceLocalTimeMsMean` begins here.
+    #[default]
+    PerBroker,
+    PerTopicPerBroker,
+    PerTopicPerPartition,
+}
+
+static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
+    csv::Reader::from_reader(&include_bytes!("../../data/metrics.csv")[..])
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .expect("the embedded metrics are well formed (tested below)")
+});
+
+impl Metric {
+    pub const NAMESPACE: &'static str = "AWS/Kafka";
+
+    pub fn all() -> &'static [Metric] {
+        &METRICS
+    }
+
+    /// The metric `name` with exactly the dimensions `Cluster Name` and `Broker ID`.
+    pub fn per_broker(name: &str) -> Option<&'static Metric> {
+        METRICS.iter().find(|metric| metric.name == name && metric.dimensions().eq(["Cluster Name", "Broker ID"]))
+    }
+
+    /// Names of the dimensions, in the order that MSK documents.
+    pub fn dimensions(&self) -> impl Iterator<Item = &str> {
+        self.dimension_list.split("; ")
+    }
+}
+
+impl MonitoringLevel {
+    /// The value of `enhanced_monitoring`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            MonitoringLevel::Default => "DEFAULT",
+            MonitoringLevel::PerBroker => "PER_BROKER",
+            MonitoringLevel::PerTopicPerBroker => "PER_TOPIC_PER_BROKER",
+            MonitoringLevel::PerTopicPerPartition => "PER_TOPIC_PER_PARTITION",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_carry_level_and_dimensions() {
+        assert_eq!(Metric::per_broker("CpuUser").unwrap().level, MonitoringLevel::Default);
+        assert_eq!(Metric::per_broker("ProduceLocalTimeMsMean").unwrap().level, MonitoringLevel::PerBroker);
+        assert!(Metric::per_broker("CpuUsr").is_none());
+        assert!(Metric::all().len() > 100);
+    }
+}

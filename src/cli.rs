@@ -1,0 +1,23 @@
+//! Arguments as domain values, and the exit codes.
+
+mod exit;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Outcome, Refused, refused};
+
+/// Reproduce, detect and fix an undersized Amazon MSK cluster
+#[derive(Debug, Parser)]
+#[command(name = "kgen", version, propagate_version = true, after_help = exit::TABLE)]
+pub struct Cli {
+    /// Project folder: kgen.toml, terraform/ and .kgen/ are in it
+    #[arg(long, short = 'C', global = true, default_value = ".", value_name = "DIR")]
+    pub project: PathBuf,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {}

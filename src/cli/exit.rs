@@ -1,0 +1,49 @@
+//! How kgen ends: one table for every command.
+
+/// Shown below the help.
+pub const TABLE: &str = "\
+Exit codes:
+  0    done; for a check: healthy, proven, nothing to change
+  1    failed, or `render --check` found a difference
+  2    refused before anything was touched: bad arguments, kgen.toml or environment
+       (`plan --detailed-exitcode`: there are changes)
+  3    a cause was found (diagnose), or the cluster did not recover (resize, demo)
+  4    inconclusive: not enough was seen, or the run is void
+  5    records were lost, duplicated or damaged (produce, consume --verify, demo)
+  130  interrupted";
+
+/// How a command ended that did what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Differs,
+    Changes,
+    Unhealthy,
+    Inconclusive,
+    RecordsLost,
+    Interrupted,
+}
+
+impl Outcome {
+    pub fn code(self) -> u8 {
+        match self {
+            Outcome::Done => 0,
+            Outcome::Differs => 1,
+            Outcome::Changes => 2,
+            Outcome::Unhealthy => 3,
+            Outcome::Inconclusive => 4,
+            Outcome::RecordsLost => 5,
+            Outcome::Interrupted => 130,
+        }
+    }
+}
+
+/// Marks an error as a refusal: bad input or a missing prerequisite, and nothing was changed. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct Refused(anyhow::Error);
+
+/// `error` as a refusal.
+pub fn refused(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    Refused(error.into()).into()
+}

@@ -1,0 +1,30 @@
+//! One thin file a command: parse, decide, show, act. Only here is anything printed.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Outcome, Refused};
+
+/// Runs a command line and returns the exit code. Errors go to standard error.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is no reason to fail differently.
+            let _ = error.print();
+            return error.exit_code() as u8;
+        }
+    };
+    match dispatch(cli) {
+        Ok(outcome) => outcome.code(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
+    match cli.command {}
+}

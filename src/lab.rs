@@ -1,0 +1,3 @@
+//! MSK on this machine: our control plane in front of real Kafka brokers, and an emulator for the rest of AWS.
+
+pub mod brokers;

@@ -1,0 +1,22 @@
+//! kgen: reproduces, detects and fixes an undersized Amazon MSK cluster.
+//!
+//! ```text
+//! stack ──render──▶ terraform ──▶ cluster (AWS, or the lab) ──metrics──▶ samples ──diagnose──▶ finding
+//!   ▲                                  ▲                                                          │
+//!   │                                load                                                         │
+//!   └───────────────────────────────────────────── remedy ◀───────────────────────────────────────┘
+//! ```
+#![allow(dead_code)] // TEMPORARY: until every module is joined up
+
+mod catalogue;
+mod files;
+mod process;
+mod sample;
+
+mod cli;
+mod commands;
+
+/// Runs the command line `args` and returns the process's exit code.
+pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
+    commands::run(args)
+}

@@ -1,0 +1,10 @@
+//! The only place that starts other programs: run to the end, or start, await readiness, stop.
+//!
+//! Every child gets a process group of its own, so that a Ctrl-C at the terminal reaches kgen alone; what is
+//! passed on is decided by the caller.
+
+mod server;
+mod tool;
+
+pub use server::{Readiness, Server, StartError, StartingServer};
+pub use tool::{Finished, Tool, ToolError};
