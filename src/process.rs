@@ -3,8 +3,10 @@
 //! Every child gets a process group of its own, so that a Ctrl-C at the terminal reaches kgen alone; what is
 //! passed on is decided by the caller.
 
+mod detached;
 mod server;
 mod tool;
 
+pub use detached::start_detached;
 pub use server::{Readiness, Server, StartError, StartingServer};
 pub use tool::{Finished, Tool, ToolError};
