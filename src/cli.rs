@@ -1,12 +1,14 @@
 //! Arguments as domain values, and the exit codes.
 
 mod exit;
+mod terraform;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 pub use exit::{Outcome, Refused, refused};
+pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
 /// Reproduce, detect and fix an undersized Amazon MSK cluster
 #[derive(Debug, Parser)]
@@ -20,4 +22,11 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    Plan(Plan),
+    Apply(Apply),
+    Destroy(Destroy),
+    Output(Output),
+    Connect(Connect),
+    Bootstrap(Bootstrap),
+}

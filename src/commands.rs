@@ -4,7 +4,16 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Outcome, Refused};
+use crate::cli::{Cli, Command, Outcome, Refused};
+
+mod apply;
+mod bootstrap;
+mod connect;
+mod destroy;
+mod output;
+mod plan;
+mod progress;
+mod working_dir;
 
 /// Runs a command line and returns the exit code. Errors go to standard error.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -26,5 +35,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
-    match cli.command {}
+    let project = cli.project.as_path();
+    match cli.command {
+        Command::Plan(args) => plan::run(project, &args),
+        Command::Apply(args) => apply::run(project, &args),
+        Command::Destroy(args) => destroy::run(project, &args),
+        Command::Output(args) => output::run(project, &args),
+        Command::Connect(args) => connect::run(project, &args),
+        Command::Bootstrap(args) => bootstrap::run(project, &args),
+    }
 }

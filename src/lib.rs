@@ -12,6 +12,7 @@ mod catalogue;
 mod files;
 mod process;
 mod sample;
+mod terraform;
 
 mod cli;
 mod commands;

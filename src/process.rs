@@ -4,9 +4,13 @@
 //! passed on is decided by the caller.
 
 mod detached;
+mod interrupts;
+mod logged;
 mod server;
 mod tool;
 
 pub use detached::start_detached;
+pub use interrupts::Interrupts;
+pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartError, StartingServer};
 pub use tool::{Finished, Tool, ToolError};

@@ -93,13 +93,25 @@ impl Tool {
             .stdout_capture()
             .stderr_capture()
             .run()
-            .map_err(|source| ToolError::Start { program: self.program.display().to_string(), source })?;
+            .map_err(|source| self.not_started(source))?;
         Ok(Finished {
             command_line: self.command_line(&args),
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// Puts the program in this process's place, with its terminal and its signals. Returns only if that failed.
+    pub fn exec<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> ToolError {
+        let mut command = std::process::Command::new(&self.program);
+        command.args(args.into_iter().map(Into::into)).current_dir(&self.dir);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        self.not_started(command.exec())
+    }
+
+    pub(super) fn not_started(&self, source: std::io::Error) -> ToolError {
+        ToolError::Start { program: self.program.display().to_string(), source }
     }
 
     /// Runs to the end and returns standard output.

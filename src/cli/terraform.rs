@@ -1,0 +1,115 @@
+//! The commands that drive Terraform, and those that read its outputs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Which terraform to use
+#[derive(Debug, Clone, Args)]
+pub struct TerraformArgs {
+    /// Program to use instead of terraform, else tofu, from the PATH
+    #[arg(long, env = "KGEN_TERRAFORM_BIN", value_name = "PROGRAM")]
+    pub terraform_bin: Option<PathBuf>,
+}
+
+/// Show what `apply` would change
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen plan
+  kgen plan --detailed-exitcode     # exit code 2 when there are changes, for CI
+  kgen plan --json | jq '.resources[].address'")]
+pub struct Plan {
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Print the changes as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Make what terraform/ describes, after showing the plan and asking
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Ctrl-C stops Terraform when it safely can; what it has made stays in its state. Pressing it again changes nothing.
+
+Examples:
+  kgen apply
+  kgen apply --yes --json           # without a terminal")]
+pub struct Apply {
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Print what was done, and the outputs, as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Destroy everything that `apply` made, after showing it and asking
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen destroy
+  kgen destroy --yes")]
+pub struct Destroy {
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Print the outputs of the applied stack
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen output
+  kgen output --raw client_instance_id
+  kgen output --json                # sensitive ones too")]
+pub struct Output {
+    /// Print only the value of this output
+    #[arg(long, value_name = "NAME")]
+    pub raw: Option<String>,
+    /// Print name and value of each as JSON, sensitive ones too
+    #[arg(long, conflicts_with = "raw")]
+    pub json: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Open a shell on the client instance, through AWS Systems Manager
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needs the AWS CLI and its session-manager-plugin.
+
+Examples:
+  kgen connect")]
+pub struct Connect {
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Print the bootstrap brokers of the stack's cluster
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen bootstrap
+  kafka-topics.sh --bootstrap-server \"$(kgen bootstrap)\" --list
+  kgen bootstrap --tls")]
+pub struct Bootstrap {
+    /// The TLS listeners instead of the plaintext ones
+    #[arg(long)]
+    pub tls: bool,
+    /// Print both kinds as JSON
+    #[arg(long, conflicts_with = "tls")]
+    pub json: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}

@@ -1,0 +1,119 @@
+//! `kgen apply`: makes what terraform/ describes.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    progress::Progress,
+    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable},
+};
+use crate::{
+    catalogue::BrokerType,
+    cli::{Apply, Outcome},
+    terraform::{
+        Goal, Terraform,
+        plan::{Changes, Plan},
+    },
+};
+
+pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
+    ensure_confirmable(args.yes, "apply")?;
+    let working_dir = WorkingDir::open_to_change(project, &args.terraform)?;
+    let terraform = working_dir.terraform();
+    let mut progress = Progress::new();
+    working_dir.await_earlier(&mut progress)?;
+
+    progress.phase("planning");
+    let plan = match terraform.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
+        Ok(plan) => plan,
+        Err(error) => return ended(error),
+    };
+    progress.clear();
+    progress.line(&plan.changes.to_string());
+    price(&plan.changes).iter().for_each(|line| progress.line(line));
+    if plan.has_changes() {
+        if !args.yes && !confirmed("Apply these changes?")? {
+            progress.line("nothing was changed");
+            return Ok(Outcome::Done);
+        }
+        progress.phase("applying");
+        if let Err(error) = terraform.apply(&plan, &mut |seen| progress.show(seen)) {
+            return ended(error);
+        }
+        progress.clear();
+    } else {
+        progress.line("there is nothing to change");
+    }
+    if args.json {
+        println!("{:#}", summary(terraform, &plan)?);
+    }
+    Ok(Outcome::Done)
+}
+
+fn summary(terraform: &Terraform, plan: &Plan) -> anyhow::Result<Value> {
+    let outputs: Map<String, Value> = terraform
+        .output()?
+        .into_iter()
+        .filter(|(_, output)| !output.sensitive)
+        .map(|(name, output)| (name, output.value))
+        .collect();
+    Ok(json!({"applied": plan.has_changes(), "changes": plan.changes.to_json(), "outputs": outputs}))
+}
+
+/// What the brokers of each cluster in the plan cost, a line each.
+///
+/// Empty when an endpoint other than AWS's is set: nothing is billed there.
+fn price(changes: &Changes) -> Vec<String> {
+    if std::env::var_os("AWS_ENDPOINT_URL").is_some() {
+        return Vec::new();
+    }
+    let price = |cluster: &Value| {
+        let broker_type: BrokerType = cluster["broker_node_group_info"][0]["instance_type"].as_str()?.parse().ok()?;
+        let count = cluster["number_of_broker_nodes"].as_u64()?;
+        let usd = broker_type.usd_per_broker_hour * count as f64;
+        Some(format!("{count} × {broker_type} {usd:.4} USD an hour"))
+    };
+    changes
+        .of_type("aws_msk_cluster")
+        .filter_map(|cluster| {
+            let after = price(&cluster.change.after)?;
+            let before = price(&cluster.change.before).map(|before| format!("{before} → ")).unwrap_or_default();
+            Some(format!("{}: {before}{after} (brokers only, list price of us-east-1)", cluster.address))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_brokers_have_a_price() {
+        let cluster = |broker_type: &str| json!({"number_of_broker_nodes": 3, "broker_node_group_info": [{"instance_type": broker_type}]});
+        #[track_caller]
+        fn check(before: Value, after: Value, expected: &[&str]) {
+            let change = json!({"actions": ["update"], "before": before, "after": after});
+            let resource = json!({"address": "c", "type": "aws_msk_cluster", "change": change});
+            let changes = Changes::parse(&json!({"resource_changes": [resource]}).to_string()).unwrap();
+            assert_eq!(price(&changes), expected);
+        }
+        let hourly = |name: &str| name.parse::<BrokerType>().unwrap().usd_per_broker_hour * 3.0;
+        let (small, large) = (hourly("kafka.t3.small"), hourly("kafka.m5.large"));
+        check(
+            Value::Null,
+            cluster("kafka.t3.small"),
+            &[&format!("c: 3 × kafka.t3.small {small:.4} USD an hour (brokers only, list price of us-east-1)")],
+        );
+        check(
+            cluster("kafka.t3.small"),
+            cluster("kafka.m5.large"),
+            &[&format!(
+                "c: 3 × kafka.t3.small {small:.4} USD an hour → 3 × kafka.m5.large {large:.4} USD an hour \
+                 (brokers only, list price of us-east-1)"
+            )],
+        );
+        check(cluster("kafka.t3.small"), Value::Null, &[]);
+        check(Value::Null, cluster("kafka.of.the.future"), &[]);
+    }
+}

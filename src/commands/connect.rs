@@ -1,0 +1,52 @@
+//! `kgen connect`: a shell on the client instance.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+
+use super::working_dir::WorkingDir;
+use crate::{
+    cli::{Connect, Outcome, refused},
+    process::Tool,
+};
+
+pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
+    if let Some(endpoint) = std::env::var_os("AWS_ENDPOINT_URL") {
+        return Err(refused(anyhow!(
+            "there is no machine behind the client instance of the lab (AWS_ENDPOINT_URL is {}): the brokers are on \
+             this machine, so use `kgen bootstrap`, `kgen topic` and `kgen produce` right here",
+            endpoint.display()
+        )));
+    }
+    let working_dir = WorkingDir::open(project, &args.terraform)?;
+    let aws = which::which("aws")
+        .map_err(|_| refused(anyhow!("the AWS CLI is missing: install it so that `aws` is on the PATH")))?;
+    which::which("session-manager-plugin").map_err(|_| {
+        refused(anyhow!("the AWS CLI needs session-manager-plugin on the PATH to open a session: install it"))
+    })?;
+    let terraform = working_dir.terraform();
+    let instance = terraform.text_output("client_instance_id")?;
+    let arn = terraform.text_output("msk_cluster_arn")?;
+    let region = region(&arn).with_context(|| format!("output msk_cluster_arn is {arn:?}, which names no region"))?;
+    let session = ["ssm", "start-session", "--target", &instance, "--region", region];
+    Err(Tool::new(aws, working_dir.path()).exec(session).into())
+}
+
+/// The region in an ARN, its fourth part.
+fn region(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_region_is_in_the_arn() {
+        let check = |arn: &str, region: Option<&str>| assert_eq!(super::region(arn), region, "{arn}");
+        check("arn:aws:kafka:us-west-2:123456789012:cluster/demo/0-1", Some("us-west-2"));
+        check("arn:aws-cn:kafka:cn-north-1:1:cluster/demo/0-1", Some("cn-north-1"));
+        check("arn:aws:iam::1:role/x", None);
+        check("us-west-2", None);
+        check("", None);
+    }
+}

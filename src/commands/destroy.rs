@@ -1,0 +1,49 @@
+//! `kgen destroy`: destroys what apply made.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{
+    progress::Progress,
+    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable},
+};
+use crate::{
+    cli::{Destroy, Outcome},
+    terraform::Goal,
+};
+
+pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
+    ensure_confirmable(args.yes, "destroy")?;
+    // What is destroyed is what the state holds, whether or not kgen.toml has changed since.
+    let working_dir = WorkingDir::open(project, &args.terraform)?;
+    let terraform = working_dir.terraform();
+    let mut progress = Progress::new();
+    working_dir.await_earlier(&mut progress)?;
+
+    progress.phase("planning");
+    let plan = match terraform.plan(Goal::Destroy, &mut |seen| progress.show(seen)) {
+        Ok(plan) => plan,
+        Err(error) => return ended(error),
+    };
+    progress.clear();
+    progress.line(&plan.changes.to_string());
+    if plan.has_changes() {
+        let (_, _, count) = plan.changes.totals();
+        if !args.yes && !confirmed(&format!("Destroy these {count} resources, with all data in them?"))? {
+            progress.line("nothing was changed");
+            return Ok(Outcome::Done);
+        }
+        progress.phase("destroying");
+        if let Err(error) = terraform.apply(&plan, &mut |seen| progress.show(seen)) {
+            return ended(error);
+        }
+        progress.clear();
+    } else {
+        progress.line("there is nothing to destroy");
+    }
+    if args.json {
+        println!("{:#}", json!({"destroyed": plan.has_changes(), "changes": plan.changes.to_json()}));
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,43 @@
+//! `kgen output`: the outputs of the applied stack.
+
+use std::path::Path;
+
+use anyhow::bail;
+use serde_json::Value;
+
+use super::working_dir::WorkingDir;
+use crate::{
+    cli::{Outcome, Output},
+    terraform::TerraformError,
+};
+
+pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
+    let mut outputs = WorkingDir::open(project, &args.terraform)?.terraform().output()?;
+    if let Some(name) = &args.raw {
+        let Some(output) = outputs.remove(name) else { return Err(TerraformError::NoOutput(name.clone()).into()) };
+        match output.value {
+            Value::Array(_) | Value::Object(_) | Value::Null => {
+                bail!("output {name} is not text, a number or a truth value: `kgen output --json` prints it");
+            }
+            value => println!("{}", text(&value)),
+        }
+    } else if args.json {
+        let values: serde_json::Map<String, Value> =
+            outputs.into_iter().map(|(name, output)| (name, output.value)).collect();
+        println!("{:#}", Value::Object(values));
+    } else {
+        let width = outputs.keys().map(String::len).max().unwrap_or(0);
+        for (name, output) in &outputs {
+            let value = if output.sensitive { "(sensitive)".to_owned() } else { text(&output.value) };
+            println!("{name:width$} = {value}");
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,30 @@
+//! `kgen plan`: what apply would change.
+
+use std::path::Path;
+
+use super::{
+    progress::Progress,
+    working_dir::{WorkingDir, ended},
+};
+use crate::{
+    cli::{Outcome, Plan},
+    terraform::Goal,
+};
+
+pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
+    let working_dir = WorkingDir::open(project, &args.terraform)?;
+    let mut progress = Progress::new();
+    working_dir.await_earlier(&mut progress)?;
+    progress.phase("planning");
+    let plan = match working_dir.terraform().plan(Goal::Apply, &mut |seen| progress.show(seen)) {
+        Ok(plan) => plan,
+        Err(error) => return ended(error),
+    };
+    progress.clear();
+    if args.json {
+        println!("{:#}", plan.changes.to_json());
+    } else {
+        println!("{}", plan.changes);
+    }
+    Ok(if args.detailed_exitcode && plan.has_changes() { Outcome::Changes } else { Outcome::Done })
+}

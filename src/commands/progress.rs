@@ -1,0 +1,157 @@
+//! What terraform does, as lines on standard error: with spinners on a terminal, plain elsewhere.
+
+use std::{
+    collections::HashMap,
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::terraform::{
+    Seen,
+    plan::Action,
+    progress::{Event, Severity, Summary},
+};
+
+/// Draws while it lives; what it has printed stays.
+pub struct Progress {
+    spinners: Option<MultiProgress>,
+    phase: Option<ProgressBar>,
+    resources: HashMap<String, ProgressBar>,
+}
+
+impl Progress {
+    pub fn new() -> Progress {
+        let spinners = io::stderr().is_terminal().then(MultiProgress::new);
+        Progress { spinners, phase: None, resources: HashMap::new() }
+    }
+
+    /// Names what is going on from now on, such as `planning`.
+    pub fn phase(&mut self, name: &'static str) {
+        match &self.spinners {
+            Some(spinners) => {
+                let spinner = self.phase.get_or_insert_with(|| spinner(spinners));
+                spinner.set_message(name);
+                spinner.reset_elapsed();
+            }
+            None => self.line(name),
+        }
+    }
+
+    /// Prints a line above the spinners.
+    pub fn line(&self, text: &str) {
+        // The terminal or the pipe may be gone, and terraform must be waited for all the same.
+        let _ = match &self.spinners {
+            Some(spinners) => spinners.println(text),
+            None => writeln!(io::stderr(), "{text}"),
+        };
+    }
+
+    /// Ends all spinners.
+    pub fn clear(&mut self) {
+        self.resources.drain().for_each(|(_, spinner)| spinner.finish_and_clear());
+        if let Some(spinner) = self.phase.take() {
+            spinner.finish_and_clear();
+        }
+    }
+
+    pub fn show(&mut self, seen: &Seen) {
+        match seen {
+            Seen::Stopping => self.line("interrupted: terraform is stopping, which may take a while. Please wait"),
+            Seen::StillStopping => {
+                self.line(
+                    "terraform is still stopping; a second interrupt could lose its state, so it was not passed on",
+                );
+            }
+            Seen::Event(event) => self.event(event),
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Started { address, action } => {
+                self.line(&format!("{address}: {}", doing(*action)));
+                if let Some(spinners) = &self.spinners {
+                    let spinner = spinner(spinners);
+                    spinner.set_message(format!("{address}: {}", doing(*action)));
+                    self.resources.insert(address.clone(), spinner);
+                }
+            }
+            // On a terminal the spinner shows it. Elsewhere once a minute is enough after the first.
+            Event::StillRunning { address, action, elapsed }
+                if self.spinners.is_none() && (elapsed.as_secs() < 60 || elapsed.as_secs() % 60 < 10) =>
+            {
+                self.line(&format!("{address}: still {}, {}", doing(*action), human(*elapsed)));
+            }
+            Event::Done { address, action, elapsed, id } => {
+                self.forget(address);
+                let id = id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+                self.line(&format!("{address}: {} after {}{id}", done(*action), human(*elapsed)));
+            }
+            Event::Errored { address, action, elapsed } => {
+                self.forget(address);
+                self.line(&format!("{address}: failed {} after {}", doing(*action), human(*elapsed)));
+            }
+            Event::Provisioner { address, text } => self.line(&format!("{address}: {text}")),
+            Event::Diagnostic(diagnostic) if diagnostic.severity != Severity::Other => {
+                self.line(&diagnostic.to_string())
+            }
+            Event::Message(text) if self.spinners.is_none() => self.line(text),
+            Event::Summary(Summary { operation, add, change, remove, .. }) if operation != "plan" => {
+                self.line(&format!("{operation} complete: {add} created, {change} updated, {remove} destroyed"));
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, address: &str) {
+        if let Some(spinner) = self.resources.remove(address) {
+            spinner.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn spinner(spinners: &MultiProgress) -> ProgressBar {
+    let spinner = spinners.add(ProgressBar::new_spinner());
+    spinner.set_style(
+        ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+fn doing(action: Action) -> &'static str {
+    match action {
+        Action::Create => "creating",
+        Action::Update => "updating",
+        Action::Delete => "destroying",
+        Action::Replace => "replacing",
+        Action::Read => "reading",
+        _ => "working",
+    }
+}
+
+fn done(action: Action) -> &'static str {
+    match action {
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Delete => "destroyed",
+        Action::Replace => "replaced",
+        Action::Read => "read",
+        _ => "done",
+    }
+}
+
+fn human(elapsed: Duration) -> String {
+    match elapsed.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}

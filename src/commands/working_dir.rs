@@ -1,0 +1,103 @@
+//! The Terraform working directory of a project, for the commands that drive terraform.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+
+use super::progress::Progress;
+use crate::{
+    cli::{Outcome, TerraformArgs, refused},
+    terraform::{Terraform, TerraformError},
+};
+
+/// `terraform/` of a project, and where kgen keeps its plan and its log.
+#[derive(Debug)]
+pub struct WorkingDir {
+    dir: PathBuf,
+    terraform: Terraform,
+}
+
+impl WorkingDir {
+    /// # Errors
+    /// Refused: the project has no Terraform, or the machine has no terraform.
+    pub fn open(project: &Path, args: &TerraformArgs) -> anyhow::Result<WorkingDir> {
+        let dir = project.join("terraform");
+        if !has_configuration(&dir) {
+            return Err(refused(anyhow!(
+                "there is no Terraform in {} (run `kgen render` first, or name the project folder with -C)",
+                dir.display()
+            )));
+        }
+        let program = Terraform::find(args.terraform_bin.as_deref()).map_err(refused)?;
+        let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform"));
+        Ok(WorkingDir { dir, terraform })
+    }
+
+    /// As [`WorkingDir::open`], for a command that changes something: what is applied must be what kgen.toml says.
+    pub fn open_to_change(project: &Path, args: &TerraformArgs) -> anyhow::Result<WorkingDir> {
+        // JOIN: `Project::open(project)?.check_rendered()?`, the one place for it, when module `project` is there.
+        WorkingDir::open(project, args)
+    }
+
+    pub fn terraform(&self) -> &Terraform {
+        &self.terraform
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Waits for a terraform that a killed kgen left at work here, showing what it does.
+    pub fn await_earlier(&self, progress: &mut Progress) -> anyhow::Result<()> {
+        let Some(earlier) = self.terraform.earlier() else { return Ok(()) };
+        progress.line(&format!(
+            "`{}` (process {}), started earlier, is still running; waiting for it. Ctrl-C ends the waiting only",
+            earlier.command_line, earlier.pid
+        ));
+        progress.phase("waiting for an earlier terraform");
+        self.terraform.follow(&earlier, &mut |seen| progress.show(seen)).context("following an earlier terraform")?;
+        progress.line("the earlier terraform has ended");
+        Ok(())
+    }
+}
+
+fn has_configuration(dir: &Path) -> bool {
+    let is_configuration = |name: &str| name.ends_with(".tf") || name.ends_with(".tf.json") || name.ends_with(".tofu");
+    std::fs::read_dir(dir).is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|e| is_configuration(&e.file_name().to_string_lossy())))
+    })
+}
+
+/// Refuses to go on where nobody can be asked.
+pub fn ensure_confirmable(yes: bool, command: &str) -> anyhow::Result<()> {
+    if yes || (io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(());
+    }
+    Err(refused(anyhow!(
+        "`kgen {command}` asks before it changes anything, and there is no terminal to ask on: add --yes"
+    )))
+}
+
+/// Asks on the terminal. Only `yes` is a yes.
+pub fn confirmed(question: &str) -> anyhow::Result<bool> {
+    eprint!("{question} Type yes: ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("reading the answer")?;
+    Ok(answer.trim() == "yes")
+}
+
+/// What a failed terraform command means for how kgen ends.
+pub fn ended(error: TerraformError) -> anyhow::Result<Outcome> {
+    match error {
+        TerraformError::Interrupted { .. } => {
+            // The terminal may be gone: that is one way to be interrupted.
+            let _ = writeln!(io::stderr(), "{error}");
+            Ok(Outcome::Interrupted)
+        }
+        error => Err(error.into()),
+    }
+}

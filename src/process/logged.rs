@@ -1,0 +1,251 @@
+//! A program whose output goes to a file that is read while it grows, so that the program can outlive its reader.
+//!
+//! The file is locked through the very descriptor that the program writes to. The lock ends with the last of its
+//! holders, so it tells whether the program still runs even when the process that started it was killed.
+
+use std::{
+    ffi::OsString,
+    fs::{DirBuilder, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use duct::{Handle, unix::HandleExt};
+use serde::{Deserialize, Serialize};
+
+use super::{Tool, ToolError};
+use crate::files;
+
+/// Above this size, in bytes, a log is put aside before the next program writes to it.
+const LOG_LIMIT: u64 = 8 << 20;
+
+/// A running program with its output in a log. Dropping it leaves the program running.
+#[derive(Debug)]
+pub struct Logged {
+    handle: Handle,
+    output: Tail,
+    running: Running,
+}
+
+/// A program that writes, or wrote, to a log: what to tell a person about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Running {
+    pub pid: u32,
+    pub command_line: String,
+    /// Where its output begins in the log, bytes.
+    offset: u64,
+    #[serde(skip)]
+    log: PathBuf,
+}
+
+/// Why a program was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggedError {
+    #[error("`{}` (process {}) is still running", .0.command_line, .0.pid)]
+    Busy(Running),
+    #[error("writing {}: {source}", path.display())]
+    Log { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+}
+
+impl Logged {
+    /// Starts `tool` with `args`, its output and its errors appended to `log`. The folder of the log is made, for this
+    /// user only.
+    ///
+    /// # Errors
+    /// [`LoggedError::Busy`] while another program writes to the same log.
+    pub fn start(tool: &Tool, args: &[OsString], log: &Path) -> Result<Logged, LoggedError> {
+        let at = |source| LoggedError::Log { path: log.to_owned(), source };
+        if let Some(dir) = log.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
+        }
+        let mut file = open_for_append(log).map_err(at)?;
+        lock(&file, log)?;
+        if file.metadata().map_err(at)?.len() > LOG_LIMIT {
+            std::fs::rename(log, log.with_extension("old")).map_err(at)?;
+            file = open_for_append(log).map_err(at)?;
+            lock(&file, log)?;
+        }
+        let offset = file.metadata().map_err(at)?.len();
+        // What it says is of the program before; a reader must not take it for this one.
+        match std::fs::remove_file(record(log)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
+            _ => {}
+        }
+        let output = Tail::new(File::open(log).map_err(at)?, offset);
+        let handle = tool
+            .expression(args)
+            .stderr_to_stdout()
+            .stdout_file(file)
+            .start()
+            .map_err(|source| tool.not_started(source))?;
+        let pid = handle.pids().first().copied().unwrap_or_default();
+        let running = Running { pid, command_line: tool.command_line(args), offset, log: log.to_owned() };
+        if let Ok(json) = serde_json::to_vec(&running) {
+            // The program runs already. Without the record it is only harder to report if this process is killed.
+            let _ = files::replace_file(&record(log), &json);
+        }
+        Ok(Logged { handle, output, running })
+    }
+
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Sends SIGINT to the program alone, not to its children.
+    pub fn interrupt(&self) {
+        // It may have ended, which is what was asked for.
+        let _ = self.handle.send_signal(signal_hook::consts::SIGINT);
+    }
+
+    /// Whether it has ended: its exit code, or `None` inside when a signal ended it.
+    ///
+    /// # Errors
+    /// The operating system cannot tell.
+    pub fn ended(&self) -> io::Result<Option<Option<i32>>> {
+        Ok(self.handle.try_wait()?.map(|output| output.status.code()))
+    }
+
+    /// The lines that were completed since the last call. After the end also a last line without a line break.
+    pub fn lines(&mut self) -> Vec<String> {
+        let ended = matches!(self.ended(), Ok(Some(_)) | Err(_));
+        self.output.lines(ended)
+    }
+}
+
+impl Running {
+    /// The program that writes to `log` now, if there is one; started by this process or by one that is gone.
+    pub fn on(log: &Path) -> Option<Running> {
+        if !is_locked(log) {
+            return None;
+        }
+        let unknown = || Running { pid: 0, command_line: "unknown".into(), offset: 0, log: log.to_owned() };
+        let recorded = std::fs::read(record(log)).ok().and_then(|json| serde_json::from_slice::<Running>(&json).ok());
+        Some(recorded.map_or_else(unknown, |running| Running { log: log.to_owned(), ..running }))
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> bool {
+        !is_locked(&self.log)
+    }
+
+    /// Its output, from the beginning.
+    ///
+    /// # Errors
+    /// The log cannot be opened.
+    pub fn output(&self) -> io::Result<Tail> {
+        Ok(Tail::new(File::open(&self.log)?, self.offset))
+    }
+}
+
+/// The lines of a file that grows.
+#[derive(Debug)]
+pub struct Tail {
+    file: File,
+    offset: u64,
+    partial: Vec<u8>,
+}
+
+impl Tail {
+    fn new(file: File, offset: u64) -> Tail {
+        Tail { file, offset, partial: Vec::new() }
+    }
+
+    /// The lines completed since the last call; with `last`, also one without a line break.
+    pub fn lines(&mut self, last: bool) -> Vec<String> {
+        let mut buffer = [0; 16 << 10];
+        // An error is taken for the end of what is there: what could not be read now is read by the next call.
+        while let Ok(read @ 1..) = self.file.read_at(&mut buffer, self.offset) {
+            self.partial.extend_from_slice(&buffer[..read]);
+            self.offset += read as u64;
+        }
+        let complete = match self.partial.iter().rposition(|&byte| byte == b'\n') {
+            _ if last => self.partial.len(),
+            Some(end) => end + 1,
+            None => 0,
+        };
+        let complete: Vec<u8> = self.partial.drain(..complete).collect();
+        String::from_utf8_lossy(&complete).lines().map(str::to_owned).collect()
+    }
+}
+
+fn open_for_append(log: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).mode(0o600).open(log)
+}
+
+fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::Error(source)) => Err(LoggedError::Log { path: log.to_owned(), source }),
+        Err(TryLockError::WouldBlock) => Err(LoggedError::Busy(Running::on(log).unwrap_or_else(|| Running {
+            pid: 0,
+            command_line: "a program that has just ended".into(),
+            offset: 0,
+            log: log.to_owned(),
+        }))),
+    }
+}
+
+/// A shared lock is tried, and given back at once: two who ask do not see each other.
+fn is_locked(log: &Path) -> bool {
+    let Ok(file) = File::open(log) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+fn record(log: &Path) -> PathBuf {
+    log.with_extension("running.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn sh(script: &str, dir: &Path) -> Result<Logged, LoggedError> {
+        Logged::start(&Tool::new("sh", dir), &["-c".into(), script.into()], &dir.join("logs/log"))
+    }
+
+    fn until(mut holds: impl FnMut() -> bool) {
+        let started = Instant::now();
+        while !holds() {
+            assert!(started.elapsed() < Duration::from_secs(20), "this never came to hold");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_log_has_one_writer_and_outlives_its_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let go = dir.path().join("go");
+        let script = "echo one; until [ -e go ]; do sleep 0.02; done; printf two";
+        let first = sh(script, dir.path()).unwrap();
+        let pid = first.running().pid;
+        drop(first);
+        let Err(LoggedError::Busy(running)) = sh("true", dir.path()) else { panic!("two writers") };
+        assert_eq!(running.pid, pid);
+        assert!(running.command_line.starts_with("sh -c 'echo one"), "{}", running.command_line);
+        let mut output = running.output().unwrap();
+        let mut lines = Vec::new();
+        until(|| {
+            lines.extend(output.lines(false));
+            !lines.is_empty()
+        });
+        std::fs::write(go, "").unwrap();
+        until(|| running.ended());
+        lines.extend(output.lines(true));
+        assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_second_program_is_read_from_its_own_start() {
+        let dir = tempfile::tempdir().unwrap();
+        for word in ["first", "second"] {
+            let mut run = sh(&format!("echo {word}; exit 3"), dir.path()).unwrap();
+            until(|| run.ended().unwrap().is_some());
+            assert_eq!((run.ended().unwrap(), run.lines()), (Some(Some(3)), vec![word.to_owned()]));
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Terraform or OpenTofu: one method for each of its commands.
+//!
+//! A terraform that dies in the middle of an apply loses what it made from its state. So it runs in a process group of
+//! its own, writes to a file and not to a pipe, is sent one SIGINT at most, and is never killed; it even outlives kgen.
+//! What a person sees of it is drawn by the caller, from [`Seen`].
+
+mod difference;
+pub mod plan;
+pub mod progress;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError};
+pub use difference::{Difference, Shown};
+use plan::{Changes, Plan};
+use progress::{Diagnostic, Event};
+
+/// How often the log and the state of a running terraform are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A terraform program and the working directory that it is used on.
+#[derive(Debug, Clone)]
+pub struct Terraform {
+    tool: Tool,
+    /// Where the plan file and the log are kept; apart from the working directory, which belongs in version control.
+    state_dir: PathBuf,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// What the configuration says.
+    Apply,
+    /// Nothing left.
+    Destroy,
+}
+
+/// What there is to show while terraform works.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    Event(Event),
+    /// This process was interrupted, and passed that on: terraform stops when it safely can.
+    Stopping,
+    /// It was interrupted again, and that was not passed on.
+    StillStopping,
+}
+
+/// Takes what is seen, as it is seen.
+pub type Watch<'a> = &'a mut dyn FnMut(&Seen);
+
+/// One output of the configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Output {
+    pub value: Value,
+    #[serde(default)]
+    pub sensitive: bool,
+}
+
+/// Why a terraform command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum TerraformError {
+    #[error(
+        "neither terraform nor tofu is on the PATH (install one of them, or name it: --terraform-bin, KGEN_TERRAFORM_BIN)"
+    )]
+    NotFound,
+    #[error("there is no program {} (named by --terraform-bin or KGEN_TERRAFORM_BIN)", .0.display())]
+    NoSuchProgram(PathBuf),
+    #[error("{}", busy(.0))]
+    Busy(Running),
+    #[error("`{}` ended with {}", .0.command_line, .0.how())]
+    Failed(Box<Ended>),
+    /// It stopped because kgen was interrupted. What it had made is in the state, unless a diagnostic said otherwise.
+    #[error("`{command_line}` was interrupted and has stopped")]
+    Interrupted { command_line: String },
+    #[error("reading what `{command_line}` printed: {source}")]
+    Unreadable { command_line: String, source: serde_json::Error },
+    #[error("there is no output {0} (`kgen output` lists them; before the first `kgen apply` there are none)")]
+    NoOutput(String),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("{what}: {source}")]
+    Io { what: &'static str, source: std::io::Error },
+    #[error(transparent)]
+    Log(LoggedError),
+}
+
+fn busy(running: &Running) -> String {
+    format!(
+        "`{}` (process {}), started earlier, is still running: wait until it has ended. To stop it, send it one \
+         interrupt and no more (`kill -INT {}`); killed, it would forget what it has made",
+        running.command_line, running.pid, running.pid
+    )
+}
+
+impl From<LoggedError> for TerraformError {
+    fn from(error: LoggedError) -> TerraformError {
+        match error {
+            LoggedError::Busy(running) => TerraformError::Busy(running),
+            LoggedError::Tool(error) => TerraformError::Tool(error),
+            error => TerraformError::Log(error),
+        }
+    }
+}
+
+/// How a command ended that was watched.
+#[derive(Debug)]
+pub struct Ended {
+    pub command_line: String,
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub diagnostics: Vec<Diagnostic>,
+    /// What it printed that was not JSON.
+    text: Vec<String>,
+    interrupted: bool,
+    log: PathBuf,
+}
+
+impl Ended {
+    /// Its exit code and, in short, why. The diagnostics themselves were seen by whoever watched.
+    fn how(&self) -> String {
+        let code = self.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
+        let errors: Vec<&str> =
+            self.diagnostics.iter().filter(|found| found.is_error()).map(|error| error.summary.as_str()).collect();
+        let why = match errors[..] {
+            [] if self.text.is_empty() => String::new(),
+            [] => format!(":\n{}\n", self.text[self.text.len().saturating_sub(20)..].join("\n")),
+            [only] => format!(": {only}"),
+            [first, ..] => format!(": {first} (and {} more)", errors.len() - 1),
+        };
+        format!("{code}{why} (all it printed is in {})", self.log.display())
+    }
+}
+
+impl Terraform {
+    /// The program to use: the one named, else `terraform`, else `tofu`, from the PATH.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(named: Option<&Path>) -> Result<PathBuf, TerraformError> {
+        match named {
+            Some(program) => which::which(program).map_err(|_| TerraformError::NoSuchProgram(program.to_owned())),
+            None => which::which("terraform").or_else(|_| which::which("tofu")).map_err(|_| TerraformError::NotFound),
+        }
+    }
+
+    /// `program`, used on the working directory `dir`; plan file and log are kept in `state_dir`.
+    pub fn new(program: &Path, dir: &Path, state_dir: &Path) -> Terraform {
+        let tool = Tool::new(program, dir).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
+        // Terraform runs in another folder than this process.
+        let state_dir = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+        Terraform { tool, state_dir }
+    }
+
+    /// Its version, such as `1.11.4`.
+    ///
+    /// # Errors
+    /// It cannot be run, or prints something else.
+    pub fn version(&self) -> Result<String, TerraformError> {
+        #[derive(Deserialize)]
+        struct Version {
+            terraform_version: String,
+        }
+        self.read::<Version>(&["version".into(), "-json".into()]).map(|version| version.terraform_version)
+    }
+
+    /// Fetches the providers.
+    ///
+    /// # Errors
+    /// See [`TerraformError`].
+    pub fn init(&self, watch: Watch<'_>) -> Result<(), TerraformError> {
+        let ended = self.watched(&["init", "-json", "-input=false", "-no-color"].map(OsString::from), watch)?;
+        match ended.code {
+            Some(0) if !ended.interrupted => Ok(()),
+            _ => Err(ended.into()),
+        }
+    }
+
+    /// Saves a plan and reads what it would change. Initialises the working directory when that is missing.
+    ///
+    /// # Errors
+    /// See [`TerraformError`].
+    pub fn plan(&self, goal: Goal, watch: Watch<'_>) -> Result<Plan, TerraformError> {
+        let initialised = [".terraform", ".terraform.lock.hcl"].iter().all(|name| self.tool.dir().join(name).exists());
+        if !initialised {
+            self.init(watch)?;
+        }
+        let mut ended = self.planned(goal, watch)?;
+        if ended.code == Some(1) && initialised && ended.diagnostics.iter().any(Diagnostic::wants_init) {
+            self.init(watch)?;
+            ended = self.planned(goal, watch)?;
+        }
+        let has_changes = match ended.code {
+            // A plan that was interrupted late enough is complete, but whoever interrupted it does not want it.
+            Some(0) if !ended.interrupted => false,
+            Some(2) if !ended.interrupted => true,
+            _ => return Err(ended.into()),
+        };
+        let file = self.plan_file();
+        Ok(Plan { changes: self.show(&file)?, has_changes, file })
+    }
+
+    fn planned(&self, goal: Goal, watch: Watch<'_>) -> Result<Ended, TerraformError> {
+        let mut args = ["plan", "-json", "-input=false", "-no-color", "-lock-timeout=10s", "-detailed-exitcode"]
+            .map(OsString::from)
+            .to_vec();
+        args.extend((goal == Goal::Destroy).then(|| "-destroy".into()));
+        let mut out = OsString::from("-out=");
+        out.push(self.plan_file());
+        args.push(out);
+        self.watched(&args, watch)
+    }
+
+    /// What a saved plan would change.
+    ///
+    /// # Errors
+    /// See [`TerraformError`].
+    pub fn show(&self, plan: &Path) -> Result<Changes, TerraformError> {
+        self.read(&["show".into(), "-json".into(), "-no-color".into(), plan.into()])
+    }
+
+    /// Applies exactly what was planned.
+    ///
+    /// # Errors
+    /// See [`TerraformError`]. What was made before the failure is in the state.
+    pub fn apply(&self, plan: &Plan, watch: Watch<'_>) -> Result<(), TerraformError> {
+        let mut args =
+            ["apply", "-json", "-input=false", "-no-color", "-lock-timeout=10s"].map(OsString::from).to_vec();
+        args.push(plan.file.clone().into());
+        let ended = self.watched(&args, watch)?;
+        match ended.code {
+            Some(0) => Ok(()),
+            _ => Err(ended.into()),
+        }
+    }
+
+    /// The outputs in the state, sensitive ones too.
+    ///
+    /// # Errors
+    /// See [`TerraformError`].
+    pub fn output(&self) -> Result<BTreeMap<String, Output>, TerraformError> {
+        self.read(&["output".into(), "-json".into(), "-no-color".into()])
+    }
+
+    /// One output that is text.
+    ///
+    /// # Errors
+    /// [`TerraformError::NoOutput`] when there is none of that name, or it is not text.
+    pub fn text_output(&self, name: &str) -> Result<String, TerraformError> {
+        match self.output()?.remove(name).map(|output| output.value) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(TerraformError::NoOutput(name.to_owned())),
+        }
+    }
+
+    /// A terraform that an earlier kgen started here and that is still at work.
+    pub fn earlier(&self) -> Option<Running> {
+        Running::on(&self.log())
+    }
+
+    /// Shows what `earlier` prints until it has ended. An interrupt ends kgen, not the terraform that is watched.
+    ///
+    /// # Errors
+    /// Its log cannot be read.
+    pub fn follow(&self, earlier: &Running, watch: Watch<'_>) -> Result<(), TerraformError> {
+        let mut output = earlier.output().map_err(|source| TerraformError::Io { what: "reading its log", source })?;
+        loop {
+            let ended = earlier.ended();
+            output
+                .lines(ended)
+                .iter()
+                .filter_map(|line| Event::parse(line))
+                .for_each(|event| watch(&Seen::Event(event)));
+            if ended {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Everything that terraform printed, for a person to look up.
+    pub fn log(&self) -> PathBuf {
+        self.state_dir.join("terraform.jsonl")
+    }
+
+    fn plan_file(&self) -> PathBuf {
+        self.state_dir.join("plan.tfplan")
+    }
+
+    /// Runs a command that is short and changes nothing, and reads the document it prints.
+    fn read<T: serde::de::DeserializeOwned>(&self, args: &[OsString]) -> Result<T, TerraformError> {
+        let json = self.tool.stdout(args)?;
+        serde_json::from_str(&json)
+            .map_err(|source| TerraformError::Unreadable { command_line: self.tool.command_line(args), source })
+    }
+
+    /// Runs a command to its end, however long that takes, with its output in the log.
+    fn watched(&self, args: &[OsString], watch: Watch<'_>) -> Result<Ended, TerraformError> {
+        let interrupts =
+            Interrupts::hold().map_err(|source| TerraformError::Io { what: "taking interrupts", source })?;
+        let mut run = Logged::start(&self.tool, args, &self.log())?;
+        let (mut diagnostics, mut text, mut interrupted) = (Vec::new(), Vec::new(), 0);
+        let code = loop {
+            let ended = run.ended().map_err(|source| TerraformError::Io { what: "waiting for terraform", source })?;
+            for event in run.lines().iter().filter_map(|line| Event::parse(line)) {
+                match &event {
+                    Event::Diagnostic(diagnostic) => diagnostics.push((**diagnostic).clone()),
+                    Event::Text(line) => text.push(line.clone()),
+                    _ => {}
+                }
+                watch(&Seen::Event(event));
+            }
+            if let Some(code) = ended {
+                break code;
+            }
+            let count = interrupts.count();
+            if interrupted == 0 && count > 0 {
+                run.interrupt();
+                watch(&Seen::Stopping);
+            }
+            if count > interrupted.max(1) {
+                watch(&Seen::StillStopping);
+            }
+            interrupted = count;
+            std::thread::sleep(LOOK);
+        };
+        let command_line = run.running().command_line.clone();
+        Ok(Ended { command_line, code, diagnostics, text, interrupted: interrupts.count() > 0, log: self.log() })
+    }
+}
+
+impl From<Ended> for TerraformError {
+    fn from(ended: Ended) -> TerraformError {
+        match ended.interrupted {
+            true => TerraformError::Interrupted { command_line: ended.command_line },
+            false => TerraformError::Failed(Box::new(ended)),
+        }
+    }
+}

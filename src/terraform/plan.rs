@@ -1,0 +1,516 @@
+//! What a plan would change, read from `terraform show -json`, and the guard that a resize never replaces a cluster.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::difference::{Difference, Side};
+
+/// A plan saved by [`Terraform::plan`](super::Terraform::plan). Only this can be applied.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) file: PathBuf,
+    /// Whether terraform has anything to do, be it only an output.
+    pub(super) has_changes: bool,
+    pub changes: Changes,
+}
+
+impl Plan {
+    /// Whether there is anything to apply: a resource, or only an output.
+    pub fn has_changes(&self) -> bool {
+        self.has_changes
+    }
+}
+
+/// The changes of a plan. Displayed as a list with a sum below it.
+#[derive(Debug, Default, Deserialize)]
+pub struct Changes {
+    #[serde(rename = "resource_changes", default)]
+    resources: Vec<ResourceChange>,
+    /// What was found to be other than the state says.
+    #[serde(rename = "resource_drift", default)]
+    pub drift: Vec<ResourceChange>,
+    #[serde(rename = "output_changes", default)]
+    outputs: BTreeMap<String, Change>,
+    /// False when terraform put some changes off until after this plan.
+    #[serde(default = "yes")]
+    complete: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The change of one resource.
+#[derive(Debug, Deserialize)]
+pub struct ResourceChange {
+    pub address: String,
+    #[serde(default)]
+    mode: String,
+    #[serde(rename = "type")]
+    pub resource_type: String,
+    pub change: Change,
+    /// Why, where terraform names a reason, such as `replace_because_tainted`.
+    action_reason: Option<String>,
+    /// Set for what is left of a resource whose replacement did not end.
+    deposed: Option<String>,
+}
+
+/// Before and after, as terraform's values.
+#[derive(Debug, Deserialize)]
+pub struct Change {
+    pub actions: Vec<Action>,
+    #[serde(default)]
+    pub before: Value,
+    #[serde(default)]
+    pub after: Value,
+    #[serde(default)]
+    after_unknown: Value,
+    #[serde(default)]
+    before_sensitive: Value,
+    #[serde(default)]
+    after_sensitive: Value,
+    #[serde(default)]
+    replace_paths: Vec<Vec<Value>>,
+    importing: Option<Value>,
+}
+
+/// What terraform does to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    #[serde(alias = "noop")]
+    NoOp,
+    Create,
+    Read,
+    Update,
+    #[serde(alias = "remove")]
+    Delete,
+    Replace,
+    Import,
+    Move,
+    Forget,
+    Open,
+    Renew,
+    Close,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why a plan is not the change in place of one attribute that was asked for.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum NotInPlace {
+    #[error("the plan changes no {resource_type}: there is nothing to update")]
+    Nothing { resource_type: String },
+    #[error("the plan would also change {}", others.join(", "))]
+    Others { others: Vec<String> },
+    #[error("the plan would do something else to {address} than update it in place: it {verb}{}", reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())]
+    Action { address: String, verb: &'static str, reason: Option<String> },
+    #[error("the plan would change more of {address} than {wanted}: {}", also.join(", "))]
+    Attributes { address: String, wanted: String, also: Vec<String> },
+    #[error("the plan leaves {wanted} of {address} as it is")]
+    Unchanged { address: String, wanted: String },
+    #[error("the plan is not complete: terraform put changes off until later")]
+    Incomplete,
+}
+
+impl Action {
+    /// As the end of a sentence about a resource, such as `would be created`.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Action::NoOp => "stays as it is",
+            Action::Create => "would be created",
+            Action::Read => "would be read",
+            Action::Update => "would be updated in place",
+            Action::Delete => "would be destroyed",
+            Action::Replace => "would be destroyed and created anew",
+            Action::Import => "would be imported",
+            Action::Move => "would be moved",
+            Action::Forget => "would be forgotten, not destroyed",
+            Action::Open | Action::Renew | Action::Close => "would be opened for this run",
+            Action::Unknown => "would be changed in a way that kgen does not know",
+        }
+    }
+
+    fn sign(self) -> &'static str {
+        match self {
+            Action::Create => "+",
+            Action::Update => "~",
+            Action::Delete => "-",
+            Action::Replace => "-/+",
+            Action::Read => "<=",
+            _ => "*",
+        }
+    }
+}
+
+impl Changes {
+    /// Reads the document of `terraform show -json PLAN`.
+    ///
+    /// # Errors
+    /// It is not such a document.
+    pub fn parse(json: &str) -> serde_json::Result<Changes> {
+        serde_json::from_str(json)
+    }
+
+    /// The resources that would change. Data sources that are only read are not among them.
+    pub fn resources(&self) -> impl Iterator<Item = &ResourceChange> {
+        self.resources.iter().filter(|resource| resource.is_change())
+    }
+
+    /// The resources of one type, such as `aws_msk_cluster`, that would change.
+    pub fn of_type(&self, resource_type: &str) -> impl Iterator<Item = &ResourceChange> {
+        self.resources().filter(move |resource| resource.resource_type == resource_type)
+    }
+
+    /// Names of the outputs that would change.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().filter(|(_, change)| change.action() != Action::NoOp).map(|(name, _)| name.as_str())
+    }
+
+    /// Checks that this plan updates one resource of `resource_type` in place and that of it only `attribute` differs,
+    /// a path such as `broker_node_group_info[0].instance_type`. Returns that resource.
+    ///
+    /// Outputs and drift may differ: they change nothing outside the state. What drift leads to is a change, and judged.
+    ///
+    /// # Errors
+    /// What else the plan would do, or that it would do nothing.
+    pub fn ensure_updates_in_place(&self, resource_type: &str, attribute: &str) -> Result<&ResourceChange, NotInPlace> {
+        let target = self
+            .of_type(resource_type)
+            .next()
+            .ok_or_else(|| NotInPlace::Nothing { resource_type: resource_type.to_owned() });
+        let others: Vec<String> = self
+            .resources()
+            .filter(|resource| !target.as_ref().is_ok_and(|target| std::ptr::eq(*resource, *target)))
+            .map(|resource| format!("{} ({})", resource.address, resource.action().verb()))
+            .collect();
+        if !others.is_empty() {
+            return Err(NotInPlace::Others { others });
+        }
+        let target = target?;
+        let address = target.address.clone();
+        let reason = match (&target.deposed, &target.change.importing) {
+            (Some(_), _) => Some("left over from a replacement".to_owned()),
+            (_, Some(_)) => Some("imported at the same time".to_owned()),
+            _ => target.reason(),
+        };
+        if target.action() != Action::Update || target.deposed.is_some() || target.change.importing.is_some() {
+            return Err(NotInPlace::Action { address, verb: target.action().verb(), reason });
+        }
+        let (wanted, also): (Vec<String>, Vec<String>) = target
+            .change
+            .differences()
+            .into_iter()
+            .map(|difference| difference.path)
+            .partition(|path| path == attribute);
+        if !also.is_empty() {
+            return Err(NotInPlace::Attributes { address, wanted: attribute.to_owned(), also });
+        }
+        if wanted.is_empty() {
+            return Err(NotInPlace::Unchanged { address, wanted: attribute.to_owned() });
+        }
+        if !self.complete {
+            return Err(NotInPlace::Incomplete);
+        }
+        Ok(target)
+    }
+
+    /// How many resources would be created, updated and destroyed; a replacement counts as one created and one destroyed.
+    pub fn totals(&self) -> (usize, usize, usize) {
+        let count = |wanted: &[Action]| self.resources().filter(|resource| wanted.contains(&resource.action())).count();
+        (count(&[Action::Create, Action::Replace]), count(&[Action::Update]), count(&[Action::Delete, Action::Replace]))
+    }
+
+    /// These changes for a program to read.
+    pub fn to_json(&self) -> Value {
+        let (create, update, destroy) = self.totals();
+        serde_json::json!({
+            "create": create,
+            "update": update,
+            "destroy": destroy,
+            "resources": self.resources().map(ResourceChange::to_json).collect::<Vec<_>>(),
+            "drift": self.drift.iter().map(ResourceChange::to_json).collect::<Vec<_>>(),
+            "outputs": self.outputs().collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl ResourceChange {
+    /// The one action that the list of actions stands for.
+    pub fn action(&self) -> Action {
+        match self.change.action() {
+            Action::NoOp if self.change.importing.is_some() => Action::Import,
+            action => action,
+        }
+    }
+
+    fn is_change(&self) -> bool {
+        self.mode != "data" && self.action() != Action::NoOp
+    }
+
+    /// Why, in words, where terraform names a reason.
+    pub fn reason(&self) -> Option<String> {
+        let reason = match self.action_reason.as_deref()? {
+            "replace_because_tainted" => {
+                return Some(format!(
+                    "tainted: an earlier apply did not finish creating it. If it is whole now, \
+                     `terraform untaint '{}'` keeps it",
+                    self.address
+                ));
+            }
+            "replace_because_cannot_update" => {
+                let paths: BTreeSet<String> = self.change.replace_paths.iter().map(|steps| dotted(steps)).collect();
+                return Some(match paths.is_empty() {
+                    true => "it cannot be updated in place".to_owned(),
+                    false => {
+                        format!("cannot be changed in place: {}", paths.into_iter().collect::<Vec<_>>().join(", "))
+                    }
+                });
+            }
+            "replace_by_request" => "asked for",
+            "replace_by_triggers" => "triggered by another resource",
+            "delete_because_no_resource_config" => "no longer in the configuration",
+            "delete_because_no_module" => "its module is no longer in the configuration",
+            "delete_because_count_index" => "beyond the present count",
+            "delete_because_each_key" => "its key is no longer in for_each",
+            "delete_because_wrong_repetition" => "count or for_each was added or taken away",
+            other => return Some(other.replace('_', " ")),
+        };
+        Some(reason.to_owned())
+    }
+
+    fn to_json(&self) -> Value {
+        let differences = match self.action() {
+            Action::Update | Action::Replace => self.change.differences(),
+            _ => Vec::new(),
+        };
+        serde_json::json!({
+            "address": self.address,
+            "type": self.resource_type,
+            "action": self.action(),
+            "reason": self.reason(),
+            "attributes": differences.iter().map(|difference| &difference.path).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Change {
+    fn action(&self) -> Action {
+        match self.actions[..] {
+            [] => Action::NoOp,
+            [action] => action,
+            [Action::Delete, Action::Create] | [Action::Create, Action::Delete] => Action::Replace,
+            _ => Action::Unknown,
+        }
+    }
+
+    /// The attributes that would differ. What is unknown before the apply counts as differing.
+    pub fn differences(&self) -> Vec<Difference> {
+        let before = Side { value: Some(&self.before), sensitive: Some(&self.before_sensitive), unknown: None };
+        let after = Side {
+            value: Some(&self.after),
+            sensitive: Some(&self.after_sensitive),
+            unknown: Some(&self.after_unknown),
+        };
+        before.differences(after)
+    }
+}
+
+fn dotted(steps: &[Value]) -> String {
+    steps.iter().fold(String::new(), |path, step| match step {
+        Value::String(name) if path.is_empty() => name.clone(),
+        Value::String(name) => format!("{path}.{name}"),
+        other => format!("{path}[{other}]"),
+    })
+}
+
+impl fmt::Display for ResourceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>3} {} {}", self.action().sign(), self.address, self.action().verb())?;
+        if let Some(deposed) = &self.deposed {
+            write!(f, " (left over from a replacement, {deposed})")?;
+        }
+        if let Some(reason) = self.reason() {
+            write!(f, " ({reason})")?;
+        }
+        if self.action() == Action::Update {
+            for Difference { path, before, after } in self.change.differences() {
+                write!(f, "\n      {path}: {before} → {after}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for drift in &self.drift {
+            let what = if drift.action() == Action::Delete { "is gone" } else { "was changed" };
+            writeln!(f, "  ! {} {what} outside of Terraform", drift.address)?;
+            if drift.action() == Action::Update {
+                for Difference { path, before, after } in drift.change.differences() {
+                    writeln!(f, "      {path}: {before} → {after}")?;
+                }
+            }
+        }
+        for resource in self.resources() {
+            writeln!(f, "{resource}")?;
+        }
+        for output in self.outputs() {
+            writeln!(f, "  ~ output {output}")?;
+        }
+        let (create, update, destroy) = self.totals();
+        write!(f, "{create} to create, {update} to update, {destroy} to destroy")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::terraform::difference::Shown;
+
+    const TYPE: &str = "broker_node_group_info[0].instance_type";
+
+    fn cluster(actions: &[&str], change: impl FnOnce(&mut Value, &mut Value)) -> Value {
+        let before = json!({
+            "arn": "arn:x", "cluster_name": "demo", "kafka_version": "3.9.x", "tags": {"Name": "demo"},
+            "broker_node_group_info": [{"instance_type": "kafka.t3.small", "client_subnets": ["a", "b"]}],
+        });
+        let (mut after, mut unknown) =
+            (before.clone(), json!({"broker_node_group_info": [{"client_subnets": [false, false]}]}));
+        after["broker_node_group_info"][0]["instance_type"] = "kafka.m5.large".into();
+        change(&mut after, &mut unknown);
+        json!({
+            "address": "aws_msk_cluster.main", "mode": "managed", "type": "aws_msk_cluster",
+            "change": {"actions": actions, "before": before, "after": after, "after_unknown": unknown,
+                       "before_sensitive": {}, "after_sensitive": {}},
+        })
+    }
+
+    fn other(mode: &str, action: &str) -> Value {
+        json!({"address": "aws_vpc.main", "mode": mode, "type": "aws_vpc", "change": {"actions": [action]}})
+    }
+
+    fn plan(resources: &[Value]) -> Changes {
+        let outputs = json!({"x": {"actions": ["update"], "before": 1, "after": 2}, "y": {"actions": ["no-op"]}});
+        let document = json!({"resource_changes": resources, "output_changes": outputs, "complete": true,
+                              "resource_drift": [cluster(&["update"], |_, _| ())]});
+        Changes::parse(&document.to_string()).unwrap()
+    }
+
+    #[test]
+    fn only_the_broker_type_may_differ() {
+        #[track_caller]
+        fn check(resources: &[Value], expected: &str) {
+            let plan = plan(resources);
+            let found = match plan.ensure_updates_in_place("aws_msk_cluster", TYPE) {
+                Ok(resource) => resource.address.clone(),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(found, expected);
+        }
+        let same = |_: &mut Value, _: &mut Value| ();
+        let update = cluster(&["update"], same);
+        check(&[update.clone()], "aws_msk_cluster.main");
+        check(&[other("managed", "no-op"), other("data", "read"), update.clone()], "aws_msk_cluster.main");
+        check(&[], "the plan changes no aws_msk_cluster: there is nothing to update");
+        check(&[cluster(&["no-op"], same)], "the plan changes no aws_msk_cluster: there is nothing to update");
+        check(
+            &[update.clone(), other("managed", "create")],
+            "the plan would also change aws_vpc.main (would be created)",
+        );
+        check(&[other("managed", "delete")], "the plan would also change aws_vpc.main (would be destroyed)");
+        check(
+            &[update.clone(), update.clone()],
+            "the plan would also change aws_msk_cluster.main (would be updated in place)",
+        );
+        check(
+            &[cluster(&["delete", "create"], same)],
+            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed and created anew",
+        );
+        check(
+            &[cluster(&["create", "delete"], same)],
+            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed and created anew",
+        );
+        check(
+            &[cluster(&["conjure"], same)],
+            "the plan would do something else to aws_msk_cluster.main than update it in place: \
+             it would be changed in a way that kgen does not know",
+        );
+        let mut deposed = update.clone();
+        deposed["deposed"] = "0a1b".into();
+        check(
+            &[deposed],
+            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be updated in place (left over from a replacement)",
+        );
+    }
+
+    #[test]
+    fn whatever_else_differs_is_named() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut Value, &mut Value), expected: &str) {
+            let plan = plan(&[cluster(&["update"], change)]);
+            let error = plan.ensure_updates_in_place("aws_msk_cluster", TYPE).unwrap_err().to_string();
+            let prefix = format!("the plan would change more of aws_msk_cluster.main than {TYPE}: ");
+            assert_eq!(error.strip_prefix(&prefix).unwrap_or(&error), expected);
+        }
+        check(|after, _| after["tags"]["Name"] = "other".into(), "tags.Name");
+        check(|after, _| after["tags"]["New"] = "x".into(), "tags.New");
+        check(|after, _| after["kafka_version"] = Value::Null, "kafka_version");
+        check(
+            |after, _| after["broker_node_group_info"][0]["client_subnets"] = json!(["a"]),
+            "broker_node_group_info[0].client_subnets[1]",
+        );
+        check(|after, _| after["broker_node_group_info"] = json!([]), "broker_node_group_info[0]");
+        // Unknown: left out of `after` and marked, at any depth; or marked where before there was nothing.
+        check(
+            |after, unknown| {
+                after.as_object_mut().unwrap().remove("arn");
+                unknown["arn"] = true.into();
+            },
+            "arn",
+        );
+        check(|_, unknown| unknown["bootstrap_brokers"] = true.into(), "bootstrap_brokers");
+        check(|_, unknown| unknown["tags"] = json!({"Made": true}), "tags.Made");
+        check(|_, unknown| unknown["open"] = json!([{"jmx": true}]), "open");
+        check(
+            |after, _| after["broker_node_group_info"][0]["instance_type"] = "kafka.t3.small".into(),
+            &format!("the plan leaves {TYPE} of aws_msk_cluster.main as it is"),
+        );
+        // The type itself may not be left open either: it is a difference, but to no known type.
+        let plan = plan(&[cluster(&["update"], |after, unknown| {
+            after["broker_node_group_info"][0].as_object_mut().unwrap().remove("instance_type");
+            unknown["broker_node_group_info"][0]["instance_type"] = true.into();
+        })]);
+        let resource = plan.ensure_updates_in_place("aws_msk_cluster", TYPE).unwrap();
+        assert_eq!(resource.change.differences()[0].after, Shown::Unknown);
+    }
+
+    #[test]
+    fn a_plan_reads_as_a_list() {
+        let mut tainted = cluster(&["delete", "create"], |_, _| ());
+        tainted["action_reason"] = "replace_because_tainted".into();
+        let mut secret = cluster(&["update"], |after, _| after["tags"]["Name"] = "b".into());
+        secret["address"] = "aws_msk_cluster.other".into();
+        secret["change"]["after_sensitive"] = json!({"tags": {"Name": true}});
+        insta::assert_snapshot!(plan(&[other("managed", "create"), tainted, secret]), @r#"
+          ! aws_msk_cluster.main was changed outside of Terraform
+              broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"
+          + aws_vpc.main would be created
+        -/+ aws_msk_cluster.main would be destroyed and created anew (tainted: an earlier apply did not finish creating it. If it is whole now, `terraform untaint 'aws_msk_cluster.main'` keeps it)
+          ~ aws_msk_cluster.other would be updated in place
+              tags.Name: "demo" → (sensitive)
+              broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"
+          ~ output x
+        2 to create, 1 to update, 1 to destroy
+        "#);
+    }
+}

@@ -1,0 +1,144 @@
+//! The rules of ARCHITECTURE.md that can be read from the source.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// What each module may use of the others. A module that is not named here may use nothing.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("catalogue", &[]),
+    ("files", &[]),
+    ("sample", &[]),
+    ("hcl", &[]),
+    ("process", &[]),
+    ("stack", &["catalogue", "hcl"]),
+    ("remedy", &["catalogue", "stack", "hcl"]),
+    ("diagnose", &["catalogue", "stack", "sample", "remedy"]),
+    ("report", &["stack", "sample", "diagnose"]),
+    ("screen", &["stack", "sample", "diagnose"]),
+    ("terraform", &["process"]),
+    ("project", &["stack", "hcl", "terraform", "sample"]),
+    ("aws", &["catalogue", "sample"]),
+    ("kafka", &["sample"]),
+    ("load", &["sample", "kafka"]),
+    ("metrics", &["sample", "aws", "kafka"]),
+    ("lab", &["catalogue", "sample", "process", "kafka"]),
+    ("cli", &["catalogue", "load", "stack"]),
+    ("lib", &["commands"]),
+];
+
+/// May be used by every module.
+const FOR_ALL: &[&str] = &["files"];
+
+/// May use every module.
+const MAY_USE_ALL: &str = "commands";
+
+/// The modules of this crate that `source` uses, by name.
+fn used(source: &str) -> BTreeSet<String> {
+    let code: String =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut names = BTreeSet::new();
+    for (at, found) in code.match_indices("crate::") {
+        // `$crate::` and the tail of another word are not ours.
+        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
+            continue;
+        }
+        let rest = &code[at + found.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => names.extend(first_names(list)),
+            None => names.extend(name(rest)),
+        }
+    }
+    names
+}
+
+/// The first segment of each path in a list, up to its closing brace.
+fn first_names(list: &str) -> Vec<String> {
+    let (mut depth, mut item, mut names) = (0, String::new(), Vec::new());
+    for c in list.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.extend(name(&std::mem::take(&mut item))),
+            _ if depth == 0 => item.push(c),
+            _ => {}
+        }
+    }
+    names.extend(name(&item));
+    names
+}
+
+/// The module at the start of a path. Macros, types and functions at the root of the crate are none.
+fn name(path: &str) -> Option<String> {
+    let name: String = path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    name.starts_with(|c: char| c.is_lowercase()).then_some(name)
+}
+
+/// Every source file as (module, path, text).
+fn sources() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                let module = name.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+                sources.push((module, name, fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(sources.len() > 10, "the sources were not found");
+    sources
+}
+
+fn violations(module: &str, used: &BTreeSet<String>) -> Vec<String> {
+    let allowed = ALLOWED.iter().find(|(name, _)| *name == module).map_or(&[][..], |(_, allowed)| allowed);
+    let fine = |name: &str| name == module || FOR_ALL.contains(&name) || allowed.contains(&name);
+    if module == MAY_USE_ALL { Vec::new() } else { used.iter().filter(|name| !fine(name)).cloned().collect() }
+}
+
+#[test]
+fn a_module_uses_only_what_it_may() {
+    let found: Vec<String> = sources()
+        .iter()
+        .flat_map(|(module, file, text)| {
+            violations(module, &used(text)).into_iter().map(move |name| format!("src/{file} uses crate::{name}"))
+        })
+        .collect();
+    assert!(found.is_empty(), "not allowed by the table of this test:\n{}", found.join("\n"));
+}
+
+#[test]
+fn uses_are_found_in_every_form() {
+    let check = |source: &str, expected: &[&str]| {
+        assert_eq!(used(source).iter().map(String::as_str).collect::<Vec<_>>(), expected, "{source}");
+    };
+    check("use crate::stack::Stack;", &["stack"]);
+    check("use crate::{\n    aws::{Aws, Cluster},\n    kafka,\n};", &["aws", "kafka"]);
+    check("fn f() { crate::lab::up() }", &["lab"]);
+    check("pub(crate) use crate::load;", &["load"]);
+    check("/// [`crate::aws`]\n// use crate::aws;\nuse super::x;", &[]);
+    check("use crate::Error;", &[]);
+    check("use other_crate::aws;", &[]);
+    let used = used("use crate::{process::Tool, files, lab};");
+    assert_eq!(violations("terraform", &used), ["lab"]);
+    assert_eq!(violations("of_the_future", &used), ["lab", "process"]);
+    assert_eq!(violations("commands", &used), [""; 0]);
+}
+
+#[test]
+fn only_process_starts_programs_and_only_commands_prints() {
+    let mut found = Vec::new();
+    for (module, file, text) in sources() {
+        // What stands below the tests of a file is not the program's.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (word, home) in [("Command::new(", "process"), ("duct::", "process"), ("println!(", "commands")] {
+            if module != home && code.contains(word) {
+                found.push(format!("src/{file} has {word:?}, which belongs in {home}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

@@ -1,0 +1,162 @@
+//! Interrupts and deaths of kgen during an apply of the real terraform: the state is whole, and no lock is left.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::project::{Project, Ran};
+
+/// A resource that is made at once, and one whose provisioner takes longer than any test waits to interrupt it.
+const SLOW: &str = r#"
+resource "terraform_data" "quick" {}
+
+resource "terraform_data" "slow" {
+  depends_on = [terraform_data.quick]
+
+  provisioner "local-exec" {
+    command = "touch started; i=0; while [ $i -lt 60 ] && [ ! -e go ]; do sleep 0.1; i=$((i+1)); done"
+  }
+}
+"#;
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn apply(project: &Project) -> Child {
+    // A test run may itself have been started with these signals ignored.
+    let child = Command::new("env")
+        .args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_kgen"), "-C"])
+        .arg(project.path(""))
+        .args(["apply", "--yes", "--terraform-bin", "terraform"])
+        .env_remove("AWS_ENDPOINT_URL")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    until("the provisioner starts", || project.path("terraform/started").exists());
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
+}
+
+fn state(dir: &Path) -> Vec<(String, bool)> {
+    let state: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.join("terraform.tfstate")).unwrap()).unwrap();
+    let resources = state["resources"].as_array().unwrap().iter();
+    resources
+        .map(|resource| {
+            let tainted = resource["instances"][0]["status"] == "tainted";
+            (resource["name"].as_str().unwrap().to_owned(), tainted)
+        })
+        .collect()
+}
+
+fn whole(tainted: bool) -> Vec<(String, bool)> {
+    vec![("quick".into(), false), ("slow".into(), tainted)]
+}
+
+fn ensure_unlocked(project: &Project) {
+    assert!(!project.path("terraform/.terraform.tfstate.lock.info").exists(), "the lock is still there");
+}
+
+#[track_caller]
+fn check(signals: &[&str]) -> Ran {
+    let project = Project::with_terraform(SLOW);
+    let child = apply(&project);
+    for name in signals {
+        signal(&child, name);
+        sleep(Duration::from_millis(100));
+    }
+    let output: Output = child.wait_with_output().unwrap();
+    let ran = Ran::from(output);
+    let log = project.read(".kgen/terraform/terraform.jsonl");
+    assert_eq!(ran.code, Some(130), "{}\n{log}", ran.stderr);
+    assert_eq!(state(&project.path("terraform")), whole(true), "{}", ran.stderr);
+    ensure_unlocked(&project);
+    assert_eq!(log.matches("Interrupt received").count(), 1, "{log}");
+    assert!(!log.contains("Two interrupts"), "{log}");
+    ran
+}
+
+#[test]
+#[ignore = "needs terraform"]
+fn one_interrupt_of_any_kind_stops_terraform_gracefully() {
+    for name in ["INT", "TERM", "HUP"] {
+        let ran = check(&[name]);
+        assert!(ran.stderr.contains("terraform is stopping"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+#[ignore = "needs terraform"]
+fn five_interrupts_are_one_for_terraform() {
+    check(&["INT"; 5]);
+    check(&["TERM", "INT", "HUP", "INT", "TERM"]);
+}
+
+/// A terraform that needs a second to stop after its first interrupt, and counts all that it gets.
+#[test]
+fn a_terraform_that_is_slow_to_stop_gets_one_interrupt() {
+    let project = Project::new();
+    project.write(
+        "stub/terraform",
+        "#!/bin/sh\ncd \"$(dirname \"$0\")\" || exit 99\ntrap 'echo int >> interrupts' INT\necho x > ../terraform/started\n\
+         i=0\nwhile [ $i -lt 600 ] && [ ! -e interrupts ]; do sleep 0.05; i=$((i+1)); done\n\
+         i=0\nwhile [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done\nexit 1\n",
+    );
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_kgen"), "-C"]).arg(project.path(""));
+    let child = command
+        .args(["plan", "--terraform-bin"])
+        .arg(project.path("stub/terraform"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    until("the stub starts", || project.path("terraform/started").exists());
+    for name in ["INT", "INT", "TERM", "HUP", "INT"] {
+        signal(&child, name);
+        sleep(Duration::from_millis(120));
+    }
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    assert_eq!(project.read("stub/interrupts"), "int\n");
+    assert!(ran.stderr.contains("was not passed on"), "{}", ran.stderr);
+}
+
+#[test]
+#[ignore = "needs terraform"]
+fn terraform_ends_its_work_when_kgen_is_killed() {
+    let project = Project::with_terraform(SLOW);
+    let mut child = apply(&project);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The next apply finds it at work, waits for it, and has nothing left to do.
+    let next =
+        project.kgen(&["apply", "--yes", "--terraform-bin", "terraform"]).stderr(Stdio::piped()).spawn().unwrap();
+    sleep(Duration::from_millis(500));
+    project.write("terraform/go", "");
+    let ran = Ran::from(next.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for part in ["is still running; waiting for it", "terraform_data.slow: created", "there is nothing to change"] {
+        assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
+    }
+    assert_eq!(state(&project.path("terraform")), whole(false));
+    ensure_unlocked(&project);
+}

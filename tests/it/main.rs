@@ -1,0 +1,6 @@
+//! The program as a whole: `kgen` against stub programs, and the rules that its source keeps.
+
+mod architecture;
+mod interrupts;
+mod project;
+mod terraform;
