@@ -27,7 +27,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     progress.phase("planning");
     let plan = match terraform.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
-        Err(error) => return ended(error),
+        Err(error) => return ended(error, &mut progress),
     };
     progress.clear();
     progress.line(&plan.changes.to_string());
@@ -39,11 +39,9 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
         }
         progress.phase("applying");
         if let Err(error) = terraform.apply(&plan, &mut |seen| progress.show(seen)) {
-            return ended(error);
+            return ended(error, &mut progress);
         }
         progress.clear();
-    } else {
-        progress.line("there is nothing to change");
     }
     if args.json {
         println!("{:#}", summary(terraform, &plan)?);

@@ -24,7 +24,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     progress.phase("planning");
     let plan = match terraform.plan(Goal::Destroy, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
-        Err(error) => return ended(error),
+        Err(error) => return ended(error, &mut progress),
     };
     progress.clear();
     progress.line(&plan.changes.to_string());
@@ -36,11 +36,9 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
         }
         progress.phase("destroying");
         if let Err(error) = terraform.apply(&plan, &mut |seen| progress.show(seen)) {
-            return ended(error);
+            return ended(error, &mut progress);
         }
         progress.clear();
-    } else {
-        progress.line("there is nothing to destroy");
     }
     if args.json {
         println!("{:#}", json!({"destroyed": plan.has_changes(), "changes": plan.changes.to_json()}));

@@ -18,7 +18,7 @@ pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
     progress.phase("planning");
     let plan = match working_dir.terraform().plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
-        Err(error) => return ended(error),
+        Err(error) => return ended(error, &mut progress),
     };
     progress.clear();
     if args.json {

@@ -91,11 +91,11 @@ pub fn confirmed(question: &str) -> anyhow::Result<bool> {
 }
 
 /// What a failed terraform command means for how kgen ends.
-pub fn ended(error: TerraformError) -> anyhow::Result<Outcome> {
+pub fn ended(error: TerraformError, progress: &mut Progress) -> anyhow::Result<Outcome> {
+    progress.clear();
     match error {
         TerraformError::Interrupted { .. } => {
-            // The terminal may be gone: that is one way to be interrupted.
-            let _ = writeln!(io::stderr(), "{error}");
+            progress.line(&format!("{error}; the same kgen command goes on from there"));
             Ok(Outcome::Interrupted)
         }
         error => Err(error.into()),

@@ -23,6 +23,19 @@ pub enum Shown {
     Sensitive,
 }
 
+impl Shown {
+    /// Whether it stands for nothing: unset, or an empty text, list or map.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Shown::Absent => true,
+            Shown::Known(Value::String(text)) => text.is_empty(),
+            Shown::Known(Value::Array(items)) => items.is_empty(),
+            Shown::Known(Value::Object(fields)) => fields.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// A value with its marks, which terraform keeps in trees beside it.
 #[derive(Clone, Copy)]
 pub struct Side<'a> {

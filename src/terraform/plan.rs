@@ -32,9 +32,8 @@ impl Plan {
 pub struct Changes {
     #[serde(rename = "resource_changes", default)]
     resources: Vec<ResourceChange>,
-    /// What was found to be other than the state says.
     #[serde(rename = "resource_drift", default)]
-    pub drift: Vec<ResourceChange>,
+    drift: Vec<ResourceChange>,
     #[serde(rename = "output_changes", default)]
     outputs: BTreeMap<String, Change>,
     /// False when terraform put some changes off until after this plan.
@@ -168,6 +167,15 @@ impl Changes {
         self.resources().filter(move |resource| resource.resource_type == resource_type)
     }
 
+    /// What was found to be other than the state says. Not what is only written differently, such as an empty list
+    /// for none: providers do that after each create.
+    pub fn drift(&self) -> impl Iterator<Item = &ResourceChange> {
+        self.drift.iter().filter(|resource| {
+            let differs = |found: &Difference| !(found.before.is_empty() && found.after.is_empty());
+            resource.action() != Action::Update || resource.change.differences().iter().any(differs)
+        })
+    }
+
     /// Names of the outputs that would change.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().filter(|(_, change)| change.action() != Action::NoOp).map(|(name, _)| name.as_str())
@@ -235,7 +243,7 @@ impl Changes {
             "update": update,
             "destroy": destroy,
             "resources": self.resources().map(ResourceChange::to_json).collect::<Vec<_>>(),
-            "drift": self.drift.iter().map(ResourceChange::to_json).collect::<Vec<_>>(),
+            "drift": self.drift().map(ResourceChange::to_json).collect::<Vec<_>>(),
             "outputs": self.outputs().collect::<Vec<_>>(),
         })
     }
@@ -260,7 +268,7 @@ impl ResourceChange {
             "replace_because_tainted" => {
                 return Some(format!(
                     "tainted: an earlier apply did not finish creating it. If it is whole now, \
-                     `terraform untaint '{}'` keeps it",
+                     `terraform untaint '{}'` in the same folder keeps it",
                     self.address
                 ));
             }
@@ -350,7 +358,7 @@ impl fmt::Display for ResourceChange {
 
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for drift in &self.drift {
+        for drift in self.drift() {
             let what = if drift.action() == Action::Delete { "is gone" } else { "was changed" };
             writeln!(f, "  ! {} {what} outside of Terraform", drift.address)?;
             if drift.action() == Action::Update {
@@ -364,6 +372,9 @@ impl fmt::Display for Changes {
         }
         for output in self.outputs() {
             writeln!(f, "  ~ output {output}")?;
+        }
+        if self.resources().next().is_none() && self.outputs().next().is_none() {
+            return f.write_str("nothing to change");
         }
         let (create, update, destroy) = self.totals();
         write!(f, "{create} to create, {update} to update, {destroy} to destroy")
@@ -419,7 +430,7 @@ mod tests {
         }
         let same = |_: &mut Value, _: &mut Value| ();
         let update = cluster(&["update"], same);
-        check(&[update.clone()], "aws_msk_cluster.main");
+        check(std::slice::from_ref(&update), "aws_msk_cluster.main");
         check(&[other("managed", "no-op"), other("data", "read"), update.clone()], "aws_msk_cluster.main");
         check(&[], "the plan changes no aws_msk_cluster: there is nothing to update");
         check(&[cluster(&["no-op"], same)], "the plan changes no aws_msk_cluster: there is nothing to update");
@@ -495,6 +506,22 @@ mod tests {
     }
 
     #[test]
+    fn drift_is_more_than_another_way_to_write_nothing() {
+        #[track_caller]
+        fn check(before: Value, after: Value, drifted: usize) {
+            let change = json!({"actions": ["update"], "before": {"a": before}, "after": {"a": after}});
+            let document = json!({"resource_drift": [{"address": "x", "type": "y", "change": change}]});
+            assert_eq!(Changes::parse(&document.to_string()).unwrap().drift().count(), drifted);
+        }
+        check(Value::Null, json!([]), 0);
+        check(Value::Null, json!({}), 0);
+        check(json!(""), Value::Null, 0);
+        check(json!(1), json!(2), 1);
+        check(json!([]), json!(["b"]), 1);
+        check(json!(false), Value::Null, 1);
+    }
+
+    #[test]
     fn a_plan_reads_as_a_list() {
         let mut tainted = cluster(&["delete", "create"], |_, _| ());
         tainted["action_reason"] = "replace_because_tainted".into();
@@ -505,7 +532,7 @@ mod tests {
           ! aws_msk_cluster.main was changed outside of Terraform
               broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"
           + aws_vpc.main would be created
-        -/+ aws_msk_cluster.main would be destroyed and created anew (tainted: an earlier apply did not finish creating it. If it is whole now, `terraform untaint 'aws_msk_cluster.main'` keeps it)
+        -/+ aws_msk_cluster.main would be destroyed and created anew (tainted: an earlier apply did not finish creating it. If it is whole now, `terraform untaint 'aws_msk_cluster.main'` in the same folder keeps it)
           ~ aws_msk_cluster.other would be updated in place
               tags.Name: "demo" → (sensitive)
               broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"
