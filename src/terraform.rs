@@ -5,6 +5,7 @@
 //! What a person sees of it is drawn by the caller, from [`Seen`].
 
 mod difference;
+mod guard;
 pub mod plan;
 pub mod progress;
 
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError};
 pub use difference::{Difference, Shown};
+pub use guard::NotInPlace;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};
 

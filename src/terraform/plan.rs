@@ -38,7 +38,7 @@ pub struct Changes {
     outputs: BTreeMap<String, Change>,
     /// False when terraform put some changes off until after this plan.
     #[serde(default = "yes")]
-    complete: bool,
+    pub(super) complete: bool,
 }
 
 fn yes() -> bool {
@@ -57,7 +57,7 @@ pub struct ResourceChange {
     /// Why, where terraform names a reason, such as `replace_because_tainted`.
     action_reason: Option<String>,
     /// Set for what is left of a resource whose replacement did not end.
-    deposed: Option<String>,
+    pub(super) deposed: Option<String>,
 }
 
 /// Before and after, as terraform's values.
@@ -76,7 +76,7 @@ pub struct Change {
     after_sensitive: Value,
     #[serde(default)]
     replace_paths: Vec<Vec<Value>>,
-    importing: Option<Value>,
+    pub(super) importing: Option<Value>,
 }
 
 /// What terraform does to a resource.
@@ -99,23 +99,6 @@ pub enum Action {
     Close,
     #[serde(other)]
     Unknown,
-}
-
-/// Why a plan is not the change in place of one attribute that was asked for.
-#[derive(Debug, thiserror::Error, PartialEq)]
-pub enum NotInPlace {
-    #[error("the plan changes no {resource_type}: there is nothing to update")]
-    Nothing { resource_type: String },
-    #[error("the plan would also change {}", others.join(", "))]
-    Others { others: Vec<String> },
-    #[error("the plan would do something else to {address} than update it in place: it {verb}{}", reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())]
-    Action { address: String, verb: &'static str, reason: Option<String> },
-    #[error("the plan would change more of {address} than {wanted}: {}", also.join(", "))]
-    Attributes { address: String, wanted: String, also: Vec<String> },
-    #[error("the plan leaves {wanted} of {address} as it is")]
-    Unchanged { address: String, wanted: String },
-    #[error("the plan is not complete: terraform put changes off until later")]
-    Incomplete,
 }
 
 impl Action {
@@ -179,54 +162,6 @@ impl Changes {
     /// Names of the outputs that would change.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().filter(|(_, change)| change.action() != Action::NoOp).map(|(name, _)| name.as_str())
-    }
-
-    /// Checks that this plan updates one resource of `resource_type` in place and that of it only `attribute` differs,
-    /// a path such as `broker_node_group_info[0].instance_type`. Returns that resource.
-    ///
-    /// Outputs and drift may differ: they change nothing outside the state. What drift leads to is a change, and judged.
-    ///
-    /// # Errors
-    /// What else the plan would do, or that it would do nothing.
-    pub fn ensure_updates_in_place(&self, resource_type: &str, attribute: &str) -> Result<&ResourceChange, NotInPlace> {
-        let target = self
-            .of_type(resource_type)
-            .next()
-            .ok_or_else(|| NotInPlace::Nothing { resource_type: resource_type.to_owned() });
-        let others: Vec<String> = self
-            .resources()
-            .filter(|resource| !target.as_ref().is_ok_and(|target| std::ptr::eq(*resource, *target)))
-            .map(|resource| format!("{} ({})", resource.address, resource.action().verb()))
-            .collect();
-        if !others.is_empty() {
-            return Err(NotInPlace::Others { others });
-        }
-        let target = target?;
-        let address = target.address.clone();
-        let reason = match (&target.deposed, &target.change.importing) {
-            (Some(_), _) => Some("left over from a replacement".to_owned()),
-            (_, Some(_)) => Some("imported at the same time".to_owned()),
-            _ => target.reason(),
-        };
-        if target.action() != Action::Update || target.deposed.is_some() || target.change.importing.is_some() {
-            return Err(NotInPlace::Action { address, verb: target.action().verb(), reason });
-        }
-        let (wanted, also): (Vec<String>, Vec<String>) = target
-            .change
-            .differences()
-            .into_iter()
-            .map(|difference| difference.path)
-            .partition(|path| path == attribute);
-        if !also.is_empty() {
-            return Err(NotInPlace::Attributes { address, wanted: attribute.to_owned(), also });
-        }
-        if wanted.is_empty() {
-            return Err(NotInPlace::Unchanged { address, wanted: attribute.to_owned() });
-        }
-        if !self.complete {
-            return Err(NotInPlace::Incomplete);
-        }
-        Ok(target)
     }
 
     /// How many resources would be created, updated and destroyed; a replacement counts as one created and one destroyed.
@@ -382,15 +317,12 @@ impl fmt::Display for Changes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::terraform::difference::Shown;
 
-    const TYPE: &str = "broker_node_group_info[0].instance_type";
-
-    fn cluster(actions: &[&str], change: impl FnOnce(&mut Value, &mut Value)) -> Value {
+    pub fn cluster(actions: &[&str], change: impl FnOnce(&mut Value, &mut Value)) -> Value {
         let before = json!({
             "arn": "arn:x", "cluster_name": "demo", "kafka_version": "3.9.x", "tags": {"Name": "demo"},
             "broker_node_group_info": [{"instance_type": "kafka.t3.small", "client_subnets": ["a", "b"]}],
@@ -406,103 +338,15 @@ mod tests {
         })
     }
 
-    fn other(mode: &str, action: &str) -> Value {
+    pub fn other(mode: &str, action: &str) -> Value {
         json!({"address": "aws_vpc.main", "mode": mode, "type": "aws_vpc", "change": {"actions": [action]}})
     }
 
-    fn plan(resources: &[Value]) -> Changes {
+    pub fn plan(resources: &[Value]) -> Changes {
         let outputs = json!({"x": {"actions": ["update"], "before": 1, "after": 2}, "y": {"actions": ["no-op"]}});
         let document = json!({"resource_changes": resources, "output_changes": outputs, "complete": true,
                               "resource_drift": [cluster(&["update"], |_, _| ())]});
         Changes::parse(&document.to_string()).unwrap()
-    }
-
-    #[test]
-    fn only_the_broker_type_may_differ() {
-        #[track_caller]
-        fn check(resources: &[Value], expected: &str) {
-            let plan = plan(resources);
-            let found = match plan.ensure_updates_in_place("aws_msk_cluster", TYPE) {
-                Ok(resource) => resource.address.clone(),
-                Err(error) => error.to_string(),
-            };
-            assert_eq!(found, expected);
-        }
-        let same = |_: &mut Value, _: &mut Value| ();
-        let update = cluster(&["update"], same);
-        check(std::slice::from_ref(&update), "aws_msk_cluster.main");
-        check(&[other("managed", "no-op"), other("data", "read"), update.clone()], "aws_msk_cluster.main");
-        check(&[], "the plan changes no aws_msk_cluster: there is nothing to update");
-        check(&[cluster(&["no-op"], same)], "the plan changes no aws_msk_cluster: there is nothing to update");
-        check(
-            &[update.clone(), other("managed", "create")],
-            "the plan would also change aws_vpc.main (would be created)",
-        );
-        check(&[other("managed", "delete")], "the plan would also change aws_vpc.main (would be destroyed)");
-        check(
-            &[update.clone(), update.clone()],
-            "the plan would also change aws_msk_cluster.main (would be updated in place)",
-        );
-        check(
-            &[cluster(&["delete", "create"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed and created anew",
-        );
-        check(
-            &[cluster(&["create", "delete"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed and created anew",
-        );
-        check(
-            &[cluster(&["conjure"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: \
-             it would be changed in a way that kgen does not know",
-        );
-        let mut deposed = update.clone();
-        deposed["deposed"] = "0a1b".into();
-        check(
-            &[deposed],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be updated in place (left over from a replacement)",
-        );
-    }
-
-    #[test]
-    fn whatever_else_differs_is_named() {
-        #[track_caller]
-        fn check(change: impl FnOnce(&mut Value, &mut Value), expected: &str) {
-            let plan = plan(&[cluster(&["update"], change)]);
-            let error = plan.ensure_updates_in_place("aws_msk_cluster", TYPE).unwrap_err().to_string();
-            let prefix = format!("the plan would change more of aws_msk_cluster.main than {TYPE}: ");
-            assert_eq!(error.strip_prefix(&prefix).unwrap_or(&error), expected);
-        }
-        check(|after, _| after["tags"]["Name"] = "other".into(), "tags.Name");
-        check(|after, _| after["tags"]["New"] = "x".into(), "tags.New");
-        check(|after, _| after["kafka_version"] = Value::Null, "kafka_version");
-        check(
-            |after, _| after["broker_node_group_info"][0]["client_subnets"] = json!(["a"]),
-            "broker_node_group_info[0].client_subnets[1]",
-        );
-        check(|after, _| after["broker_node_group_info"] = json!([]), "broker_node_group_info[0]");
-        // Unknown: left out of `after` and marked, at any depth; or marked where before there was nothing.
-        check(
-            |after, unknown| {
-                after.as_object_mut().unwrap().remove("arn");
-                unknown["arn"] = true.into();
-            },
-            "arn",
-        );
-        check(|_, unknown| unknown["bootstrap_brokers"] = true.into(), "bootstrap_brokers");
-        check(|_, unknown| unknown["tags"] = json!({"Made": true}), "tags.Made");
-        check(|_, unknown| unknown["open"] = json!([{"jmx": true}]), "open");
-        check(
-            |after, _| after["broker_node_group_info"][0]["instance_type"] = "kafka.t3.small".into(),
-            &format!("the plan leaves {TYPE} of aws_msk_cluster.main as it is"),
-        );
-        // The type itself may not be left open either: it is a difference, but to no known type.
-        let plan = plan(&[cluster(&["update"], |after, unknown| {
-            after["broker_node_group_info"][0].as_object_mut().unwrap().remove("instance_type");
-            unknown["broker_node_group_info"][0]["instance_type"] = true.into();
-        })]);
-        let resource = plan.ensure_updates_in_place("aws_msk_cluster", TYPE).unwrap();
-        assert_eq!(resource.change.differences()[0].after, Shown::Unknown);
     }
 
     #[test]
