@@ -25,6 +25,8 @@ pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
         let values: serde_json::Map<String, Value> =
             outputs.into_iter().map(|(name, output)| (name, output.value)).collect();
         println!("{:#}", Value::Object(values));
+    } else if outputs.is_empty() {
+        eprintln!("there are no outputs: nothing is applied yet (`kgen apply`)");
     } else {
         let width = outputs.keys().map(String::len).max().unwrap_or(0);
         for (name, output) in &outputs {

@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ resource "terraform_data" "slow" {
   depends_on = [terraform_data.quick]
 
   provisioner "local-exec" {
-    command = "touch started; i=0; while [ $i -lt 60 ] && [ ! -e go ]; do sleep 0.1; i=$((i+1)); done"
+    command = "touch started; i=0; while [ $i -lt 200 ] && [ ! -e go ]; do sleep 0.1; i=$((i+1)); done"
   }
 }
 "#;
@@ -32,19 +33,23 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn apply(project: &Project) -> Child {
+fn start(args: &[&str], project: &Project) -> Child {
     // A test run may itself have been started with these signals ignored.
-    let child = Command::new("env")
+    Command::new("env")
         .args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_kgen"), "-C"])
         .arg(project.path(""))
-        .args(["apply", "--yes", "--terraform-bin", "terraform"])
+        .args(args)
         .env_remove("AWS_ENDPOINT_URL")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+fn apply(project: &Project) -> Child {
+    let child = start(&["apply", "--yes", "--terraform-bin", "terraform"], project);
     until("the provisioner starts", || project.path("terraform/started").exists());
     child
 }
@@ -118,17 +123,8 @@ fn a_terraform_that_is_slow_to_stop_gets_one_interrupt() {
          i=0\nwhile [ $i -lt 600 ] && [ ! -e interrupts ]; do sleep 0.05; i=$((i+1)); done\n\
          i=0\nwhile [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done\nexit 1\n",
     );
-    let mut command = Command::new("env");
-    command.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_kgen"), "-C"]).arg(project.path(""));
-    let child = command
-        .args(["plan", "--terraform-bin"])
-        .arg(project.path("stub/terraform"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .unwrap();
+    let stub = project.path("stub/terraform");
+    let child = start(&["plan", "--terraform-bin", stub.to_str().unwrap()], &project);
     until("the stub starts", || project.path("terraform/started").exists());
     for name in ["INT", "INT", "TERM", "HUP", "INT"] {
         signal(&child, name);
@@ -140,6 +136,17 @@ fn a_terraform_that_is_slow_to_stop_gets_one_interrupt() {
     assert!(ran.stderr.contains("was not passed on"), "{}", ran.stderr);
 }
 
+/// A second apply that waits for the terraform of the first.
+fn waiting(project: &Project) -> (Child, BufReader<ChildStderr>) {
+    let mut child = start(&["apply", "--yes", "--terraform-bin", "terraform"], project);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("waiting for it") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it did not wait: {said}");
+    }
+    (child, stderr)
+}
+
 #[test]
 #[ignore = "needs terraform"]
 fn terraform_ends_its_work_when_kgen_is_killed() {
@@ -147,14 +154,18 @@ fn terraform_ends_its_work_when_kgen_is_killed() {
     let mut child = apply(&project);
     child.kill().unwrap();
     child.wait().unwrap();
+    // Whoever loses patience while waiting for it leaves it alone.
+    let (mut impatient, _) = waiting(&project);
+    signal(&impatient, "INT");
+    assert!(!impatient.wait().unwrap().success());
     // The next apply finds it at work, waits for it, and has nothing left to do.
-    let next =
-        project.kgen(&["apply", "--yes", "--terraform-bin", "terraform"]).stderr(Stdio::piped()).spawn().unwrap();
-    sleep(Duration::from_millis(500));
+    let (mut next, mut stderr) = waiting(&project);
+    let mut said = String::new();
     project.write("terraform/go", "");
-    let ran = Ran::from(next.wait_with_output().unwrap());
+    stderr.read_to_string(&mut said).unwrap();
+    let ran = Ran { code: next.wait().unwrap().code(), stdout: String::new(), stderr: said };
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    for part in ["is still running; waiting for it", "terraform_data.slow: created", "nothing to change"] {
+    for part in ["terraform_data.slow: created", "nothing to change"] {
         assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
     }
     assert_eq!(state(&project.path("terraform")), whole(false));
