@@ -10,6 +10,7 @@
 
 mod catalogue;
 mod files;
+mod hcl;
 mod process;
 mod sample;
 mod terraform;

@@ -1,0 +1,14 @@
+//! Terraform's language: building blocks as values, printing them the way `terraform fmt` wants, changing one value in a file.
+//!
+//! Values are those of hcl-rs; its printer is not used, for `terraform fmt -check` refuses what it prints.
+
+mod block;
+pub mod edit;
+mod print;
+mod text;
+
+pub use block::{Address, Block, array, attr_of, call, object};
+pub use print::{Document, print};
+pub use text::{Text, escape, heredoc};
+
+pub use ::hcl::Expression;
