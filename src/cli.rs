@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 mod exit;
+mod render;
 mod terraform;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use exit::{Outcome, Refused, refused};
+pub use render::Render;
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
 /// Reproduce, detect and fix an undersized Amazon MSK cluster
@@ -29,4 +31,5 @@ pub enum Command {
     Output(Output),
     Connect(Connect),
     Bootstrap(Bootstrap),
+    Render(Render),
 }

@@ -1,11 +1,5 @@
 //! One thin file a command: parse, decide, show, act. Only here is anything printed.
 
-use std::ffi::OsString;
-
-use clap::Parser;
-
-use crate::cli::{Cli, Command, Outcome, Refused};
-
 mod apply;
 mod bootstrap;
 mod connect;
@@ -13,7 +7,14 @@ mod destroy;
 mod output;
 mod plan;
 mod progress;
+mod render;
 mod working_dir;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, Outcome, Refused};
 
 /// Runs a command line and returns the exit code. Errors go to standard error.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -43,5 +44,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Output(args) => output::run(project, &args),
         Command::Connect(args) => connect::run(project, &args),
         Command::Bootstrap(args) => bootstrap::run(project, &args),
+        Command::Render(args) => render::run(&args, project),
     }
 }

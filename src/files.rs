@@ -1,25 +1,58 @@
 //! Files that are replaced whole or not at all.
 
-use std::{io::Write, path::Path};
+use std::{
+    fs::{self, File},
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+/// New contents of a file, written and synced beside it. Dropped without [`Staged::commit`], nothing has happened.
+#[derive(Debug)]
+pub struct Staged {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// Writes `bytes` beside `path`, with the permissions of what is there.
+    ///
+    /// # Errors
+    /// Whatever the file system says; nothing is left behind.
+    pub fn new(path: &Path, bytes: &[u8]) -> std::io::Result<Staged> {
+        // A link stays a link: what it points to is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let mut file = tempfile::NamedTempFile::new_in(dir_of(&path))?;
+        file.write_all(bytes)?;
+        let permissions = match fs::metadata(&path) {
+            Ok(metadata) => metadata.permissions(),
+            Err(_) => PermissionsExt::from_mode(0o644),
+        };
+        file.as_file().set_permissions(permissions)?;
+        file.as_file().sync_all()?;
+        Ok(Staged { file, path })
+    }
+
+    /// Puts the new contents in the place of the old.
+    ///
+    /// # Errors
+    /// Whatever the file system says; the old file is then untouched.
+    pub fn commit(self) -> std::io::Result<()> {
+        self.file.persist(&self.path)?;
+        File::open(dir_of(&self.path))?.sync_all()
+    }
+}
 
 /// Writes `bytes` to `path` whole or not at all: beside it, synced, renamed. Keeps the permissions of what was there.
 ///
 /// # Errors
 /// Whatever the file system says; the old file is then untouched.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    // A link stays a link: what it points to is replaced.
-    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(bytes)?;
-    let permissions = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.permissions(),
-        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(0o644),
-    };
-    file.as_file().set_permissions(permissions)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    std::fs::File::open(dir)?.sync_all()
+    Staged::new(path, bytes)?.commit()
+}
+
+fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub mod edit;
 mod print;
 mod text;
 
-pub use block::{Address, Block, array, attr_of, call, object};
+pub use block::{Address, Block, array, attr_of, bare, call, each_value, object};
 pub use print::{Document, print};
 pub use text::{Text, escape, heredoc};
 

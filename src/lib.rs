@@ -12,7 +12,9 @@ mod catalogue;
 mod files;
 mod hcl;
 mod process;
+mod project;
 mod sample;
+mod stack;
 mod terraform;
 
 mod cli;

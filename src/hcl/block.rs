@@ -117,6 +117,17 @@ pub fn attr_of(root: &'static str, name: &'static str) -> Expression {
     Traversal::new(Expression::from(variable(root)), [TraversalOperator::GetAttr(identifier(name))]).into()
 }
 
+/// A bare name, for what Terraform reads as one: an attribute in `ignore_changes`.
+pub fn bare(name: &'static str) -> Expression {
+    variable(name).into()
+}
+
+/// `each.value.name`, where the values of `for_each` are objects.
+pub fn each_value(name: &'static str) -> Expression {
+    let operators = ["value", name].map(|part| TraversalOperator::GetAttr(identifier(part)));
+    Traversal::new(Expression::from(variable("each")), operators).into()
+}
+
 /// `name(arguments…)`
 pub fn call(name: &'static str, arguments: impl IntoIterator<Item = Expression>) -> Expression {
     let arguments = arguments.into_iter();

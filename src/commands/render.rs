@@ -1,0 +1,67 @@
+//! `kgen render`: kgen.toml to terraform/.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, anyhow};
+
+use crate::{
+    cli::{Outcome, Render, refused},
+    project::{Change, FileState, Project, compare, replace_all},
+};
+
+pub fn run(args: &Render, project_dir: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(project_dir).map_err(refused)?;
+    let dir = args.out.clone().unwrap_or_else(|| project.terraform_dir());
+    let rendered = project.stack().render();
+    if args.check {
+        let changes = compare(&dir, &rendered).map_err(refused)?;
+        show(&changes, args, Change::diff)?;
+        let same = changes.iter().all(|change| change.state == FileState::Unchanged);
+        return Ok(if same { Outcome::Done } else { Outcome::Differs });
+    }
+
+    let _lock = project.lock().map_err(refused)?;
+    let changes = compare(&dir, &rendered).map_err(refused)?;
+    let edited: Vec<&Change> = changes.iter().filter(|change| change.overwrites_work()).collect();
+    if !edited.is_empty() && !args.force {
+        let names: Vec<String> = edited.iter().map(|change| change.path.display().to_string()).collect();
+        edited.iter().for_each(|change| eprint!("{}", change.diff()));
+        let what = "not as kgen wrote it, and nothing was written; move the change above into kgen.toml, or use --force to lose it";
+        return Err(refused(anyhow!("{}: {what}", names.join(", "))));
+    }
+
+    fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    let written: Vec<_> = changes
+        .iter()
+        .filter(|change| change.is_written())
+        .map(|change| (change.path.clone(), change.after.clone().into_bytes()))
+        .collect();
+    // What was there needs no putting back: all files are written, or none is.
+    drop(replace_all(&written)?);
+    for stale in changes.iter().filter(|change| change.state == FileState::Stale) {
+        eprintln!("note: {} is no longer rendered, but terraform still reads it; delete it", stale.path.display());
+    }
+    if written.is_empty() {
+        eprintln!("{} is up to date", dir.display());
+    }
+    show(&changes, args, |change| match change.state {
+        FileState::Unchanged | FileState::Stale => String::new(),
+        FileState::New => format!("wrote {}\n", change.path.display()),
+        FileState::Outdated | FileState::Edited | FileState::Foreign => format!("rewrote {}\n", change.path.display()),
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// Prints each change as `line` says it, or all of them as JSON.
+fn show(changes: &[Change], args: &Render, line: impl Fn(&Change) -> String) -> anyhow::Result<()> {
+    if !args.json {
+        changes.iter().for_each(|change| print!("{}", line(change)));
+        return Ok(());
+    }
+    let files: Vec<_> = changes
+        .iter()
+        .map(|change| serde_json::json!({ "file": change.path, "state": change.state, "diff": change.diff() }))
+        .collect();
+    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "files": files }))?);
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! A working directory: kgen.toml, the Terraform rendered from it, and kgen's own files under `.kgen`.
+//!
+//! Reads and replaces files; what is in them is the business of [`stack`](crate::stack).
+
+mod lock;
+mod replace;
+mod terraform_files;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+pub use lock::Lock;
+pub use replace::{Restore, replace_all};
+pub use terraform_files::{Change, FileState, compare};
+
+use crate::{
+    catalogue::BrokerType,
+    stack::{Stack, with_broker_type},
+};
+
+/// A folder, and the stack that its kgen.toml describes.
+#[derive(Debug)]
+pub struct Project {
+    dir: PathBuf,
+    stack: Stack,
+}
+
+impl Project {
+    /// Opens the project in `dir`. Without a kgen.toml it is the seed's scenario.
+    ///
+    /// # Errors
+    /// If `dir` is no folder, or its kgen.toml describes no stack.
+    pub fn open(dir: &Path) -> anyhow::Result<Project> {
+        if !dir.is_dir() {
+            bail!("{} is not a folder (choose the project with -C DIR)", dir.display());
+        }
+        let stack = Stack::default();
+        let mut project = Project { dir: dir.to_owned(), stack };
+        project.stack = Stack::load(&project.kgen_toml())?;
+        Ok(project)
+    }
+
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the Terraform is rendered to.
+    pub fn terraform_dir(&self) -> PathBuf {
+        self.inside("terraform")
+    }
+
+    pub fn kgen_toml(&self) -> PathBuf {
+        self.inside("kgen.toml")
+    }
+
+    /// Where kgen keeps its own files: runs, the lab's state, the lock.
+    pub fn kgen_dir(&self) -> PathBuf {
+        self.inside(".kgen")
+    }
+
+    /// A path that reads well in messages: `terraform`, not `./terraform`.
+    fn inside(&self, name: &str) -> PathBuf {
+        if self.dir == Path::new(".") { name.into() } else { self.dir.join(name) }
+    }
+
+    /// Keeps every other kgen from changing this project, until the lock is dropped.
+    ///
+    /// # Errors
+    /// If another one holds it, or the lock file cannot be made.
+    pub fn lock(&self) -> anyhow::Result<Lock> {
+        Lock::take(&self.kgen_dir())
+    }
+
+    /// What kgen.toml holds once its brokers are `broker_type`: the same text but for that value.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not TOML.
+    pub fn kgen_toml_with(&self, broker_type: BrokerType) -> anyhow::Result<String> {
+        let path = self.kgen_toml();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        Ok(with_broker_type(&text, broker_type)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_kgen_toml_is_the_default_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = Project::open(dir.path()).unwrap();
+        assert_eq!(project.stack(), &Stack::default());
+        let text = project.kgen_toml_with(BrokerType::M5_LARGE).unwrap();
+        std::fs::write(project.kgen_toml(), text).unwrap();
+        assert_eq!(Project::open(dir.path()).unwrap().stack().broker_type(), BrokerType::M5_LARGE);
+        assert!(Project::open(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_the_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("kgen.toml"), "[cluster]\nbroker_count = 4\n").unwrap();
+        let error = Project::open(dir.path()).unwrap_err().to_string();
+        let file = dir.path().join("kgen.toml");
+        assert!(error.starts_with(&format!("{}:2: cluster.broker_count: ", file.display())), "{error}");
+    }
+}

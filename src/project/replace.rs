@@ -1,0 +1,139 @@
+//! Several files replaced together, and put back together.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+use crate::files::Staged;
+
+/// What files held before [`replace_all`], so that it can be undone.
+#[derive(Debug)]
+#[must_use = "drop it when the change stands"]
+pub struct Restore(Vec<Replaced>);
+
+#[derive(Debug)]
+struct Replaced {
+    path: PathBuf,
+    /// Nothing, where there was no file.
+    before: Option<Vec<u8>>,
+    after: Vec<u8>,
+}
+
+/// Replaces every file, or none.
+///
+/// All are written beside their places first, so that a full disk or a folder that may not be written is found before
+/// anything changes; then they are renamed, and if one cannot be, those before it are put back. A machine that stops
+/// between two renames leaves each file whole, but some old and some new.
+///
+/// # Errors
+/// Whatever the file system says, with the file it said it of.
+pub fn replace_all(files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<Restore> {
+    let mut staged = Vec::new();
+    for (path, bytes) in files {
+        let before = read(path).with_context(|| format!("reading {}", path.display()))?;
+        let stage = Staged::new(path, bytes).with_context(|| format!("writing beside {}", path.display()))?;
+        staged.push((stage, Replaced { path: path.clone(), before, after: bytes.clone() }));
+    }
+    let mut done = Restore(Vec::new());
+    for (stage, replaced) in staged {
+        let path = replaced.path.clone();
+        if let Err(error) = stage.commit() {
+            let error = anyhow::Error::from(error).context(format!("replacing {}", path.display()));
+            return Err(match done.restore() {
+                Ok(()) => error,
+                Err(undo) => error.context(format!("some files could not be put back ({undo:#})")),
+            });
+        }
+        done.0.push(replaced);
+    }
+    Ok(done)
+}
+
+impl Restore {
+    /// Puts every file back as it was. One that somebody has changed since is left alone.
+    ///
+    /// # Errors
+    /// Names every file that is not as it was, after all others were put back.
+    pub fn restore(self) -> anyhow::Result<()> {
+        let mut left = Vec::new();
+        for Replaced { path, before, after } in self.0.into_iter().rev() {
+            let put_back = match read(&path) {
+                Ok(now) if now.as_ref() == Some(&after) => match before {
+                    Some(bytes) => Staged::new(&path, &bytes).and_then(Staged::commit),
+                    None => fs::remove_file(&path),
+                },
+                Ok(_) => Err(io::Error::other("it was changed in between and stays as it is")),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = put_back {
+                left.push(format!("{}: {error}", path.display()));
+            }
+        }
+        if !left.is_empty() {
+            bail!("not put back: {}", left.join("; "));
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        fs::write(&old, "before").unwrap();
+        (dir, old, new)
+    }
+
+    #[test]
+    fn all_are_replaced_and_put_back() {
+        let (_dir, old, new) = folder();
+        let restore = replace_all(&[(old.clone(), b"after".to_vec()), (new.clone(), b"after".to_vec())]).unwrap();
+        assert_eq!((fs::read(&old).unwrap(), fs::read(&new).unwrap()), (b"after".to_vec(), b"after".to_vec()));
+        restore.restore().unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"before");
+        assert!(!new.exists());
+    }
+
+    #[test]
+    fn one_that_fails_leaves_all_as_they_were() {
+        let (dir, old, new) = folder();
+        let nowhere = dir.path().join("no folder/file");
+        let error = replace_all(&[(old.clone(), b"after".to_vec()), (nowhere, b"after".to_vec())]).unwrap_err();
+        assert!(format!("{error:#}").contains("no folder/file"), "{error:#}");
+        assert_eq!(fs::read(&old).unwrap(), b"before");
+
+        // A folder in the way is found by the rename only, after the first file was replaced.
+        fs::create_dir(&new).unwrap();
+        fs::create_dir(new.join("full")).unwrap();
+        let way = [(old.clone(), b"after".to_vec()), (new.join("full"), b"after".to_vec())];
+        assert!(replace_all(&way).is_err());
+        assert_eq!(fs::read(&old).unwrap(), b"before");
+        let names = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(names, 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_file_changed_in_between_is_left_alone() {
+        let (_dir, old, new) = folder();
+        let restore = replace_all(&[(old.clone(), b"after".to_vec()), (new.clone(), b"after".to_vec())]).unwrap();
+        fs::write(&old, "somebody's").unwrap();
+        let error = restore.restore().unwrap_err().to_string();
+        assert!(error.contains("changed in between"), "{error}");
+        assert_eq!(fs::read(&old).unwrap(), b"somebody's");
+        assert!(!new.exists(), "the other is put back all the same");
+    }
+}

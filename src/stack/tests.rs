@@ -1,0 +1,5 @@
+use super::*;
+
+fn stack(toml: &str) -> Stack {
+    Stack::parse(toml).unwrap()
+}

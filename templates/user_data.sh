@@ -1,0 +1,40 @@
+#!/bin/bash
+# Sets up the client when it first starts: Java, Kafka's command-line tools, kgen, the load generator.
+# What it did is in /var/log/cloud-init-output.log.
+set -euo pipefail
+
+KAFKA_VERSION={{ kafka_version | quoted }}
+KAFKA="kafka_2.13-${KAFKA_VERSION}"
+KAFKA_URL="https://archive.apache.org/dist/kafka/${KAFKA_VERSION}/${KAFKA}.tgz"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# A name that does not resolve yet, or a slow mirror, is no reason to give up.
+fetch() { curl --fail --silent --show-error --location --retry 8 --retry-all-errors --retry-delay 5 --output "$2" "$1"; }
+
+# The load generator comes first, so that it can say what is missing if a later step fails.
+install -d -o ec2-user -g ec2-user {{ producer | split(pat="/hotspot_producer.py") | first | quoted }}
+cat >{{ producer | quoted }} <<'END_OF_PRODUCER'
+{% include "hotspot_producer.py" -%}
+END_OF_PRODUCER
+chown ec2-user:ec2-user {{ producer | quoted }}
+chmod 755 {{ producer | quoted }}
+{% if kgen_url %}
+fetch {{ kgen_url | quoted }} "$work/kgen"
+echo {{ kgen_sha256 | quoted }}"  $work/kgen" | sha256sum --check --quiet
+install -m 755 "$work/kgen" /usr/local/bin/kgen
+{% else %}
+echo 'kgen is not installed: kgen.toml names no client.kgen_url.'
+{% endif %}
+dnf install --assumeyes java-17-amazon-corretto-headless tar gzip
+
+# Apache publishes the sum in groups over several lines.
+fetch "$KAFKA_URL" "$work/kafka.tgz"
+fetch "$KAFKA_URL.sha512" "$work/kafka.sum"
+sum=$(tr -d '[:space:]' <"$work/kafka.sum" | sed 's/^.*://' | tr '[:upper:]' '[:lower:]' | cut -c 1-128)
+echo "$sum  $work/kafka.tgz" | sha512sum --check --quiet
+install -d /opt/kafka
+tar --extract --gzip --file "$work/kafka.tgz" --directory /opt/kafka --strip-components 1 --no-same-owner
+# shellcheck disable=SC2016 # The shell that logs in expands it.
+echo 'PATH=$PATH:/opt/kafka/bin:/usr/local/bin' >/etc/profile.d/kafka.sh

@@ -1,0 +1,43 @@
+# Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
+# kgen:sha256=f7c89667208b3e3de4a8d4a7055783f23f3c6704df99f82a5bc0c39bb673f4f8
+
+data "aws_ssm_parameter" "amazon_linux" {
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+}
+
+# Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.
+resource "aws_instance" "client" {
+  ami                         = data.aws_ssm_parameter.amazon_linux.insecure_value
+  instance_type               = "t3.small"
+  subnet_id                   = aws_subnet.broker["us-west-2a"].id
+  vpc_security_group_ids      = [aws_security_group.client.id]
+  iam_instance_profile        = aws_iam_instance_profile.client.name
+  associate_public_ip_address = true
+  user_data                   = file("${path.module}/user_data.sh")
+  user_data_replace_on_change = true
+
+  depends_on = [
+    aws_route.internet,
+    aws_route_table_association.public,
+    aws_vpc_security_group_egress_rule.client_to_https,
+  ]
+
+  tags = {
+    Name = "kgen-demo-client"
+  }
+
+  metadata_options {
+    http_endpoint = "enabled"
+    http_tokens   = "required"
+  }
+
+  root_block_device {
+    volume_type = "gp3"
+    volume_size = 20
+    encrypted   = true
+  }
+
+  lifecycle {
+    ignore_changes = [ami]
+  }
+}

@@ -1,0 +1,70 @@
+#!/bin/bash
+# Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
+# kgen:sha256=90c957eb2a762c238894037d466d40101c99e8ff7ebf360e1cb84bd6dd22ff35
+
+# Sets up the client when it first starts: Java, Kafka's command-line tools, kgen, the load generator.
+# What it did is in /var/log/cloud-init-output.log.
+set -euo pipefail
+
+KAFKA_VERSION='3.9.1'
+KAFKA="kafka_2.13-${KAFKA_VERSION}"
+KAFKA_URL="https://archive.apache.org/dist/kafka/${KAFKA_VERSION}/${KAFKA}.tgz"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# A name that does not resolve yet, or a slow mirror, is no reason to give up.
+fetch() { curl --fail --silent --show-error --location --retry 8 --retry-all-errors --retry-delay 5 --output "$2" "$1"; }
+
+# The load generator comes first, so that it can say what is missing if a later step fails.
+install -d -o ec2-user -g ec2-user '/home/ec2-user/scripts'
+cat >'/home/ec2-user/scripts/hotspot_producer.py' <<'END_OF_PRODUCER'
+#!/usr/bin/env python3
+"""Sends load to Kafka: hands its options to `kgen produce`."""
+
+import argparse
+import os
+import sys
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Options not named here go to `kgen produce` as they are.")
+    parser.add_argument("--bootstrap-servers", required=True, help="host:port, separated by commas")
+    parser.add_argument("--topic", default="stress-demo", help="default: %(default)s")
+    parser.add_argument("--rate", default="500", help="records a second (default: %(default)s)")
+    parser.add_argument("--duration", default="600", help="seconds (default: %(default)s)")
+    options, others = parser.parse_known_args()
+
+    arguments = ["kgen", "produce", "--bootstrap-servers", options.bootstrap_servers, "--topic", options.topic]
+    arguments += ["--rate", options.rate, "--duration", options.duration, *others]
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/local/bin"
+    os.environ["PATH"] = path
+    try:
+        os.execvp("kgen", arguments)
+    except FileNotFoundError:
+        sys.exit(
+            "error: kgen is not installed on this machine. Either set client.kgen_url and client.kgen_sha256 in kgen.toml, "
+            "run `kgen render` and apply (the client is made anew), or copy a kgen for Linux on x86-64 to "
+            "/usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: /opt/kafka/bin/kafka-producer-perf-test.sh"
+        )
+
+
+if __name__ == "__main__":
+    main()
+END_OF_PRODUCER
+chown ec2-user:ec2-user '/home/ec2-user/scripts/hotspot_producer.py'
+chmod 755 '/home/ec2-user/scripts/hotspot_producer.py'
+
+echo 'kgen is not installed: kgen.toml names no client.kgen_url.'
+
+dnf install --assumeyes java-17-amazon-corretto-headless tar gzip
+
+# Apache publishes the sum in groups over several lines.
+fetch "$KAFKA_URL" "$work/kafka.tgz"
+fetch "$KAFKA_URL.sha512" "$work/kafka.sum"
+sum=$(tr -d '[:space:]' <"$work/kafka.sum" | sed 's/^.*://' | tr '[:upper:]' '[:lower:]' | cut -c 1-128)
+echo "$sum  $work/kafka.tgz" | sha512sum --check --quiet
+install -d /opt/kafka
+tar --extract --gzip --file "$work/kafka.tgz" --directory /opt/kafka --strip-components 1 --no-same-owner
+# shellcheck disable=SC2016 # The shell that logs in expands it.
+echo 'PATH=$PATH:/opt/kafka/bin:/usr/local/bin' >/etc/profile.d/kafka.sh
