@@ -1,6 +1,6 @@
 #!/bin/bash
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=90c957eb2a762c238894037d466d40101c99e8ff7ebf360e1cb84bd6dd22ff35
+# kgen:sha256=b40b7a10b5544efac465cbf450685fe119de57ef5b7709b29442d8260065ea0e
 
 # Sets up the client when it first starts: Java, Kafka's command-line tools, kgen, the load generator.
 # What it did is in /var/log/cloud-init-output.log.
@@ -20,37 +20,20 @@ fetch() { curl --fail --silent --show-error --location --retry 8 --retry-all-err
 install -d -o ec2-user -g ec2-user '/home/ec2-user/scripts'
 cat >'/home/ec2-user/scripts/hotspot_producer.py' <<'END_OF_PRODUCER'
 #!/usr/bin/env python3
-"""Sends load to Kafka: hands its options to `kgen produce`."""
+"""Sends load to Kafka: hands its options to `kgen produce`, --bootstrap-servers, --topic, --rate and --duration among them."""
 
-import argparse
 import os
 import sys
 
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, epilog="Options not named here go to `kgen produce` as they are.")
-    parser.add_argument("--bootstrap-servers", required=True, help="host:port, separated by commas")
-    parser.add_argument("--topic", default="stress-demo", help="default: %(default)s")
-    parser.add_argument("--rate", default="500", help="records a second (default: %(default)s)")
-    parser.add_argument("--duration", default="600", help="seconds (default: %(default)s)")
-    options, others = parser.parse_known_args()
-
-    arguments = ["kgen", "produce", "--bootstrap-servers", options.bootstrap_servers, "--topic", options.topic]
-    arguments += ["--rate", options.rate, "--duration", options.duration, *others]
-    path = os.environ.get("PATH", "") + os.pathsep + "/usr/local/bin"
-    os.environ["PATH"] = path
-    try:
-        os.execvp("kgen", arguments)
-    except FileNotFoundError:
-        sys.exit(
-            "error: kgen is not installed on this machine. Either set client.kgen_url and client.kgen_sha256 in kgen.toml, "
-            "run `kgen render` and apply (the client is made anew), or copy a kgen for Linux on x86-64 to "
-            "/usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: /opt/kafka/bin/kafka-producer-perf-test.sh"
-        )
-
-
-if __name__ == "__main__":
-    main()
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + os.pathsep + "/usr/local/bin"
+try:
+    os.execvp("kgen", ["kgen", "produce", *sys.argv[1:]])
+except OSError as error:
+    sys.exit(
+        f"error: cannot start kgen on this machine ({error.strerror}). Either set client.kgen_url and client.kgen_sha256 in "
+        "kgen.toml, run `kgen render` and apply (the client is made anew), or copy a kgen for Linux on x86-64 to "
+        "/usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: /opt/kafka/bin/kafka-producer-perf-test.sh"
+    )
 END_OF_PRODUCER
 chown ec2-user:ec2-user '/home/ec2-user/scripts/hotspot_producer.py'
 chmod 755 '/home/ec2-user/scripts/hotspot_producer.py'

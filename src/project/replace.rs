@@ -37,6 +37,10 @@ pub fn replace_all(files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<Restore> {
         let stage = Staged::new(path, bytes).with_context(|| format!("writing beside {}", path.display()))?;
         staged.push((stage, Replaced { path: path.clone(), before, after: bytes.clone() }));
     }
+    commit_all(staged)
+}
+
+fn commit_all(staged: Vec<(Staged, Replaced)>) -> anyhow::Result<Restore> {
     let mut done = Restore(Vec::new());
     for (stage, replaced) in staged {
         let path = replaced.path.clone();
@@ -116,14 +120,25 @@ mod tests {
         assert!(format!("{error:#}").contains("no folder/file"), "{error:#}");
         assert_eq!(fs::read(&old).unwrap(), b"before");
 
-        // A folder in the way is found by the rename only, after the first file was replaced.
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+        assert!(!new.exists());
+    }
+
+    #[test]
+    fn a_rename_that_fails_puts_back_those_before_it() {
+        let (dir, old, new) = folder();
+        let stage = |path: &Path, before: Option<&[u8]>| {
+            let replaced =
+                Replaced { path: path.to_owned(), before: before.map(<[u8]>::to_vec), after: b"after".to_vec() };
+            (Staged::new(path, b"after").unwrap(), replaced)
+        };
+        let staged = vec![stage(&old, Some(b"before")), stage(&new, None)];
+        // A folder appears where the second file should go.
         fs::create_dir(&new).unwrap();
-        fs::create_dir(new.join("full")).unwrap();
-        let way = [(old.clone(), b"after".to_vec()), (new.join("full"), b"after".to_vec())];
-        assert!(replace_all(&way).is_err());
+        let error = format!("{:#}", commit_all(staged).unwrap_err());
+        assert!(error.starts_with(&format!("replacing {}: ", new.display())), "{error}");
         assert_eq!(fs::read(&old).unwrap(), b"before");
-        let names = fs::read_dir(dir.path()).unwrap().count();
-        assert_eq!(names, 2, "no temporary file is left");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
     }
 
     #[test]

@@ -52,18 +52,15 @@ pub(super) fn render(stack: &Stack, network: &NetworkFile, security: &SecurityFi
     ClientFile { document, instance }
 }
 
-/// The script that sets the instance up. It does not depend on the cluster, whose brokers are named on each call.
+/// The script that sets the instance up. Neither cluster nor load are in it:
+/// a change of either must not replace the instance.
 pub(super) fn user_data(stack: &Stack) -> String {
     let client = stack.client();
-    let load = stack.load_settings();
     let mut context = tera::Context::new();
     context.insert("kafka_version", &client.kafka_tools_version);
     context.insert("kgen_url", &client.kgen_url);
     context.insert("kgen_sha256", &client.kgen_sha256.as_deref().map(str::to_ascii_lowercase));
     context.insert("producer", PRODUCER);
-    context.insert("topic", &stack.topic().name);
-    context.insert("rate", &load.rate);
-    context.insert("duration", &load.duration_s);
 
     let mut tera = tera::Tera::default();
     tera.register_filter("quoted", quoted);
