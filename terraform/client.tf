@@ -1,18 +1,34 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=f7c89667208b3e3de4a8d4a7055783f23f3c6704df99f82a5bc0c39bb673f4f8
+# kgen:sha256=71ed5c94aba13d1d4157e6fd950059357a351c43405bf7b25afe83086b5c2b7b
 
 data "aws_ssm_parameter" "amazon_linux" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+}
+
+resource "aws_network_interface" "client" {
+  subnet_id       = aws_subnet.broker["us-west-2a"].id
+  security_groups = [aws_security_group.client.id]
+
+  tags = {
+    Name = "kgen-demo-client"
+  }
+}
+
+resource "aws_eip" "client" {
+  domain            = "vpc"
+  network_interface = aws_network_interface.client.id
+  depends_on        = [aws_internet_gateway.main]
+
+  tags = {
+    Name = "kgen-demo-client"
+  }
 }
 
 # Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.
 resource "aws_instance" "client" {
   ami                         = data.aws_ssm_parameter.amazon_linux.insecure_value
   instance_type               = "t3.small"
-  subnet_id                   = aws_subnet.broker["us-west-2a"].id
-  vpc_security_group_ids      = [aws_security_group.client.id]
   iam_instance_profile        = aws_iam_instance_profile.client.name
-  associate_public_ip_address = true
   user_data                   = file("${path.module}/user_data.sh")
   user_data_replace_on_change = true
 
@@ -20,10 +36,16 @@ resource "aws_instance" "client" {
     aws_route.internet,
     aws_route_table_association.public,
     aws_vpc_security_group_egress_rule.client_to_https,
+    aws_eip.client,
   ]
 
   tags = {
     Name = "kgen-demo-client"
+  }
+
+  network_interface {
+    device_index         = 0
+    network_interface_id = aws_network_interface.client.id
   }
 
   metadata_options {

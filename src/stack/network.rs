@@ -8,6 +8,7 @@ pub(super) struct NetworkFile {
     pub vpc: Address,
     /// Has an instance for each zone.
     pub subnets: Address,
+    pub gateway: Address,
     /// What a machine in a subnet needs before it reaches the internet.
     pub ways_out: [Address; 2],
 }
@@ -54,5 +55,5 @@ pub(super) fn render(stack: &Stack) -> NetworkFile {
         .block(table_block)
         .block(route_block)
         .block(association_block);
-    NetworkFile { document, vpc, subnets, ways_out: [route, association] }
+    NetworkFile { document, vpc, subnets, gateway, ways_out: [route, association] }
 }

@@ -226,3 +226,43 @@ fn alarms_watch_each_broker_under_the_dimensions_that_msk_publishes() {
         assert!(series >= 1);
     }
 }
+
+#[test]
+fn every_reference_names_a_block_that_is_rendered() {
+    for stack in [Stack::default(), Stack::parse(EVERYTHING).unwrap()] {
+        let rendered = stack.render();
+        let terraform = rendered.files().filter(|(name, _)| name.ends_with(".tf")).map(|(_, text)| text);
+        let body: hcl_edit::structure::Body = terraform.collect::<String>().parse().unwrap();
+        let declared: Vec<String> = body
+            .blocks()
+            .filter(|block| ["resource", "data"].contains(&block.ident.as_str()))
+            .map(|block| {
+                let data = if block.ident.as_str() == "data" { "data." } else { "" };
+                format!("{data}{}.{}", block.labels[0].as_str(), block.labels[1].as_str())
+            })
+            .collect();
+        let mut references = References::default();
+        hcl_edit::visit::visit_body(&mut references, &body);
+        assert!(references.0.len() > 40, "{:?}", references.0);
+        for reference in references.0 {
+            assert!(declared.contains(&reference), "{reference} is referred to and not declared");
+        }
+    }
+}
+
+/// Addresses of the resources and data sources that expressions name.
+#[derive(Default)]
+struct References(Vec<String>);
+
+impl hcl_edit::visit::Visit for References {
+    fn visit_traversal(&mut self, traversal: &hcl_edit::expr::Traversal) {
+        let text = hcl_edit::expr::Expression::from(traversal.clone()).to_string();
+        let parts: Vec<&str> = text.trim().split(['.', '[']).collect();
+        match parts[..] {
+            ["data", kind, name, ..] => self.0.push(format!("data.{kind}.{name}")),
+            [kind, name, ..] if kind.starts_with("aws_") => self.0.push(format!("{kind}.{name}")),
+            _ => {}
+        }
+        hcl_edit::visit::visit_traversal(self, traversal);
+    }
+}
