@@ -14,10 +14,7 @@ pub use lock::Lock;
 pub use replace::{Restore, replace_all};
 pub use terraform_files::{Change, FileState, compare};
 
-use crate::{
-    catalogue::BrokerType,
-    stack::{Stack, with_broker_type},
-};
+use crate::stack::Stack;
 
 /// A folder, and the stack that its kgen.toml describes.
 #[derive(Debug)]
@@ -76,18 +73,17 @@ impl Project {
         Lock::take(&self.kgen_dir())
     }
 
-    /// What kgen.toml holds once its brokers are `broker_type`: the same text but for that value.
+    /// The text of kgen.toml; empty if there is none.
     ///
     /// # Errors
-    /// If the file cannot be read or is not TOML.
-    pub fn kgen_toml_with(&self, broker_type: BrokerType) -> anyhow::Result<String> {
+    /// If the file is there and cannot be read.
+    pub fn kgen_toml_text(&self) -> anyhow::Result<String> {
         let path = self.kgen_toml();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-        };
-        Ok(with_broker_type(&text, broker_type)?)
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        }
     }
 }
 
@@ -100,9 +96,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let project = Project::open(dir.path()).unwrap();
         assert_eq!(project.stack(), &Stack::default());
-        let text = project.kgen_toml_with(BrokerType::M5_LARGE).unwrap();
-        std::fs::write(project.kgen_toml(), text).unwrap();
-        assert_eq!(Project::open(dir.path()).unwrap().stack().broker_type(), BrokerType::M5_LARGE);
+        assert_eq!(project.kgen_toml_text().unwrap(), "");
+        std::fs::write(project.kgen_toml(), "[topic]\npartitions = 9\n").unwrap();
+        assert_eq!(Project::open(dir.path()).unwrap().stack().topic().partitions, 9);
         assert!(Project::open(&dir.path().join("none")).is_err());
     }
 

@@ -20,6 +20,12 @@ cat >{{ producer | quoted }} <<'END_OF_PRODUCER'
 END_OF_PRODUCER
 chown ec2-user:ec2-user {{ producer | quoted }}
 chmod 755 {{ producer | quoted }}
+
+# The public address is attached once the instance runs.
+for _ in {1..60}; do
+  if curl --silent --head --max-time 5 --output /dev/null https://archive.apache.org/; then break; fi
+  sleep 5
+done
 {% if kgen_url %}
 fetch {{ kgen_url | quoted }} "$work/kgen"
 echo {{ kgen_sha256 | quoted }}"  $work/kgen" | sha256sum --check --quiet

@@ -1,33 +1,16 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=71ed5c94aba13d1d4157e6fd950059357a351c43405bf7b25afe83086b5c2b7b
+# kgen:sha256=9877636b0b2f79832ae41105f67260f5af6a03b3242a5bb06cdd45f5340dcba6
 
 data "aws_ssm_parameter" "amazon_linux" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-}
-
-resource "aws_network_interface" "client" {
-  subnet_id       = aws_subnet.broker["us-west-2a"].id
-  security_groups = [aws_security_group.client.id]
-
-  tags = {
-    Name = "kgen-demo-client"
-  }
-}
-
-resource "aws_eip" "client" {
-  domain            = "vpc"
-  network_interface = aws_network_interface.client.id
-  depends_on        = [aws_internet_gateway.main]
-
-  tags = {
-    Name = "kgen-demo-client"
-  }
 }
 
 # Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.
 resource "aws_instance" "client" {
   ami                         = data.aws_ssm_parameter.amazon_linux.insecure_value
   instance_type               = "t3.small"
+  subnet_id                   = aws_subnet.broker["us-west-2a"].id
+  vpc_security_group_ids      = [aws_security_group.client.id]
   iam_instance_profile        = aws_iam_instance_profile.client.name
   user_data                   = file("${path.module}/user_data.sh")
   user_data_replace_on_change = true
@@ -36,16 +19,10 @@ resource "aws_instance" "client" {
     aws_route.internet,
     aws_route_table_association.public,
     aws_vpc_security_group_egress_rule.client_to_https,
-    aws_eip.client,
   ]
 
   tags = {
     Name = "kgen-demo-client"
-  }
-
-  network_interface {
-    device_index         = 0
-    network_interface_id = aws_network_interface.client.id
   }
 
   metadata_options {
@@ -61,5 +38,15 @@ resource "aws_instance" "client" {
 
   lifecycle {
     ignore_changes = [ami]
+  }
+}
+
+resource "aws_eip" "client" {
+  domain     = "vpc"
+  instance   = aws_instance.client.id
+  depends_on = [aws_internet_gateway.main]
+
+  tags = {
+    Name = "kgen-demo-client"
   }
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=b40b7a10b5544efac465cbf450685fe119de57ef5b7709b29442d8260065ea0e
+# kgen:sha256=54dbc146aa0902245b6ca4c5995746ae319a2162defe9e499c4353588f545aa7
 
 # Sets up the client when it first starts: Java, Kafka's command-line tools, kgen, the load generator.
 # What it did is in /var/log/cloud-init-output.log.
@@ -37,6 +37,12 @@ except OSError as error:
 END_OF_PRODUCER
 chown ec2-user:ec2-user '/home/ec2-user/scripts/hotspot_producer.py'
 chmod 755 '/home/ec2-user/scripts/hotspot_producer.py'
+
+# The public address is attached once the instance runs.
+for _ in {1..60}; do
+  if curl --silent --head --max-time 5 --output /dev/null https://archive.apache.org/; then break; fi
+  sleep 5
+done
 
 echo 'kgen is not installed: kgen.toml names no client.kgen_url.'
 

@@ -1,6 +1,6 @@
 //! `kgen render`: kgen.toml to terraform/.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, anyhow};
 
@@ -55,13 +55,19 @@ pub fn run(args: &Render, project_dir: &Path) -> anyhow::Result<Outcome> {
 /// Prints each change as `line` says it, or all of them as JSON.
 fn show(changes: &[Change], args: &Render, line: impl Fn(&Change) -> String) -> anyhow::Result<()> {
     if !args.json {
-        changes.iter().for_each(|change| print!("{}", line(change)));
-        return Ok(());
+        return print(&changes.iter().map(line).collect::<String>());
     }
     let files: Vec<_> = changes
         .iter()
         .map(|change| serde_json::json!({ "file": change.path, "state": change.state, "diff": change.diff() }))
         .collect();
-    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "files": files }))?);
-    Ok(())
+    print(&format!("{}\n", serde_json::to_string_pretty(&serde_json::json!({ "files": files }))?))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("printing the result"),
+    }
 }

@@ -21,34 +21,21 @@ pub(super) fn render(stack: &Stack, network: &NetworkFile, security: &SecurityFi
     let (image_block, image) = Block::data("aws_ssm_parameter", "amazon_linux");
     let image_block = image_block.set("name", "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64");
 
-    // An interface of its own, so that its public address is there before the instance first starts, and stays when the
-    // instance is made anew.
-    let named = || object([("Name", name.as_str())]);
-    let (interface_block, interface) = Block::resource("aws_network_interface", "client");
-    let interface_block = interface_block
-        .set("subnet_id", network.subnets.at(&stack.zones()[0]).attr("id"))
-        .set("security_groups", array([security.client.attr("id")]))
-        .set("tags", named());
-    let (address_block, address) = Block::resource("aws_eip", "client");
-    let address_block = address_block
-        .set("domain", "vpc")
-        .set("network_interface", interface.attr("id"))
-        .set("depends_on", array([network.gateway.itself()]))
-        .set("tags", named());
-
     // What the script fetches must be within reach when the instance first starts.
-    let before = network.ways_out.iter().chain([&security.client_to_https, &address]).map(Address::itself);
+    let before = network.ways_out.iter().chain([&security.client_to_https]).map(Address::itself);
+    let named = || object([("Name", name.as_str())]);
     let script = Text::new().value(attr_of("path", "module")).literal(format!("/{USER_DATA_FILE}"));
     let (instance_block, instance) = Block::resource("aws_instance", "client");
     let instance_block = instance_block
         .set("ami", image.attr("insecure_value"))
         .set("instance_type", stack.client().instance_type.as_str())
+        .set("subnet_id", network.subnets.at(&stack.zones()[0]).attr("id"))
+        .set("vpc_security_group_ids", array([security.client.attr("id")]))
         .set("iam_instance_profile", iam.profile.attr("name"))
         .set("user_data", call("file", [script.into()]))
         .set("user_data_replace_on_change", true)
         .set("depends_on", array(before))
         .set("tags", named())
-        .nest(Block::new("network_interface").set("device_index", 0).set("network_interface_id", interface.attr("id")))
         .nest(Block::new("metadata_options").set("http_endpoint", "enabled").set("http_tokens", "required"))
         .nest(
             Block::new("root_block_device")
@@ -58,10 +45,17 @@ pub(super) fn render(stack: &Stack, network: &NetworkFile, security: &SecurityFi
         )
         .nest(Block::new("lifecycle").set("ignore_changes", array([bare("ami")])));
 
-    let document = Document::new().block(image_block).block(interface_block).block(address_block).commented(
-        "Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.",
-        instance_block,
-    );
+    // Not `associate_public_ip_address`: emulated EC2 then forgets the security groups, and every plan shows a change.
+    let (address_block, _) = Block::resource("aws_eip", "client");
+    let address_block = address_block
+        .set("domain", "vpc")
+        .set("instance", instance.attr("id"))
+        .set("depends_on", array([network.gateway.itself()]))
+        .set("tags", named());
+
+    let why =
+        "Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.";
+    let document = Document::new().block(image_block).commented(why, instance_block).block(address_block);
     ClientFile { document, instance }
 }
 

@@ -4,3 +4,6 @@ mod architecture;
 mod interrupts;
 mod project;
 mod terraform;
+//! The program as a whole.
+
+mod render;

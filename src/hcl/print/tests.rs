@@ -1,5 +1,5 @@
 use ::hcl::{Attribute, Identifier, Traversal, expr::*};
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree};
 
 use super::*;
 use crate::hcl::{self, Text, array, attr_of, call, object};
@@ -167,4 +167,19 @@ proptest! {
         prop_assert_eq!(&read, &body, "{}", text);
         prop_assert_eq!(print(&read), text);
     }
+}
+
+#[test]
+#[ignore = "needs terraform"]
+fn terraform_fmt_leaves_random_files_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for at in 0..300 {
+        let body = body().new_tree(&mut runner).unwrap().current();
+        std::fs::write(dir.path().join(format!("{at}.tf")), print(&body)).unwrap();
+    }
+    let fmt = std::process::Command::new("terraform").args(["fmt", "-check", "-diff"]).current_dir(&dir).output();
+    let fmt = fmt.expect("terraform is on the PATH");
+    let text = [fmt.stdout, fmt.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(fmt.status.success(), "{text}");
 }

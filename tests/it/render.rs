@@ -1,0 +1,110 @@
+//! `kgen render`, and what terraform says to it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// A project with this kgen.toml.
+fn project(kgen_toml: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("kgen.toml"), kgen_toml).unwrap();
+    dir
+}
+
+fn render(project: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let kgen =
+        Command::new(env!("CARGO_BIN_EXE_kgen")).arg("-C").arg(project).arg("render").args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&project.display().to_string(), "PROJECT");
+    (kgen.status.code(), text(kgen.stdout), text(kgen.stderr))
+}
+
+#[test]
+fn what_was_rendered_needs_no_change() {
+    let project = project("[cluster]\nbroker_count = 6\n");
+    let (code, stdout, stderr) = render(project.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(stdout.starts_with("wrote PROJECT/terraform/alarms.tf\nwrote PROJECT/terraform/client.tf\n"), "{stdout}");
+    assert_eq!(render(project.path(), &["--check"]), (Some(0), String::new(), String::new()));
+    assert_eq!(render(project.path(), &[]), (Some(0), String::new(), "PROJECT/terraform is up to date\n".to_owned()));
+}
+
+#[test]
+fn a_check_shows_the_difference_and_writes_nothing() {
+    let project = project("");
+    render(project.path(), &[]);
+    let msk = project.path().join("terraform/msk.tf");
+    let before = fs::read_to_string(&msk).unwrap();
+    fs::write(project.path().join("kgen.toml"), "[cluster]\nbroker_type = \"kafka.m5.large\"\n").unwrap();
+    let (code, stdout, _) = render(project.path(), &["--check"]);
+    assert_eq!(code, Some(1));
+    let change = "-    instance_type   = \"kafka.t3.small\"\n+    instance_type   = \"kafka.m5.large\"\n";
+    assert!(stdout.contains(change), "{stdout}");
+    assert_eq!(fs::read_to_string(&msk).unwrap(), before);
+
+    let (code, stdout, _) = render(project.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "rewrote PROJECT/terraform/msk.tf\n"));
+}
+
+#[test]
+fn an_edited_file_is_not_overwritten_unless_forced() {
+    let project = project("");
+    render(project.path(), &[]);
+    let logs = project.path().join("terraform/logs.tf");
+    let edited = format!("{}# mine\n", fs::read_to_string(&logs).unwrap());
+    fs::write(&logs, &edited).unwrap();
+    fs::write(project.path().join("kgen.toml"), "[cluster]\nbroker_count = 6\n").unwrap();
+    let msk = fs::read_to_string(project.path().join("terraform/msk.tf")).unwrap();
+
+    let (code, stdout, stderr) = render(project.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.contains("-# mine\n") && stderr.contains("error: PROJECT/terraform/logs.tf: "), "{stderr}");
+    assert_eq!(fs::read_to_string(&logs).unwrap(), edited);
+    assert_eq!(fs::read_to_string(project.path().join("terraform/msk.tf")).unwrap(), msk, "nothing else is written");
+
+    assert_eq!(render(project.path(), &["--force"]).0, Some(0));
+    assert!(!fs::read_to_string(&logs).unwrap().contains("mine"));
+}
+
+#[test]
+fn a_mistake_in_kgen_toml_is_refused() {
+    let project = project("[cluster]\nbroker_type = \"m5.large\"\n");
+    let (code, stdout, stderr) = render(project.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert_eq!(
+        stderr,
+        "error: PROJECT/kgen.toml:2:15: \"m5.large\" is not an MSK broker type; did you mean kafka.m5.large?\n"
+    );
+    assert!(!project.path().join("terraform").exists());
+}
+
+/// Stacks that differ in whatever changes the form of what is rendered.
+const STACKS: [&str; 3] = [
+    "",
+    "[cluster]\nbroker_type = 'kafka.m7g.large'\nkafka_version = '3.9.x.kraft'\nbroker_count = 30\n\
+     [cluster.server_properties]\n'a.b' = '${x} %{ if } EOT'\n[tags]\nOwner = '\"${var.x}\" %{ if true }'\n'a key' = 'é'\n",
+    "region = 'eu-central-1'\nzones = ['eu-central-1a', 'eu-central-1b']\n[network]\nsubnet_cidrs = ['10.0.0.0/20', \
+     '10.0.16.0/20']\n[cluster]\nbroker_count = 2\n[client]\nkgen_url = 'https://example.com/kgen'\nkgen_sha256 = \
+     '0000000000000000000000000000000000000000000000000000000000000000'\n",
+];
+
+#[test]
+#[ignore = "needs terraform and its AWS provider"]
+fn terraform_finds_nothing_to_mend() {
+    for stack in STACKS {
+        let project = project(stack);
+        assert_eq!(render(project.path(), &[]).0, Some(0));
+        let terraform = |args: &[&str]| {
+            let output = Command::new("terraform").current_dir(project.path().join("terraform")).args(args).output();
+            let Output { status, stdout, stderr } = output.expect("terraform is on the PATH");
+            let text = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+            assert!(status.success(), "terraform {args:?} with {stack}:\n{text}");
+        };
+        terraform(&["fmt", "-check", "-diff"]);
+        terraform(&["init", "-backend=false", "-input=false", "-no-color"]);
+        terraform(&["validate", "-no-color"]);
+    }
+}
