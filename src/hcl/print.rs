@@ -140,9 +140,15 @@ impl Printer {
     }
 
     fn item(self, name: String, value: &Expression) -> Item {
-        let text = self.expression(value);
-        let is_heredoc = matches!(value, Expression::TemplateExpr(e) if matches!(**e, TemplateExpr::Heredoc(_)));
-        Item { name, opens: text.contains('\n') && !is_heredoc, value: text }
+        match value {
+            Expression::TemplateExpr(template) if !self.compact => match &**template {
+                TemplateExpr::Heredoc(heredoc) => return Item { name, value: self.heredoc(heredoc), opens: false },
+                TemplateExpr::QuotedString(_) => {}
+            },
+            _ => {}
+        }
+        let value = self.expression(value);
+        Item { name, opens: value.contains('\n'), value }
     }
 
     /// Writes the items that waited. With `airy`, a value over several lines stands between blank lines.
@@ -212,12 +218,7 @@ impl Printer {
         for item in items {
             self.deeper().indent(&mut out);
             out.push_str(&self.deeper().expression(item));
-            // The word that ends a heredoc must stand alone on its line.
-            out.push_str(if ends_in_heredoc(item) { "\n" } else { ",\n" });
-            if ends_in_heredoc(item) {
-                self.deeper().indent(&mut out);
-                out.push_str(",\n");
-            }
+            out.push_str(",\n");
         }
         self.indent(&mut out);
         out + "]"
@@ -249,11 +250,7 @@ impl Printer {
         let arguments: Vec<_> = call.args.iter().map(|argument| self.expression(argument)).collect();
         let namespace: String = call.name.namespace.iter().map(|part| format!("{part}::")).collect();
         let expand = if call.expand_final { "..." } else { "" };
-        let close = match call.args.last() {
-            Some(last) if ends_in_heredoc(last) => "\n",
-            _ => "",
-        };
-        format!("{namespace}{}({}{expand}{close})", call.name.name, arguments.join(", "))
+        format!("{namespace}{}({}{expand})", call.name.name, arguments.join(", "))
     }
 
     fn traversal(self, traversal: &Traversal) -> String {
@@ -286,13 +283,16 @@ impl Printer {
         if f.key_expr.is_some() { format!("{{ {inner} }}") } else { format!("[{inner}]") }
     }
 
+    /// A template inside quotes. That goes for a heredoc as well, unless it is the whole value of an attribute or of an
+    /// item: the word that ends it must stand alone on its line, which lists and calls do not allow.
     fn template_expression(self, expression: &TemplateExpr) -> String {
-        match expression {
-            TemplateExpr::QuotedString(raw) => match Template::from_expr(expression) {
-                Ok(template) => format!("\"{}\"", self.template(&template, escape)),
-                Err(_) => format!("\"{}\"", escape(raw)),
-            },
-            TemplateExpr::Heredoc(heredoc) => self.heredoc(heredoc),
+        let raw = match expression {
+            TemplateExpr::QuotedString(raw) => raw.clone(),
+            TemplateExpr::Heredoc(heredoc) => dedented(heredoc),
+        };
+        match raw.parse::<Template>() {
+            Ok(template) => format!("\"{}\"", self.template(&template, escape)),
+            Err(_) => format!("\"{}\"", escape(&raw)),
         }
     }
 
@@ -350,8 +350,13 @@ fn control(sigil: &str, strip: Strip, inner: &str) -> String {
     format!("{sigil}{{{start}{space}{inner}{space}{end}}}")
 }
 
-fn ends_in_heredoc(expression: &Expression) -> bool {
-    matches!(expression, Expression::TemplateExpr(e) if matches!(**e, TemplateExpr::Heredoc(_)))
+/// The template of a heredoc without the indent that its form strips.
+fn dedented(heredoc: &Heredoc) -> String {
+    let lines = || heredoc.template.lines();
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let least = lines().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
+    let strip = if heredoc.strip == HeredocStripMode::Indent { least } else { 0 };
+    lines().map(|line| format!("{}\n", line.get(strip..).unwrap_or_default())).collect()
 }
 
 /// Columns that a text takes: `terraform fmt` counts characters as people see them.
