@@ -85,6 +85,25 @@ impl Project {
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
     }
+
+    /// Checks that the Terraform here is what kgen.toml renders. Terraform that kgen did not make is not judged.
+    ///
+    /// # Errors
+    /// Names the files that differ.
+    pub fn check_rendered(&self) -> anyhow::Result<()> {
+        let changes = compare(&self.terraform_dir(), &self.stack.render())?;
+        let ours = |change: &Change| !matches!(change.state, FileState::New | FileState::Foreign);
+        let differ: Vec<String> = changes
+            .iter()
+            .filter(|change| change.state != FileState::Unchanged)
+            .map(|change| change.path.display().to_string())
+            .collect();
+        if differ.is_empty() || !changes.iter().any(ours) {
+            return Ok(());
+        }
+        let differ = differ.join(", ");
+        bail!("{differ}: not what kgen.toml renders (`kgen render --check` shows how, `kgen render` makes it so)")
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{
 
 pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes, "apply")?;
-    let working_dir = WorkingDir::open_to_change(project, &args.terraform)?;
+    let working_dir = WorkingDir::open_rendered(project, &args.terraform)?;
     let terraform = working_dir.terraform();
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use super::progress::Progress;
 use crate::{
     cli::{Outcome, TerraformArgs, refused},
+    project::Project,
     terraform::{Terraform, TerraformError},
 };
 
@@ -36,10 +37,11 @@ impl WorkingDir {
         Ok(WorkingDir { dir, terraform })
     }
 
-    /// As [`WorkingDir::open`], for a command that changes something: what is applied must be what kgen.toml says.
-    pub fn open_to_change(project: &Path, args: &TerraformArgs) -> anyhow::Result<WorkingDir> {
-        // JOIN: `Project::open(project)?.check_rendered()?`, the one place for it, when module `project` is there.
-        WorkingDir::open(project, args)
+    /// As [`WorkingDir::open`], for applying: what is applied must be what kgen.toml says.
+    pub fn open_rendered(project: &Path, args: &TerraformArgs) -> anyhow::Result<WorkingDir> {
+        let opened = WorkingDir::open(project, args)?;
+        Project::open(project).and_then(|project| project.check_rendered()).map_err(refused)?;
+        Ok(opened)
     }
 
     pub fn terraform(&self) -> &Terraform {

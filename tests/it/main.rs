@@ -3,7 +3,5 @@
 mod architecture;
 mod interrupts;
 mod project;
-mod terraform;
-//! The program as a whole.
-
 mod render;
+mod terraform;
