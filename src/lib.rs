@@ -11,6 +11,8 @@
 mod catalogue;
 mod files;
 mod hcl;
+mod kafka;
+mod load;
 mod process;
 mod project;
 mod sample;

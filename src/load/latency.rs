@@ -1,0 +1,104 @@
+//! Times in HDR histograms: per interval and for the whole run.
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+/// The longest time told apart: one hour, µs.
+const MAX_US: u64 = 3_600_000_000;
+
+/// One kind of time, µs with three significant digits.
+#[derive(Debug, Clone)]
+pub struct Times(Histogram<u64>);
+
+impl Default for Times {
+    fn default() -> Self {
+        Times(Histogram::new_with_bounds(1, MAX_US, 3).expect("the bounds are constants"))
+    }
+}
+
+impl Times {
+    /// Adds a time in nanoseconds; more than an hour counts as one hour.
+    pub fn record_ns(&mut self, ns: u64) {
+        self.0.saturating_record((ns / 1000).max(1));
+    }
+
+    pub fn add(&mut self, other: &Times) {
+        self.0.add(&other.0).expect("both have the same bounds");
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The time that `quantile` (0 to 1) of all did not exceed, ms; `None` when there is none.
+    pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.0.value_at_quantile(quantile) as f64 / 1000.0)
+    }
+
+    /// `None` when nothing was recorded.
+    pub fn quantiles(&self) -> Option<Quantiles> {
+        let at = |quantile| self.quantile_ms(quantile);
+        Some(Quantiles {
+            mean_ms: (self.0.mean()).round() / 1000.0,
+            p50_ms: at(0.5)?,
+            p90_ms: at(0.9)?,
+            p95_ms: at(0.95)?,
+            p99_ms: at(0.99)?,
+            p99_9_ms: at(0.999)?,
+            p99_99_ms: at(0.9999)?,
+            max_ms: self.0.max() as f64 / 1000.0,
+        })
+    }
+
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+}
+
+/// Quantiles of one kind of time, ms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quantiles {
+    pub mean_ms: f64,
+    pub p50_ms: f64,
+    pub p90_ms: f64,
+    pub p95_ms: f64,
+    pub p99_ms: f64,
+    pub p99_9_ms: f64,
+    pub p99_99_ms: f64,
+    pub max_ms: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::pacer::{Next, Pacer, Rate};
+
+    /// A broker that answers at once, except that it stands still from 2 s to 7 s of a run of 10 s at 100/s.
+    #[test]
+    fn a_stall_weighs_on_every_record_that_was_due_in_it() {
+        let mut pacer = Pacer::new(Rate::Constant(100.0), Duration::from_secs(10), 0, 1, u64::MAX, 1);
+        let (mut response, mut now) = (Times::default(), 0);
+        loop {
+            match pacer.next(now) {
+                Next::Due(due) => {
+                    if (2_000_000_000..7_000_000_000).contains(&now) {
+                        now = 7_000_000_000; // the send blocks
+                    }
+                    pacer.sent();
+                    response.record_ns(now + 1_000_000 - due);
+                }
+                Next::At(due) => now = due,
+                Next::Over => break,
+            }
+        }
+        let quantiles = response.quantiles().unwrap();
+        assert_eq!(response.count(), 1000);
+        // Half of the records were due in the stall, their times spread evenly up to 5 s.
+        assert!((4990.0..5020.0).contains(&quantiles.max_ms), "{quantiles:?}");
+        assert!((4870.0..4930.0).contains(&quantiles.p99_ms), "{quantiles:?}");
+        assert!((3950.0..4050.0).contains(&quantiles.p90_ms), "{quantiles:?}");
+        assert!(quantiles.p50_ms < 30.0, "{quantiles:?}");
+    }
+}

@@ -1,0 +1,234 @@
+//! Whether every acknowledged record is there, once, whole and in order.
+//!
+//! Memory: a bit for each sequence seen, the ledger's ranges, and one number for each partition and producer;
+//! 100 million records are 12 MiB. Order is judged within a partition and producer, which covers every key in it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ledger::{Bits, Ledger, Ranges},
+    payload::{self, Read},
+};
+
+/// Examples of each kind that are kept.
+const EXAMPLES: usize = 10;
+
+/// Holds records against the ledgers of one run.
+#[derive(Debug)]
+pub struct Verifier {
+    run: u64,
+    producers: BTreeMap<u16, Producer>,
+    newest: HashMap<(i32, u16), u64>,
+    found: Verification,
+}
+
+#[derive(Debug)]
+struct Producer {
+    ledger: Ledger,
+    seen: Bits,
+}
+
+/// What was proven.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Records that were read, whoever sent them.
+    pub read: u64,
+    /// Not of this run.
+    pub foreign: u64,
+    /// What the ledger says: handed to the client, acknowledged, given up, and not told before a crash.
+    pub offered: u64,
+    pub acknowledged: u64,
+    pub failed: u64,
+    pub unknown: u64,
+    /// Acknowledged and not in the topic.
+    pub lost: u64,
+    /// In the topic more than once: every copy after the first.
+    pub duplicates: u64,
+    /// Behind a later record of the same producer in the same partition.
+    pub reordered: u64,
+    /// Stamp or body differ from what was sent.
+    pub corrupted: u64,
+    /// Given up with an error, and in the topic nevertheless. Kafka allows this.
+    pub failed_but_there: u64,
+    /// In the topic, though the ledger does not know what became of them.
+    pub unknown_but_there: u64,
+    /// The ledger was closed by its producer.
+    pub ledger_complete: bool,
+    /// Partitions whose beginning has been deleted by retention: what is missing may have been there.
+    pub partitions_cut: u64,
+    /// Some of the lost: producer and sequence.
+    pub lost_examples: Vec<(u16, u64)>,
+}
+
+impl Verification {
+    /// Nothing that was acknowledged is lost, duplicated, reordered or damaged.
+    pub fn is_whole(&self) -> bool {
+        self.lost + self.duplicates + self.reordered + self.corrupted == 0
+    }
+}
+
+impl Verifier {
+    /// `ledgers` are those of one run.
+    ///
+    /// # Errors
+    /// When there is none, or they belong to several runs or topics.
+    pub fn new(ledgers: Vec<Ledger>) -> anyhow::Result<Self> {
+        let Some(first) = ledgers.first() else { anyhow::bail!("there is no ledger to verify against") };
+        let (run, topic) = (first.run, first.topic.clone());
+        let mut found = Verification { ledger_complete: true, ..Verification::default() };
+        let mut producers = BTreeMap::new();
+        for ledger in ledgers {
+            anyhow::ensure!(ledger.run == run && ledger.topic == topic, "the ledgers belong to different runs");
+            found.offered += ledger.offered;
+            found.acknowledged += ledger.acknowledged.len();
+            found.failed += ledger.failed.values().map(Ranges::len).sum::<u64>();
+            found.unknown += ledger.unknown();
+            found.ledger_complete &= ledger.complete;
+            producers.insert(ledger.producer, Producer { ledger, seen: Bits::default() });
+        }
+        Ok(Verifier { run, producers, newest: HashMap::new(), found })
+    }
+
+    /// Takes the next record of a partition. Records of a partition come in the order of their offsets.
+    pub fn record(&mut self, partition: i32, value: &[u8]) {
+        self.found.read += 1;
+        let stamp = match payload::read(value) {
+            Read::Whole(stamp) => stamp,
+            Read::BodyDamaged(stamp) => {
+                self.found.corrupted += u64::from(stamp.run == self.run);
+                stamp
+            }
+            // Whose it was cannot be told, so it is held against this run.
+            Read::StampDamaged => {
+                self.found.corrupted += 1;
+                return;
+            }
+            Read::Foreign => {
+                self.found.foreign += 1;
+                return;
+            }
+        };
+        let producer = if stamp.run == self.run { self.producers.get_mut(&stamp.producer) } else { None };
+        let Some(producer) = producer else {
+            self.found.foreign += 1;
+            return;
+        };
+        if !producer.seen.insert(stamp.sequence) {
+            self.found.duplicates += 1;
+            return;
+        }
+        match self.newest.entry((partition, stamp.producer)) {
+            std::collections::hash_map::Entry::Occupied(entry) if *entry.get() > stamp.sequence => {
+                self.found.reordered += 1;
+            }
+            entry => {
+                entry.insert_entry(stamp.sequence);
+            }
+        }
+    }
+
+    /// The result; `partitions_cut` partitions no longer start at offset 0.
+    pub fn finish(mut self, partitions_cut: u64) -> Verification {
+        self.found.partitions_cut = partitions_cut;
+        for (number, producer) in &self.producers {
+            let ledger = &producer.ledger;
+            let mut acknowledged_there = 0;
+            for (first, last) in ledger.acknowledged.iter() {
+                for sequence in first..=last {
+                    if producer.seen.contains(sequence) {
+                        acknowledged_there += 1;
+                    } else {
+                        self.found.lost += 1;
+                        if self.found.lost_examples.len() < EXAMPLES {
+                            self.found.lost_examples.push((*number, sequence));
+                        }
+                    }
+                }
+            }
+            let failed_there = ledger.failed.values().flat_map(Ranges::iter).flat_map(|(first, last)| first..=last);
+            let failed_there = failed_there.filter(|sequence| producer.seen.contains(*sequence)).count() as u64;
+            self.found.failed_but_there += failed_there;
+            self.found.unknown_but_there += producer.seen.len() - acknowledged_there - failed_there;
+        }
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::payload::{Payload, Stamp};
+
+    fn value(run: u64, sequence: u64) -> Box<[u8]> {
+        let payload = Payload::Random { repeated: 0.0 };
+        let mut value = payload.prepared(60, sequence);
+        payload.stamp(&mut value, &Stamp { run, producer: 0, sequence, due_ms: 0 }, None);
+        value
+    }
+
+    /// Ten records, 0 to 7 acknowledged, 8 failed, 9 unknown; `topic` is what two partitions hold.
+    fn check(topic: &[(i32, u64)], expected: impl Fn(&mut Verification)) {
+        let mut acknowledged = Ranges::default();
+        acknowledged.insert(0, 7);
+        let mut failed = Ranges::default();
+        failed.insert(8, 8);
+        let ledger = Ledger {
+            run: 5,
+            producer: 0,
+            topic: "t".into(),
+            offered: 10,
+            acknowledged,
+            failed: [("_MSG_TIMED_OUT".to_owned(), failed)].into(),
+            complete: false,
+        };
+        let mut verifier = Verifier::new(vec![ledger]).unwrap();
+        topic.iter().for_each(|(partition, sequence)| verifier.record(*partition, &value(5, *sequence)));
+        verifier.record(0, &value(6, 1));
+        verifier.record(0, b"hello");
+        let mut wanted = Verification {
+            read: topic.len() as u64 + 2,
+            foreign: 2,
+            offered: 10,
+            acknowledged: 8,
+            failed: 1,
+            unknown: 1,
+            ..Verification::default()
+        };
+        expected(&mut wanted);
+        assert_eq!(verifier.finish(0), wanted, "{topic:?}");
+    }
+
+    #[test]
+    fn every_kind_of_harm_is_told_apart() {
+        let whole = [(0, 0), (1, 1), (0, 2), (1, 3), (0, 4), (1, 5), (0, 6), (1, 7)];
+        check(&whole, |_| {});
+        check(&whole[1..], |v| (v.lost, v.lost_examples) = (1, vec![(0, 0)]));
+        check(&[&whole[..], &[(0, 6)]].concat(), |v| v.duplicates = 1);
+        check(&[&whole[..], &[(0, 8)]].concat(), |v| v.failed_but_there = 1);
+        check(&[&whole[..], &[(0, 9)]].concat(), |v| v.unknown_but_there = 1);
+        let mut swapped = whole;
+        swapped.swap(0, 2);
+        check(&swapped, |v| v.reordered = 1);
+        // Partitions have no order among them.
+        swapped = whole;
+        swapped.swap(0, 1);
+        check(&swapped, |_| {});
+    }
+
+    #[test]
+    fn a_damaged_record_is_corrupted_and_not_lost() {
+        let mut acknowledged = Ranges::default();
+        acknowledged.insert(0, 0);
+        let failed = BTreeMap::new();
+        let ledger =
+            Ledger { run: 5, producer: 0, topic: "t".into(), offered: 1, acknowledged, failed, complete: true };
+        let mut verifier = Verifier::new(vec![ledger]).unwrap();
+        let mut damaged = value(5, 0);
+        damaged[59] ^= 1;
+        verifier.record(0, &damaged);
+        let found = verifier.finish(0);
+        assert_eq!((found.corrupted, found.lost, found.is_whole()), (1, 0, false));
+    }
+}
