@@ -8,13 +8,17 @@
 //! ```
 #![allow(dead_code)] // TEMPORARY: until every module is joined up
 
+mod aws;
 mod catalogue;
+mod diagnose;
 mod files;
 mod hcl;
 mod kafka;
 mod load;
+mod metrics;
 mod process;
 mod project;
+mod remedy;
 mod sample;
 mod stack;
 mod terraform;

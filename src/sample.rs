@@ -89,7 +89,8 @@ pub struct BrokerSample {
 /// Where requests of one kind spent their time: means over the interval, ms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RequestTimes {
-    pub per_s: f64,
+    /// Requests; CloudWatch does not say.
+    pub per_s: Option<f64>,
     /// Waiting for a request handler.
     pub queue_ms: Option<f64>,
     /// Processing at the leader.

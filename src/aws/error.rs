@@ -1,0 +1,70 @@
+//! What can go wrong between kgen and the AWS API, told apart by what the user has to do.
+
+use std::error::Error;
+
+use aws_sdk_kafka::error::{ProvideErrorMetadata, SdkError};
+
+use super::Aws;
+
+/// Why a call to AWS, or to the lab in its place, gave no answer that can be used.
+#[derive(Debug, Clone, thiserror::Error, PartialEq)]
+pub enum AwsError {
+    #[error("no cluster {name} in {region}; {}", known_clusters(known))]
+    NoSuchCluster { name: String, region: String, known: Vec<String> },
+    #[error("cluster {name} is serverless: it has no brokers to watch or resize")]
+    Serverless { name: String },
+    #[error("no AWS credentials for {action} (set AWS_PROFILE, run `aws sso login`, or use the lab: `kgen lab up`)")]
+    NoCredentials { action: &'static str },
+    #[error(
+        "AWS_ACCESS_KEY_ID looks like a real key and would be sent to {endpoint} on this machine \
+         (run `eval \"$(kgen lab env)\"`, or set KGEN_ALLOW_REAL_CREDENTIALS=1)"
+    )]
+    RealCredentials { endpoint: String },
+    #[error("cannot reach {endpoint} for {action}: {reason}{}", if *here { " (is the lab up? `kgen lab up`)" } else { "" })]
+    Unreachable { action: &'static str, endpoint: String, here: bool, reason: String },
+    #[error("{action} was refused: {code}: {message}")]
+    Api { action: &'static str, code: String, message: String },
+    #[error("{action} answered without {what}")]
+    Incomplete { action: &'static str, what: &'static str },
+}
+
+impl Aws {
+    /// Sorts what the SDK says about a failed call.
+    pub fn failed<E>(&self, action: &'static str, error: SdkError<E>) -> AwsError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let no_answer = |reason: String| AwsError::Unreachable {
+            action,
+            endpoint: self.endpoint().map_or_else(|| format!("AWS in {}", self.region()), str::to_owned),
+            here: self.endpoint().is_some_and(super::is_loopback),
+            reason,
+        };
+        match &error {
+            SdkError::ServiceError(refused) => AwsError::Api {
+                action,
+                code: refused.err().code().unwrap_or("unknown error").to_owned(),
+                message: match refused.err().message() {
+                    Some(message) => message.to_owned(),
+                    None => format!("HTTP status {}", refused.raw().status().as_u16()),
+                },
+            },
+            SdkError::TimeoutError(_) => no_answer("no answer in time".to_owned()),
+            SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => no_answer(root(&error)),
+            // The SDK reports a missing identity as a failure to send, without a kind of its own.
+            _ if anyhow::Chain::new(&error).any(|cause| cause.to_string().contains("credentials")) => {
+                AwsError::NoCredentials { action }
+            }
+            _ => no_answer(root(&error)),
+        }
+    }
+}
+
+/// The innermost cause, which names what happened; those around it only say that a request failed.
+fn root(error: &(dyn Error + 'static)) -> String {
+    anyhow::Chain::new(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn known_clusters(known: &[String]) -> String {
+    if known.is_empty() { "there are none".to_owned() } else { format!("there are: {}", known.join(", ")) }
+}

@@ -1,0 +1,202 @@
+//! From samples to findings: what is wrong, how that is known, what mends it. Pure.
+//!
+//! A rule is a file here and a line in [`RULES`]; its cases are files in tests/scenarios. Gates come first: while one of
+//! them holds, the samples cannot carry a verdict. Then every cause is judged. Only if there is none are the rest asked,
+//! in order, down to `healthy`.
+
+mod credits;
+mod generator_bound;
+mod healthy;
+mod host_contention;
+mod maintenance;
+mod no_data;
+mod not_serving;
+#[cfg(test)]
+mod scenarios;
+mod too_few_samples;
+mod undersized;
+mod uneven;
+mod unexplained;
+mod window;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalogue::BrokerType,
+    remedy::Remedy,
+    sample::{BrokerId, Sample},
+};
+use window::Window;
+
+/// What is known of the cluster beside the samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Context {
+    pub cluster: String,
+    pub region: String,
+    pub arn: Option<String>,
+    pub current_version: Option<String>,
+    /// As MSK has it; see [`Context::known_type`].
+    pub broker_type: Option<String>,
+    pub broker_count: u32,
+    pub kafka_version: Option<String>,
+    /// Such as `ACTIVE`.
+    pub state: Option<String>,
+    pub active_operation: Option<String>,
+    /// N of the lab's "scale 1:N"; nothing on AWS.
+    pub lab_scale: Option<f64>,
+}
+
+/// What a window of samples says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Diagnosis {
+    pub verdict: Verdict,
+    /// The likeliest first.
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Healthy,
+    CauseFound,
+    Inconclusive,
+}
+
+/// One thing that was found, with all that speaks for and against it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Finding {
+    /// Such as `broker.undersized`; `kgen explain` takes it.
+    pub id: &'static str,
+    pub title: String,
+    /// The brokers concerned; empty when it is the cluster.
+    pub brokers: Vec<BrokerId>,
+    pub cause: String,
+    pub evidence_for: Vec<Evidence>,
+    pub evidence_against: Vec<Evidence>,
+    /// What was not seen and would have counted.
+    pub missing: Vec<String>,
+    /// The cheapest look that would tell this from the next likely cause.
+    pub check: Option<String>,
+    /// 0 to 1.
+    pub confidence: f64,
+    pub remedy: Option<Remedy>,
+    /// What looks like a fix and is none.
+    pub anti_recommendations: Vec<String>,
+}
+
+/// A fact that was seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evidence {
+    pub text: String,
+    pub value: Option<f64>,
+    pub threshold: Option<f64>,
+}
+
+/// How one cause, or one reason for having none, is recognised.
+pub struct Rule {
+    pub id: &'static str,
+    kind: Kind,
+    judge: fn(&Window) -> Option<Finding>,
+    /// What it means.
+    pub meaning: &'static str,
+    /// How it is told from its neighbours.
+    pub told_apart: &'static str,
+    /// How to see it in the lab.
+    pub in_the_lab: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As long as it holds nothing else is judged.
+    Gate,
+    Cause,
+    /// No cause is known, and the reader is told what there is instead.
+    Rest,
+    Healthy,
+}
+
+/// Every rule, in the order in which it is asked.
+pub const RULES: &[Rule] = &[
+    maintenance::RULE,
+    too_few_samples::RULE,
+    not_serving::RULE,
+    no_data::RULE,
+    host_contention::RULE,
+    credits::RULE,
+    undersized::RULE,
+    uneven::RULE,
+    generator_bound::RULE,
+    unexplained::RULE,
+    healthy::RULE,
+];
+
+/// Below this a cause is mentioned, but does not make the verdict (a design choice).
+const CONFIDENT: f64 = 0.5;
+
+/// What `samples`, oldest first, say about the cluster.
+pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
+    let window = Window::new(context, samples);
+    let ask = |kind: Kind| {
+        let rules = RULES.iter().filter(move |rule| rule.kind == kind);
+        rules.filter_map(|rule| (rule.judge)(&window).map(|finding| Finding { id: rule.id, ..finding }))
+    };
+    if let Some(gate) = ask(Kind::Gate).next() {
+        return Diagnosis { verdict: Verdict::Inconclusive, findings: vec![gate] };
+    }
+    let mut findings: Vec<Finding> = ask(Kind::Cause).collect();
+    findings.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    if findings.first().is_some_and(|first| first.confidence >= CONFIDENT) {
+        return Diagnosis { verdict: Verdict::CauseFound, findings };
+    }
+    if let Some(rest) = ask(Kind::Rest).next() {
+        findings.insert(0, rest);
+        return Diagnosis { verdict: Verdict::Inconclusive, findings };
+    }
+    let verdict = if findings.is_empty() { Verdict::Healthy } else { Verdict::Inconclusive };
+    findings.extend(ask(Kind::Healthy).filter(|_| verdict == Verdict::Healthy));
+    Diagnosis { verdict, findings }
+}
+
+impl Context {
+    /// The broker type, if it is one of the catalogue. MSK sometimes leaves `kafka.` out.
+    pub fn known_type(&self) -> Option<BrokerType> {
+        let text = self.broker_type.as_deref()?;
+        text.parse().ok().or_else(|| format!("kafka.{text}").parse().ok())
+    }
+}
+
+impl Evidence {
+    /// `text` with the value that it speaks of and the threshold that it is held against.
+    fn measured(text: impl Into<String>, value: f64, threshold: f64) -> Evidence {
+        Evidence { text: text.into(), value: Some(value), threshold: Some(threshold) }
+    }
+
+    /// A value without a threshold.
+    fn seen(text: impl Into<String>, value: f64) -> Evidence {
+        Evidence { text: text.into(), value: Some(value), threshold: None }
+    }
+
+    fn fact(text: impl Into<String>) -> Evidence {
+        Evidence { text: text.into(), value: None, threshold: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_is_one_of_a_kind_and_explained() {
+        let ids: BTreeSet<_> = RULES.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), RULES.len());
+        for rule in RULES {
+            assert!(
+                !rule.meaning.is_empty() && !rule.told_apart.is_empty() && !rule.in_the_lab.is_empty(),
+                "{}",
+                rule.id
+            );
+        }
+    }
+}

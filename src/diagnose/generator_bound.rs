@@ -1,0 +1,34 @@
+//! The load generator could not keep up: the brokers were not tested.
+
+use super::{Evidence, Finding, Kind, Rule, Window};
+
+pub const RULE: Rule = Rule {
+    id: "client.generator-bound",
+    kind: Kind::Rest,
+    judge,
+    meaning: "The load generator fell behind its own schedule while the brokers had room, so this run says nothing about \
+              what the cluster can do.",
+    told_apart: "The generator says so itself (late, or its queue full) and no broker is saturated.",
+    in_the_lab: "kgen produce --rate 10000000, kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let loads: Vec<_> = window.recent().iter().filter_map(|sample| sample.load).collect();
+    let bound = loads.iter().filter(|load| load.generator_bound).count();
+    if bound * 2 <= loads.len() {
+        return None;
+    }
+    Some(Finding {
+        title: "the load generator is the limit".to_owned(),
+        cause: "the generator cannot send what it should; no broker is saturated".to_owned(),
+        evidence_for: [Some(Evidence::fact(format!("the generator was late in {bound} of {} intervals", loads.len())))]
+            .into_iter()
+            .chain([window.load_evidence()])
+            .flatten()
+            .collect(),
+        check: Some("ask for a lower rate, or run the generator on a larger machine".to_owned()),
+        confidence: 0.8,
+        anti_recommendations: vec!["do not take this rate for the capacity of the cluster".to_owned()],
+        ..Finding::default()
+    })
+}

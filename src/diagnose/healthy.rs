@@ -1,0 +1,49 @@
+//! Nothing is wrong, and it was looked for.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    window::{CPU_PERCENT, THROTTLED_PERCENT},
+};
+use crate::sample::BrokerSample;
+
+pub const RULE: Rule = Rule {
+    id: "healthy",
+    kind: Kind::Healthy,
+    judge,
+    meaning: "Every broker serves, has CPU to spare and answers in time.",
+    told_apart: "No gate and no cause holds, and no symptom is seen. Bursts that end, and memory full of page cache, are \
+                 healthy too.",
+    in_the_lab: "kgen resize kafka.m5.large, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let highest = |value: fn(&BrokerSample) -> Option<f64>| {
+        window.brokers().into_iter().filter_map(|id| window.median(id, value)).reduce(f64::max)
+    };
+    let mut evidence_for = Vec::new();
+    let mut missing = Vec::new();
+    if let Some(cpu) = highest(BrokerSample::cpu_percent) {
+        evidence_for.push(Evidence::measured(format!("CPU is {cpu:.0} % at most"), cpu, CPU_PERCENT));
+    }
+    if let Some(throttled) = highest(|broker| broker.cpu_throttled_percent) {
+        let text = format!("the CPU limit is reached in {throttled:.0} % of the periods at most");
+        evidence_for.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
+    }
+    match highest(|broker| Some(broker.produce?.total_ms)) {
+        Some(total) => evidence_for.push(Evidence::seen(format!("produce requests take {total:.1} ms at most"), total)),
+        None => missing.push("produce times: no produce requests, or no metric of them".to_owned()),
+    }
+    match highest(|broker| broker.under_replicated_partitions.map(|count| count as f64)) {
+        Some(count) => evidence_for.push(Evidence::measured("no partition is under-replicated", count, 0.0)),
+        None => missing.push("UnderReplicatedPartitions".to_owned()),
+    }
+    evidence_for.extend(window.memory_note());
+    Some(Finding {
+        title: "healthy".to_owned(),
+        cause: "every broker serves and has room".to_owned(),
+        evidence_for,
+        confidence: if missing.is_empty() { 0.9 } else { 0.7 },
+        missing,
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,42 @@
+//! The lab's own machine is short of CPU: what was measured is the machine.
+
+use super::{Evidence, Finding, Kind, Rule, Window, window::THROTTLED_PERCENT, window::median};
+
+/// CPU pressure above which a run in the lab is void, percent (a starting point; 98 was seen on a starved machine).
+const PRESSURE_PERCENT: f64 = 40.0;
+
+pub const RULE: Rule = Rule {
+    id: "lab.host-contention",
+    kind: Kind::Gate,
+    judge,
+    meaning: "Something else on the lab's machine took the CPU that the brokers were promised. The run is void: neither \
+              healthy nor undersized.",
+    told_apart: "CPU pressure of the machine is high and produce requests are slow, while no broker reaches its own \
+                 limit. Brokers that are held back by their limit raise the pressure as well, so throttled brokers are \
+                 judged as usual.",
+    in_the_lab: "run one `yes > /dev/null` for each core of the machine, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let pressure = median(window.recent().iter().filter_map(|sample| sample.host_cpu_pressure_percent).collect())?;
+    // Tasks that wait for their quota count as waiting for the CPU, so throttling alone explains the pressure.
+    let throttled = window.typical(|broker| broker.cpu_throttled_percent)?;
+    let slow: Vec<Evidence> = window.brokers().into_iter().filter_map(|id| window.slow_produce(id)).collect();
+    if pressure <= PRESSURE_PERCENT || throttled >= THROTTLED_PERCENT || slow.is_empty() {
+        return None;
+    }
+    let mut evidence_for =
+        vec![Evidence::measured(format!("CPU pressure of the machine is {pressure:.0} %"), pressure, PRESSURE_PERCENT)];
+    evidence_for.extend(slow);
+    let limit = format!("only {throttled:.0} % of CPU periods were throttled, so it is not the brokers' limit");
+    evidence_for.push(Evidence::measured(limit, throttled, THROTTLED_PERCENT));
+    Some(Finding {
+        title: "void: the lab's machine is busy with other work".to_owned(),
+        cause: "other processes on the machine take the CPU that the brokers should have".to_owned(),
+        evidence_for,
+        check: Some("look at `top`, end the other work, and diagnose again".to_owned()),
+        confidence: 0.85,
+        anti_recommendations: vec!["do not resize because of this run".to_owned()],
+        ..Finding::default()
+    })
+}

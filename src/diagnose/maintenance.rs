@@ -1,0 +1,37 @@
+//! The control plane is changing the cluster: what the brokers show now is the change.
+
+use super::{Evidence, Finding, Kind, Rule, Window};
+use crate::remedy::Remedy;
+
+pub const RULE: Rule = Rule {
+    id: "cluster.maintenance",
+    kind: Kind::Gate,
+    judge,
+    meaning: "MSK is changing the cluster, one broker after another. Leaders move, replicas fall behind for a while, and \
+              the brokers that are left work harder; none of that is a fault.",
+    told_apart: "By the control plane alone: the cluster's state is not ACTIVE, or an operation is active. The brokers \
+                 would look the same after a crash.",
+    in_the_lab: "kgen resize kafka.m5.large & kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let last_seen = window.all().iter().rev().find_map(|sample| sample.cluster_state.as_deref());
+    let state = last_seen.or(window.context.state.as_deref()).filter(|state| *state != "ACTIVE");
+    let operation = window.context.active_operation.as_deref();
+    let evidence = match (state, operation) {
+        (None, None) => return None,
+        (Some(state), _) => format!("the cluster's state is {state}"),
+        (None, Some(operation)) => format!("an operation is active: {operation}"),
+    };
+    Some(Finding {
+        title: "the cluster is being changed".to_owned(),
+        cause: "an operation of the control plane runs; its own effects hide everything else".to_owned(),
+        evidence_for: vec![Evidence::fact(evidence)],
+        confidence: 0.95,
+        remedy: Some(Remedy::Wait { until: "the cluster is ACTIVE, then diagnose again".to_owned() }),
+        anti_recommendations: vec![
+            "do not reassign partitions, and restart no other broker, before it is ACTIVE".to_owned(),
+        ],
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,36 @@
+//! A broker without a CPU figure: no statement about its size.
+
+use super::{Evidence, Finding, Kind, Rule, Window, window::names};
+use crate::sample::{BrokerId, BrokerSample};
+
+pub const RULE: Rule = Rule {
+    id: "inconclusive.no-data",
+    kind: Kind::Gate,
+    judge,
+    meaning: "A broker answers, but what was needed for a verdict was not among its metrics. No data is not zero.",
+    told_apart: "By the absence of CPU values in the window.",
+    in_the_lab: "kgen diagnose --targets FILE, with a file that names no node exporter",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let without = |id: &BrokerId| window.values(*id, BrokerSample::cpu_percent).len() < 2;
+    let brokers: Vec<BrokerId> = window.brokers().into_iter().filter(without).collect();
+    if brokers.is_empty() && !window.brokers().is_empty() {
+        return None;
+    }
+    let source = if window.is_cloudwatch() {
+        "CpuUser and CpuSystem in CloudWatch"
+    } else {
+        "node_cpu_seconds_total of the node exporter"
+    };
+    Some(Finding {
+        title: "a metric is missing".to_owned(),
+        cause: "without CPU values nothing is said about the size of a broker".to_owned(),
+        evidence_for: vec![Evidence::fact(format!("{}: no CPU values", names(&brokers)))],
+        missing: vec![source.to_owned()],
+        check: Some("see that open monitoring has its node exporter on, or use --source cloudwatch".to_owned()),
+        brokers,
+        confidence: 0.95,
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,30 @@
+//! Too short a look.
+
+use super::{Evidence, Finding, Kind, Rule, Window};
+
+pub const RULE: Rule = Rule {
+    id: "inconclusive.too-few-samples",
+    kind: Kind::Gate,
+    judge,
+    meaning: "The brokers were not watched for long enough to tell a burst, or a JVM that warms up, from a lasting state.",
+    told_apart: "By the time covered: 15 seconds and three samples from Prometheus, two datapoints from CloudWatch.",
+    in_the_lab: "kgen diagnose --window 5s",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let (seconds, samples) = window.lacking()?;
+    let lacking = match (seconds, window.is_cloudwatch()) {
+        (_, true) => format!("{samples} more datapoints, one a minute"),
+        (seconds, false) if seconds > 0.0 => format!("{seconds:.0} more seconds"),
+        _ => format!("{samples} more samples"),
+    };
+    Some(Finding {
+        title: "not watched for long enough".to_owned(),
+        cause: format!("{} samples are too few for a verdict", window.all().len()),
+        evidence_for: vec![Evidence::fact(format!("{} samples were taken", window.all().len()))],
+        missing: vec![lacking],
+        check: Some("diagnose with a longer --window".to_owned()),
+        confidence: 1.0,
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,119 @@
+//! Every broker uses up the CPU that it has: the type is too small for the load.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    window::{CPU_PERCENT, THROTTLED_PERCENT, names},
+};
+use crate::sample::{BrokerId, BrokerSample};
+
+/// A broker that is this busy, percent, does not speak against the others' being saturated.
+const BUSY_PERCENT: f64 = 50.0;
+
+/// Throttled periods, percent, that count as saturation though the mean CPU of the interval is lower.
+const MOSTLY_THROTTLED_PERCENT: f64 = 40.0;
+const THROTTLED_BUSY_PERCENT: f64 = 40.0;
+
+pub const RULE: Rule = Rule {
+    id: "broker.undersized",
+    kind: Kind::Cause,
+    judge,
+    meaning: "All brokers use more CPU than leaves room for a restart, and go on doing so: the broker type is too small \
+              for the load.",
+    told_apart: "All brokers, not one (that would be a weak broker, a hot key or gathered leaders); CPU high, not flat at \
+                 20 % (CPU credits); for 15 seconds and more (not a burst, not a start). Throttled periods and produce \
+                 times of three times the calm make it certain. MemoryUsed counts for nothing.",
+    in_the_lab: "kgen lab up, kgen apply, kgen produce, kgen diagnose; or all at once: kgen demo",
+};
+
+/// Whether broker `id` has used up its CPU for the whole recent part.
+pub(super) fn is_saturated(window: &Window, id: BrokerId) -> bool {
+    window.lasts_above(id, CPU_PERCENT, BrokerSample::cpu_percent)
+        || (window.lasts_above(id, MOSTLY_THROTTLED_PERCENT, |broker| broker.cpu_throttled_percent)
+            && window.median(id, BrokerSample::cpu_percent).is_some_and(|cpu| cpu > THROTTLED_BUSY_PERCENT))
+}
+
+/// Whether the brokers as a whole are: every one saturated, or the rest close behind.
+pub(super) fn all_saturated(window: &Window) -> Option<bool> {
+    let brokers = window.brokers();
+    let saturated = brokers.iter().filter(|id| is_saturated(window, **id)).count();
+    let cpu: Vec<f64> = brokers.iter().filter_map(|id| window.median(*id, BrokerSample::cpu_percent)).collect();
+    let close = cpu.iter().all(|cpu| *cpu > BUSY_PERCENT) && cpu.iter().sum::<f64>() > CPU_PERCENT * cpu.len() as f64;
+    (saturated > 0).then_some(saturated == brokers.len() || close)
+}
+
+fn judge(window: &Window) -> Option<Finding> {
+    if !all_saturated(window)? {
+        return None;
+    }
+    let brokers = window.brokers();
+    let (mut evidence_for, mut evidence_against, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let mut confidence: f64 = 0.6;
+    for id in &brokers {
+        if let Some(cpu) = window.median(*id, BrokerSample::cpu_percent) {
+            let text = format!("broker {id}: CPU {cpu:.0} % of what it has, lasting");
+            evidence_for.push(Evidence::measured(text, cpu, CPU_PERCENT));
+        }
+    }
+    if !brokers.iter().all(|id| is_saturated(window, *id)) {
+        confidence -= 0.1;
+        evidence_against.push(Evidence::fact("not every broker is over the threshold all the time"));
+    }
+    let throttled = window.typical(|broker| broker.cpu_throttled_percent);
+    match throttled {
+        Some(throttled) if throttled >= THROTTLED_PERCENT => {
+            confidence += 0.2;
+            let text = format!("the CPU limit holds the brokers back in {throttled:.0} % of the periods");
+            evidence_for.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
+        }
+        Some(throttled) => {
+            let text = format!("the CPU limit is reached in {throttled:.0} % of the periods only");
+            evidence_against.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
+        }
+        None if window.is_lab() => missing.push("the share of throttled periods".to_owned()),
+        None => {}
+    }
+    let slow: Vec<Evidence> = brokers.iter().filter_map(|id| window.slow_produce(*id)).collect();
+    match window.typical(|broker| Some(broker.produce?.total_ms)) {
+        None => missing.push("produce times: no produce requests, or no metric of them".to_owned()),
+        Some(_) if slow.len() * 2 > brokers.len() => confidence += 0.15,
+        Some(total) if slow.is_empty() => {
+            confidence -= 0.1;
+            evidence_against.push(Evidence::seen(format!("produce requests are quick still: {total:.1} ms"), total));
+        }
+        Some(_) => {}
+    }
+    evidence_for.extend(slow);
+    if let Some(load) = window.load_evidence() {
+        confidence += 0.05;
+        evidence_for.push(load);
+    }
+    evidence_against.extend(window.memory_note());
+    let held_back = throttled.is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
+    let cpu = window.typical(BrokerSample::cpu_percent).unwrap_or_default();
+    let remedy = window.next_larger("the load needs more CPU than the type has", held_back || cpu > 90.0);
+    if remedy.is_none() {
+        missing
+            .push("a larger type in the catalogue: with none, more brokers and more partitions are the way".to_owned());
+    }
+    let of_type = window.context.broker_type.as_deref().unwrap_or("the broker type");
+    Some(Finding {
+        title: format!("{of_type} is too small for the load"),
+        cause: format!("the load takes more CPU than {} can give and keep room for a restart", names(&brokers)),
+        brokers,
+        evidence_for,
+        evidence_against,
+        missing,
+        check: Some(
+            "CpuUser + CpuSystem of every broker over the last hour: one broker alone has another cause".to_owned(),
+        ),
+        confidence: confidence.clamp(0.05, 0.95),
+        remedy,
+        anti_recommendations: vec![
+            "do not judge by MemoryUsed: page cache fills it on a healthy broker too".to_owned(),
+            "do not add brokers first: existing partitions stay where they are until they are reassigned, and \
+             reassigning adds load (AWS: never above 70 % CPU)"
+                .to_owned(),
+        ],
+        ..Finding::default()
+    })
+}

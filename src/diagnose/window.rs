@@ -1,0 +1,263 @@
+//! The samples under judgement, and the few questions that rules ask of them.
+
+use super::{Context, Evidence};
+use crate::{
+    remedy::{Remedy, Resize},
+    sample::{BrokerId, BrokerSample, BrokerState, Sample, Source},
+};
+
+/// CPU above which a broker has no room for another one's leaders, percent (MSK best practices).
+pub const CPU_PERCENT: f64 = 60.0;
+
+/// Share of throttled periods that a healthy broker stays far below, percent. Measured: 0 to 3 when healthy, 60 to 100
+/// when CPU is short.
+pub const THROTTLED_PERCENT: f64 = 20.0;
+
+/// How long something must last to count, seconds: bursts and a JVM that warms up are shorter.
+const LASTING_S: f64 = 15.0;
+
+/// How long a broker that has just begun to serve is not judged, seconds.
+const WARM_UP_S: f64 = 20.0;
+
+/// Windows in which something must be seen to count; CloudWatch's are a minute each.
+const LASTING_SAMPLES: usize = 3;
+const LASTING_MINUTES: usize = 2;
+
+/// Share of the windows that must show what counts as lasting.
+const LASTING_SHARE: f64 = 0.8;
+
+/// Produce times are slow when they are this many times those of the calm before, and at least [`SLOW_AT_LEAST_MS`].
+const SLOW_TIMES: f64 = 3.0;
+const SLOW_AT_LEAST_MS: f64 = 10.0;
+
+/// Slow whatever went before, ms: five times what three healthy brokers showed with `acks=all`.
+const SLOW_MS: f64 = 20.0;
+
+/// Samples of one cluster.
+pub struct Window<'a> {
+    pub context: &'a Context,
+    samples: &'a [Sample],
+    /// Index in `samples` at which the recent part begins.
+    recent: usize,
+}
+
+impl<'a> Window<'a> {
+    pub fn new(context: &'a Context, samples: &'a [Sample]) -> Window<'a> {
+        let mut window = Window { context, samples, recent: 0 };
+        let least = window.least_samples();
+        if let Some(last) = samples.last() {
+            let lasting_ms = if window.is_cloudwatch() { 0 } else { (LASTING_S * 1000.0) as i64 };
+            let since = samples.iter().position(|sample| sample.at_ms > last.at_ms - lasting_ms).unwrap_or(0);
+            window.recent = since.min(samples.len().saturating_sub(least));
+        }
+        window
+    }
+
+    pub fn is_cloudwatch(&self) -> bool {
+        self.samples.last().is_some_and(|sample| sample.source == Source::CloudWatch)
+    }
+
+    pub fn is_lab(&self) -> bool {
+        self.context.lab_scale.is_some()
+    }
+
+    fn least_samples(&self) -> usize {
+        if self.is_cloudwatch() { LASTING_MINUTES } else { LASTING_SAMPLES }
+    }
+
+    /// Every sample, oldest first.
+    pub fn all(&self) -> &'a [Sample] {
+        self.samples
+    }
+
+    /// The part that is judged: long enough for a burst not to fill it.
+    pub fn recent(&self) -> &'a [Sample] {
+        &self.samples[self.recent..]
+    }
+
+    /// What is lacking for a judgement: seconds, and samples with a CPU value of some broker.
+    pub fn lacking(&self) -> Option<(f64, usize)> {
+        let with_cpu: Vec<_> = self
+            .samples
+            .iter()
+            .filter(|sample| sample.brokers.values().any(|broker| broker.cpu_percent().is_some()))
+            .collect();
+        // Nothing but gaps is another matter: then it is not time that is lacking.
+        let counted: Vec<_> = if with_cpu.is_empty() { self.samples.iter().collect() } else { with_cpu };
+        let interval_ms = match counted.as_slice() {
+            [.., before, last] => last.at_ms - before.at_ms,
+            _ => 0,
+        };
+        let span_s = match counted.as_slice() {
+            [first, .., last] => (last.at_ms - first.at_ms + interval_ms) as f64 / 1000.0,
+            _ => 0.0,
+        };
+        let seconds = if self.is_cloudwatch() { 0.0 } else { LASTING_S - span_s };
+        let samples = self.least_samples().saturating_sub(counted.len());
+        (seconds > 0.0 || samples > 0).then_some((seconds.max(0.0), samples))
+    }
+
+    /// The brokers that the cluster should have, and any other seen.
+    pub fn brokers(&self) -> Vec<BrokerId> {
+        let mut ids: Vec<BrokerId> = (1..=self.context.broker_count as BrokerId).collect();
+        ids.extend(self.recent().iter().flat_map(|sample| sample.brokers.keys()));
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Brokers that did not serve in the recent part, or have only just begun to.
+    pub fn not_serving(&self) -> Vec<(BrokerId, BrokerState)> {
+        let Some(last) = self.samples.last() else { return Vec::new() };
+        let state =
+            |sample: &Sample, id: BrokerId| sample.brokers.get(&id).map_or(BrokerState::Unreachable, |b| b.state);
+        let since = |sample: &&Sample| (last.at_ms - sample.at_ms) as f64 / 1000.0 <= WARM_UP_S;
+        let not_serving = |id: BrokerId| {
+            let judged = self.samples.iter().enumerate().filter(|(i, sample)| *i >= self.recent || since(sample));
+            let last_gap = judged.map(|(_, sample)| state(sample, id)).rfind(|state| *state != BrokerState::Serving)?;
+            let now = state(last, id);
+            // One that serves again is warming up.
+            Some((
+                id,
+                if now == BrokerState::Serving && last_gap == BrokerState::Unreachable {
+                    BrokerState::Starting
+                } else {
+                    last_gap
+                },
+            ))
+        };
+        // A minute without CloudWatch datapoints is for `no_data` to tell.
+        if self.is_cloudwatch() {
+            return Vec::new();
+        }
+        self.brokers().into_iter().filter_map(not_serving).collect()
+    }
+
+    /// Values of broker `id` in the recent part.
+    pub fn values(&self, id: BrokerId, value: impl Fn(&BrokerSample) -> Option<f64>) -> Vec<f64> {
+        self.recent().iter().filter_map(|sample| value(sample.brokers.get(&id)?)).collect()
+    }
+
+    /// Median of the recent values.
+    pub fn median(&self, id: BrokerId, value: impl Fn(&BrokerSample) -> Option<f64>) -> Option<f64> {
+        median(self.values(id, value))
+    }
+
+    /// Median over the brokers of their medians.
+    pub fn typical(&self, value: impl Fn(&BrokerSample) -> Option<f64>) -> Option<f64> {
+        median(self.brokers().into_iter().filter_map(|id| self.median(id, &value)).collect())
+    }
+
+    /// Whether the value of broker `id` was above `threshold` for the whole recent part, save a window or two.
+    pub fn lasts_above(&self, id: BrokerId, threshold: f64, value: impl Fn(&BrokerSample) -> Option<f64>) -> bool {
+        let values = self.values(id, value);
+        let above = values.iter().filter(|value| **value > threshold).count();
+        values.len() >= self.least_samples() && above as f64 >= values.len() as f64 * LASTING_SHARE
+    }
+
+    /// Produce time of broker `id` in the calm before the recent part, ms.
+    fn calm_produce_ms(&self, id: BrokerId) -> Option<f64> {
+        let calm = |broker: &BrokerSample| {
+            broker.cpu_percent().is_some_and(|cpu| cpu < CPU_PERCENT)
+                && broker.cpu_throttled_percent.is_none_or(|throttled| throttled < 5.0)
+        };
+        let before = self.samples[..self.recent].iter().filter_map(|sample| sample.brokers.get(&id));
+        let times: Vec<f64> =
+            before.filter(|broker| calm(broker)).filter_map(|broker| Some(broker.produce?.total_ms)).collect();
+        if times.len() < self.least_samples() { None } else { median(times) }
+    }
+
+    /// What makes produce requests of broker `id` slow, if they are: the time against a threshold.
+    pub fn slow_produce(&self, id: BrokerId) -> Option<Evidence> {
+        let total = self.median(id, |broker| Some(broker.produce?.total_ms))?;
+        if let Some(calm) = self.calm_produce_ms(id)
+            && total >= (calm * SLOW_TIMES).max(SLOW_AT_LEAST_MS)
+        {
+            let text =
+                format!("broker {id}: produce requests take {total:.0} ms, {calm:.1} ms before{}", self.parts(id));
+            return Some(Evidence::measured(text, total, (calm * SLOW_TIMES).max(SLOW_AT_LEAST_MS)));
+        }
+        (total >= SLOW_MS).then(|| {
+            Evidence::measured(
+                format!("broker {id}: produce requests take {total:.0} ms{}", self.parts(id)),
+                total,
+                SLOW_MS,
+            )
+        })
+    }
+
+    /// Where produce requests spend their time.
+    fn parts(&self, id: BrokerId) -> String {
+        let part = |name: &str, value: Option<f64>| value.map(|ms| format!("{name} {ms:.1}"));
+        let parts: Vec<String> = [
+            part("queue", self.median(id, |broker| broker.produce?.queue_ms)),
+            part("local", self.median(id, |broker| broker.produce?.local_ms)),
+            part("remote", self.median(id, |broker| broker.produce?.remote_ms)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+    }
+
+    /// `MemoryUsed`, which is shown because people look at it, and is no cause.
+    pub fn memory_note(&self) -> Option<Evidence> {
+        let used = self.typical(BrokerSample::memory_percent)?;
+        let text = format!("MemoryUsed is {used:.0} % of the broker's memory: page cache counts, so it tells nothing");
+        Some(Evidence::seen(text, used))
+    }
+
+    /// vCPUs of the real broker type that 100 % CPU stands for.
+    ///
+    /// A T3 broker of the lab has only its baseline, unless the lab works with credits.
+    pub fn vcpus(&self) -> Option<f64> {
+        let broker_type = self.context.known_type()?;
+        let with_credits = self.typical(|broker| broker.cpu_credit_balance).is_some();
+        let whole = f64::from(broker_type.vcpus);
+        Some(if self.is_lab() && !with_credits { broker_type.sustained_vcpus() } else { whole })
+    }
+
+    /// The next larger broker type as a remedy, with what is used now.
+    pub fn next_larger(&self, reason: &str, demand_is_higher: bool) -> Option<Remedy> {
+        let from = self.context.known_type()?;
+        let used = self.typical(BrokerSample::cpu_percent).zip(self.vcpus()).map(|(cpu, vcpus)| cpu / 100.0 * vcpus);
+        Some(Remedy::Resize(Resize {
+            from,
+            to: from.next_larger()?,
+            brokers: self.context.broker_count,
+            reason: reason.to_owned(),
+            vcpus_used: used,
+            demand_is_higher,
+        }))
+    }
+
+    /// Acknowledged against offered records, when a load generator was seen to fall behind.
+    pub fn load_evidence(&self) -> Option<Evidence> {
+        let loads: Vec<_> = self.recent().iter().filter_map(|sample| sample.load).collect();
+        let mean = |value: fn(&crate::sample::LoadSample) -> f64| {
+            (!loads.is_empty()).then(|| loads.iter().map(value).sum::<f64>() / loads.len() as f64)
+        };
+        let (offered, acknowledged) = (mean(|load| load.offered_per_s)?, mean(|load| load.acknowledged_per_s)?);
+        (acknowledged < offered * 0.97).then(|| {
+            let text = format!("{acknowledged:.0} of {offered:.0} offered records/s are acknowledged");
+            Evidence::measured(text, acknowledged, offered)
+        })
+    }
+}
+
+/// The middle value, or the mean of the two middle ones.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
+/// `broker 2` or `brokers 1, 3`.
+pub fn names(brokers: &[BrokerId]) -> String {
+    let ids: Vec<String> = brokers.iter().map(ToString::to_string).collect();
+    format!("broker{} {}", if ids.len() == 1 { "" } else { "s" }, ids.join(", "))
+}
