@@ -20,7 +20,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 const ALLOW_REAL: &str = "KGEN_ALLOW_REAL_CREDENTIALS";
 
 /// The AWS APIs of one region, or the lab in their place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Aws {
     region: String,
     endpoint: Option<String>,

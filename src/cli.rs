@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 mod exit;
+mod look;
 mod render;
 mod terraform;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use exit::{Outcome, Refused, refused};
+pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
 pub use render::Render;
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
@@ -32,4 +34,7 @@ pub enum Command {
     Connect(Connect),
     Bootstrap(Bootstrap),
     Render(Render),
+    Watch(Watch),
+    Diagnose(Diagnose),
+    Explain(Explain),
 }

@@ -4,10 +4,14 @@ mod apply;
 mod bootstrap;
 mod connect;
 mod destroy;
+mod diagnose;
+mod explain;
+mod look;
 mod output;
 mod plan;
 mod progress;
 mod render;
+mod watch;
 mod working_dir;
 
 use std::ffi::OsString;
@@ -45,5 +49,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Connect(args) => connect::run(project, &args),
         Command::Bootstrap(args) => bootstrap::run(project, &args),
         Command::Render(args) => render::run(&args, project),
+        Command::Watch(args) => watch::run(&args),
+        Command::Diagnose(args) => diagnose::run(&args, project),
+        Command::Explain(args) => explain::run(&args),
     }
 }

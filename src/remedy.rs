@@ -22,8 +22,9 @@ pub enum Remedy {
 /// The cluster that a remedy is for, as it was read right before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target<'a> {
-    pub arn: &'a str,
-    pub current_version: &'a str,
+    /// Nothing when no control plane was asked; then there is no command for it.
+    pub arn: Option<&'a str>,
+    pub current_version: Option<&'a str>,
     pub region: &'a str,
     /// terraform/msk.tf as it stands, if there is one.
     pub msk_tf: Option<&'a str>,

@@ -43,10 +43,13 @@ impl Resize {
         let (from, to) = (self.from.as_str(), self.to.as_str());
         Rendered {
             summary: format!("{} brokers from {from} to {to}: {}", self.brokers, self.reason),
-            aws_cli: Some(format!(
-                "aws kafka update-broker-type --cluster-arn {} --current-version {} --target-instance-type {to} --region {}",
-                target.arn, target.current_version, target.region
-            )),
+            aws_cli: target.arn.zip(target.current_version).map(|(arn, version)| {
+                format!(
+                    "aws kafka update-broker-type --cluster-arn {arn} --current-version {version} \
+                     --target-instance-type {to} --region {}",
+                    target.region
+                )
+            }),
             kgen: Some(format!("kgen resize {to}")),
             hcl_diff: Some(instance_type_diff(target.msk_tf, from, to)),
             notes: [Some(self.price()), Some(self.duration()), self.headroom()].into_iter().flatten().collect(),
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn it_renders_to_what_can_be_pasted() {
-        let target = Target { arn: "arn:c", current_version: "K1", region: "us-west-2", msk_tf: None };
+        let target = Target { arn: Some("arn:c"), current_version: Some("K1"), region: "us-west-2", msk_tf: None };
         let rendered = resize(Some(0.36), true).rendered(&target);
         assert_eq!(
             rendered.aws_cli.as_deref(),

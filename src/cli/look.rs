@@ -1,0 +1,128 @@
+//! Arguments of the commands that look at a cluster: `watch`, `diagnose`, `explain`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+// FOR THE INTEGRATOR: the stack's defaults; to be taken from the project's stack instead.
+const DEFAULT_CLUSTER: &str = "kgen-demo";
+const DEFAULT_REGION: &str = "us-west-2";
+
+/// Which cluster is looked at, and through what
+#[derive(Debug, Args)]
+pub struct Look {
+    /// Name of the cluster
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CLUSTER)]
+    pub cluster: String,
+    /// AWS region of the cluster
+    #[arg(long, value_name = "REGION", default_value = DEFAULT_REGION)]
+    pub region: String,
+    /// Where metrics are read; auto takes the brokers' Prometheus endpoints if they answer, else CloudWatch
+    #[arg(long, value_enum, default_value_t)]
+    pub source: SourceChoice,
+    /// Read the Prometheus endpoints from FILE (file_sd JSON with labels job, cluster, broker_id)
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    pub targets: Option<PathBuf>,
+    /// Time between two samples; CloudWatch has a new one each minute
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum SourceChoice {
+    #[default]
+    Auto,
+    Prometheus,
+    Cloudwatch,
+}
+
+/// Watch each broker: CPU, memory, heap, produce times, traffic, replication
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen watch
+  kgen watch --duration 1m --interval 2s
+  kgen watch --json > samples.jsonl        # for kgen diagnose --replay
+  kgen watch --source cloudwatch --cluster orders --region eu-central-1")]
+pub struct Watch {
+    #[command(flatten)]
+    pub look: Look,
+    /// End after so long; without it, Ctrl-C ends it
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Print one JSON object a sample (schema kgen.sample/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Name what is wrong with the cluster, and the exact fix
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exits with 0 if the cluster is healthy, 3 if a cause was found, 4 if nothing can be said.
+
+Examples:
+  kgen diagnose
+  kgen diagnose --window 1m --json
+  kgen diagnose --replay samples.jsonl     # written by kgen watch --json
+  kgen diagnose --source cloudwatch --cluster orders --region eu-central-1")]
+pub struct Diagnose {
+    #[command(flatten)]
+    pub look: Look,
+    /// How long the brokers are watched; from CloudWatch at least the last ten minutes are read
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub window: Duration,
+    /// Judge recorded samples instead of a cluster
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "targets", "cluster", "region", "window", "interval"])]
+    pub replay: Option<PathBuf>,
+    /// Print the diagnosis as JSON (schema kgen.diagnosis/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell what a finding means, how it was told apart, and how to see it in the lab
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen explain                             # every id
+  kgen explain broker.undersized")]
+pub struct Explain {
+    /// Id of a finding, such as broker.undersized
+    pub id: Option<String>,
+    /// Print it as JSON (schema kgen.explanation/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A time such as `30s`, `500ms` or `1m30s`, longer than nothing.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|_| "expected a time such as 30s, 500ms or 2m".to_owned())?;
+    Duration::try_from(parsed)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected more than nothing".to_owned())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    // Kafka's exporter needs tens of milliseconds of the broker's own CPU for one answer.
+    let shortest = Duration::from_millis(200);
+    duration(text)?.checked_sub(shortest).map(|rest| rest + shortest).ok_or_else(|| "expected 200ms or more".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        let ms = |n| Ok(Duration::from_millis(n));
+        let rows = [("30s", ms(30_000)), ("500ms", ms(500)), ("1m30s", ms(90_000)), ("2m", ms(120_000))];
+        for (text, expected) in rows {
+            assert_eq!(duration(text), expected, "{text}");
+        }
+        for text in ["", "30", "0s", "-1s", "soon"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!((interval("200ms"), interval("100ms").is_err()), (ms(200), true));
+    }
+}

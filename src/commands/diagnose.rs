@@ -1,0 +1,162 @@
+//! `kgen diagnose`: watch for a while, name the cause, print the fix.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::look::{Opened, headline, open, recorded, refresh, runtime};
+use crate::{
+    cli::{Diagnose, Outcome},
+    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    metrics::Source,
+    remedy::{Rendered, Target},
+    sample::Sample,
+};
+
+/// Datapoints of CloudWatch that are read at least.
+const CLOUDWATCH_MINUTES: u64 = 10;
+
+/// `kgen diagnose --json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    cluster: &'a Context,
+    samples: usize,
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+    verdict: Verdict,
+    findings: Vec<Reported<'a>>,
+}
+
+#[derive(Serialize)]
+struct Reported<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    fix: Option<&'a Rendered>,
+}
+
+pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
+    let (context, samples) = match &args.replay {
+        Some(file) => recorded(file)?,
+        None => runtime()?.block_on(watched(args))?,
+    };
+    let diagnosis = diagnose(&context, &samples);
+    let fixes = fixes(&context, &diagnosis, project);
+    if args.json {
+        let findings =
+            diagnosis.findings.iter().zip(&fixes).map(|(finding, fix)| Reported { finding, fix: fix.as_ref() });
+        let report = Report {
+            schema: "kgen.diagnosis/1",
+            cluster: &context,
+            samples: samples.len(),
+            from_ms: samples.first().map(|sample| sample.at_ms),
+            to_ms: samples.last().map(|sample| sample.at_ms),
+            verdict: diagnosis.verdict,
+            findings: findings.collect(),
+        };
+        println!("{}", serde_json::to_string_pretty(&report).context("writing the diagnosis as JSON")?);
+    } else {
+        print!("{}", text(&context, &samples, &diagnosis, &fixes));
+    }
+    Ok(match diagnosis.verdict {
+        Verdict::Healthy => Outcome::Done,
+        Verdict::CauseFound => Outcome::Unhealthy,
+        Verdict::Inconclusive => Outcome::Inconclusive,
+    })
+}
+
+/// Samples of the window, and the cluster as it is at its end.
+async fn watched(args: &Diagnose) -> anyhow::Result<(Context, Vec<Sample>)> {
+    let Opened { aws, mut context, source } = open(&args.look).await?;
+    let samples = match source {
+        Source::CloudWatch(source) => {
+            let minutes = (args.window.as_secs() / 60).max(CLOUDWATCH_MINUTES).try_into().unwrap_or(u32::MAX);
+            eprintln!("reading the last {minutes} minutes of {} from CloudWatch", headline(&context));
+            source.history(minutes).await?
+        }
+        source => {
+            eprintln!("watching {} for {} s", headline(&context), args.window.as_secs_f64());
+            collected(source, args.window, args.look.interval).await?
+        }
+    };
+    // MSK changes the version with every update, so what is printed is read last.
+    refresh(&aws, &mut context).await.context("reading the cluster's current version")?;
+    Ok((context, samples))
+}
+
+async fn collected(source: Source, window: Duration, interval: Duration) -> anyhow::Result<Vec<Sample>> {
+    // The first sample has no rates yet, so one more interval is watched.
+    let end = Instant::now() + window + interval;
+    let mut stream = source.stream(interval);
+    let mut samples = Vec::new();
+    while let Ok(Some(sample)) = tokio::time::timeout_at(end, stream.recv()).await {
+        samples.push(sample?);
+    }
+    Ok(samples)
+}
+
+fn fixes(context: &Context, diagnosis: &Diagnosis, project: &Path) -> Vec<Option<Rendered>> {
+    let msk_tf = fs::read_to_string(project.join("terraform/msk.tf")).ok();
+    let target = Target {
+        arn: context.arn.as_deref(),
+        current_version: context.current_version.as_deref(),
+        region: &context.region,
+        msk_tf: msk_tf.as_deref(),
+    };
+    diagnosis.findings.iter().map(|finding| finding.remedy.as_ref().map(|remedy| remedy.rendered(&target))).collect()
+}
+
+fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
+    let mut lines = vec![headline(context)];
+    let span_s = match samples {
+        [first, .., last] => (last.at_ms - first.at_ms) as f64 / 1000.0,
+        _ => 0.0,
+    };
+    let verdict = match diagnosis.verdict {
+        Verdict::Healthy => "healthy",
+        Verdict::CauseFound => "a cause was found",
+        Verdict::Inconclusive => "inconclusive",
+    };
+    lines.push(format!("verdict: {verdict} ({} samples over {span_s:.0} s)", samples.len()));
+    for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
+        lines.push(String::new());
+        lines.push(format!("{}: {} (confidence {:.2})", finding.id, finding.title, finding.confidence));
+        lines.push(format!("  cause: {}", finding.cause));
+        let section = |name: &str, items: Vec<&str>, lines: &mut Vec<String>| {
+            if !items.is_empty() {
+                lines.push(format!("  {name}:"));
+                lines.extend(items.iter().map(|item| format!("    - {item}")));
+            }
+        };
+        let texts =
+            |evidence: &'_ [crate::diagnose::Evidence]| evidence.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
+        let (for_it, against) = (texts(&finding.evidence_for), texts(&finding.evidence_against));
+        section("evidence", for_it.iter().map(String::as_str).collect(), &mut lines);
+        section("against it", against.iter().map(String::as_str).collect(), &mut lines);
+        section("not seen", finding.missing.iter().map(String::as_str).collect(), &mut lines);
+        if let Some(check) = &finding.check {
+            lines.push(format!("  would tell: {check}"));
+        }
+        if let Some(fix) = fix {
+            lines.push(format!("  fix: {}", fix.summary));
+            lines.extend(fix.notes.iter().map(|note| format!("    - {note}")));
+            if let Some(command) = &fix.kgen {
+                lines.push(format!("\n  by kgen, which changes the HCL, applies it and proves it:\n    {command}"));
+            }
+            if let Some(command) = &fix.aws_cli {
+                lines.push(format!(
+                    "\n  by the AWS CLI (then change the HCL as well, or Terraform changes it back):\n    {command}"
+                ));
+            }
+            if let Some(diff) = &fix.hcl_diff {
+                lines.push("\n  in Terraform, then `terraform apply`:".to_owned());
+                lines.extend(diff.lines().map(|line| format!("    {line}").trim_end().to_owned()));
+            }
+        }
+        section("not a fix", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,160 @@
+//! What `watch` and `diagnose` share: finding the cluster, opening a source of samples, recorded samples.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use tokio::time;
+
+use crate::{
+    aws::{Aws, AwsError, Cluster},
+    cli::{Look, SourceChoice, refused},
+    diagnose::{Context, Verdict},
+    metrics::{CloudWatch, Prometheus, Source, Targets},
+    sample::{BrokerId, BrokerState, Sample},
+};
+
+/// Longest wait for the control plane between two samples.
+const STATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A cluster that can be sampled.
+pub struct Opened {
+    pub aws: Aws,
+    pub context: Context,
+    pub source: Source,
+}
+
+/// One line of `kgen watch --json`; each stands alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    pub schema: String,
+    pub cluster: Context,
+    pub sample: Sample,
+    /// What the samples so far say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    #[serde(default)]
+    pub findings: Vec<String>,
+}
+
+impl Line {
+    pub const SCHEMA: &str = "kgen.sample/1";
+}
+
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the asynchronous runtime")
+}
+
+/// Finds the cluster and a source of its metrics. Changes nothing.
+pub async fn open(look: &Look) -> anyhow::Result<Opened> {
+    let aws = Aws::connect(&look.region).await;
+    let lab = aws.lab().await;
+    let cluster = match aws.cluster(&look.cluster).await {
+        Ok(cluster) => Some(cluster),
+        // Endpoints named by hand can be read without a control plane.
+        Err(error) if look.targets.is_some() => {
+            eprintln!("note: no control plane, so type and state of the cluster are unknown: {error}");
+            None
+        }
+        Err(error) => return Err(refused(error)),
+    };
+    let scale = lab.map(|lab| lab.scale.unwrap_or(1.0));
+    let context = context(look, cluster.as_ref(), scale);
+    let source = source(look, &aws, cluster.as_ref(), &context).await?;
+    Ok(Opened { aws, context, source })
+}
+
+fn context(look: &Look, cluster: Option<&Cluster>, lab_scale: Option<f64>) -> Context {
+    Context {
+        cluster: look.cluster.clone(),
+        region: look.region.clone(),
+        arn: cluster.map(|cluster| cluster.arn.clone()),
+        current_version: cluster.map(|cluster| cluster.current_version.clone()),
+        broker_type: cluster.map(|cluster| cluster.broker_type.clone()),
+        broker_count: cluster.map_or(0, |cluster| cluster.broker_count),
+        kafka_version: cluster.map(|cluster| cluster.kafka_version.clone()),
+        state: cluster.map(|cluster| cluster.state.clone()),
+        active_operation: cluster.and_then(|cluster| cluster.active_operation.clone()),
+        lab_scale,
+    }
+}
+
+async fn source(look: &Look, aws: &Aws, cluster: Option<&Cluster>, context: &Context) -> anyhow::Result<Source> {
+    let prometheus = |targets| Source::Prometheus(Prometheus::new(&look.cluster, targets, look.interval));
+    if let Some(file) = &look.targets {
+        return Ok(prometheus(Targets::File(file.clone())));
+    }
+    let Some(cluster) = cluster else { bail!("no cluster to read from") };
+    let in_lab = context.lab_scale.is_some();
+    let endpoints =
+        || if in_lab { Targets::Lab(aws.clone()) } else { Targets::Nodes(aws.clone(), cluster.arn.clone()) };
+    if look.source == SourceChoice::Prometheus || (in_lab && look.source == SourceChoice::Auto) {
+        return Ok(prometheus(endpoints()));
+    }
+    if look.source == SourceChoice::Auto {
+        let mut tried = Prometheus::new(&look.cluster, endpoints(), look.interval);
+        let answers = |sample: &Sample| sample.brokers.values().any(|broker| broker.state != BrokerState::Unreachable);
+        if tried.sample().await.is_ok_and(|sample| answers(&sample)) {
+            return Ok(Source::Prometheus(tried));
+        }
+        eprintln!("note: no broker answers on its Prometheus ports from here, so CloudWatch is read");
+    }
+    let memory = context.known_type().map(|broker_type| broker_type.memory_mib * 1024 * 1024);
+    let brokers = (1..=cluster.broker_count as BrokerId).collect();
+    Ok(Source::CloudWatch(CloudWatch::new(aws.clone(), &look.cluster, brokers, memory)))
+}
+
+/// Reads state, version and operation of the cluster again. Keeps what is known when the answer takes too long.
+pub async fn refresh(aws: &Aws, context: &mut Context) -> Result<(), AwsError> {
+    let Some(arn) = context.arn.clone() else { return Ok(()) };
+    let Ok(cluster) = time::timeout(STATE_TIMEOUT, aws.describe(&arn)).await else { return Ok(()) };
+    let cluster = cluster?;
+    context.current_version = Some(cluster.current_version);
+    context.broker_type = Some(cluster.broker_type);
+    context.broker_count = cluster.broker_count;
+    context.state = Some(cluster.state);
+    context.active_operation = cluster.active_operation;
+    Ok(())
+}
+
+/// Samples that `kgen watch --json` wrote, and the cluster as the last of them had it.
+pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
+    let file = File::open(path).with_context(|| format!("reading {}", path.display())).map_err(refused)?;
+    let (mut context, mut samples) = (None, Vec::new());
+    for (i, line) in BufReader::new(file).lines().enumerate() {
+        let place = || format!("{}, line {}", path.display(), i + 1);
+        let line = line.with_context(place).map_err(refused)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let line: Line = serde_json::from_str(&line).with_context(place).map_err(refused)?;
+        if line.schema != Line::SCHEMA {
+            return Err(refused(anyhow::anyhow!("{}: schema is {}, not {}", place(), line.schema, Line::SCHEMA)));
+        }
+        context = Some(line.cluster);
+        samples.push(line.sample);
+    }
+    match context {
+        Some(context) => Ok((context, samples)),
+        None => Err(refused(anyhow::anyhow!("{} holds no sample (kgen watch --json writes them)", path.display()))),
+    }
+}
+
+/// What is looked at, in one line.
+pub fn headline(context: &Context) -> String {
+    let brokers = match &context.broker_type {
+        Some(broker_type) => format!(": {} x {broker_type}", context.broker_count),
+        None => String::new(),
+    };
+    let version = context.kafka_version.as_ref().map(|version| format!(", Kafka {version}")).unwrap_or_default();
+    let place = match context.lab_scale {
+        Some(scale) => format!("; lab, scale 1:{scale}"),
+        None => String::new(),
+    };
+    format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)
+}
