@@ -2,11 +2,11 @@
 
 use std::{cmp::Reverse, fmt, ops::Deref, str::FromStr, sync::LazyLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A broker type that the catalogue knows, such as `kafka.m5.large` (`instance_type` in HCL).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct BrokerType(&'static str);
 
 /// The figures of one broker type. Reached from a [`BrokerType`] by dereferencing it.
@@ -201,6 +201,13 @@ impl fmt::Debug for BrokerType {
 impl From<BrokerType> for String {
     fn from(broker_type: BrokerType) -> String {
         broker_type.0.to_owned()
+    }
+}
+
+// Derived, it would ask for input that lives for ever, because of the `&'static str` inside.
+impl<'de> Deserialize<'de> for BrokerType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

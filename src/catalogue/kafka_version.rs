@@ -2,13 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{BrokerType, Family};
 
 /// A Kafka version as MSK names it, such as `3.9.x` or `3.9.x.kraft`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct KafkaVersion(&'static str);
 
 /// Text that is no version on offer.
@@ -96,6 +96,13 @@ impl fmt::Display for KafkaVersion {
 impl From<KafkaVersion> for String {
     fn from(version: KafkaVersion) -> String {
         version.0.to_owned()
+    }
+}
+
+// Derived, it would ask for input that lives for ever, because of the `&'static str` inside.
+impl<'de> Deserialize<'de> for KafkaVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
