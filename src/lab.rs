@@ -1,3 +1,10 @@
 //! MSK on this machine: our control plane in front of real Kafka brokers, and an emulator for the rest of AWS.
 
 pub mod brokers;
+
+mod api;
+pub mod cluster;
+pub mod control;
+pub mod crew;
+mod proxy;
+pub mod server;

@@ -14,6 +14,7 @@ mod diagnose;
 mod files;
 mod hcl;
 mod kafka;
+mod lab;
 mod load;
 mod metrics;
 mod process;

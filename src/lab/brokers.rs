@@ -56,11 +56,7 @@ impl Fleet {
     }
 
     /// Applies new server properties by a rolling restart.
-    pub fn configure(
-        &mut self,
-        _server_properties: &str,
-        _step: &mut dyn FnMut(BrokerId, bool),
-    ) -> anyhow::Result<()> {
+    pub fn configure(&mut self, _server_properties: &str, _step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
         todo!()
     }
 

@@ -1,0 +1,142 @@
+//! The door: who may come in, and which of the two houses a request is for.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Uri, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::lab::{
+    cluster::{Kind, Refusal, is_region},
+    proxy::Proxy,
+};
+
+/// The region that a request was signed for.
+#[derive(Clone)]
+pub struct Region(pub String);
+
+impl Default for Region {
+    fn default() -> Self {
+        Region("us-west-2".to_owned())
+    }
+}
+
+/// Paths that are MSK's; without a signature they are refused here rather than passed on.
+const MSK_PATHS: [&str; 8] = [
+    "/v1/clusters",
+    "/v1/configurations",
+    "/v1/tags",
+    "/v1/operations",
+    "/v1/kafka-versions",
+    "/v1/compatible-kafka-versions",
+    "/api/v2/clusters",
+    "/api/v2/operations",
+];
+
+/// Lets in what names this machine; MSK's calls go on to the routes, those for other services to the emulator.
+pub async fn front(State(proxy): State<Proxy>, mut request: Request, next: Next) -> Response {
+    if !names_loopback(request.uri(), request.headers()) {
+        // A page in a browser can reach this port under a name of its own (DNS rebinding), but has to say so here.
+        return Refusal::new(
+            Kind::Forbidden,
+            "the lab answers only to 127.0.0.1, localhost and [::1] in the Host header",
+        )
+        .into_response();
+    }
+    let path = request.uri().path();
+    if path.starts_with("/_lab/") {
+        return next.run(request).await;
+    }
+    let mut response = match scope(request.headers()) {
+        Some((region, "kafka")) if !is_region(region) => {
+            Refusal::bad(format!("{region:?} in the signature is no region")).into_response()
+        }
+        Some((region, "kafka")) => {
+            let region = Region(region.to_owned());
+            request.extensions_mut().insert(region);
+            next.run(request).await
+        }
+        // A browser cannot send this header to another site unasked, so unsigned calls change nothing.
+        None if MSK_PATHS.iter().any(|msk| path.strip_prefix(msk).is_some_and(is_end_of_segment)) => {
+            Refusal::new(Kind::Unplaced, "Missing Authentication Token").into_response()
+        }
+        _ => return proxy.forward(request).await,
+    };
+    if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
+        response.headers_mut().insert("x-amzn-RequestId", id);
+    }
+    response
+}
+
+fn is_end_of_segment(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('/')
+}
+
+/// Region and service of a request's signature: `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
+fn scope(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, rest) = authorization.split_once("Credential=")?;
+    let credential = rest.split([',', ' ']).next()?;
+    // Access keys may hold slashes, so it is read from the end.
+    let mut parts = credential.rsplit('/');
+    let (_terminator, service, region) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((region, service))
+}
+
+fn names_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    [host.as_ref(), uri.authority()].iter().enumerate().all(|(i, authority)| match authority {
+        Some(authority) => {
+            !authority.as_str().contains('@') && ["127.0.0.1", "localhost", "[::1]"].contains(&authority.host())
+        }
+        // The target of a request need not repeat the host; the header has to be there.
+        None => i == 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_let_in() {
+        for (target, host, let_in) in [
+            ("/", Some("127.0.0.1:4566"), true),
+            ("/", Some("localhost"), true),
+            ("/", Some("[::1]:4566"), true),
+            ("/", Some("rebound.example:4566"), false),
+            ("/", Some("127.0.0.1.example"), false),
+            ("/", Some("localhost@rebound.example"), false),
+            ("/", Some("rebound.example@localhost"), false),
+            ("/", Some(""), false),
+            ("/", None, false),
+            ("http://rebound.example/", Some("127.0.0.1"), false),
+            ("http://127.0.0.1/", Some("127.0.0.1"), true),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(host) = host {
+                headers.insert(header::HOST, host.parse().unwrap());
+            }
+            assert_eq!(names_loopback(&target.parse().unwrap(), &headers), let_in, "{target} {host:?}");
+        }
+    }
+
+    #[test]
+    fn the_scope_is_read_from_its_end() {
+        for (authorization, expected) in [
+            (
+                "AWS4-HMAC-SHA256 Credential=test/20261124/eu-west-1/kafka/aws4_request, SignedHeaders=host, Signature=0",
+                Some(("eu-west-1", "kafka")),
+            ),
+            ("AWS4-HMAC-SHA256 Credential=a/b/20261124/us-east-1/s3/aws4_request", Some(("us-east-1", "s3"))),
+            ("AWS4-HMAC-SHA256 Credential=test", None),
+            ("Basic dGVzdA==", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())]);
+            assert_eq!(scope(&headers), expected, "{authorization}");
+        }
+    }
+}

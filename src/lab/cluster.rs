@@ -1,0 +1,398 @@
+//! The life of clusters, configurations and operations as the MSK API shows it.
+//!
+//! Decides only: a change that is accepted returns the [`Action`] that the cluster's [crew](super::crew) carries out,
+//! and the crew's reports come back as [`Report`]s. No clock, no chance, no file, no network.
+
+mod arn;
+mod configuration;
+mod create;
+mod operation;
+mod page;
+mod refusal;
+mod shapes;
+mod update;
+mod versions;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{catalogue::BrokerType, lab::brokers::FleetConfig, sample::BrokerId};
+
+pub use arn::{ACCOUNT, is_region};
+pub use configuration::{Configuration, NewConfiguration, Revision};
+pub use create::NewCluster;
+pub use operation::{Operation, OperationState};
+pub use page::{Page, page};
+pub use refusal::{Kind, Refusal};
+pub use shapes::*;
+pub use update::{Accepted, Update};
+pub use versions::compatible_versions;
+
+/// What a decision must not make up itself: who asks, when, and an identifier nobody has had.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub region: String,
+    pub at: Moment,
+    pub id: uuid::Uuid,
+}
+
+/// Everything that the control plane knows; what is written to its file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ControlPlane {
+    clusters: Vec<Cluster>,
+    configurations: Vec<Configuration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub arn: String,
+    pub name: String,
+    pub region: String,
+    pub created: Moment,
+    /// `currentVersion`: new after each operation.
+    pub version: String,
+    pub state: ClusterState,
+    pub state_info: Option<StateInfo>,
+    pub tags: Tags,
+    pub provisioned: Provisioned,
+    /// Known once the cluster has been ACTIVE.
+    pub brokers: Vec<Endpoints>,
+    /// Oldest first.
+    pub operations: Vec<Operation>,
+}
+
+/// MSK's ClusterState, without MAINTENANCE, which the lab never enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ClusterState {
+    Creating,
+    Active,
+    Updating,
+    RebootingBroker,
+    /// The lab was started again, and the brokers are coming back.
+    Healing,
+    Deleting,
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StateInfo {
+    pub code: String,
+    pub message: String,
+}
+
+/// Where a broker listens; `tls` only where it has such a listener.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Endpoints {
+    pub id: BrokerId,
+    pub zone: String,
+    pub plaintext: std::net::SocketAddr,
+    pub tls: Option<std::net::SocketAddr>,
+    pub jmx: std::net::SocketAddr,
+    pub node: std::net::SocketAddr,
+}
+
+/// What must happen to the brokers of one cluster.
+#[derive(Debug, Clone)]
+pub struct Action {
+    pub cluster: String,
+    pub job: Job,
+}
+
+#[derive(Debug, Clone)]
+pub enum Job {
+    Start(FleetConfig),
+    Operate {
+        operation: String,
+        work: Work,
+    },
+    /// Stop the brokers and remove their folder.
+    Delete,
+}
+
+/// The part of an operation that brokers notice.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    ChangeType(BrokerType),
+    AddBrokers(u32),
+    /// New server properties.
+    Configure(String),
+    Reboot(Vec<BrokerId>),
+    /// Only what the API shows changes.
+    Nothing,
+}
+
+/// What a crew tells of its cluster.
+#[derive(Debug, Clone)]
+pub enum Report {
+    Started(Result<Vec<Endpoints>, String>),
+    /// A broker's turn in an operation: begun, or done.
+    Step {
+        operation: String,
+        broker: BrokerId,
+        done: bool,
+    },
+    Operated {
+        operation: String,
+        result: Result<Vec<Endpoints>, String>,
+    },
+    Deleted(Result<(), String>),
+    /// The crew is gone without a word: a defect of kgen.
+    Lost,
+}
+
+impl ControlPlane {
+    /// The clusters of one region whose name begins with `prefix`, oldest first.
+    pub fn clusters<'a>(&'a self, region: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a Cluster> {
+        self.clusters.iter().filter(move |cluster| cluster.region == region && cluster.name.starts_with(prefix))
+    }
+
+    pub fn all_clusters(&self) -> &[Cluster] {
+        &self.clusters
+    }
+
+    /// # Errors
+    /// 400 for what is no cluster's ARN, 404 for a cluster that is not there.
+    pub fn cluster(&self, arn: &str) -> Result<&Cluster, Refusal> {
+        arn::check(arn, "cluster", "clusterArn")?;
+        self.clusters
+            .iter()
+            .find(|cluster| cluster.arn == arn)
+            .ok_or_else(|| Refusal::not_found(format!("the cluster {arn} does not exist")))
+    }
+
+    fn cluster_mut(&mut self, arn: &str) -> Result<&mut Cluster, Refusal> {
+        self.cluster(arn)?;
+        Ok(self.clusters.iter_mut().find(|cluster| cluster.arn == arn).expect("the cluster was found above"))
+    }
+
+    /// The operation and its cluster.
+    ///
+    /// # Errors
+    /// 400 for what is no operation's ARN, 404 for one that is not there.
+    pub fn operation(&self, arn: &str) -> Result<(&Cluster, &Operation), Refusal> {
+        arn::check(arn, "cluster-operation", "clusterOperationArn")?;
+        self.clusters
+            .iter()
+            .find_map(|cluster| Some((cluster, cluster.operations.iter().find(|operation| operation.arn == arn)?)))
+            .ok_or_else(|| Refusal::not_found(format!("the cluster operation {arn} does not exist")))
+    }
+
+    /// Begins to delete a cluster. A cluster that is being deleted already answers the same again.
+    ///
+    /// # Errors
+    /// 404, or 400 while an operation runs or when `current_version` is given and stale.
+    pub fn delete_cluster(&mut self, arn: &str, current_version: Option<&str>) -> Result<Option<Action>, Refusal> {
+        let cluster = self.cluster_mut(arn)?;
+        match cluster.state {
+            ClusterState::Deleting => return Ok(None),
+            ClusterState::Updating | ClusterState::RebootingBroker => {
+                return Err(Refusal::bad(format!(
+                    "the cluster {} is in the state {}: it can be deleted when its operation is over",
+                    cluster.name,
+                    cluster.state.name()
+                )));
+            }
+            _ => {}
+        }
+        if let Some(version) = current_version {
+            cluster.check_version(version)?;
+        }
+        cluster.state = ClusterState::Deleting;
+        Ok(Some(Action { cluster: arn.to_owned(), job: Job::Delete }))
+    }
+
+    /// Takes in what a crew says. Reports about what is gone, or over, change nothing.
+    pub fn record(&mut self, arn: &str, report: Report, call: &Call) {
+        let Some(cluster) = self.clusters.iter_mut().find(|cluster| cluster.arn == arn) else { return };
+        match report {
+            Report::Deleted(Ok(())) => self.clusters.retain(|cluster| cluster.arn != arn),
+            Report::Deleted(Err(message)) => cluster.fail("DeleteFailed", message),
+            // A cluster on its way out stays so, whatever was still under way.
+            _ if cluster.state == ClusterState::Deleting => {}
+            Report::Started(Ok(brokers)) => {
+                cluster.brokers = brokers;
+                cluster.state = ClusterState::Active;
+                cluster.state_info = None;
+            }
+            Report::Started(Err(message)) => cluster.fail("BrokersNotStarted", message),
+            Report::Step { operation, broker, done } => {
+                if let Some(operation) = cluster.active_operation_mut(&operation) {
+                    operation.step(broker, done);
+                }
+            }
+            Report::Operated { operation, result } => cluster.end_operation(&operation, result, call),
+            Report::Lost => {
+                let message = "the lab lost the thread that runs the brokers (see the lab's log)".to_owned();
+                if let Some(operation) = cluster.active_operation().map(|operation| operation.arn.clone()) {
+                    cluster.end_operation(&operation, Err(message.clone()), call);
+                }
+                cluster.fail("InternalFailure", message);
+            }
+        }
+    }
+
+    /// What must happen after the control plane itself was gone: brokers start again, interrupted operations fail.
+    pub fn resume(&mut self, call: &Call) -> Vec<Action> {
+        for cluster in &mut self.clusters {
+            if let Some(operation) = cluster.active_operation().map(|operation| operation.arn.clone()) {
+                cluster.end_operation(&operation, Err("the lab was stopped during the operation".to_owned()), call);
+            }
+            if cluster.state == ClusterState::Active {
+                cluster.state = ClusterState::Healing;
+            }
+        }
+        let job = |cluster: &Cluster| match cluster.state {
+            ClusterState::Deleting => Some(Job::Delete),
+            ClusterState::Failed => None,
+            _ => Some(Job::Start(self.fleet_config(cluster))),
+        };
+        self.clusters
+            .iter()
+            .filter_map(|cluster| Some(Action { cluster: cluster.arn.clone(), job: job(cluster)? }))
+            .collect()
+    }
+
+    /// What the brokers of a cluster are started from; the folder is relative to the lab's.
+    fn fleet_config(&self, cluster: &Cluster) -> FleetConfig {
+        let provisioned = &cluster.provisioned;
+        FleetConfig {
+            cluster_name: cluster.name.clone(),
+            dir: cluster.dir(),
+            broker_type: provisioned.broker_node_group_info.instance_type,
+            zones: cluster.zones(),
+            broker_count: provisioned.number_of_broker_nodes,
+            volume_gib: provisioned.volume_gib().unwrap_or(create::DEFAULT_VOLUME_GIB),
+            server_properties: cluster
+                .configuration()
+                .and_then(|wanted| self.server_properties(&wanted).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Tags of a cluster or configuration; only clusters have any.
+    ///
+    /// # Errors
+    /// 404 when there is no such resource.
+    pub fn tags(&self, arn: &str) -> Result<Tags, Refusal> {
+        if self.configuration(arn).is_ok() {
+            return Ok(Tags::new());
+        }
+        Ok(self.cluster(arn).map_err(tagged)?.tags.clone())
+    }
+
+    /// Sets tags; others stay.
+    ///
+    /// # Errors
+    /// 404, or 400 for tags that AWS does not accept.
+    pub fn tag(&mut self, arn: &str, tags: Tags) -> Result<(), Refusal> {
+        let cluster = self.cluster_mut(arn).map_err(tagged)?;
+        let mut all = cluster.tags.clone();
+        all.extend(tags);
+        create::check_tags(&all)?;
+        cluster.tags = all;
+        Ok(())
+    }
+
+    /// Removes tags; a key that is not there is no error.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn untag(&mut self, arn: &str, keys: &[String]) -> Result<(), Refusal> {
+        let cluster = self.cluster_mut(arn).map_err(tagged)?;
+        cluster.tags.retain(|key, _| !keys.contains(key));
+        Ok(())
+    }
+}
+
+/// The same refusal, naming the parameter of the tag calls.
+fn tagged(refusal: Refusal) -> Refusal {
+    Refusal { parameter: refusal.parameter.map(|_| "resourceArn"), ..refusal }
+}
+
+impl Cluster {
+    /// The operation that runs now.
+    pub fn active_operation(&self) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.is_active())
+    }
+
+    fn active_operation_mut(&mut self, arn: &str) -> Option<&mut Operation> {
+        self.operations.iter_mut().find(|operation| operation.arn == arn && operation.is_active())
+    }
+
+    /// The configuration and revision that the brokers run with.
+    pub fn configuration(&self) -> Option<ConfigurationInfo> {
+        let software = &self.provisioned.current_broker_software_info;
+        Some(ConfigurationInfo {
+            arn: software.configuration_arn.clone()?,
+            revision: software.configuration_revision.unwrap_or(1),
+        })
+    }
+
+    pub fn client_broker(&self) -> ClientBroker {
+        let encryption = self.provisioned.encryption_info.encryption_in_transit.as_ref();
+        encryption.and_then(|encryption| encryption.client_broker).unwrap_or_default()
+    }
+
+    /// Availability zones, one a client subnet. Which zone a subnet is in is EC2's affair, so they are named in order.
+    pub fn zones(&self) -> Vec<String> {
+        let subnets = &self.provisioned.broker_node_group_info.client_subnets;
+        (b'a'..).take(subnets.len()).map(|letter| format!("{}{}", self.region, char::from(letter))).collect()
+    }
+
+    /// The folder of the brokers; a later cluster of the same name has another.
+    pub fn dir(&self) -> std::path::PathBuf {
+        let unique = self.arn.rsplit('/').next().unwrap_or_default();
+        ["clusters", &format!("{}-{}", self.name, &unique[..unique.len().min(8)])].iter().collect()
+    }
+
+    /// Ends an operation: in one step the change is there, the cluster ACTIVE and its version new.
+    fn end_operation(&mut self, arn: &str, result: Result<Vec<Endpoints>, String>, call: &Call) {
+        let Some(operation) = self.active_operation_mut(arn) else { return };
+        operation.end(result.as_ref().err(), call.at);
+        let update = operation.update.clone();
+        if let Ok(brokers) = result {
+            update.apply(&mut self.provisioned);
+            if !brokers.is_empty() {
+                self.brokers = brokers;
+            }
+        }
+        self.version = arn::version(&call.id);
+        self.state = ClusterState::Active;
+    }
+
+    fn fail(&mut self, code: &str, message: String) {
+        self.state = ClusterState::Failed;
+        self.state_info = Some(StateInfo { code: code.to_owned(), message });
+    }
+
+    fn check_version(&self, current_version: &str) -> Result<(), Refusal> {
+        if self.version == current_version {
+            return Ok(());
+        }
+        Err(Refusal::parameter(
+            "currentVersion",
+            "The version of the cluster isn't current. Check the current version and try again.",
+        ))
+    }
+}
+
+impl ClusterState {
+    pub fn name(self) -> &'static str {
+        match self {
+            ClusterState::Creating => "CREATING",
+            ClusterState::Active => "ACTIVE",
+            ClusterState::Updating => "UPDATING",
+            ClusterState::RebootingBroker => "REBOOTING_BROKER",
+            ClusterState::Healing => "HEALING",
+            ClusterState::Deleting => "DELETING",
+            ClusterState::Failed => "FAILED",
+        }
+    }
+}
+
+impl Provisioned {
+    /// The size of each broker's volume; Express brokers have none.
+    pub fn volume_gib(&self) -> Option<u32> {
+        self.broker_node_group_info.storage_info.as_ref()?.ebs_storage_info.as_ref()?.volume_size
+    }
+}

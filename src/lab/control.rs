@@ -1,0 +1,273 @@
+//! The control plane at work: decisions are saved, then carried out by crews, whose reports are decided on again.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::{
+    files,
+    lab::{
+        cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Job, Kind, Moment, Refusal, Report},
+        crew::{Assignment, Crew, Task},
+    },
+};
+
+/// What brokers are given to say how many partitions they hold.
+const PARTITIONS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The number that the state file opens with; raised when an older kgen could not read it.
+const SCHEMA: u32 = 1;
+
+/// What a lab is made of.
+pub struct LabConfig {
+    /// Folder of `control-plane.json` and of the brokers.
+    pub state_dir: PathBuf,
+    /// How clusters are run: [`run_fleet`](super::crew::run_fleet).
+    pub crew: Crew,
+    /// What `/_lab/status` adds to what the control plane knows: an object whose fields are taken over as they are,
+    /// but for `brokers`, `{CLUSTER: {BROKER ID: {…}}}`, which is spread over the brokers.
+    pub facts: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
+
+pub struct Lab {
+    config: LabConfig,
+    /// Replaced whole by each decision, so that readers never wait for the disk.
+    plane: RwLock<Arc<ControlPlane>>,
+    /// Held while a decision is made and saved.
+    deciding: Mutex<()>,
+    crews: Mutex<HashMap<String, Member>>,
+    /// What went wrong where nobody could be told; shown by `/_lab/status`.
+    problem: Mutex<Option<String>>,
+}
+
+struct Member {
+    tasks: mpsc::Sender<Task>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    schema: u32,
+    control_plane: ControlPlane,
+}
+
+impl Lab {
+    /// Opens the lab in its folder, and starts the brokers of the clusters that it held before.
+    ///
+    /// # Errors
+    /// When the state file is there and cannot be read, or cannot be written.
+    pub fn open(config: LabConfig) -> anyhow::Result<Arc<Lab>> {
+        let path = config.state_dir.join("control-plane.json");
+        std::fs::create_dir_all(&config.state_dir)
+            .with_context(|| format!("making the folder {}", config.state_dir.display()))?;
+        let plane = match std::fs::read(&path) {
+            Ok(bytes) => {
+                let saved: Saved = serde_json::from_slice(&bytes)
+                    .with_context(|| format!("reading {} (move it away to begin with an empty lab)", path.display()))?;
+                anyhow::ensure!(
+                    saved.schema == SCHEMA,
+                    "{} is of schema {}, and this kgen reads {SCHEMA}",
+                    path.display(),
+                    saved.schema
+                );
+                saved.control_plane
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => ControlPlane::default(),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        let lab = Arc::new(Lab {
+            config,
+            plane: RwLock::new(Arc::new(plane)),
+            deciding: Mutex::new(()),
+            crews: Mutex::default(),
+            problem: Mutex::default(),
+        });
+        lab.resume().with_context(|| format!("writing {}", path.display()))?;
+        Ok(lab)
+    }
+
+    fn resume(self: &Arc<Self>) -> std::io::Result<()> {
+        let _deciding = held(&self.deciding);
+        let mut plane = ControlPlane::clone(&self.plane());
+        let actions = plane.resume(&call(String::new()));
+        self.save(&plane)?;
+        self.replace(plane);
+        actions.into_iter().for_each(|action| self.carry_out(action));
+        Ok(())
+    }
+
+    /// What is known now.
+    pub fn plane(&self) -> Arc<ControlPlane> {
+        self.plane.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes a decision, saves it, and has it carried out. Blocks for the disk.
+    ///
+    /// # Errors
+    /// The decision's own refusal; 500 when it could not be saved. Nothing has changed then.
+    pub fn decide<T>(
+        self: &Arc<Self>,
+        decide: impl FnOnce(&mut ControlPlane) -> Result<(T, Option<Action>), Refusal>,
+    ) -> Result<T, Refusal> {
+        let _deciding = held(&self.deciding);
+        let before = self.plane();
+        let mut plane = ControlPlane::clone(&before);
+        let (answer, action) = decide(&mut plane)?;
+        if plane != *before {
+            self.save(&plane).map_err(|error| Refusal::internal(format!("the lab cannot save its state: {error}")))?;
+            self.replace(plane);
+        }
+        if let Some(action) = action {
+            self.carry_out(action);
+        }
+        Ok(answer)
+    }
+
+    /// The largest number of partitions on one broker of a cluster; none where no broker serves.
+    ///
+    /// # Errors
+    /// 503 when the brokers of an ACTIVE cluster do not say.
+    pub async fn partitions(&self, arn: &str) -> Result<Option<u32>, Refusal> {
+        if self.plane().cluster(arn)?.state != ClusterState::Active {
+            return Ok(None);
+        }
+        let (ask, answer) = oneshot::channel();
+        let asked =
+            held(&self.crews).get(arn).is_some_and(|member| member.tasks.send(Task::MaxPartitions(ask)).is_ok());
+        let answer = match asked {
+            true => tokio::time::timeout(PARTITIONS_TIMEOUT, answer).await,
+            false => return Err(Refusal::new(Kind::Unavailable, "the cluster's brokers do not run")),
+        };
+        match answer {
+            Ok(Ok(Ok(partitions))) => Ok(Some(partitions)),
+            Ok(Ok(Err(error))) => Err(Refusal::new(Kind::Unavailable, format!("counting partitions: {error}"))),
+            _ => Err(Refusal::new(Kind::Unavailable, "the brokers did not say how many partitions they hold")),
+        }
+    }
+
+    /// What the program around the lab adds to the status.
+    pub fn facts(&self) -> serde_json::Value {
+        (self.config.facts)()
+    }
+
+    pub fn problem(&self) -> Option<String> {
+        held(&self.problem).clone()
+    }
+
+    /// Stops every broker, waiting for running work no longer than `patience`. Clusters are there again at the next
+    /// [`Lab::open`].
+    ///
+    /// # Errors
+    /// When work was still running at the end; the brokers concerned die with this process.
+    pub fn stop(&self, patience: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        let members: Vec<_> = held(&self.crews).drain().collect();
+        // Without senders the tasks end, all crews at once.
+        let threads: Vec<_> = members.into_iter().map(|(arn, member)| (arn, member.thread)).collect();
+        for (arn, thread) in threads {
+            while !thread.is_finished() {
+                anyhow::ensure!(Instant::now() < deadline, "the brokers of {arn} were still busy after {patience:?}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&self, plane: &ControlPlane) -> std::io::Result<()> {
+        let saved = Saved { schema: SCHEMA, control_plane: plane.clone() };
+        files::replace_file(&self.config.state_dir.join("control-plane.json"), &serde_json::to_vec_pretty(&saved)?)
+    }
+
+    fn replace(&self, plane: ControlPlane) {
+        *self.plane.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plane);
+    }
+
+    /// Hands an action to the cluster's crew, which is made if there is none. Called while deciding.
+    fn carry_out(self: &Arc<Self>, action: Action) {
+        let arn = action.cluster;
+        let Ok(dir) = self.plane().cluster(&arn).map(Cluster::dir) else { return };
+        let dir = self.config.state_dir.join(dir);
+        let job = match action.job {
+            Job::Start(mut config) => {
+                config.dir = dir.clone();
+                Job::Start(config)
+            }
+            job => job,
+        };
+        let mut crews = held(&self.crews);
+        // A crew whose thread has ended cannot take the job, and is made anew.
+        if crews.get(&arn).is_none_or(|member| member.thread.is_finished()) {
+            match self.hire(&arn, dir) {
+                Ok(member) => crews.insert(arn.clone(), member),
+                Err(error) => {
+                    drop(crews);
+                    return self.take_in(&arn, Report::Lost, Some(format!("starting a thread: {error}")));
+                }
+            };
+        }
+        if let Some(member) = crews.get(&arn)
+            && member.tasks.send(Task::Job(job)).is_err()
+        {
+            drop(crews);
+            self.take_in(&arn, Report::Lost, None);
+        }
+    }
+
+    /// Starts the thread of a cluster.
+    fn hire(self: &Arc<Self>, arn: &str, dir: PathBuf) -> std::io::Result<Member> {
+        let (tasks, taken) = mpsc::channel();
+        let (lab, arn, crew) = (self.clone(), arn.to_owned(), self.config.crew);
+        let thread = std::thread::Builder::new().name("brokers".to_owned()).spawn(move || {
+            let reporter = (lab.clone(), arn.clone());
+            let report = Box::new(move |report| reporter.0.record(&reporter.1, report));
+            let work = AssertUnwindSafe(|| crew(Assignment { dir, tasks: taken, report }));
+            if catch_unwind(work).is_err() {
+                lab.record(&arn, Report::Lost);
+            }
+        })?;
+        Ok(Member { tasks, thread })
+    }
+
+    /// What a crew reports, from its thread.
+    fn record(&self, arn: &str, report: Report) {
+        let _deciding = held(&self.deciding);
+        let gone = matches!(report, Report::Deleted(Ok(())));
+        self.take_in(arn, report, None);
+        if gone {
+            // Its tasks end with the sender.
+            held(&self.crews).remove(arn);
+        }
+    }
+
+    /// Decides on a report; called while deciding. What happened has happened, so it counts even if it is not saved.
+    fn take_in(&self, arn: &str, report: Report, problem: Option<String>) {
+        let mut plane = ControlPlane::clone(&self.plane());
+        plane.record(arn, report, &call(String::new()));
+        let saved = self.save(&plane);
+        self.replace(plane);
+        let problem = problem.or(saved.err().map(|error| format!("saving the lab's state: {error}")));
+        if problem.is_some() {
+            *held(&self.problem) = problem;
+        }
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call at this moment.
+pub fn call(region: String) -> Call {
+    let now = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or(Timestamp::UNIX_EPOCH);
+    Call { region, at: Moment(now), id: uuid::Uuid::new_v4() }
+}

@@ -1,0 +1,113 @@
+//! The threads that run brokers: one a cluster, which lives as long as its brokers do.
+//!
+//! A crew takes tasks one after another and says what came of them. What they mean for the cluster is decided in
+//! [`cluster`](super::cluster).
+
+use std::{path::PathBuf, sync::mpsc::Receiver};
+
+use tokio::sync::oneshot;
+
+use crate::lab::{
+    brokers::{BrokerEndpoints, Fleet},
+    cluster::{Endpoints, Job, Report, Work},
+};
+
+/// The body of a cluster's thread. Ends when the tasks do, and then leaves no broker running.
+pub type Crew = fn(Assignment);
+
+/// What a crew is given.
+pub struct Assignment {
+    /// The folder of the cluster's brokers.
+    pub dir: PathBuf,
+    pub tasks: Receiver<Task>,
+    pub report: Box<dyn Fn(Report) + Send>,
+}
+
+pub enum Task {
+    Job(Job),
+    /// Largest number of partitions on one broker.
+    MaxPartitions(oneshot::Sender<Result<u32, String>>),
+}
+
+/// The crew of a cluster of real Kafka brokers.
+pub fn run_fleet(assignment: Assignment) {
+    let Assignment { dir, tasks, report } = assignment;
+    let mut fleet: Option<Fleet> = None;
+    for task in tasks {
+        match task {
+            Task::Job(Job::Start(config)) => {
+                let started = Fleet::start(config);
+                report(Report::Started(told(&started, endpoints)));
+                fleet = started.ok();
+            }
+            Task::Job(Job::Operate { operation, work }) => {
+                let step = &mut |broker, done| report(Report::Step { operation: operation.clone(), broker, done });
+                let result = match &mut fleet {
+                    Some(fleet) => carry_out(fleet, work, step),
+                    None => Err(anyhow::anyhow!("the cluster's brokers do not run")),
+                };
+                let result = told(&result, |()| fleet.as_ref().map(endpoints).unwrap_or_default());
+                report(Report::Operated { operation, result });
+            }
+            Task::Job(Job::Delete) => {
+                if let Some(fleet) = fleet.take() {
+                    fleet.stop();
+                }
+                report(Report::Deleted(remove(&dir)));
+            }
+            Task::MaxPartitions(answer) => {
+                let partitions = match &fleet {
+                    Some(fleet) => told(&fleet.max_partitions_per_broker(), |partitions| *partitions),
+                    None => Err("the cluster's brokers do not run".to_owned()),
+                };
+                // Whoever asked may have gone away meanwhile.
+                let _ = answer.send(partitions);
+            }
+        }
+    }
+    if let Some(fleet) = fleet {
+        fleet.stop();
+    }
+}
+
+fn carry_out(fleet: &mut Fleet, work: Work, step: &mut dyn FnMut(i32, bool)) -> anyhow::Result<()> {
+    match work {
+        Work::ChangeType(to) => fleet.change_type(to, step),
+        Work::AddBrokers(count) => fleet.add_brokers(count),
+        Work::Configure(server_properties) => fleet.configure(&server_properties, step),
+        Work::Reboot(brokers) => fleet.reboot(&brokers, step),
+        Work::Nothing => Ok(()),
+    }
+}
+
+fn endpoints(fleet: &Fleet) -> Vec<Endpoints> {
+    fleet.endpoints().into_iter().map(Endpoints::from).collect()
+}
+
+impl From<BrokerEndpoints> for Endpoints {
+    fn from(broker: BrokerEndpoints) -> Endpoints {
+        Endpoints {
+            id: broker.id,
+            zone: broker.zone,
+            plaintext: broker.plaintext,
+            tls: None,
+            jmx: broker.jmx,
+            node: broker.node,
+        }
+    }
+}
+
+/// A result as it is told to users of the API.
+fn told<T, U>(result: &anyhow::Result<T>, success: impl FnOnce(&T) -> U) -> Result<U, String> {
+    result.as_ref().map(success).map_err(|error| format!("{error:#}"))
+}
+
+/// Removes the folder of a cluster, if there is one.
+pub fn remove(dir: &std::path::Path) -> Result<(), String> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("removing {}: {error}", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
