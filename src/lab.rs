@@ -1,10 +1,11 @@
 //! MSK on this machine: our control plane in front of real Kafka brokers, and an emulator for the rest of AWS.
 
-pub mod brokers;
-
 mod api;
+pub mod brokers;
 pub mod cluster;
 pub mod control;
 pub mod crew;
 mod proxy;
 pub mod server;
+#[cfg(test)]
+mod testing;

@@ -88,3 +88,6 @@ fn list(name: &str, page: Page<Value>) -> Json<Value> {
 fn shape(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).expect("the shapes hold text, numbers and lists only")
 }
+
+#[cfg(test)]
+mod tests;

@@ -396,3 +396,6 @@ impl Provisioned {
         self.broker_node_group_info.storage_info.as_ref()?.ebs_storage_info.as_ref()?.volume_size
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,7 +183,14 @@ async fn accept(
     current_version: Option<String>,
     update: Update,
 ) -> Answer {
-    let partitions = if update.depends_on_partitions() { lab.partitions(&arn).await? } else { None };
+    let partitions = if update.depends_on_partitions() {
+        // Whatever is refused without asking the brokers is refused before they are asked.
+        let mut trial = lab.plane().as_ref().clone();
+        trial.update(&arn, current_version.as_deref(), update.clone(), None, &call)?;
+        lab.partitions(&arn).await?
+    } else {
+        None
+    };
     decide(lab, move |plane| {
         let (accepted, action) = plane.update(&arn, current_version.as_deref(), update, partitions, &call)?;
         let answer = json!({ "clusterArn": accepted.cluster_arn, "clusterOperationArn": accepted.operation_arn });

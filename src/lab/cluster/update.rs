@@ -322,7 +322,7 @@ impl Update {
         self.fields_of(&changed)
     }
 
-    fn fields_of(&self, provisioned: &Provisioned) -> MutableClusterInfo {
+    pub(super) fn fields_of(&self, provisioned: &Provisioned) -> MutableClusterInfo {
         let group = &provisioned.broker_node_group_info;
         let software = &provisioned.current_broker_software_info;
         let configuration = || {
