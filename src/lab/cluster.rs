@@ -17,15 +17,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{catalogue::BrokerType, lab::brokers::FleetConfig, sample::BrokerId};
 
-pub use arn::{ACCOUNT, is_region};
+pub use arn::is_region;
 pub use configuration::{Configuration, NewConfiguration, Revision};
 pub use create::NewCluster;
 pub use operation::{Operation, OperationState};
 pub use page::{Page, page};
 pub use refusal::{Kind, Refusal};
 pub use shapes::*;
-pub use update::{Accepted, Update};
+pub use update::Update;
 pub use versions::compatible_versions;
+
+/// `stateInfo.code` of a cluster whose brokers did not come up.
+const NOT_STARTED: &str = "BrokersNotStarted";
 
 /// What a decision must not make up itself: who asks, when, and an identifier nobody has had.
 #[derive(Debug, Clone)]
@@ -214,7 +217,7 @@ impl ControlPlane {
                 cluster.state = ClusterState::Active;
                 cluster.state_info = None;
             }
-            Report::Started(Err(message)) => cluster.fail("BrokersNotStarted", message),
+            Report::Started(Err(message)) => cluster.fail(NOT_STARTED, message),
             Report::Step { operation, broker, done } => {
                 if let Some(operation) = cluster.active_operation_mut(&operation) {
                     operation.step(broker, done);
@@ -237,7 +240,9 @@ impl ControlPlane {
             if let Some(operation) = cluster.active_operation().map(|operation| operation.arn.clone()) {
                 cluster.end_operation(&operation, Err("the lab was stopped during the operation".to_owned()), call);
             }
-            if cluster.state == ClusterState::Active {
+            let failed_to_start = cluster.state_info.as_ref().is_some_and(|info| info.code == NOT_STARTED);
+            let was_active = !cluster.brokers.is_empty();
+            if cluster.state == ClusterState::Active || (failed_to_start && was_active) {
                 cluster.state = ClusterState::Healing;
             }
         }

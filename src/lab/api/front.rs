@@ -44,6 +44,9 @@ pub async fn front(State(proxy): State<Proxy>, mut request: Request, next: Next)
         )
         .into_response();
     }
+    if !is_from_here(request.headers()) {
+        return Refusal::new(Kind::Forbidden, "the lab does not answer to pages of other sites").into_response();
+    }
     let path = request.uri().path();
     if path.starts_with("/_lab/") {
         return next.run(request).await;
@@ -84,14 +87,24 @@ fn scope(headers: &HeaderMap) -> Option<(&str, &str)> {
     Some((region, service))
 }
 
+/// Whether no browser sent this on behalf of a page of another site. AWS clients send no Origin at all.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        uri.and_then(|uri| uri.into_parts().authority).is_some_and(|authority| is_loopback(&authority))
+    })
+}
+
+fn is_loopback(authority: &Authority) -> bool {
+    !authority.as_str().contains('@') && ["127.0.0.1", "localhost", "[::1]"].contains(&authority.host())
+}
+
 fn names_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
     [host.as_ref(), uri.authority()].iter().enumerate().all(|(i, authority)| match authority {
-        Some(authority) => {
-            !authority.as_str().contains('@') && ["127.0.0.1", "localhost", "[::1]"].contains(&authority.host())
-        }
+        Some(authority) => is_loopback(authority),
         // The target of a request need not repeat the host; the header has to be there.
         None => i == 1,
     })
@@ -121,6 +134,21 @@ mod tests {
                 headers.insert(header::HOST, host.parse().unwrap());
             }
             assert_eq!(names_loopback(&target.parse().unwrap(), &headers), let_in, "{target} {host:?}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_kept_out() {
+        for (origin, let_in) in [
+            (None, true),
+            (Some("http://127.0.0.1:4566"), true),
+            (Some("http://localhost:3000"), true),
+            (Some("https://other.example"), false),
+            (Some("null"), false),
+        ] {
+            let headers: HeaderMap =
+                origin.map(|origin| (header::ORIGIN, origin.parse().unwrap())).into_iter().collect();
+            assert_eq!(is_from_here(&headers), let_in, "{origin:?}");
         }
     }
 

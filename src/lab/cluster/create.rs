@@ -149,7 +149,7 @@ fn provision(new: NewCluster, region: &str) -> Result<Provisioned, Refusal> {
 
 /// Checks a number of brokers against the zones that they are spread over.
 pub fn check_broker_count(count: u32, zones: u32) -> Result<(), Refusal> {
-    if count == 0 || count % zones != 0 {
+    if count == 0 || !count.is_multiple_of(zones) {
         return Err(Refusal::parameter(
             "numberOfBrokerNodes",
             format!("the number of brokers must be a multiple of the number of client subnets ({zones}), not {count}"),

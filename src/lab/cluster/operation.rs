@@ -25,11 +25,13 @@ pub struct Operation {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperationState {
-    UpdateInProgress,
-    UpdateComplete,
-    UpdateFailed,
+    #[serde(rename = "UPDATE_IN_PROGRESS")]
+    InProgress,
+    #[serde(rename = "UPDATE_COMPLETE")]
+    Complete,
+    #[serde(rename = "UPDATE_FAILED")]
+    Failed,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +51,7 @@ pub enum StepStatus {
 
 impl Operation {
     pub fn is_active(&self) -> bool {
-        self.state == OperationState::UpdateInProgress
+        self.state == OperationState::InProgress
     }
 
     /// A step for each broker that has its turn, all pending.
@@ -70,11 +72,11 @@ impl Operation {
         self.ended = Some(at);
         match error {
             None => {
-                self.state = OperationState::UpdateComplete;
+                self.state = OperationState::Complete;
                 self.steps.iter_mut().for_each(|step| step.status = StepStatus::Completed);
             }
             Some(message) => {
-                self.state = OperationState::UpdateFailed;
+                self.state = OperationState::Failed;
                 self.error = Some(("InternalFailure".to_owned(), message.clone()));
                 for step in self.steps.iter_mut().filter(|step| step.status == StepStatus::InProgress) {
                     step.status = StepStatus::Failed;

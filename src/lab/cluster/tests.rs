@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::*;
+use super::{update::Accepted, *};
 
 /// The moment `second` seconds into the test, with an identifier of its own.
 fn at(second: i64) -> Call {
@@ -175,7 +175,7 @@ fn an_update_ends_active_with_a_new_version_and_its_change() {
         let brokers = (1..=3).map(broker).collect();
         plane.record(&arn, Report::Operated { operation: operation.clone(), result: Ok(brokers) }, &at(12));
         let (cluster, ended) = plane.operation(&operation).unwrap();
-        assert_eq!((cluster.state, ended.state), (ClusterState::Active, OperationState::UpdateComplete));
+        assert_eq!((cluster.state, ended.state), (ClusterState::Active, OperationState::Complete));
         assert_eq!(ended.ended, Some(at(12).at));
         assert_ne!(cluster.version, before);
         assert_eq!(serde_json::to_value(&ended.source).unwrap(), source, "{update:?}");
@@ -263,7 +263,7 @@ fn a_failed_operation_says_why_and_changes_nothing_but_the_version() {
     let result = Err("broker 4 did not come up".to_owned());
     plane.record(&arn, Report::Operated { operation: accepted.operation_arn.clone(), result }, &at(11));
     let (cluster, operation) = plane.operation(&accepted.operation_arn).unwrap();
-    assert_eq!(operation.state, OperationState::UpdateFailed);
+    assert_eq!(operation.state, OperationState::Failed);
     assert_eq!(operation.error.as_ref().unwrap().1, "broker 4 did not come up");
     assert_eq!((cluster.state, &cluster.provisioned), (ClusterState::Active, &before.provisioned));
     assert_ne!(cluster.version, before.version);
@@ -286,10 +286,31 @@ fn a_lab_that_comes_back_heals_its_clusters() {
     let actions = plane.resume(&at(20));
     let [Action { job: Job::Start(config), .. }] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(config.broker_count, 3);
-    assert_eq!(plane.operation(&accepted.operation_arn).unwrap().1.state, OperationState::UpdateFailed);
+    assert_eq!(plane.operation(&accepted.operation_arn).unwrap().1.state, OperationState::Failed);
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Healing);
     plane.record(&arn, Report::Started(Ok(vec![broker(1)])), &at(21));
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Active);
+}
+
+#[test]
+fn a_cluster_that_did_not_come_back_is_tried_again() {
+    let (mut plane, arn) = active();
+    for (report, next) in [
+        (Report::Started(Err("no Java".to_owned())), ClusterState::Healing),
+        (Report::Deleted(Err("no such permission".to_owned())), ClusterState::Failed),
+    ] {
+        plane.record(&arn, report, &at(10));
+        assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Failed);
+        let actions = plane.resume(&at(20));
+        assert_eq!(plane.cluster(&arn).unwrap().state, next);
+        assert_eq!(actions.len(), usize::from(next == ClusterState::Healing));
+    }
+    // One that never was ACTIVE stays as it failed: terraform replaces it.
+    let (cluster, _) = plane.create_cluster(request(json!({ "clusterName": "other" })).unwrap(), &at(30)).unwrap();
+    let other = cluster.arn.clone();
+    plane.record(&other, Report::Started(Err("no Java".to_owned())), &at(31));
+    plane.resume(&at(40));
+    assert_eq!(plane.cluster(&other).unwrap().state, ClusterState::Failed);
 }
 
 #[test]
@@ -298,7 +319,7 @@ fn a_lost_crew_fails_its_cluster_and_operation() {
     let (accepted, _) = begin(&mut plane, &arn, Update::BrokerCount(6), 10).unwrap();
     plane.record(&arn, Report::Lost, &at(11));
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Failed);
-    assert_eq!(plane.operation(&accepted.operation_arn).unwrap().1.state, OperationState::UpdateFailed);
+    assert_eq!(plane.operation(&accepted.operation_arn).unwrap().1.state, OperationState::Failed);
     assert!(plane.delete_cluster(&arn, None).unwrap().is_some());
 }
 

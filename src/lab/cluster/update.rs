@@ -91,7 +91,7 @@ impl ControlPlane {
             request_id: call.id.to_string(),
             created: call.at,
             ended: None,
-            state: OperationState::UpdateInProgress,
+            state: OperationState::InProgress,
             steps,
             error: None,
             source: update.source(cluster),
