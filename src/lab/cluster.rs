@@ -15,7 +15,7 @@ mod versions;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{catalogue::BrokerType, lab::brokers::FleetConfig, sample::BrokerId};
+use crate::{catalogue::BrokerType, sample::BrokerId};
 
 pub use arn::is_region;
 pub use configuration::{Configuration, NewConfiguration, Revision};
@@ -103,13 +103,26 @@ pub struct Action {
 
 #[derive(Debug, Clone)]
 pub enum Job {
-    Start(FleetConfig),
+    Start(Start),
     Operate {
         operation: String,
         work: Work,
     },
     /// Stop the brokers and remove their folder.
     Delete,
+}
+
+/// What the brokers of a cluster are started from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    pub cluster_name: String,
+    pub broker_type: BrokerType,
+    /// Availability zones, one a client subnet.
+    pub zones: Vec<String>,
+    pub broker_count: u32,
+    pub volume_gib: u32,
+    /// As the user wrote them; may be empty.
+    pub server_properties: String,
 }
 
 /// The part of an operation that brokers notice.
@@ -249,7 +262,7 @@ impl ControlPlane {
         let job = |cluster: &Cluster| match cluster.state {
             ClusterState::Deleting => Some(Job::Delete),
             ClusterState::Failed => None,
-            _ => Some(Job::Start(self.fleet_config(cluster))),
+            _ => Some(Job::Start(self.start(cluster))),
         };
         self.clusters
             .iter()
@@ -257,12 +270,10 @@ impl ControlPlane {
             .collect()
     }
 
-    /// What the brokers of a cluster are started from; the folder is relative to the lab's.
-    fn fleet_config(&self, cluster: &Cluster) -> FleetConfig {
+    fn start(&self, cluster: &Cluster) -> Start {
         let provisioned = &cluster.provisioned;
-        FleetConfig {
+        Start {
             cluster_name: cluster.name.clone(),
-            dir: cluster.dir(),
             broker_type: provisioned.broker_node_group_info.instance_type,
             zones: cluster.zones(),
             broker_count: provisioned.number_of_broker_nodes,
@@ -344,7 +355,7 @@ impl Cluster {
         (b'a'..).take(subnets.len()).map(|letter| format!("{}{}", self.region, char::from(letter))).collect()
     }
 
-    /// The folder of the brokers; a later cluster of the same name has another.
+    /// The folder of the brokers in that of the lab; a later cluster of the same name has another.
     pub fn dir(&self) -> std::path::PathBuf {
         let unique = self.arn.rsplit('/').next().unwrap_or_default();
         ["clusters", &format!("{}-{}", self.name, &unique[..unique.len().min(8)])].iter().collect()

@@ -1,7 +1,7 @@
 //! The control plane at work: decisions are saved, then carried out by crews, whose reports are decided on again.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Job, Kind, Moment, Refusal, Report},
         crew::{Assignment, Crew, Task},
     },
+    sample::BrokerId,
 };
 
 /// What brokers are given to say how many partitions they hold.
@@ -32,11 +34,10 @@ const SCHEMA: u32 = 1;
 pub struct LabConfig {
     /// Folder of `control-plane.json` and of the brokers.
     pub state_dir: PathBuf,
-    /// How clusters are run: [`run_fleet`](super::crew::run_fleet).
+    /// How clusters are run: with [`run_fleet`](super::crew::run_fleet).
     pub crew: Crew,
-    /// What `/_lab/status` adds to what the control plane knows: an object whose fields are taken over as they are,
-    /// but for `brokers`, `{CLUSTER: {BROKER ID: {…}}}`, which is spread over the brokers.
-    pub facts: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// What `/_lab/status` shows of the machine beside the clusters: an object such as `{"scale": 4}`.
+    pub facts: Box<dyn Fn() -> Value + Send + Sync>,
 }
 
 pub struct Lab {
@@ -46,6 +47,8 @@ pub struct Lab {
     /// Held while a decision is made and saved.
     deciding: Mutex<()>,
     crews: Mutex<HashMap<String, Member>>,
+    /// What crews show of their brokers, by cluster.
+    details: Mutex<HashMap<String, BTreeMap<BrokerId, Value>>>,
     /// What went wrong where nobody could be told; shown by `/_lab/status`.
     problem: Mutex<Option<String>>,
 }
@@ -90,6 +93,7 @@ impl Lab {
             plane: RwLock::new(Arc::new(plane)),
             deciding: Mutex::new(()),
             crews: Mutex::default(),
+            details: Mutex::default(),
             problem: Mutex::default(),
         });
         lab.resume().with_context(|| format!("writing {}", path.display()))?;
@@ -156,8 +160,13 @@ impl Lab {
     }
 
     /// What the program around the lab adds to the status.
-    pub fn facts(&self) -> serde_json::Value {
+    pub fn facts(&self) -> Value {
         (self.config.facts)()
+    }
+
+    /// What the crew shows of a cluster's brokers.
+    pub fn details(&self, arn: &str) -> BTreeMap<BrokerId, Value> {
+        held(&self.details).get(arn).cloned().unwrap_or_default()
     }
 
     pub fn problem(&self) -> Option<String> {
@@ -197,13 +206,6 @@ impl Lab {
         let arn = action.cluster;
         let Ok(dir) = self.plane().cluster(&arn).map(Cluster::dir) else { return };
         let dir = self.config.state_dir.join(dir);
-        let job = match action.job {
-            Job::Start(mut config) => {
-                config.dir = dir.clone();
-                Job::Start(config)
-            }
-            job => job,
-        };
         let mut crews = held(&self.crews);
         // A crew whose thread has ended cannot take the job, and is made anew.
         if crews.get(&arn).is_none_or(|member| member.thread.is_finished()) {
@@ -216,7 +218,7 @@ impl Lab {
             };
         }
         if let Some(member) = crews.get(&arn)
-            && member.tasks.send(Task::Job(job)).is_err()
+            && member.tasks.send(Task::Job(action.job)).is_err()
         {
             drop(crews);
             self.take_in(&arn, Report::Lost, None);
@@ -226,11 +228,15 @@ impl Lab {
     /// Starts the thread of a cluster.
     fn hire(self: &Arc<Self>, arn: &str, dir: PathBuf) -> std::io::Result<Member> {
         let (tasks, taken) = mpsc::channel();
-        let (lab, arn, crew) = (self.clone(), arn.to_owned(), self.config.crew);
+        let (lab, arn, crew) = (self.clone(), arn.to_owned(), self.config.crew.clone());
         let thread = std::thread::Builder::new().name("brokers".to_owned()).spawn(move || {
             let reporter = (lab.clone(), arn.clone());
             let report = Box::new(move |report| reporter.0.record(&reporter.1, report));
-            let work = AssertUnwindSafe(|| crew(Assignment { dir, tasks: taken, report }));
+            let shown = (lab.clone(), arn.clone());
+            let show = Box::new(move |brokers: Vec<(BrokerId, Value)>| {
+                held(&shown.0.details).insert(shown.1.clone(), brokers.into_iter().collect());
+            });
+            let work = AssertUnwindSafe(|| crew(Assignment { dir, tasks: taken, report, show }));
             if catch_unwind(work).is_err() {
                 lab.record(&arn, Report::Lost);
             }
@@ -246,6 +252,7 @@ impl Lab {
         if gone {
             // Its tasks end with the sender.
             held(&self.crews).remove(arn);
+            held(&self.details).remove(arn);
         }
     }
 

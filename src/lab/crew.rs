@@ -3,17 +3,24 @@
 //! A crew takes tasks one after another and says what came of them. What they mean for the cluster is decided in
 //! [`cluster`](super::cluster).
 
-use std::{path::PathBuf, sync::mpsc::Receiver};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc::Receiver},
+};
 
+use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::lab::{
-    brokers::{BrokerEndpoints, Fleet},
-    cluster::{Endpoints, Job, Report, Work},
+use crate::{
+    lab::{
+        brokers::{BrokerEndpoints, Fleet, FleetConfig},
+        cluster::{Endpoints, Job, Report, Start, Work},
+    },
+    sample::BrokerId,
 };
 
 /// The body of a cluster's thread. Ends when the tasks do, and then leaves no broker running.
-pub type Crew = fn(Assignment);
+pub type Crew = Arc<dyn Fn(Assignment) + Send + Sync>;
 
 /// What a crew is given.
 pub struct Assignment {
@@ -21,6 +28,8 @@ pub struct Assignment {
     pub dir: PathBuf,
     pub tasks: Receiver<Task>,
     pub report: Box<dyn Fn(Report) + Send>,
+    /// Takes what `/_lab/status` shows of each broker beside its endpoints: pid, limits, and the like.
+    pub show: Box<dyn Fn(Vec<(BrokerId, Value)>) + Send>,
 }
 
 pub enum Task {
@@ -31,12 +40,12 @@ pub enum Task {
 
 /// The crew of a cluster of real Kafka brokers.
 pub fn run_fleet(assignment: Assignment) {
-    let Assignment { dir, tasks, report } = assignment;
+    let Assignment { dir, tasks, report, .. } = assignment;
     let mut fleet: Option<Fleet> = None;
     for task in tasks {
         match task {
-            Task::Job(Job::Start(config)) => {
-                let started = Fleet::start(config);
+            Task::Job(Job::Start(start)) => {
+                let started = Fleet::start(config(start, dir.clone()));
                 report(Report::Started(told(&started, endpoints)));
                 fleet = started.ok();
             }
@@ -67,6 +76,18 @@ pub fn run_fleet(assignment: Assignment) {
     }
     if let Some(fleet) = fleet {
         fleet.stop();
+    }
+}
+
+fn config(start: Start, dir: PathBuf) -> FleetConfig {
+    FleetConfig {
+        cluster_name: start.cluster_name,
+        dir,
+        broker_type: start.broker_type,
+        zones: start.zones,
+        broker_count: start.broker_count,
+        volume_gib: start.volume_gib,
+        server_properties: start.server_properties,
     }
 }
 
@@ -103,7 +124,7 @@ fn told<T, U>(result: &anyhow::Result<T>, success: impl FnOnce(&T) -> U) -> Resu
 }
 
 /// Removes the folder of a cluster, if there is one.
-pub fn remove(dir: &std::path::Path) -> Result<(), String> {
+pub fn remove(dir: &Path) -> Result<(), String> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(format!("removing {}: {error}", dir.display()))

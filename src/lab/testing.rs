@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use serde_json::json;
+
 use crate::lab::{
     cluster::{Endpoints, Job, Report, Work},
     crew::{Assignment, Task, remove},
@@ -9,7 +11,7 @@ use crate::lab::{
 
 /// Does every job at once; a cluster named `slow…` takes a second, and one named `broken…` never starts.
 pub fn run_without_brokers(assignment: Assignment) {
-    let Assignment { dir, tasks, report } = assignment;
+    let Assignment { dir, tasks, report, show } = assignment;
     let mut brokers: Vec<Endpoints> = Vec::new();
     let mut pace = Duration::ZERO;
     for task in tasks {
@@ -24,6 +26,7 @@ pub fn run_without_brokers(assignment: Assignment) {
                 }
                 std::fs::create_dir_all(&dir).unwrap();
                 brokers = (1..=config.broker_count).map(|id| broker(id, &config.zones)).collect();
+                show(brokers.iter().map(|broker| (broker.id, json!({ "pid": 7 }))).collect());
                 report(Report::Started(Ok(brokers.clone())));
             }
             Task::Job(Job::Operate { operation, work }) => {

@@ -1,11 +1,14 @@
 //! What the lab says of itself: targets to scrape, and its status.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
-use crate::lab::{cluster::Cluster, control::Lab};
+use crate::{
+    lab::{cluster::Cluster, control::Lab},
+    sample::BrokerId,
+};
 
 pub fn routes() -> Router<Arc<Lab>> {
     Router::new().route("/_lab/targets", get(targets)).route("/_lab/status", get(status))
@@ -28,15 +31,13 @@ async fn targets(State(lab): State<Arc<Lab>>) -> Json<Value> {
 }
 
 async fn status(State(lab): State<Arc<Lab>>) -> Json<Value> {
-    let mut facts = lab.facts();
-    let brokers = facts.as_object_mut().and_then(|facts| facts.remove("brokers")).unwrap_or_default();
     let plane = lab.plane();
-    let clusters: Vec<_> = plane.all_clusters().iter().map(|known| cluster(known, &brokers[&known.name])).collect();
+    let clusters: Vec<_> = plane.all_clusters().iter().map(|known| cluster(known, &lab.details(&known.arn))).collect();
     let own = json!({ "schema": 1, "clusters": clusters, "problem": lab.problem() });
-    Json(joined(own, &facts))
+    Json(joined(own, &lab.facts()))
 }
 
-fn cluster(cluster: &Cluster, facts: &Value) -> Value {
+fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, Value>) -> Value {
     let broker_type = cluster.provisioned.broker_node_group_info.instance_type;
     let brokers = cluster.brokers.iter().map(|broker| {
         let own = json!({
@@ -50,7 +51,7 @@ fn cluster(cluster: &Cluster, facts: &Value) -> Value {
                 "node": broker.node,
             },
         });
-        joined(own, &facts[broker.id.to_string()])
+        joined(own, details.get(&broker.id).unwrap_or(&Value::Null))
     });
     json!({
         "arn": cluster.arn,

@@ -1,6 +1,6 @@
 //! The endpoint over HTTP, with a crew that has no brokers and an emulator that tells what it was sent.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -24,7 +24,7 @@ struct Running {
     client: Client,
     stop: oneshot::Sender<()>,
     served: tokio::task::JoinHandle<anyhow::Result<()>>,
-    lab: std::sync::Arc<Lab>,
+    lab: Arc<Lab>,
 }
 
 /// Answers with method, target, host and body of the request, and says so in headers for HEAD.
@@ -50,8 +50,8 @@ async fn start(dir: &Path) -> Running {
 async fn start_before(dir: &Path, emulator: SocketAddr) -> Running {
     let config = LabConfig {
         state_dir: dir.to_owned(),
-        crew: run_without_brokers,
-        facts: Box::new(|| json!({ "scale": 4, "brokers": { "demo": { "1": { "pid": 7 } } } })),
+        crew: Arc::new(run_without_brokers),
+        facts: Box::new(|| json!({ "scale": 4 })),
     };
     let lab = Lab::open(config).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -69,7 +69,7 @@ impl ControlPlane {
             brokers: Vec::new(),
             operations: Vec::new(),
         };
-        let action = Action { cluster: cluster.arn.clone(), job: Job::Start(self.fleet_config(&cluster)) };
+        let action = Action { cluster: cluster.arn.clone(), job: Job::Start(self.start(&cluster)) };
         self.clusters.push(cluster);
         Ok((self.clusters.last().expect("it was pushed above"), action))
     }
