@@ -43,7 +43,7 @@ pub fn router(lab: Arc<Lab>, proxy: Proxy) -> Router {
 }
 
 /// Calls of the service model that the lab has no part of, by what their paths hold.
-const NOT_IMITATED: [&str; 9] = [
+const NOT_IMITATED: [&str; 8] = [
     "/policy",
     "/scram-secrets",
     "/topics",
@@ -52,7 +52,6 @@ const NOT_IMITATED: [&str; 9] = [
     "/replication/v1/replicators",
     "/rebalancing",
     "/storage",
-    "/connectivity",
 ];
 
 async fn unplaced(method: Method, uri: Uri) -> Refusal {

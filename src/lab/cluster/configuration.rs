@@ -152,14 +152,18 @@ pub(super) fn within_repeat_window(first: Moment, again: Moment) -> bool {
 fn parse_properties(bytes: Vec<u8>) -> Result<String, Refusal> {
     let refuse = |message: String| Refusal::parameter("serverProperties", message);
     let text = String::from_utf8(bytes).map_err(|_| refuse("serverProperties is not UTF-8".to_owned()))?;
+    // Java ends a line, a comment's too, at a lone carriage return.
+    if text.replace("\r\n", "\n").chars().any(|c| c.is_control() && !"\n\t".contains(c)) {
+        return Err(refuse("serverProperties holds control characters".to_owned()));
+    }
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (name, value) = line.split_once('=').ok_or_else(|| refuse(format!("{line:?} is not name=value")))?;
         if !PROPERTIES.contains(&name.trim_end()) {
             return Err(refuse(format!("{:?} is not a property that an MSK configuration can set", name.trim_end())));
         }
         // A backslash would join the next line to this one.
-        if value.ends_with('\\') || value.chars().any(char::is_control) {
-            return Err(refuse(format!("the value of {name:?} may not hold control characters or end in a backslash")));
+        if value.ends_with('\\') {
+            return Err(refuse(format!("the value of {name:?} may not end in a backslash")));
         }
     }
     Ok(text)
@@ -241,6 +245,11 @@ mod tests {
             ("node.id=7", false),
             ("num.partitions", false),
             ("num.partitions=3\\\nlisteners=x", false),
+            ("num.partitions=3\r\nnum.io.threads=2\r\n", true),
+            ("# a note\rlisteners=x", false),
+            ("num.partitions=3\rlisteners=x", false),
+            ("listeners:x\nnum.partitions=3", false),
+            ("l\\u0069steners=x", false),
             ("compression.type=\u{7}", false),
         ] {
             assert_eq!(parse_properties(text.as_bytes().to_vec()).is_ok(), taken, "{text:?}");

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{update::Accepted, *};
@@ -356,6 +357,48 @@ fn a_configuration_is_revised_used_and_deleted() {
         plane.delete_configuration(&configuration, &at(90)).unwrap_err().message,
         "Configuration ARN does not exist."
     );
+}
+
+/// JSON of any shape, small.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "(kafka\\.(m5|t3)\\.(large|small)|All|3\\.9\\.x|\\PC{0,12})".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map("[a-zA-Z]{1,8}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_request_breaks_the_control_plane(field in 0usize..10, value in any_json(), arn in "\\PC{0,60}", count in any::<u32>()) {
+        const FIELDS: [&str; 10] = [
+            "clusterName", "kafkaVersion", "numberOfBrokerNodes", "brokerNodeGroupInfo", "tags", "encryptionInfo",
+            "configurationInfo", "openMonitoring", "loggingInfo", "clientAuthentication",
+        ];
+        let (mut plane, known) = active();
+        let before = plane.clone();
+        let accepted = match request(json!({ FIELDS[field]: value })) {
+            Ok(request) => plane.create_cluster(request, &at(5)).is_ok(),
+            Err(_) => false,
+        };
+        prop_assert_eq!(accepted, plane != before);
+        // What was accepted can be saved and read again.
+        let saved = serde_json::to_string(&plane).unwrap();
+        prop_assert_eq!(serde_json::from_str::<ControlPlane>(&saved).unwrap(), plane.clone());
+
+        prop_assert!(plane.cluster(&arn).is_err() && plane.operation(&arn).is_err() && plane.configuration(&arn).is_err());
+        let counted = begin(&mut plane, &known, Update::BrokerCount(count), 6).is_ok();
+        prop_assert_eq!(counted, [6, 9, 12, 15].contains(&count));
+    }
 }
 
 #[test]
