@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 use crate::{
     files,
     lab::{
-        cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Job, Kind, Moment, Refusal, Report},
-        crew::{Assignment, Crew, Task},
+        cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
+        crew::{Assignment, Crew, Shown, Task},
     },
     sample::BrokerId,
 };
@@ -233,7 +233,7 @@ impl Lab {
             let reporter = (lab.clone(), arn.clone());
             let report = Box::new(move |report| reporter.0.record(&reporter.1, report));
             let shown = (lab.clone(), arn.clone());
-            let show = Box::new(move |brokers: Vec<(BrokerId, Value)>| {
+            let show = Box::new(move |brokers: Vec<Shown>| {
                 held(&shown.0.details).insert(shown.1.clone(), brokers.into_iter().collect());
             });
             let work = AssertUnwindSafe(|| crew(Assignment { dir, tasks: taken, report, show }));

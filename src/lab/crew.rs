@@ -28,9 +28,11 @@ pub struct Assignment {
     pub dir: PathBuf,
     pub tasks: Receiver<Task>,
     pub report: Box<dyn Fn(Report) + Send>,
-    /// Takes what `/_lab/status` shows of each broker beside its endpoints: pid, limits, and the like.
-    pub show: Box<dyn Fn(Vec<(BrokerId, Value)>) + Send>,
+    pub show: Box<dyn Fn(Vec<Shown>) + Send>,
 }
+
+/// What `/_lab/status` shows of a broker beside its endpoints: an object of pid, limits, and the like.
+pub type Shown = (BrokerId, Value);
 
 pub enum Task {
     Job(Job),
