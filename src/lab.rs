@@ -4,8 +4,14 @@ mod api;
 pub mod brokers;
 pub mod cluster;
 pub mod control;
+pub mod credits;
 pub mod crew;
+pub mod exporter;
+pub mod hardware;
+pub mod install;
+pub mod limits;
 mod proxy;
+pub mod readings;
 pub mod server;
 #[cfg(test)]
 mod testing;

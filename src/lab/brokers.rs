@@ -1,8 +1,33 @@
-//! The real Kafka brokers of one cluster.
+//! The real Kafka brokers of one cluster: processes, their folders, rolling changes.
+//!
+//! Nothing here decides whether a change is allowed; the control plane has done so.
 
-use std::{net::SocketAddr, path::PathBuf};
+mod admin;
+mod layout;
+mod node;
 
-use crate::{catalogue::BrokerType, sample::BrokerId};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use axum::Router;
+use rustix::process::Signal;
+use tokio::{runtime::Runtime, sync::watch};
+
+use self::layout::{CONTROLLER_ID, Identity, Layout, Properties, local};
+use super::{
+    exporter,
+    hardware::{BrokerSize, Hardware, machine_cores, machine_memory_mib},
+    install::Kafka,
+    limits::Means,
+    readings::{FleetReading, Watched, read_forever},
+};
+use crate::{catalogue::BrokerType, process::Server, sample::BrokerId};
 
 /// What a fleet of brokers is started from.
 #[derive(Debug, Clone)]
@@ -17,6 +42,28 @@ pub struct FleetConfig {
     pub volume_gib: u32,
     /// server.properties of the MSK configuration, as the user wrote them; may be empty.
     pub server_properties: String,
+    pub machine: Arc<Machine>,
+}
+
+/// What every fleet on this machine shares.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    pub kafka: Kafka,
+    pub hardware: Hardware,
+    pub means: Means,
+}
+
+impl Machine {
+    /// Looks at this machine, and fetches what is missing; `say` is told before.
+    ///
+    /// # Errors
+    /// No Java, or Kafka can be neither found nor fetched.
+    pub fn prepare(hardware: Option<Hardware>, say: &dyn Fn(&str)) -> anyhow::Result<Machine> {
+        let means = Means::detect();
+        means.clean_up();
+        let hardware = hardware.unwrap_or_else(|| Hardware::for_machine(machine_cores()));
+        Ok(Machine { kafka: Kafka::find_or_fetch(say)?, hardware, means })
+    }
 }
 
 /// Where one broker is reached; the same for the broker's whole life.
@@ -31,47 +78,403 @@ pub struct BrokerEndpoints {
     pub node: SocketAddr,
 }
 
-/// Running brokers. All calls block; the thread that calls [`Fleet::start`] must live as long as the fleet.
-pub struct Fleet {}
+/// One broker as `GET /_lab/status` shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokerStatus {
+    pub endpoints: BrokerEndpoints,
+    /// `None` when it does not run.
+    pub pid: Option<u32>,
+    pub broker_type: BrokerType,
+    pub size: BrokerSize,
+}
+
+/// Running brokers. All calls block; the thread that calls [`Fleet::start`] must live as long as the fleet, and makes
+/// all other calls (the kernel ties the brokers' lives to it).
+pub struct Fleet {
+    config: FleetConfig,
+    layout: Layout,
+    identity: Identity,
+    // Before the runtime, so that brokers end while their readings still are taken.
+    brokers: BTreeMap<BrokerId, Broker>,
+    controller: Option<Server>,
+    watched: Arc<Mutex<BTreeMap<BrokerId, Arc<Watched>>>>,
+    readings: watch::Receiver<Arc<FleetReading>>,
+    client: reqwest::Client,
+    runtime: Option<Runtime>,
+}
+
+struct Broker {
+    broker_type: BrokerType,
+    size: BrokerSize,
+    watched: Arc<Watched>,
+    server: Option<Server>,
+}
+
+/// Heap of the controller, which keeps metadata only.
+const CONTROLLER_HEAP_MIB: u64 = 96;
+
+/// How long a broker may take to hand over its partitions and end, before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(30);
+
+/// How long replicas may take to be in sync again after a restart.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// How long a question to a broker may take.
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Fleet {
     /// Starts the controller and every broker, and returns when all of them serve.
-    pub fn start(_config: FleetConfig) -> anyhow::Result<Fleet> {
-        todo!()
+    ///
+    /// # Errors
+    /// With Kafka's own words when a process ended, and the log's place. Nothing is left running then.
+    pub fn start(config: FleetConfig) -> anyhow::Result<Fleet> {
+        ensure!(!config.zones.is_empty() && config.broker_count > 0, "a cluster has a zone and a broker at least");
+        let user = Properties::parse(&config.server_properties)?;
+        // Java runs in the broker's own folder.
+        let dir = std::path::absolute(&config.dir).with_context(|| format!("resolving {}", config.dir.display()))?;
+        let layout = Layout { dir };
+        let identity = layout.open(config.broker_count)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("kgen-readings")
+            .enable_all()
+            .build()
+            .context("starting the lab's readings")?;
+        let (sender, readings) = watch::channel(Arc::default());
+        let watched = Arc::default();
+        runtime.spawn(read_forever(config.cluster_name.clone(), Arc::clone(&watched), sender));
+        let ids = 1..=config.broker_count as BrokerId;
+        let mut fleet = Fleet {
+            config,
+            layout,
+            identity,
+            brokers: BTreeMap::new(),
+            controller: None,
+            watched,
+            readings,
+            client: reqwest::Client::builder().no_proxy().build().context("making an HTTP client")?,
+            runtime: Some(runtime),
+        };
+        fleet.start_controller(&user)?;
+        fleet.start_brokers(ids.collect(), &user)?;
+        Ok(fleet)
     }
 
     pub fn endpoints(&self) -> Vec<BrokerEndpoints> {
-        todo!()
+        self.brokers.keys().map(|id| self.endpoint(*id)).collect()
+    }
+
+    pub fn status(&self) -> Vec<BrokerStatus> {
+        let status = |(id, broker): (&BrokerId, &Broker)| BrokerStatus {
+            endpoints: self.endpoint(*id),
+            pid: broker.server.as_ref().map(Server::pid),
+            broker_type: broker.broker_type,
+            size: broker.size.clone(),
+        };
+        self.brokers.iter().map(status).collect()
+    }
+
+    /// What is read of the brokers every two seconds; for CloudWatch and the alarms.
+    pub fn readings(&self) -> watch::Receiver<Arc<FleetReading>> {
+        self.readings.clone()
     }
 
     /// Restarts each broker as `to`, one at a time; the next when no partition is under-replicated.
     /// `step` is told each broker as it begins and as it is done.
-    pub fn change_type(&mut self, _to: BrokerType, _step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
-        todo!()
+    ///
+    /// # Errors
+    /// A broker did not come back, or replicas were not in sync in time; the brokers after it are as they were.
+    pub fn change_type(&mut self, to: BrokerType, step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
+        let user = Properties::parse(&self.config.server_properties)?;
+        let ids: Vec<BrokerId> = self.brokers.keys().copied().collect();
+        self.config.broker_type = to;
+        self.roll(&ids, &user, step)
     }
 
     /// Adds brokers until there are `count`.
-    pub fn add_brokers(&mut self, _count: u32) -> anyhow::Result<()> {
-        todo!()
+    ///
+    /// # Errors
+    /// As [`Fleet::start`]; the brokers that were there go on.
+    pub fn add_brokers(&mut self, count: u32) -> anyhow::Result<()> {
+        let user = Properties::parse(&self.config.server_properties)?;
+        self.identity = self.layout.open(count)?;
+        self.config.broker_count = self.config.broker_count.max(count);
+        let new = (1..=count as BrokerId).filter(|id| !self.brokers.contains_key(id)).collect();
+        self.start_brokers(new, &user)
     }
 
-    /// Applies new server properties by a rolling restart.
-    pub fn configure(&mut self, _server_properties: &str, _step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
-        todo!()
+    /// Applies new server properties by a rolling restart, the controller last.
+    ///
+    /// # Errors
+    /// Also properties that Kafka refuses, in its own words; the broker that tried them runs with the old ones again.
+    pub fn configure(&mut self, server_properties: &str, step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
+        let (old, new) = (Properties::parse(&self.config.server_properties)?, Properties::parse(server_properties)?);
+        let ids: Vec<BrokerId> = self.brokers.keys().copied().collect();
+        for id in &ids {
+            if let Err(error) = self.roll(&[*id], &new, step) {
+                self.roll(&[*id], &old, &mut |_, _| {}).context("going back to the server properties of before")?;
+                return Err(error);
+            }
+        }
+        self.config.server_properties = server_properties.to_owned();
+        if let Some(controller) = self.controller.take() {
+            controller.stop(STOP_GRACE);
+        }
+        self.start_controller(&new)?;
+        self.wait_until_settled("the controller")
     }
 
     /// Restarts the named brokers, one at a time.
-    pub fn reboot(&mut self, _ids: &[BrokerId], _step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
-        todo!()
+    ///
+    /// # Errors
+    /// As [`Fleet::change_type`].
+    pub fn reboot(&mut self, ids: &[BrokerId], step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
+        let user = Properties::parse(&self.config.server_properties)?;
+        self.roll(ids, &user, step)
+    }
+
+    /// Starts again the brokers, and the controller, that ended by themselves, as MSK would; call it now and then.
+    ///
+    /// Returns the brokers that had ended. Until it is called the fleet goes on without them.
+    ///
+    /// # Errors
+    /// One of them cannot be started again.
+    pub fn revive(&mut self) -> anyhow::Result<Vec<BrokerId>> {
+        let user = Properties::parse(&self.config.server_properties)?;
+        if self.controller.as_mut().is_none_or(|controller| controller.ended().is_some()) {
+            self.start_controller(&user)?;
+        }
+        let ended = |broker: &mut Broker| broker.server.as_mut().is_none_or(|server| server.ended().is_some());
+        let dead: Vec<BrokerId> = self.brokers.iter_mut().filter_map(|(id, b)| ended(b).then_some(*id)).collect();
+        self.start_brokers(dead.clone(), &user)?;
+        Ok(dead)
     }
 
     /// Largest number of partitions (leaders and followers) on one broker.
+    ///
+    /// # Errors
+    /// No broker answers.
     pub fn max_partitions_per_broker(&self) -> anyhow::Result<u32> {
-        todo!()
+        let metadata = self.metadata().context("no broker tells how many partitions there are")?;
+        Ok(metadata.replicas.values().copied().max().unwrap_or(0))
     }
 
     /// Stops every broker, then the controller.
-    pub fn stop(self) {
-        todo!()
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        for broker in self.brokers.values_mut() {
+            broker.watched.release();
+            if let Some(server) = &mut broker.server {
+                server.signal(Signal::TERM);
+            }
+        }
+        for broker in self.brokers.values_mut() {
+            if let Some(server) = broker.server.take() {
+                server.stop(STOP_GRACE);
+            }
+            broker.watched.ended();
+        }
+        if let Some(controller) = self.controller.take() {
+            controller.stop(STOP_GRACE);
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    fn endpoint(&self, id: BrokerId) -> BrokerEndpoints {
+        let ports = self.identity.ports[&id];
+        BrokerEndpoints {
+            id,
+            zone: self.zone(id).to_owned(),
+            plaintext: local(ports.plaintext),
+            jmx: local(ports.jmx),
+            node: local(ports.node),
+        }
+    }
+
+    fn zone(&self, id: BrokerId) -> &str {
+        &self.config.zones[(id - 1) as usize % self.config.zones.len()]
+    }
+
+    fn size(&self) -> BrokerSize {
+        let machine = &self.config.machine;
+        machine.hardware.size(self.config.broker_type, self.config.broker_count, machine_memory_mib())
+    }
+
+    /// Properties of a node: MSK's defaults, the user's over them, and over both what makes it this node.
+    fn properties(&self, id: BrokerId, user: &Properties) -> Properties {
+        let mut own = Properties::default();
+        let controller = self.identity.controller_port;
+        own.set("node.id", id);
+        own.set("log.dirs", self.layout.data_dir(id).display());
+        own.set("controller.quorum.voters", format!("{CONTROLLER_ID}@127.0.0.1:{controller}"));
+        own.set("controller.listener.names", "CONTROLLER");
+        own.set("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT");
+        match self.identity.ports.get(&id) {
+            Some(ports) => {
+                own.set("process.roles", "broker");
+                own.set("listeners", format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext));
+                own.set("broker.rack", self.zone(id));
+            }
+            None => {
+                own.set("process.roles", "controller");
+                own.set("listeners", format!("CONTROLLER://127.0.0.1:{controller}"));
+            }
+        }
+        layout::defaults(self.config.broker_count).with(user).with(&own)
+    }
+
+    /// The controller is not waited for: brokers that serve show that it does.
+    fn start_controller(&mut self, user: &Properties) -> anyhow::Result<()> {
+        self.layout.prepare(CONTROLLER_ID, &self.identity, &self.properties(CONTROLLER_ID, user))?;
+        let starting = node::start(&self.config.machine.kafka, &self.layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
+        self.controller = Some(node::ready(starting, &self.layout, CONTROLLER_ID, || true)?);
+        Ok(())
+    }
+
+    /// Starts brokers side by side at full CPU, waits until all serve, and then holds them to their size.
+    fn start_brokers(&mut self, ids: Vec<BrokerId>, user: &Properties) -> anyhow::Result<()> {
+        let size = self.size();
+        let machine = self.config.machine.clone();
+        let mut starting = Vec::new();
+        for id in ids {
+            self.layout.prepare(id, &self.identity, &self.properties(id, user))?;
+            let watched = self.watched(id, &size)?;
+            let ports = self.identity.ports[&id];
+            let server = node::start(&machine.kafka, &self.layout, id, size.heap_mib, Some(ports))?;
+            let limit = machine
+                .means
+                .limit(&format!("{}-broker-{id}", &self.identity.cluster_id), server.pid())
+                .with_context(|| format!("limiting broker {id} by {}", machine.means))?;
+            limit
+                .set_memory(size.memory_mib << 20)
+                .with_context(|| format!("limiting the memory of broker {id} to {} MiB", size.memory_mib))?;
+            watched.started(self.config.broker_type, size.clone(), machine.hardware, Arc::new(limit));
+            let broker = Broker { broker_type: self.config.broker_type, size: size.clone(), watched, server: None };
+            self.brokers.insert(id, broker);
+            starting.push((id, server));
+        }
+        let ids: Vec<BrokerId> = starting.iter().map(|(id, _)| *id).collect();
+        for (id, server) in starting {
+            let address = local(self.identity.ports[&id].plaintext);
+            let serves =
+                || admin::metadata(address, ASK_TIMEOUT).is_some_and(|metadata| metadata.brokers.contains(&id));
+            let ready = node::ready(server, &self.layout, id, serves);
+            let broker = self.brokers.get_mut(&id).expect("it was inserted above");
+            match ready {
+                Ok(server) => broker.server = Some(server),
+                Err(error) => {
+                    broker.watched.ended();
+                    return Err(error);
+                }
+            }
+        }
+        for id in ids {
+            self.brokers[&id].watched.settle().with_context(|| format!("limiting the CPU of broker {id}"))?;
+        }
+        Ok(())
+    }
+
+    /// Restarts brokers one at a time.
+    fn roll(
+        &mut self,
+        ids: &[BrokerId],
+        user: &Properties,
+        step: &mut dyn FnMut(BrokerId, bool),
+    ) -> anyhow::Result<()> {
+        for id in ids {
+            let broker = self.brokers.get_mut(id).with_context(|| format!("there is no broker {id}"))?;
+            step(*id, false);
+            broker.watched.release();
+            if let Some(server) = broker.server.take() {
+                // Killed after the grace: the replicas elsewhere have what was acknowledged.
+                server.stop(STOP_GRACE);
+            }
+            broker.watched.ended();
+            self.start_brokers(vec![*id], user).with_context(|| format!("restarting broker {id}"))?;
+            // Catching up is not held back either.
+            self.brokers[id].watched.release();
+            let settled = self.wait_until_settled(&format!("broker {id}"));
+            self.brokers[id].watched.settle().with_context(|| format!("limiting the CPU of broker {id}"))?;
+            settled?;
+            step(*id, true);
+        }
+        Ok(())
+    }
+
+    /// Waits until every broker takes part and every replica is in sync.
+    fn wait_until_settled(&self, after: &str) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            let metadata = self.metadata();
+            let missing = match &metadata {
+                None => "no broker answers".to_owned(),
+                Some(metadata) if metadata.brokers.len() < self.brokers.len() => {
+                    format!("brokers {:?} of {} take part", metadata.brokers, self.brokers.len())
+                }
+                Some(metadata) if !metadata.unsettled.is_empty() => {
+                    format!("not in sync: {}", metadata.unsettled.join(", "))
+                }
+                Some(_) => return Ok(()),
+            };
+            if started.elapsed() > SYNC_TIMEOUT {
+                bail!("{after} was restarted, but after {} s {missing}", SYNC_TIMEOUT.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
+    /// Metadata of the first broker that answers.
+    fn metadata(&self) -> Option<admin::Metadata> {
+        self.brokers.keys().find_map(|id| admin::metadata(local(self.identity.ports[id].plaintext), ASK_TIMEOUT))
+    }
+
+    /// The broker's readings and its two endpoints, which outlive its processes.
+    fn watched(&self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<Watched>> {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watched) = all.get(&id) {
+            return Ok(watched.clone());
+        }
+        let ports = self.identity.ports[&id];
+        let scale = self.config.machine.hardware.scale;
+        let volume_bytes = (f64::from(self.config.volume_gib) / scale * f64::from(1 << 30)) as u64;
+        let watched = Arc::new(Watched::new(
+            local(ports.agent),
+            self.client.clone(),
+            self.layout.data_dir(id),
+            volume_bytes,
+            self.config.broker_type,
+            size.clone(),
+        ));
+        self.serve(ports.node, exporter::node_router(watched.clone()))
+            .with_context(|| format!("serving the node metrics of broker {id}"))?;
+        self.serve(ports.jmx, exporter::jmx_router(watched.clone()))
+            .with_context(|| format!("serving the JMX metrics of broker {id}"))?;
+        all.insert(id, watched.clone());
+        Ok(watched)
+    }
+
+    fn serve(&self, port: u16, router: Router) -> anyhow::Result<()> {
+        let listener = TcpListener::bind(local(port)).with_context(|| format!("listening on 127.0.0.1:{port}"))?;
+        listener.set_nonblocking(true)?;
+        let runtime = self.runtime.as_ref().expect("it is taken only when the fleet ends");
+        let _in_runtime = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        // It ends with the runtime, and has no errors before.
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Ok(())
     }
 }
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+#[cfg(test)]
+mod tests;

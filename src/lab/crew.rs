@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     lab::{
-        brokers::{BrokerEndpoints, Fleet, FleetConfig},
+        brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{Endpoints, Job, Report, Start, Work},
     },
     sample::BrokerId,
@@ -41,13 +41,13 @@ pub enum Task {
 }
 
 /// The crew of a cluster of real Kafka brokers.
-pub fn run_fleet(assignment: Assignment) {
+pub fn run_fleet(machine: &Arc<Machine>, assignment: Assignment) {
     let Assignment { dir, tasks, report, .. } = assignment;
     let mut fleet: Option<Fleet> = None;
     for task in tasks {
         match task {
             Task::Job(Job::Start(start)) => {
-                let started = Fleet::start(config(start, dir.clone()));
+                let started = Fleet::start(config(start, dir.clone(), machine));
                 report(Report::Started(told(&started, endpoints)));
                 fleet = started.ok();
             }
@@ -81,8 +81,9 @@ pub fn run_fleet(assignment: Assignment) {
     }
 }
 
-fn config(start: Start, dir: PathBuf) -> FleetConfig {
+fn config(start: Start, dir: PathBuf, machine: &Arc<Machine>) -> FleetConfig {
     FleetConfig {
+        machine: machine.clone(),
         cluster_name: start.cluster_name,
         dir,
         broker_type: start.broker_type,

@@ -1,0 +1,286 @@
+//! Where the lab's programs come from: Java, the jars of Kafka, moto.
+//!
+//! What is missing is fetched by Maven and pip into the user's cache, whole or not at all, and said before.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::process::Tool;
+
+/// The version of the lab's brokers.
+pub const KAFKA_VERSION: &str = "4.3.1";
+/// The version of the emulator behind the lab's endpoint.
+pub const MOTO_VERSION: &str = "5.2.1";
+
+const AGENT_JAR: &str = "jmx_prometheus_javaagent-1.0.1.jar";
+const AGENT_ARTIFACT: &str = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1";
+const JAVA_VERSION_MIN: u32 = 17;
+const POM: &str = include_str!("../../lab/pom.xml");
+const REQUIREMENTS: &str = include_str!("../../lab/requirements.txt");
+
+/// Kafka, ready to be run.
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    pub java: PathBuf,
+    /// Jars, as `-cp` takes them.
+    pub classpath: OsString,
+    /// The JMX exporter's jar.
+    pub agent: PathBuf,
+}
+
+/// Kafka's own command-line tools that are offered beside the lab, with the classes they are.
+const TOOLS: [(&str, &str); 10] = [
+    ("kafka-topics.sh", "org.apache.kafka.tools.TopicCommand"),
+    ("kafka-producer-perf-test.sh", "org.apache.kafka.tools.ProducerPerformance"),
+    ("kafka-consumer-perf-test.sh", "org.apache.kafka.tools.ConsumerPerformance"),
+    ("kafka-console-producer.sh", "org.apache.kafka.tools.ConsoleProducer"),
+    ("kafka-console-consumer.sh", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
+    ("kafka-consumer-groups.sh", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"),
+    ("kafka-configs.sh", "kafka.admin.ConfigCommand"),
+    ("kafka-reassign-partitions.sh", "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"),
+    ("kafka-leader-election.sh", "org.apache.kafka.tools.LeaderElectionCommand"),
+    ("kafka-get-offsets.sh", "org.apache.kafka.tools.GetOffsetShell"),
+];
+
+impl Kafka {
+    /// Finds Java and the jars, fetching the jars when they are nowhere. `say` is told what is about to be installed.
+    ///
+    /// # Errors
+    /// No Java of version 17 or later; a `KAFKA_HOME` of another version; Maven missing or failing.
+    pub fn find_or_fetch(say: &dyn Fn(&str)) -> anyhow::Result<Kafka> {
+        let java = find_java()?;
+        let cache = cache_dir()?;
+        let libs = match env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()) {
+            Some(home) => checked_libs(Path::new(&home))?,
+            None => fetched_libs(&cache, say)?,
+        };
+        let agent = match libs.join(AGENT_JAR) {
+            jar if jar.exists() => jar,
+            _ => fetched_agent(&cache, say)?,
+        };
+        let mut jars = jars_of(&libs)?;
+        jars.retain(|jar| !jar.ends_with(AGENT_JAR));
+        Ok(Kafka { java, classpath: env::join_paths(jars)?, agent })
+    }
+
+    /// Writes a script for each of Kafka's own tools into `bin`.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write_tools(&self, bin: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(bin).with_context(|| format!("making {}", bin.display()))?;
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        for (name, class) in TOOLS {
+            let script = format!(
+                "#!/bin/sh\n# Kafka {KAFKA_VERSION}'s own {name}; written by kgen lab.\nexec {java} -Xmx256m -XX:TieredStopAtLevel=1 -Dlog4j2.level=ERROR -cp {classpath} {class} \"$@\"\n",
+                java = quoted(&self.java.to_string_lossy()),
+                classpath = quoted(&self.classpath.to_string_lossy()),
+            );
+            let path = bin.join(name);
+            fs::write(&path, script).with_context(|| format!("writing {}", path.display()))?;
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+        }
+        Ok(())
+    }
+}
+
+/// The `moto_server` program: `KGEN_MOTO_SERVER`, the PATH if the version fits, else a virtual environment in the cache.
+///
+/// # Errors
+/// `KGEN_MOTO_SERVER` names nothing; no Python 3; pip fails.
+pub fn moto_server(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    if let Some(named) = env::var_os("KGEN_MOTO_SERVER").filter(|named| !named.is_empty()) {
+        let named = PathBuf::from(named);
+        ensure!(named.is_file(), "KGEN_MOTO_SERVER is {}, and that is no file", named.display());
+        return Ok(named);
+    }
+    let on_path = which::which("moto_server").ok();
+    if let Some(found) = on_path.filter(|found| is_wanted_moto(found)) {
+        return Ok(found);
+    }
+    let dir = cache_dir()?.join(format!("moto-{MOTO_VERSION}"));
+    let server = dir.join("bin/moto_server");
+    if server.is_file() && is_wanted_moto(&server) {
+        return Ok(server);
+    }
+    let python = which::which("python3").context(
+        "cannot find python3, which the lab's emulator needs (apt install python3-venv, brew install python)",
+    )?;
+    say(&format!("installing moto {MOTO_VERSION} from PyPI into {}", dir.display()));
+    // A virtual environment cannot be moved, so it is made in place; one that was left half made is made anew.
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    let requirements = dir.join("requirements.txt");
+    fs::write(&requirements, REQUIREMENTS).with_context(|| format!("writing {}", requirements.display()))?;
+    Tool::new(python, &dir)
+        .stdout([OsString::from("-m"), "venv".into(), dir.clone().into()])
+        .context("making a Python environment (apt install python3-venv)")?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"].map(OsString::from);
+    Tool::new(dir.join("bin/python"), &dir)
+        .stdout(pip.into_iter().chain([requirements.into()]))
+        .context("installing moto")?;
+    ensure!(server.is_file(), "pip installed moto, but {} is not there", server.display());
+    Ok(server)
+}
+
+/// Asks the Python that runs `server` (its first line names it, except a pyenv shim's), which has no `--version`.
+fn is_wanted_moto(server: &Path) -> bool {
+    let first = fs::read(server).unwrap_or_default();
+    let first = String::from_utf8_lossy(first.split(|byte| *byte == b'\n').next().unwrap_or_default()).into_owned();
+    let python = match first.strip_prefix("#!") {
+        Some(python) if python.contains("/python") && !python.contains(' ') => PathBuf::from(python),
+        _ => match which::which("python3") {
+            Ok(python) => python,
+            Err(_) => return false,
+        },
+    };
+    Tool::new(python, ".")
+        .stdout(["-c", "from importlib.metadata import version; print(version('moto'))"])
+        .is_ok_and(|version| version.trim() == MOTO_VERSION)
+}
+
+/// kgen's folder in the user's cache.
+fn cache_dir() -> anyhow::Result<PathBuf> {
+    let cache = match env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()) {
+        Some(dir) => dir,
+        None => env::home_dir().context("no home folder is known: set HOME or XDG_CACHE_HOME")?.join(".cache"),
+    };
+    Ok(cache.join("kgen"))
+}
+
+fn find_java() -> anyhow::Result<PathBuf> {
+    const HINT: &str = "install a JDK or JRE 17 or later (apt install openjdk-17-jre-headless, brew install openjdk)";
+    let java = match env::var_os("JAVA_HOME").filter(|home| !home.is_empty()) {
+        Some(home) => {
+            let java = Path::new(&home).join("bin/java");
+            ensure!(java.is_file(), "JAVA_HOME is {}, but there is no bin/java in it: {HINT}", home.display());
+            java
+        }
+        None => which::which("java").map_err(|_| anyhow::anyhow!("cannot find java on the PATH: {HINT}"))?,
+    };
+    let asked = Tool::new(&java, ".").run(["-version"])?;
+    match java_version(&asked.stderr) {
+        Some(version) if version >= JAVA_VERSION_MIN => Ok(java),
+        Some(version) => bail!("{} is Java {version}, and Kafka {KAFKA_VERSION} needs 17: {HINT}", java.display()),
+        None => bail!("{} does not tell its version, it said {:?}: {HINT}", java.display(), asked.stderr.trim()),
+    }
+}
+
+/// The feature version in what `java -version` prints: 17 of `"17.0.15"`, 8 of `"1.8.0_392"`.
+fn java_version(text: &str) -> Option<u32> {
+    let version = text.split('"').nth(1)?;
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<u32>().ok());
+    match numbers.next()? {
+        1 => numbers.next(),
+        feature => Some(feature),
+    }
+}
+
+fn jars_of(libs: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(libs).with_context(|| format!("reading {}", libs.display()))?;
+    let mut jars = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    jars.retain(|path| path.extension().is_some_and(|extension| extension == "jar"));
+    jars.sort();
+    Ok(jars)
+}
+
+/// `KAFKA_HOME/libs`, if it is the version that the lab is made for.
+fn checked_libs(home: &Path) -> anyhow::Result<PathBuf> {
+    let libs = home.join("libs");
+    let jars = jars_of(&libs).context("looking for Kafka in KAFKA_HOME (unset it to have Kafka fetched)")?;
+    let names = jars.iter().filter_map(|jar| jar.file_name()?.to_str());
+    let found: Vec<&str> = names.filter(|name| name.starts_with("kafka_2.13-")).collect();
+    ensure!(
+        found.contains(&format!("kafka_2.13-{KAFKA_VERSION}.jar").as_str()),
+        "KAFKA_HOME is {}, and the lab needs Kafka {KAFKA_VERSION}, but found {} (unset KAFKA_HOME to have it fetched)",
+        home.display(),
+        if found.is_empty() { "no kafka_2.13 jar".to_owned() } else { found.join(", ") }
+    );
+    Ok(libs)
+}
+
+fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    let dir = cache.join(format!("kafka-{KAFKA_VERSION}"));
+    // A cache made from another pom is not the one meant here.
+    if fs::read_to_string(dir.join("pom.xml")).is_ok_and(|pom| pom == POM) {
+        return Ok(dir.join("libs"));
+    }
+    let maven = find_maven()?;
+    say(&format!("fetching Kafka {KAFKA_VERSION} by Maven into {}", dir.display()));
+    fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
+    let new = tempfile::Builder::new().prefix(".kafka-").tempdir_in(cache).context("making a folder in the cache")?;
+    fs::write(new.path().join("pom.xml"), POM).context("writing the pom")?;
+    Tool::new(maven, new.path())
+        .stdout(["-q", "-B", "-f", "pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
+        .context("fetching Kafka by Maven")?;
+    checked_libs(new.path())?;
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+    }
+    fs::rename(new.path(), &dir).with_context(|| format!("moving the jars to {}", dir.display()))?;
+    // A temporary folder is its owner's alone; the cache is like any other folder.
+    fs::set_permissions(&dir, PermissionsExt::from_mode(0o755))?;
+    Ok(dir.join("libs"))
+}
+
+fn fetched_agent(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    let jar = cache.join(AGENT_JAR);
+    if jar.is_file() {
+        return Ok(jar);
+    }
+    let maven = find_maven()?;
+    say(&format!("fetching {AGENT_ARTIFACT} by Maven into {}", cache.display()));
+    fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
+    let new = tempfile::Builder::new().prefix(".agent-").tempdir_in(cache).context("making a folder in the cache")?;
+    let artifact = format!("-Dartifact={AGENT_ARTIFACT}");
+    Tool::new(maven, new.path())
+        .stdout(["-q", "-B", "dependency:copy", &artifact, "-DoutputDirectory=."])
+        .context("fetching the JMX exporter by Maven")?;
+    fs::rename(new.path().join(AGENT_JAR), &jar).context("moving the JMX exporter into the cache")?;
+    Ok(jar)
+}
+
+fn find_maven() -> anyhow::Result<PathBuf> {
+    which::which("mvn").map_err(|_| {
+        anyhow::anyhow!(
+            "cannot find mvn on the PATH to fetch Kafka {KAFKA_VERSION} with: install Maven (apt install maven, brew \
+             install maven), or set KAFKA_HOME to a Kafka {KAFKA_VERSION}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_javas_version_is_read() {
+        for (text, version) in [
+            ("openjdk version \"17.0.15\" 2025-04-15\nOpenJDK", Some(17)),
+            ("java version \"1.8.0_392\"", Some(8)),
+            ("openjdk version \"21\" 2023-09-19", Some(21)),
+            ("openjdk version \"24-ea\"", Some(24)),
+            ("no such thing", None),
+        ] {
+            assert_eq!(java_version(text), version, "{text}");
+        }
+    }
+
+    #[test]
+    fn another_kafka_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("libs")).unwrap();
+        fs::write(home.path().join("libs/kafka_2.13-3.9.0.jar"), "").unwrap();
+        let error = checked_libs(home.path()).unwrap_err().to_string();
+        assert!(error.contains("found kafka_2.13-3.9.0.jar"), "{error}");
+    }
+}
