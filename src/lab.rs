@@ -1,7 +1,9 @@
 //! MSK on this machine: our control plane in front of real Kafka brokers, and an emulator for the rest of AWS.
 
+pub mod alarms;
 mod api;
 pub mod brokers;
+pub mod cloudwatch;
 pub mod cluster;
 pub mod control;
 pub mod credits;

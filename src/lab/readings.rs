@@ -51,6 +51,8 @@ pub struct FleetReading {
 pub struct Reading {
     pub broker_type: BrokerType,
     pub sample: BrokerSample,
+    /// `CpuIdle`, percent: of what the broker may use at the moment.
+    pub cpu_idle_percent: Option<f64>,
     /// `RequestHandlerAvgIdlePercent`, 0 to 1.
     pub request_handler_idle: Option<f64>,
     /// `NetworkProcessorAvgIdlePercent`, 0 to 1.
@@ -185,12 +187,13 @@ impl Watched {
         let mut state = self.state();
         let mut sample =
             BrokerSample { memory_total_bytes: Some(state.size.memory_mib << 20), ..BrokerSample::default() };
-        state.read_usage(&mut sample);
+        let cpu_idle_percent = state.read_usage(&mut sample);
         state.totals.disk_bytes = disk_bytes;
         sample.disk_used_percent = Some(disk_bytes as f64 / self.volume_bytes.max(1) as f64 * 100.0);
         let mut reading = Reading {
             broker_type: state.broker_type,
             sample,
+            cpu_idle_percent,
             request_handler_idle: None,
             network_idle: None,
             connections: None,
@@ -214,17 +217,18 @@ impl State {
         self.credits.as_ref().map_or(self.size.cores, |account| account.allowed_vcpus() * per_vcpu)
     }
 
-    /// CPU and memory since the reading before, and the credits that they cost.
-    fn read_usage(&mut self, sample: &mut BrokerSample) {
+    /// CPU and memory since the reading before, and the credits that they cost. Returns `CpuIdle`.
+    fn read_usage(&mut self, sample: &mut BrokerSample) -> Option<f64> {
         let now = Instant::now();
         let vcpus = f64::from(self.broker_type.vcpus);
         let allowed_share = (self.allowed_cores() / self.size.cores).min(1.0);
         let since = self.totals.since(now);
         let Some(limit) = self.limit.clone() else {
             self.totals.pass(since, vcpus, 0.0, 0.0, allowed_share);
-            return;
+            return None;
         };
-        let Ok(usage) = limit.usage() else { return };
+        let usage = limit.usage().ok()?;
+        let mut cpu_idle_percent = None;
         let memory = usage.memory_bytes.unwrap_or(usage.rss_bytes).min(self.size.memory_mib << 20);
         sample.memory_used_bytes = Some(memory);
         (self.totals.memory_total_bytes, self.totals.memory_used_bytes) = (self.size.memory_mib << 20, memory);
@@ -240,6 +244,7 @@ impl State {
             let seconds = since.as_secs_f64().max(1e-9);
             sample.cpu_user_percent = Some(user / seconds * 100.0);
             sample.cpu_system_percent = Some(system / seconds * 100.0);
+            cpu_idle_percent = Some(((allowed_share - used / seconds) * 100.0).max(0.0));
             let periods = usage.periods.saturating_sub(last.periods);
             let throttled = usage.throttled_periods.saturating_sub(last.throttled_periods);
             if periods > 0 {
@@ -257,6 +262,7 @@ impl State {
             }
         }
         self.last = Some((now, usage));
+        cpu_idle_percent
     }
 }
 

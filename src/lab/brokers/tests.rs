@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use rdkafka::{
-    ClientConfig, Message,
+    ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     consumer::{BaseConsumer, Consumer},
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
@@ -82,8 +82,7 @@ fn produce(bootstrap: String, end: Arc<AtomicBool>, deliveries: Deliveries) -> s
 }
 
 fn records_there(bootstrap: &str) -> u64 {
-    let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", bootstrap).set("group.id", "count").create().unwrap();
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
     let range = |partition| consumer.fetch_watermarks("stress-demo", partition, Duration::from_secs(10)).unwrap();
     (0..6).map(range).map(|(low, high)| (high - low) as u64).sum()
 }
