@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 mod exit;
+pub mod load;
 mod look;
 mod render;
 mod terraform;
@@ -37,4 +38,7 @@ pub enum Command {
     Watch(Watch),
     Diagnose(Diagnose),
     Explain(Explain),
+    Topic(load::Topic),
+    Produce(load::Produce),
+    Consume(load::Consume),
 }

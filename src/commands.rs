@@ -3,14 +3,17 @@
 mod apply;
 mod bootstrap;
 mod connect;
+mod consume;
 mod destroy;
 mod diagnose;
 mod explain;
 mod look;
 mod output;
 mod plan;
+mod produce;
 mod progress;
 mod render;
+mod topic;
 mod watch;
 mod working_dir;
 
@@ -52,5 +55,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Watch(args) => watch::run(&args),
         Command::Diagnose(args) => diagnose::run(&args, project),
         Command::Explain(args) => explain::run(&args),
+        Command::Topic(args) => topic::run(args),
+        Command::Produce(args) => produce::run(args, project),
+        Command::Consume(args) => consume::run(args, project),
     }
 }

@@ -171,3 +171,90 @@ fn settings(config: &ProducerConfig) -> Vec<(&'static str, &str)> {
     }
     settings
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+    use rdkafka::{mocking::MockCluster, types::RDKafkaApiKey, types::RDKafkaRespErr};
+
+    use super::*;
+    use crate::load::{consumer, ledger::Ledger};
+
+    fn config(bootstrap_servers: String, runs: &std::path::Path) -> ProducerConfig {
+        let settings: BTreeMap<_, _> = [("linger.ms".to_owned(), "1".to_owned())].into();
+        ProducerConfig {
+            load: Load {
+                topic: "t".into(),
+                rate: Rate::Constant(2000.0),
+                duration: Duration::from_secs(2),
+                max_records: u64::MAX,
+                record_size: 200,
+                keys: Keys::Hot { share: 0.8, hot: 2, of: 100 },
+                payload: Payload::Json,
+                seed: 1,
+            },
+            connection: Connection { bootstrap_servers, settings },
+            acks: Acks::All,
+            idempotent: true,
+            compression: "none".into(),
+            clients: 2,
+            runs: runs.to_owned(),
+            flush_within: Duration::from_secs(10),
+        }
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_proven_to_be_there() {
+        let cluster = MockCluster::new(3).unwrap();
+        cluster.create_topic("t", 6, 2).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(cluster.bootstrap_servers(), dir.path());
+        let stop = AtomicBool::new(false);
+        let mut ticks = Vec::new();
+        let summary = run(&config, &stop, &mut |tick| ticks.push(tick.clone())).unwrap();
+        assert_eq!((summary.offered, summary.acknowledged, summary.lost_track), (4000, 4000, 0), "{summary:?}");
+        assert_eq!(ticks.last().map(|tick| tick.total_acknowledged), Some(4000));
+        let ledgers = Ledger::read_run(&dir.path().join(&summary.run)).unwrap();
+        assert_eq!(ledgers.iter().map(|ledger| ledger.acknowledged.len()).sum::<u64>(), 4000);
+        let verify =
+            |ledgers| consumer::verify(&config.connection, "t", ledgers, &stop, &mut |_, _| {}).unwrap().unwrap();
+        let found = verify(ledgers.clone());
+        assert!(found.is_whole() && found.read == 4000 && found.ledger_complete, "{found:?}");
+        // A ledger that claims one record more is caught.
+        let mut liar = ledgers;
+        liar[0].acknowledged.insert(1_000_000, 1_000_000);
+        assert_eq!(verify(liar).lost_examples, [(0, 1_000_000)]);
+    }
+
+    #[test]
+    fn a_refused_record_is_counted_by_its_code() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(cluster.bootstrap_servers(), dir.path());
+        (config.clients, config.idempotent, config.load.max_records) = (1, false, 5);
+        config.connection.settings.insert("linger.ms".into(), "500".into());
+        cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+        let summary = run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        assert_eq!(summary.failed, [("TOPIC_AUTHORIZATION_FAILED".to_owned(), 5)].into());
+        let ledger = &Ledger::read_run(&dir.path().join(&summary.run)).unwrap()[0];
+        assert_eq!((ledger.failed["TOPIC_AUTHORIZATION_FAILED"].len(), ledger.complete), (5, true));
+    }
+
+    #[test]
+    fn a_stopped_run_ends_soon_though_no_broker_answers() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(cluster.bootstrap_servers(), dir.path());
+        (config.clients, config.load.duration) = (1, Duration::from_secs(60));
+        config.flush_within = Duration::from_secs(1);
+        cluster.broker_down(1).unwrap();
+        let (stop, started) = (AtomicBool::new(false), Instant::now());
+        let summary = run(&config, &stop, &mut |_| stop.store(true, Ordering::Relaxed)).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        assert!(summary.stopped && summary.acknowledged == 0 && summary.lost_track == 0);
+        assert_eq!(summary.failed_total() + summary.unsent, summary.offered, "{summary:?}");
+    }
+}

@@ -1,0 +1,239 @@
+//! Arguments of `topic`, `produce` and `consume`.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    kafka::Connection,
+    load::{keys::Keys, pacer::Rate, payload::Payload, producer::Acks},
+};
+
+/// INTEGRATOR: the stack's topic and load; replace by its values once `stack` is there.
+pub const DEFAULT_TOPIC: &str = "stress-demo";
+
+/// Which cluster, and how to talk to it.
+#[derive(Debug, Clone, Args)]
+pub struct Brokers {
+    // INTEGRATOR: when absent, `aws.bootstrap` of the stack's cluster.
+    /// Bootstrap brokers, host:port,host:port
+    #[arg(long, value_name = "HOSTS", env = "KGEN_BOOTSTRAP_SERVERS")]
+    pub bootstrap_servers: Option<String>,
+    /// Client setting by librdkafka's name, such as linger.ms=0 or security.protocol=ssl
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
+    pub set: Vec<(String, String)>,
+}
+
+impl Brokers {
+    /// # Errors
+    /// When no bootstrap brokers are named.
+    pub fn connection(&self) -> anyhow::Result<Connection> {
+        let Some(bootstrap_servers) = self.bootstrap_servers.clone() else {
+            anyhow::bail!("no cluster is named (give --bootstrap-servers; `kgen bootstrap` prints the stack's)");
+        };
+        let settings: BTreeMap<_, _> = self.set.iter().cloned().collect();
+        Ok(Connection { bootstrap_servers, settings })
+    }
+}
+
+/// Create, describe or delete a topic
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen topic create stress-demo --partitions 6 --replication-factor 2 --bootstrap-servers HOST:9092
+  kgen topic describe stress-demo --json
+  kgen topic delete stress-demo --yes")]
+pub struct Topic {
+    #[command(subcommand)]
+    pub action: TopicAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TopicAction {
+    /// Create a topic
+    Create {
+        #[arg(default_value = DEFAULT_TOPIC)]
+        topic: String,
+        /// Number of partitions
+        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..))]
+        partitions: i32,
+        /// Replicas of each partition
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..=32767))]
+        replication_factor: i32,
+        /// Topic setting by Kafka's name, such as min.insync.replicas=1
+        #[arg(long = "config", value_name = "NAME=VALUE", value_parser = pair)]
+        configs: Vec<(String, String)>,
+        /// Accept that the topic is there already
+        #[arg(long)]
+        if_not_exists: bool,
+        #[command(flatten)]
+        brokers: Brokers,
+    },
+    /// Show partitions, leaders, replicas and offsets
+    Describe {
+        #[arg(default_value = DEFAULT_TOPIC)]
+        topic: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        brokers: Brokers,
+    },
+    /// Delete a topic and every record in it
+    Delete {
+        topic: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        brokers: Brokers,
+    },
+}
+
+/// Send records at a steady rate and measure from the moment each was due
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen produce --bootstrap-servers HOST:9092 --topic stress-demo --rate 500 --duration 600
+  kgen produce --bootstrap-servers HOST:9092 --keys hot --duration 10m --json
+  kgen produce --bootstrap-servers HOST:9092 --rate max --record-size 100 --payload random --set linger.ms=20")]
+pub struct Produce {
+    #[command(flatten)]
+    pub brokers: Brokers,
+    #[arg(long, default_value = DEFAULT_TOPIC)]
+    pub topic: String,
+    /// Records/s: 500, 100..900 (a ramp), poisson:500, or max
+    #[arg(long, default_value = "500")]
+    pub rate: Rate,
+    /// How long: seconds, or 90s, 10m, 1h
+    #[arg(long, default_value = "600", value_parser = duration)]
+    pub duration: Duration,
+    /// End after so many records
+    #[arg(long, value_name = "N")]
+    pub records: Option<u64>,
+    /// Bytes of each record's value
+    #[arg(long, default_value_t = 1024, value_name = "BYTES")]
+    pub record_size: usize,
+    /// Key of each record: none, uniform:KEYS, hot (80 % to 2 keys), hot:PERCENT:HOT:KEYS, zipf:KEYS:EXPONENT
+    #[arg(long, default_value = "uniform:1000")]
+    pub keys: Keys,
+    /// Value of each record: json, random, or random:PERCENT (of bytes that compress away)
+    #[arg(long, default_value = "json")]
+    pub payload: Payload,
+    /// Which replicas must have a record
+    #[arg(long, value_enum, default_value_t = Acks::All)]
+    pub acks: Acks,
+    /// Rule out duplicates and reordering by retries
+    #[arg(long)]
+    pub idempotent: bool,
+    /// Compression codec
+    #[arg(long, default_value = "none")]
+    pub compression: String,
+    /// Client instances, each with its own connections
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub clients: u16,
+    /// The same seed gives the same load
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How long the end waits for outstanding answers
+    #[arg(long, default_value = "30", value_parser = duration)]
+    pub flush_within: Duration,
+    /// Print one JSON document at the end
+    #[arg(long)]
+    pub json: bool,
+    /// Print a JSON line each second
+    #[arg(long, conflicts_with = "json")]
+    pub json_stream: bool,
+}
+
+/// Read a topic, or prove a run's ledger against it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen consume --bootstrap-servers HOST:9092 --topic stress-demo --max 1000
+  kgen consume --bootstrap-servers HOST:9092 --rate 100 --delay 5ms --duration 10m
+  kgen consume --bootstrap-servers HOST:9092 --verify 8c1f0d92ab34e677")]
+pub struct Consume {
+    #[command(flatten)]
+    pub brokers: Brokers,
+    /// The topic; with --verify, the ledger's own unless named
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Prove that what this run's ledger calls acknowledged is there: a run id, its folder, or a ledger file
+    #[arg(long, value_name = "RUN|PATH", conflicts_with_all = ["group", "from", "max", "duration", "delay", "rate"])]
+    pub verify: Option<PathBuf>,
+    /// Consumer group
+    #[arg(long, default_value = "kgen")]
+    pub group: String,
+    /// Where a new group starts
+    #[arg(long, default_value = "beginning", value_parser = ["beginning", "end"])]
+    pub from: String,
+    /// End after so many records
+    #[arg(long, value_name = "N")]
+    pub max: Option<u64>,
+    /// End after this time
+    #[arg(long, value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Wait so long after each record: seconds, or 5ms
+    #[arg(long, value_parser = duration, default_value = "0")]
+    pub delay: Duration,
+    /// Read at most so many records/s
+    #[arg(long, value_parser = positive)]
+    pub rate: Option<f64>,
+    /// Print one JSON document at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not NAME=VALUE")),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err(format!("`{text}` is no rate above 0")),
+    }
+}
+
+/// Seconds as the seed's script takes them, or with a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("`{text}` is no duration: use seconds, or 500ms, 90s, 10m, 1h")),
+    };
+    let seconds = number.parse::<f64>().ok().map(|number| number * factor);
+    seconds
+        .filter(|seconds| *seconds <= 30.0 * 86_400.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("`{text}` is no duration up to 30 days: use seconds, or 500ms, 90s, 10m, 1h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_and_without_a_unit() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(duration(text).ok(), expected.map(Duration::from_millis), "{text}");
+        };
+        check("600", Some(600_000));
+        check("10m", Some(600_000));
+        check("1h", Some(3_600_000));
+        check("1.5s", Some(1500));
+        check("5ms", Some(5));
+        check("", None);
+        check("-1", None);
+        check("10 minutes", None);
+        check("9999h", None);
+    }
+}

@@ -1,0 +1,202 @@
+//! `kgen produce`: sends a load, shows it while it runs, sums it up.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use comfy_table::Table;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{
+    cli::{Outcome, load::Produce, refused},
+    kafka::REACHABLE_WITHIN,
+    load::{
+        latency::Quantiles,
+        producer::{self, Load, ProducerConfig, Summary, Tick},
+    },
+};
+
+/// Between two lines of progress where there is no terminal, s.
+const LINE_EVERY: f64 = 10.0;
+
+pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
+    let config = config(&args, project).map_err(refused)?;
+    config.validate().map_err(refused)?;
+    let topic = &config.load.topic;
+    let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
+    if !cluster.topics.contains_key(topic) {
+        return Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")));
+    }
+    let stop = stop_on_signals()?;
+    let mut progress = Progress::new(&config, args.json_stream);
+    let summary = producer::run(&config, &stop, &mut |tick| progress.show(tick))?;
+    progress.finish();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else if args.json_stream {
+        println!("{}", serde_json::to_string(&summary)?);
+    } else {
+        print_summary(&summary);
+    }
+    Ok(match &summary {
+        summary if summary.stopped => Outcome::Interrupted,
+        summary if summary.failed_total() + summary.unsent + summary.lost_track > 0 => Outcome::RecordsLost,
+        summary if summary.generator_bound => Outcome::Inconclusive,
+        _ => Outcome::Done,
+    })
+}
+
+/// A flag that Ctrl-C and SIGTERM set. The second of them ends the program at once.
+pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    use signal_hook::{
+        consts::{SIGINT, SIGTERM},
+        flag,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop)).context("listening for signals")?;
+        flag::register(signal, Arc::clone(&stop)).context("listening for signals")?;
+    }
+    Ok(stop)
+}
+
+fn config(args: &Produce, project: &Path) -> anyhow::Result<ProducerConfig> {
+    Ok(ProducerConfig {
+        load: Load {
+            topic: args.topic.clone(),
+            rate: args.rate,
+            duration: args.duration,
+            max_records: args.records.unwrap_or(u64::MAX),
+            record_size: args.record_size,
+            keys: args.keys,
+            payload: args.payload,
+            seed: args.seed,
+        },
+        connection: args.brokers.connection()?,
+        acks: args.acks,
+        idempotent: args.idempotent,
+        compression: args.compression.clone(),
+        clients: args.clients,
+        runs: project.join(".kgen/runs"),
+        flush_within: args.flush_within,
+    })
+}
+
+/// A bar on a terminal, else a line now and then.
+struct Progress {
+    bar: Option<ProgressBar>,
+    json_stream: bool,
+    last_line_s: f64,
+    last_failed: u64,
+}
+
+impl Progress {
+    fn new(config: &ProducerConfig, json_stream: bool) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(config.load.duration.as_secs().max(1));
+            let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        Progress { bar, json_stream, last_line_s: 0.0, last_failed: 0 }
+    }
+
+    fn show(&mut self, tick: &Tick) {
+        if self.json_stream
+            && let Ok(line) = serde_json::to_string(tick)
+        {
+            // Whoever read this may have gone; the run goes on.
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+        let line = line(tick);
+        for note in &tick.notes {
+            self.print(&format!("client: {note}"));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(tick.at_s as u64);
+            bar.set_message(line);
+        } else if tick.at_s - self.last_line_s >= LINE_EVERY - 0.5 || tick.total_failed > self.last_failed {
+            self.print(&line);
+            self.last_line_s = tick.at_s;
+        }
+        self.last_failed = tick.total_failed;
+    }
+
+    fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn line(tick: &Tick) -> String {
+    let ms = |time: Option<f64>| time.map_or("none".to_owned(), |time| format!("{time:.1} ms"));
+    let sample = &tick.sample;
+    let mut line = format!(
+        "{:.0} s: {:.0} records/s due, {:.0} acknowledged, {} outstanding, p50 {}, p99 {}",
+        tick.at_s,
+        sample.offered_per_s,
+        sample.acknowledged_per_s,
+        sample.outstanding,
+        ms(sample.p50_ms),
+        ms(sample.p99_ms)
+    );
+    if tick.total_failed > 0 {
+        line += &format!(", {} failed so far", tick.total_failed);
+    }
+    if sample.generator_bound {
+        line += ", generator bound";
+    }
+    line
+}
+
+fn print_summary(summary: &Summary) {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    let asked = summary.rate_asked.map_or("as fast as possible".to_owned(), |rate| format!("{rate:.1} asked"));
+    table.add_row(["run".to_owned(), summary.run.clone()]);
+    table.add_row(["duration".to_owned(), format!("{:.1} s", summary.duration_s)]);
+    table.add_row(["records/s".to_owned(), format!("{:.1} reached, {asked}", summary.rate_reached)]);
+    table.add_row(["records due".to_owned(), summary.offered.to_string()]);
+    table.add_row(["acknowledged".to_owned(), summary.acknowledged.to_string()]);
+    let codes: Vec<_> = summary.failed.iter().map(|(code, count)| format!("{count} {code}")).collect();
+    table.add_row(["failed".to_owned(), if codes.is_empty() { "0".to_owned() } else { codes.join(", ") }]);
+    if summary.unsent > 0 {
+        table.add_row(["due, never sent".to_owned(), summary.unsent.to_string()]);
+    }
+    println!("{table}");
+    let mut times = Table::new();
+    times.load_style(comfy_table::presets::NOTHING);
+    times.set_header(["ms", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"]);
+    let mut row = |name: &str, times_of: &Option<Quantiles>| {
+        let Some(q) = times_of else { return };
+        let figures = [q.mean_ms, q.p50_ms, q.p90_ms, q.p95_ms, q.p99_ms, q.p99_9_ms, q.p99_99_ms, q.max_ms];
+        times.add_row(std::iter::once(name.to_owned()).chain(figures.iter().map(|ms| format!("{ms:.2}"))));
+    };
+    row("response (from due)", &summary.response);
+    row("service (from sent)", &summary.service);
+    row("send error", &summary.send_error);
+    println!("{times}");
+    if summary.generator_bound {
+        println!(
+            "generator bound: {:.2} % of the records were sent more than 100 ms late ({} with the client's queue \
+             full, {} because this machine was busy); these times say little about the cluster",
+            summary.late_share * 100.0,
+            summary.late_queue_full,
+            summary.late_generator
+        );
+    }
+    println!("proof: kgen consume --verify {} --topic {}", summary.run, summary.topic);
+}

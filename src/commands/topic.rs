@@ -1,0 +1,94 @@
+//! `kgen topic`: what kafka-topics does.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use comfy_table::Table;
+
+use crate::{
+    cli::{
+        Outcome,
+        load::{Topic, TopicAction},
+        refused,
+    },
+    kafka::{
+        REACHABLE_WITHIN,
+        admin::{Admin, TopicError, TopicSpec},
+    },
+};
+
+pub fn run(args: Topic) -> anyhow::Result<Outcome> {
+    let brokers = match &args.action {
+        TopicAction::Create { brokers, .. }
+        | TopicAction::Describe { brokers, .. }
+        | TopicAction::Delete { brokers, .. } => brokers,
+    };
+    let connection = brokers.connection().map_err(refused)?;
+    connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
+    let admin = Admin::connect(&connection)?;
+    match args.action {
+        TopicAction::Create { topic, partitions, replication_factor, configs, if_not_exists, .. } => {
+            let configs = configs.into_iter().collect();
+            let spec = TopicSpec { name: topic.clone(), partitions, replication_factor, configs };
+            match admin.create(&spec) {
+                Ok(()) => {
+                    println!("created topic {topic}: {partitions} partitions, {replication_factor} replicas each")
+                }
+                Err(TopicError::Exists(_)) if if_not_exists => println!("topic {topic} already exists"),
+                Err(error @ (TopicError::Exists(_) | TopicError::TooFewBrokers { .. })) => return Err(refused(error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        TopicAction::Describe { topic, json, .. } => {
+            let topic = admin.describe(&topic).map_err(|error| match error {
+                TopicError::Missing(_) => refused(error),
+                error => error.into(),
+            })?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&topic)?);
+                return Ok(Outcome::Done);
+            }
+            let mut table = Table::new();
+            table.load_style(comfy_table::presets::NOTHING);
+            table.set_header(["partition", "leader", "replicas", "in sync", "first offset", "next offset"]);
+            let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
+            for partition in &topic.partitions {
+                let (first, next) = partition.offsets.map_or((None, None), |(first, next)| (Some(first), Some(next)));
+                let or_none = |number: Option<i64>| number.map_or("none".to_owned(), |number| number.to_string());
+                table.add_row([
+                    partition.id.to_string(),
+                    or_none(partition.leader.map(i64::from)),
+                    ids(&partition.replicas),
+                    ids(&partition.in_sync_replicas),
+                    or_none(first),
+                    or_none(next),
+                ]);
+            }
+            println!("topic {}: {} partitions", topic.name, topic.partitions.len());
+            for (name, value) in &topic.configs {
+                println!("{name}={value}");
+            }
+            println!("{table}");
+        }
+        TopicAction::Delete { topic, yes, .. } => {
+            if !yes && !confirmed(&topic)? {
+                return Err(refused(anyhow::anyhow!("topic `{topic}` was not deleted: it was not confirmed")));
+            }
+            admin.delete(&topic).map_err(|error| match error {
+                TopicError::Missing(_) => refused(error),
+                error => error.into(),
+            })?;
+            println!("deleted topic {topic}");
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn confirmed(topic: &str) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(refused(anyhow::anyhow!("deleting topic `{topic}` needs --yes where nobody can be asked")));
+    }
+    eprint!("Delete topic {topic} and every record in it? Type its name: ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == topic)
+}
