@@ -103,19 +103,26 @@ impl Pacer {
 
     /// Records that are due at `now` and have not been sent.
     pub fn backlog(&self, now: u64) -> u64 {
-        let now = now.min(self.end);
+        let left = self.limit.saturating_sub(self.sent);
         match self.rate {
             Rate::Max => 0,
-            _ if self.due >= now || self.sent >= self.limit => 0,
-            Rate::Constant(rate) | Rate::Poisson(rate) => {
-                let waiting = (now - self.due) as f64 / 1e9 * rate / self.clients as f64;
-                (waiting as u64 + 1).min(self.limit - self.sent)
+            _ if self.due > now || self.due >= self.end => 0,
+            Rate::Constant(rate) => {
+                // Records of all clients that are due before this moment.
+                let due = (now.saturating_add(1).min(self.end) as f64 * rate / 1e9).ceil() as u64;
+                let ours = due.saturating_sub(self.client).div_ceil(self.clients);
+                ours.saturating_sub(self.sent).min(left)
+            }
+            // What these owe is known on average only.
+            Rate::Poisson(rate) => {
+                let waiting = (now.min(self.end) - self.due) as f64 / 1e9 * rate / self.clients as f64;
+                (waiting as u64 + 1).min(left)
             }
             Rate::Ramp(from, to) => {
                 let seconds = |ns: u64| ns as f64 / 1e9;
                 let until = |t: f64| from * t + (to - from) * t * t / (2.0 * seconds(self.end));
-                let waiting = (until(seconds(now)) - until(seconds(self.due))) / self.clients as f64;
-                (waiting as u64 + 1).min(self.limit - self.sent)
+                let waiting = (until(seconds(now.min(self.end))) - until(seconds(self.due))) / self.clients as f64;
+                (waiting as u64 + 1).min(left)
             }
         }
     }
