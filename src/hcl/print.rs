@@ -14,6 +14,7 @@ use ::hcl::{
 };
 
 use super::escape;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// Longest list of plain values that stays on one line, columns.
 const LINE: usize = 100;
@@ -247,7 +248,9 @@ impl Printer {
     }
 
     fn call(self, call: &FuncCall) -> String {
-        let arguments: Vec<_> = call.args.iter().map(|argument| self.expression(argument)).collect();
+        // Only a single argument goes over several lines: `terraform fmt` indents `}, {` in a way of its own.
+        let inside = if call.args.len() > 1 { self.compact() } else { self };
+        let arguments: Vec<_> = call.args.iter().map(|argument| inside.expression(argument)).collect();
         let namespace: String = call.name.namespace.iter().map(|part| format!("{part}::")).collect();
         let expand = if call.expand_final { "..." } else { "" };
         format!("{namespace}{}({}{expand})", call.name.name, arguments.join(", "))
@@ -361,7 +364,7 @@ fn dedented(heredoc: &Heredoc) -> String {
 
 /// Columns that a text takes: `terraform fmt` counts characters as people see them.
 fn columns(text: &str) -> usize {
-    text.chars().count()
+    text.graphemes(true).count()
 }
 
 #[cfg(test)]
