@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::error::{Fault, StackError};
 use crate::catalogue::{BrokerType, KafkaVersion, MonitoringLevel};
@@ -36,11 +36,9 @@ pub struct Network {
 pub struct Cluster {
     /// Also the name, or the start of it, of everything else that needs one.
     pub name: String,
-    #[serde(deserialize_with = "by_name")]
     pub broker_type: BrokerType,
     /// A multiple of the number of zones.
     pub broker_count: u32,
-    #[serde(deserialize_with = "by_name")]
     pub kafka_version: KafkaVersion,
     /// EBS volume of each broker.
     pub volume_gib: u32,
@@ -257,15 +255,6 @@ impl Cidr {
     fn overlaps(&self, other: &Cidr) -> bool {
         self.first() <= other.last() && other.first() <= self.last()
     }
-}
-
-/// A name of the catalogue. (The derived `Deserialize` of a type that holds a `&'static str` reads static input only.)
-fn by_name<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: fmt::Display>,
-{
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 pub(super) fn parse(text: &str) -> Result<Config, StackError> {
