@@ -92,6 +92,20 @@ fn an_empty_file_is_the_default_stack() {
 }
 
 #[test]
+fn the_example_names_every_key_with_its_default() {
+    let example = include_str!("../../kgen.example.toml");
+    assert_eq!(Stack::parse(example).unwrap(), Stack::default());
+    let keys = |text: &str| -> Vec<String> {
+        let text = text.replace("# ", "").replace("\"…\"", "\"\"");
+        text.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.trim().to_owned()).collect()
+    };
+    let named = keys(example);
+    let missing: Vec<_> =
+        keys(EVERYTHING).into_iter().filter(|key| !key.contains('"') && !named.contains(key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn a_resize_changes_one_line_of_one_file() {
     let stack = Stack::default();
     for broker_type in BrokerType::all().filter(|to| stack.resized(*to).is_ok()) {

@@ -108,3 +108,45 @@ fn terraform_finds_nothing_to_mend() {
         terraform(&["validate", "-no-color"]);
     }
 }
+
+#[test]
+fn the_client_script_is_valid_bash() {
+    for stack in STACKS {
+        let project = project(stack);
+        assert_eq!(render(project.path(), &[]).0, Some(0));
+        let script = project.path().join("terraform/user_data.sh");
+        let bash = Command::new("bash").arg("-n").arg(&script).output().unwrap();
+        assert!(bash.status.success(), "{}", String::from_utf8_lossy(&bash.stderr));
+        // EC2 takes 16 KiB of user data.
+        assert!(fs::metadata(&script).unwrap().len() < 16 * 1024);
+    }
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn the_load_generator_of_the_seed_hands_its_options_to_kgen() {
+    let project = project("");
+    assert_eq!(render(project.path(), &[]).0, Some(0));
+    let script = fs::read_to_string(project.path().join("terraform/user_data.sh")).unwrap();
+    let (_, rest) = script.split_once("<<'END_OF_PRODUCER'\n").unwrap();
+    let producer = project.path().join("hotspot_producer.py");
+    fs::write(&producer, rest.split_once("END_OF_PRODUCER\n").unwrap().0).unwrap();
+    let options = ["--bootstrap-servers", "a:1,b:2", "--topic", "t", "--rate", "500", "--duration", "60"];
+    let run = || {
+        let path = format!("{}:{}", project.path().display(), std::env::var("PATH").unwrap());
+        Command::new("python3").arg(&producer).args(options).env("PATH", path).output().unwrap()
+    };
+
+    // Where a kgen is installed, the script finds it.
+    if which::which("kgen").is_err() {
+        let without = run();
+        let message = String::from_utf8(without.stderr).unwrap();
+        assert!(!without.status.success() && message.contains("client.kgen_url"), "{message}");
+    }
+
+    let kgen = project.path().join("kgen");
+    fs::write(&kgen, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
+    fs::set_permissions(&kgen, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let with = String::from_utf8(run().stdout).unwrap();
+    assert_eq!(with.lines().collect::<Vec<_>>(), ["produce"].into_iter().chain(options).collect::<Vec<_>>());
+}
