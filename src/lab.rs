@@ -12,8 +12,10 @@ pub mod exporter;
 pub mod hardware;
 pub mod install;
 pub mod limits;
+pub mod monitoring;
 mod proxy;
 pub mod readings;
-pub mod server;
+mod server;
+pub mod service;
 #[cfg(test)]
 mod testing;

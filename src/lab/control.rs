@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
+    catalogue::MonitoringLevel,
     files,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
@@ -236,7 +237,14 @@ impl Lab {
             let show = Box::new(move |brokers: Vec<Shown>| {
                 held(&shown.0.details).insert(shown.1.clone(), brokers.into_iter().collect());
             });
-            let work = AssertUnwindSafe(|| crew(Assignment { dir, tasks: taken, report, show }));
+            let region = lab.plane().cluster(&arn).map(|cluster| cluster.region.clone()).unwrap_or_default();
+            let known = (lab.clone(), arn.clone());
+            let level = Box::new(move || {
+                let level = |cluster: &Cluster| cluster.provisioned.enhanced_monitoring;
+                known.0.plane().cluster(&known.1).map(level).unwrap_or(MonitoringLevel::Default)
+            });
+            let assignment = Assignment { dir, tasks: taken, report, show, region, level };
+            let work = AssertUnwindSafe(|| crew(assignment));
             if catch_unwind(work).is_err() {
                 lab.record(&arn, Report::Lost);
             }

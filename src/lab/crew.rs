@@ -5,16 +5,22 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, mpsc::Receiver},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
 };
 
-use serde_json::Value;
-use tokio::sync::oneshot;
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
 
 use crate::{
+    catalogue::MonitoringLevel,
     lab::{
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{Endpoints, Job, Report, Start, Work},
+        monitoring::Monitoring,
     },
     sample::BrokerId,
 };
@@ -29,6 +35,10 @@ pub struct Assignment {
     pub tasks: Receiver<Task>,
     pub report: Box<dyn Fn(Report) + Send>,
     pub show: Box<dyn Fn(Vec<Shown>) + Send>,
+    /// Region of the cluster, whose CloudWatch gets its metrics.
+    pub region: String,
+    /// The cluster's enhanced monitoring as it is now.
+    pub level: Box<dyn Fn() -> MonitoringLevel + Send>,
 }
 
 /// What `/_lab/status` shows of a broker beside its endpoints: an object of pid, limits, and the like.
@@ -40,18 +50,30 @@ pub enum Task {
     MaxPartitions(oneshot::Sender<Result<u32, String>>),
 }
 
+/// How often a crew without a task looks after its brokers.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
 /// The crew of a cluster of real Kafka brokers.
-pub fn run_fleet(machine: &Arc<Machine>, assignment: Assignment) {
-    let Assignment { dir, tasks, report, .. } = assignment;
+pub fn run_fleet(machine: &Arc<Machine>, monitoring: &Monitoring, assignment: Assignment) {
+    let Assignment { dir, tasks, report, show, region, level } = assignment;
     let mut fleet: Option<Fleet> = None;
-    for task in tasks {
+    let (levels, watched_level) = watch::channel(level());
+    loop {
+        let task = match tasks.recv_timeout(LOOK_AFTER) {
+            Ok(task) => Some(task),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         match task {
-            Task::Job(Job::Start(start)) => {
+            Some(Task::Job(Job::Start(start))) => {
                 let started = Fleet::start(config(start, dir.clone(), machine));
+                if let Ok(fleet) = &started {
+                    monitoring.watch(&region, fleet.readings(), watched_level.clone());
+                }
                 report(Report::Started(told(&started, endpoints)));
                 fleet = started.ok();
             }
-            Task::Job(Job::Operate { operation, work }) => {
+            Some(Task::Job(Job::Operate { operation, work })) => {
                 let step = &mut |broker, done| report(Report::Step { operation: operation.clone(), broker, done });
                 let result = match &mut fleet {
                     Some(fleet) => carry_out(fleet, work, step),
@@ -60,13 +82,13 @@ pub fn run_fleet(machine: &Arc<Machine>, assignment: Assignment) {
                 let result = told(&result, |()| fleet.as_ref().map(endpoints).unwrap_or_default());
                 report(Report::Operated { operation, result });
             }
-            Task::Job(Job::Delete) => {
+            Some(Task::Job(Job::Delete)) => {
                 if let Some(fleet) = fleet.take() {
                     fleet.stop();
                 }
                 report(Report::Deleted(remove(&dir)));
             }
-            Task::MaxPartitions(answer) => {
+            Some(Task::MaxPartitions(answer)) => {
                 let partitions = match &fleet {
                     Some(fleet) => told(&fleet.max_partitions_per_broker(), |partitions| *partitions),
                     None => Err("the cluster's brokers do not run".to_owned()),
@@ -74,11 +96,39 @@ pub fn run_fleet(machine: &Arc<Machine>, assignment: Assignment) {
                 // Whoever asked may have gone away meanwhile.
                 let _ = answer.send(partitions);
             }
+            // A broker that ended by itself is started again, as MSK does.
+            None => match fleet.as_mut().map(Fleet::revive) {
+                Some(Ok(revived)) if !revived.is_empty() => eprintln!("brokers {revived:?} had ended; started again"),
+                Some(Err(error)) => eprintln!("a broker that had ended cannot be started again: {error:#}"),
+                _ => {}
+            },
         }
+        levels.send_replace(level());
+        show(fleet.as_ref().map(shown).unwrap_or_default());
     }
     if let Some(fleet) = fleet {
         fleet.stop();
     }
+}
+
+fn shown(fleet: &Fleet) -> Vec<Shown> {
+    fleet
+        .status()
+        .into_iter()
+        .map(|status| {
+            let size = &status.size;
+            let shown = json!({
+                "pid": status.pid,
+                "type": status.broker_type,
+                "cores": size.cores,
+                "baseline_cores": size.baseline_cores,
+                "heap_mib": size.heap_mib,
+                "memory_mib": size.memory_mib,
+                "note": size.note,
+            });
+            (status.endpoints.id, shown)
+        })
+        .collect()
 }
 
 fn config(start: Start, dir: PathBuf, machine: &Arc<Machine>) -> FleetConfig {

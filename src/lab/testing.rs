@@ -11,7 +11,7 @@ use crate::lab::{
 
 /// Does every job at once; a cluster named `slow…` takes a second, and one named `broken…` never starts.
 pub fn run_without_brokers(assignment: Assignment) {
-    let Assignment { dir, tasks, report, show } = assignment;
+    let Assignment { dir, tasks, report, show, .. } = assignment;
     let mut brokers: Vec<Endpoints> = Vec::new();
     let mut pace = Duration::ZERO;
     for task in tasks {
