@@ -117,7 +117,10 @@ fn consume(args: Consume) -> anyhow::Result<Outcome> {
         delay: args.delay,
         rate: args.rate,
     };
-    config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
+    let (cluster, topic) = (config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?, &config.topic);
+    if !cluster.topics.contains_key(topic) {
+        return Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")));
+    }
     let stop = stop_on_signals()?;
     let mut shown = 0.0;
     let consumed = consumer::run(&config, &stop, &mut |progress| {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 
-pub use summary::{SCHEMA, Summary, Tick};
+pub use summary::{Summary, Tick};
 
 use self::{
     native::Native,
