@@ -204,7 +204,7 @@ impl Watched {
             reading.connections = jmx.connections;
             let now = Instant::now();
             let before = state.last_jmx.as_ref().map(|(at, before)| ((now - *at).as_secs_f64(), before));
-            jmx.into_sample(before, &mut reading.sample);
+            jmx.write_to(before, &mut reading.sample);
             state.last_jmx = Some((now, jmx));
         }
         reading
@@ -365,7 +365,7 @@ impl JmxReading {
     }
 
     /// Writes into `sample` what this says, with rates and means since the scrape `before`, seconds ago.
-    fn into_sample(&self, before: Option<(f64, &JmxReading)>, sample: &mut BrokerSample) {
+    fn write_to(&self, before: Option<(f64, &JmxReading)>, sample: &mut BrokerSample) {
         /// KafkaServer's BrokerState: the broker is up and unfenced (Kafka, `BrokerState.RUNNING`).
         const RUNNING: f64 = 3.0;
         let running = self.broker_state == Some(RUNNING);
@@ -426,7 +426,7 @@ mod tests {
     fn means_and_rates_are_of_the_interval() {
         let (before, now) = (scrape(100.0, 1.0, 1000.0), scrape(200.0, 3.0, 5000.0));
         let mut sample = BrokerSample::default();
-        now.into_sample(Some((2.0, &before)), &mut sample);
+        now.write_to(Some((2.0, &before)), &mut sample);
         let produce = sample.produce.unwrap();
         assert_eq!((produce.per_s, produce.total_ms, produce.local_ms), (Some(50.0), 5.0, None));
         assert_eq!((sample.bytes_in_per_s, sample.heap_after_gc_percent), (Some(2000.0), Some(25.0)));
@@ -438,7 +438,7 @@ mod tests {
         let now = scrape(10.0, 1.0, 50.0);
         for before in [None, Some(scrape(100.0, 1.0, 1000.0))] {
             let mut sample = BrokerSample::default();
-            now.into_sample(before.as_ref().map(|before| (2.0, before)), &mut sample);
+            now.write_to(before.as_ref().map(|before| (2.0, before)), &mut sample);
             assert_eq!((sample.produce, sample.bytes_in_per_s), (None, None), "{before:?}");
         }
     }

@@ -27,7 +27,8 @@ pub enum Comparison {
 /// What a period without data counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    Missing,
+    /// `missing`: no data at all is insufficient data.
+    Insufficient,
     Ignore,
     Breaching,
     NotBreaching,
@@ -59,9 +60,9 @@ impl Rule {
             Missing::Breaching => StateValue::Alarm,
             Missing::Ignore if cannot_alarm => StateValue::Ok,
             Missing::Ignore => current.clone(),
-            Missing::Missing if real.is_empty() => StateValue::InsufficientData,
-            Missing::Missing if breaching == real.len() => StateValue::Alarm,
-            Missing::Missing => StateValue::Ok,
+            Missing::Insufficient if real.is_empty() => StateValue::InsufficientData,
+            Missing::Insufficient if breaching == real.len() => StateValue::Alarm,
+            Missing::Insufficient => StateValue::Ok,
         }
     }
 
@@ -80,7 +81,7 @@ impl Missing {
     /// A word that CloudWatch does not know.
     pub fn parse(word: &str) -> anyhow::Result<Missing> {
         Ok(match word {
-            "missing" => Missing::Missing,
+            "missing" => Missing::Insufficient,
             "ignore" => Missing::Ignore,
             "breaching" => Missing::Breaching,
             "notBreaching" => Missing::NotBreaching,
@@ -116,7 +117,7 @@ mod tests {
             })
             .collect();
         let retained = StateValue::from("RETAINED");
-        for (missing, expected) in [Missing::Missing, Missing::Ignore, Missing::Breaching, Missing::NotBreaching]
+        for (missing, expected) in [Missing::Insufficient, Missing::Ignore, Missing::Breaching, Missing::NotBreaching]
             .into_iter()
             .zip(expected.chars())
         {
@@ -161,7 +162,7 @@ mod tests {
             (Comparison::LessOrEqual, [true, true, false]),
         ] {
             let rule =
-                Rule { periods: 1, datapoints_to_alarm: 1, threshold: 5.0, comparison, missing: Missing::Missing };
+                Rule { periods: 1, datapoints_to_alarm: 1, threshold: 5.0, comparison, missing: Missing::Insufficient };
             assert_eq!([4.0, 5.0, 6.0].map(|value| rule.breaches(value)), breaches, "{comparison}");
         }
     }

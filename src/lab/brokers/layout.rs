@@ -1,10 +1,10 @@
 //! What stands in a fleet's folder: ports, identities, configuration, logs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context, bail, ensure};
@@ -81,9 +81,9 @@ impl Layout {
             Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
         };
         for id in 1..=count as BrokerId {
-            if !identity.ports.contains_key(&id) {
+            if let Entry::Vacant(entry) = identity.ports.entry(id) {
                 let [plaintext, agent, jmx, node] = free_ports()?;
-                identity.ports.insert(id, Ports { plaintext, agent, jmx, node });
+                entry.insert(Ports { plaintext, agent, jmx, node });
             }
         }
         replace_file(&path, &serde_json::to_vec_pretty(&identity)?)
