@@ -6,7 +6,7 @@ mod lab;
 
 use std::{env, net::IpAddr, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
 pub use cluster::{Bootstrap, Cluster, Node, Operation};
@@ -37,13 +37,11 @@ impl Aws {
     /// Towards an endpoint on this machine only the environment's credentials are used, else made-up ones: those of a
     /// profile are meant for AWS. If the environment's look real, every call fails with [`AwsError::RealCredentials`].
     pub async fn connect(region: &str) -> Aws {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build());
         let key = env::var("AWS_ACCESS_KEY_ID").ok().filter(|key| !key.is_empty());
         let here = env::var("AWS_ENDPOINT_URL").is_ok_and(|endpoint| is_loopback(&endpoint));
+        let mut loader = loader(region);
         if here && key.is_none() {
-            loader = loader.credentials_provider(Credentials::new("test", "test", None, None, "kgen-lab"));
+            loader = loader.credentials_provider(made_up());
         }
         let config = loader.load().await;
         let endpoint = config.endpoint_url().map(str::to_owned);
@@ -54,12 +52,22 @@ impl Aws {
             }
             _ => None,
         };
+        Aws::with(region, refusal, &config)
+    }
+
+    /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anybody go there.
+    pub async fn connect_to(region: &str, endpoint: &str) -> Aws {
+        let config = loader(region).endpoint_url(endpoint).credentials_provider(made_up()).load().await;
+        Aws::with(region, None, &config)
+    }
+
+    fn with(region: &str, refusal: Option<AwsError>, config: &SdkConfig) -> Aws {
         Aws {
             region: region.to_owned(),
-            endpoint,
+            endpoint: config.endpoint_url().map(str::to_owned),
             refusal,
-            kafka: aws_sdk_kafka::Client::new(&config),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
+            kafka: aws_sdk_kafka::Client::new(config),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
             http: reqwest::Client::new(),
         }
     }
@@ -88,6 +96,17 @@ impl Aws {
     fn permitted(&self) -> Result<(), AwsError> {
         self.refusal.clone().map_or(Ok(()), Err)
     }
+}
+
+fn loader(region: &str) -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
+}
+
+/// Credentials for the lab, which checks none.
+fn made_up() -> Credentials {
+    Credentials::new("lab", "lab", None, None, "kgen-lab")
 }
 
 /// Whether `endpoint` is on this machine.

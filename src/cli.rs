@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 mod exit;
+pub mod lab;
 pub mod load;
 mod look;
 mod render;
@@ -28,17 +29,20 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Render(Render),
     Plan(Plan),
     Apply(Apply),
     Destroy(Destroy),
     Output(Output),
     Connect(Connect),
     Bootstrap(Bootstrap),
-    Render(Render),
     Watch(Watch),
     Diagnose(Diagnose),
     Explain(Explain),
     Topic(load::Topic),
     Produce(load::Produce),
     Consume(load::Consume),
+    /// Run the local MSK
+    #[command(subcommand)]
+    Lab(lab::LabCommand),
 }

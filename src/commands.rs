@@ -7,6 +7,7 @@ mod consume;
 mod destroy;
 mod diagnose;
 mod explain;
+mod lab;
 mod look;
 mod output;
 mod plan;
@@ -57,6 +58,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Explain(args) => explain::run(&args),
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(args, project),
+        Command::Lab(command) => lab::run(project, &command),
         Command::Consume(args) => consume::run(args, project),
     }
 }

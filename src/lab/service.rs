@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use fs4::FileExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -167,7 +166,7 @@ fn start_emulator(folder: &Folder, runtime: &Runtime, say: &dyn Fn(&str)) -> any
     )?;
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
     let answers = || {
-        let answer = runtime.block_on(client.get(format!("http://{address}/moto-api/")).send());
+        let answer = runtime.block_on(async { client.get(format!("http://{address}/moto-api/")).send().await });
         if answer.is_ok_and(|answer| answer.status().is_success()) { Readiness::Ready } else { Readiness::NotYet }
     };
     let server = starting.ready(EMULATOR_TIMEOUT, answers)?;

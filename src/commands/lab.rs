@@ -1,0 +1,257 @@
+//! `kgen lab`: the local MSK, up and down.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Child,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow, bail};
+use comfy_table::Table;
+use serde_json::{Value, json};
+
+use super::look::runtime;
+use crate::{
+    aws::Aws,
+    cli::{
+        Outcome,
+        lab::{LabCommand, LabDown, LabStatus, LabUp, T3Mode},
+        refused,
+    },
+    lab::{
+        brokers::Machine,
+        hardware::{self, Hardware},
+        install::moto_server,
+        service::{self, Folder, Running},
+    },
+    process::start_detached,
+    project::Project,
+};
+
+/// How long the lab may take to answer, and to end.
+const UP_TIMEOUT: Duration = Duration::from_secs(90);
+const DOWN_TIMEOUT: Duration = Duration::from_secs(120);
+
+pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
+    let project = Project::open(project).map_err(refused)?;
+    let folder = folder(&project);
+    match command {
+        LabCommand::Up(args) => {
+            let running = up(&project, args)?;
+            println!("lab at {}; point this shell at it: eval \"$(kgen lab env)\"", running.endpoint);
+        }
+        LabCommand::Down(args) => return down(&folder, args),
+        LabCommand::Status(args) => return status(&project, args),
+        LabCommand::Env => {
+            for (name, value) in env(&folder, &running(&folder)?, project.stack().region()) {
+                println!("export {name}={}", shell_quoted(&value));
+            }
+            println!("unset AWS_PROFILE AWS_SESSION_TOKEN");
+            println!("export PATH={}:\"$PATH\"", shell_quoted(&absolute(&folder.tools()).to_string_lossy()));
+        }
+        LabCommand::Serve(args) => service::run(&folder, args.port, hardware(args))?,
+    }
+    Ok(Outcome::Done)
+}
+
+pub fn folder(project: &Project) -> Folder {
+    Folder::new(project.kgen_dir().join("lab"))
+}
+
+/// The variables that point AWS clients at a running lab.
+pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
+    let log = absolute(&folder.log());
+    [
+        ("AWS_ENDPOINT_URL", running.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "lab"),
+        ("AWS_SECRET_ACCESS_KEY", "lab"),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("KGEN_LAB_LOG", &log.to_string_lossy()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+/// Starts the lab and waits until it answers; one that runs already is left as it is.
+///
+/// # Errors
+/// Refused: the port is taken, or Java, Kafka or the emulator is missing and cannot be fetched.
+pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
+    let folder = folder(project);
+    if let Some(running) = folder.running() {
+        eprintln!("the lab runs already (process {})", running.pid);
+        return Ok(running);
+    }
+    let taken = |error| anyhow!("port {} on 127.0.0.1 is taken ({error}): choose another with --port", args.port);
+    drop(TcpListener::bind(("127.0.0.1", args.port)).map_err(taken).map_err(refused)?);
+    // Fetched here, where a person sees how long it takes and what is wrong.
+    let say = |text: &str| eprintln!("{text}");
+    let machine = Machine::prepare(Some(hardware(args)), &say).map_err(refused)?;
+    moto_server(&say).map_err(refused)?;
+
+    std::fs::create_dir_all(folder.path()).with_context(|| format!("making {}", folder.path().display()))?;
+    let program = std::env::current_exe().context("finding kgen itself")?;
+    let dir = absolute(project.dir());
+    let mut command = vec!["-C".into(), dir.clone().into_os_string(), "lab".into(), "serve".into()];
+    command.extend(["--port".into(), args.port.to_string().into()]);
+    command.extend(["--t3".into(), if args.t3 == T3Mode::Credits { "credits" } else { "sustained" }.into()]);
+    command.extend(args.scale.iter().flat_map(|scale| ["--scale".into(), scale.to_string().into()]));
+    let mut child = start_detached(&program, command, &dir, &folder.log())
+        .with_context(|| format!("starting {}", program.display()))?;
+    let running = await_up(&folder, &mut child)?;
+    eprintln!("the lab is up: scale {}, CPU limited by {}", machine.hardware, machine.means);
+    Ok(running)
+}
+
+fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
+    let started = Instant::now();
+    loop {
+        if let Some(running) = folder.running()
+            && running.pid == child.id()
+        {
+            return Ok(running);
+        }
+        let log = folder.log();
+        if let Some(status) = child.try_wait().context("waiting for the lab")? {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("the lab ended while starting, with {status}:\n{}", said.trim_end());
+        }
+        if started.elapsed() > UP_TIMEOUT {
+            // Ours, and not yet of use to anybody.
+            let _ = child.kill();
+            bail!("the lab did not answer within {} s (its log is {})", UP_TIMEOUT.as_secs(), log.display());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The lab that runs in `folder`.
+///
+/// # Errors
+/// Refused when there is none.
+pub fn running(folder: &Folder) -> anyhow::Result<Running> {
+    folder
+        .running()
+        .ok_or_else(|| refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())))
+}
+
+fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
+    match folder.running() {
+        Some(running) => stop(folder, &running)?,
+        None => eprintln!("no lab runs in {}", folder.path().display()),
+    }
+    if args.purge && folder.path().exists() {
+        std::fs::remove_dir_all(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Asks the lab to end, and waits until its brokers have.
+///
+/// # Errors
+/// It is still there after two minutes.
+pub fn stop(folder: &Folder, running: &Running) -> anyhow::Result<()> {
+    let pid = i32::try_from(running.pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.with_context(|| format!("{} is no process id", running.pid))?;
+    // The lock is held, so the process that wrote its id is alive.
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+        .with_context(|| format!("asking process {} to end", running.pid))?;
+    let started = Instant::now();
+    while folder.running().is_some() {
+        if started.elapsed() > DOWN_TIMEOUT {
+            bail!("the lab (process {}) has not ended after {} s", running.pid, DOWN_TIMEOUT.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
+    let folder = folder(project);
+    let Some(running) = folder.running() else {
+        if args.json {
+            println!("{:#}", json!({ "schema": "kgen.lab/1", "running": false }));
+        }
+        return Err(refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())));
+    };
+    let status = runtime()?.block_on(async {
+        let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
+        aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
+    })?;
+    let rest = status.rest;
+    if args.json {
+        let mut shown = json!({
+            "schema": "kgen.lab/1", "running": true, "endpoint": running.endpoint, "scale": status.scale,
+        });
+        if let Some(shown) = shown.as_object_mut() {
+            shown.extend(rest.into_iter().filter(|(name, _)| name != "schema"));
+        }
+        println!("{shown:#}");
+        return Ok(Outcome::Done);
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let fact = |name: &str| rest.get(name).map(text).unwrap_or_default();
+    println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact("hardware"));
+    println!(
+        "CPU limited by {}; Kafka {}, whatever version a cluster was asked for; {}",
+        fact("cpu_limit"),
+        fact("kafka_version"),
+        fact("emulator")
+    );
+    for cluster in rest.get("clusters").and_then(Value::as_array).into_iter().flatten() {
+        println!("\n{} {} ({})", text(&cluster["name"]), text(&cluster["state"]), text(&cluster["arn"]));
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_header([
+            "broker",
+            "type",
+            "pid",
+            "cores",
+            "heap MiB",
+            "memory MiB",
+            "plaintext",
+            "jmx",
+            "node",
+            "zone",
+        ]);
+        for broker in cluster["brokers"].as_array().into_iter().flatten() {
+            let of = |name: &str| text(&broker[name]);
+            let at = |name: &str| text(&broker["endpoints"][name]);
+            table.add_row([
+                of("id"),
+                of("type"),
+                of("pid"),
+                of("cores"),
+                of("heap_mib"),
+                of("memory_mib"),
+                at("plaintext"),
+                at("jmx"),
+                at("node"),
+                of("zone"),
+            ]);
+        }
+        println!("{table}");
+    }
+    Ok(Outcome::Done)
+}
+
+fn hardware(args: &LabUp) -> Hardware {
+    let mut hardware = Hardware::for_machine(hardware::machine_cores());
+    if let Some(scale) = args.scale {
+        hardware.scale = f64::from(scale);
+    }
+    if args.t3 == T3Mode::Credits {
+        hardware.t3 = hardware::T3Mode::Credits;
+    }
+    hardware
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
