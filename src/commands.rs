@@ -10,6 +10,7 @@ mod explain;
 mod lab;
 mod look;
 mod output;
+mod place;
 mod plan;
 mod produce;
 mod progress;
@@ -53,10 +54,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Connect(args) => connect::run(project, &args),
         Command::Bootstrap(args) => bootstrap::run(project, &args),
         Command::Render(args) => render::run(&args, project),
-        Command::Watch(args) => watch::run(&args),
+        Command::Watch(args) => watch::run(&args, project),
         Command::Diagnose(args) => diagnose::run(&args, project),
         Command::Explain(args) => explain::run(&args),
-        Command::Topic(args) => topic::run(args),
+        Command::Topic(args) => topic::run(args, project),
         Command::Produce(args) => produce::run(args, project),
         Command::Lab(command) => lab::run(project, &command),
         Command::Consume(args) => consume::run(args, project),

@@ -1,39 +1,20 @@
 //! Arguments of `topic`, `produce` and `consume`.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use crate::{
-    kafka::Connection,
-    load::{keys::Keys, pacer::Rate, payload::Payload, producer::Acks},
-};
-
-/// INTEGRATOR: the stack's topic and load; replace by its values once `stack` is there.
-pub const DEFAULT_TOPIC: &str = "stress-demo";
+use crate::load::{keys::Keys, pacer::Rate, payload::Payload, producer::Acks};
 
 /// Which cluster, and how to talk to it.
 #[derive(Debug, Clone, Args)]
 pub struct Brokers {
-    // INTEGRATOR: when absent, `aws.bootstrap` of the stack's cluster.
-    /// Bootstrap brokers, host:port,host:port
+    /// Bootstrap brokers, host:port,host:port; without it, the plaintext ones of the stack's cluster are asked for
     #[arg(long, value_name = "HOSTS", env = "KGEN_BOOTSTRAP_SERVERS")]
     pub bootstrap_servers: Option<String>,
     /// Client setting by librdkafka's name, such as linger.ms=0 or security.protocol=ssl
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
-}
-
-impl Brokers {
-    /// # Errors
-    /// When no bootstrap brokers are named.
-    pub fn connection(&self) -> anyhow::Result<Connection> {
-        let Some(bootstrap_servers) = self.bootstrap_servers.clone() else {
-            anyhow::bail!("no cluster is named (give --bootstrap-servers; `kgen bootstrap` prints the stack's)");
-        };
-        let settings: BTreeMap<_, _> = self.set.iter().cloned().collect();
-        Ok(Connection { bootstrap_servers, settings })
-    }
 }
 
 /// Create, describe or delete a topic
@@ -52,14 +33,14 @@ pub struct Topic {
 pub enum TopicAction {
     /// Create a topic
     Create {
-        #[arg(default_value = DEFAULT_TOPIC)]
-        topic: String,
-        /// Number of partitions
-        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..))]
-        partitions: i32,
-        /// Replicas of each partition
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..=32767))]
-        replication_factor: i32,
+        /// Name of the topic; the stack's unless named
+        topic: Option<String>,
+        /// Number of partitions; the stack's unless given
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+        partitions: Option<i32>,
+        /// Replicas of each partition; the stack's unless given
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..=32767))]
+        replication_factor: Option<i32>,
         /// Topic setting by Kafka's name, such as min.insync.replicas=1
         #[arg(long = "config", value_name = "NAME=VALUE", value_parser = pair)]
         configs: Vec<(String, String)>,
@@ -71,8 +52,8 @@ pub enum TopicAction {
     },
     /// Show partitions, leaders, replicas and offsets
     Describe {
-        #[arg(default_value = DEFAULT_TOPIC)]
-        topic: String,
+        /// Name of the topic; the stack's unless named
+        topic: Option<String>,
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -100,23 +81,25 @@ Examples:
 pub struct Produce {
     #[command(flatten)]
     pub brokers: Brokers,
-    #[arg(long, default_value = DEFAULT_TOPIC)]
-    pub topic: String,
-    /// Records/s: 500, 100..900 (a ramp), poisson:500, or max
-    #[arg(long, default_value = "500")]
-    pub rate: Rate,
-    /// How long: seconds, or 90s, 10m, 1h
-    #[arg(long, default_value = "600", value_parser = duration)]
-    pub duration: Duration,
+    /// The topic; the stack's unless named
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Records/s: 500, 100..900 (a ramp), poisson:500, or max; the stack's unless given
+    #[arg(long)]
+    pub rate: Option<Rate>,
+    /// How long: seconds, or 90s, 10m, 1h; the stack's unless given
+    #[arg(long, value_parser = duration)]
+    pub duration: Option<Duration>,
     /// End after so many records
     #[arg(long, value_name = "N")]
     pub records: Option<u64>,
-    /// Bytes of each record's value
-    #[arg(long, default_value_t = 1024, value_name = "BYTES")]
-    pub record_size: usize,
-    /// Key of each record: none, uniform:KEYS, hot (80 % to 2 keys), hot:PERCENT:HOT:KEYS, zipf:KEYS:EXPONENT
-    #[arg(long, default_value = "uniform:1000")]
-    pub keys: Keys,
+    /// Bytes of each record's value; the stack's unless given
+    #[arg(long, value_name = "BYTES")]
+    pub record_size: Option<usize>,
+    /// Key of each record: none, uniform:KEYS, hot (80 % to 2 keys), hot:PERCENT:HOT:KEYS, zipf:KEYS:EXPONENT;
+    /// the stack's unless given
+    #[arg(long)]
+    pub keys: Option<Keys>,
     /// Value of each record: json, random, or random:PERCENT (of bytes that compress away)
     #[arg(long, default_value = "json")]
     pub payload: Payload,

@@ -4,19 +4,15 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-// FOR THE INTEGRATOR: the stack's defaults; to be taken from the project's stack instead.
-const DEFAULT_CLUSTER: &str = "kgen-demo";
-const DEFAULT_REGION: &str = "us-west-2";
-
 /// Which cluster is looked at, and through what
 #[derive(Debug, Args)]
 pub struct Look {
-    /// Name of the cluster
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_CLUSTER)]
-    pub cluster: String,
-    /// AWS region of the cluster
-    #[arg(long, value_name = "REGION", default_value = DEFAULT_REGION)]
-    pub region: String,
+    /// Name of the cluster; the stack's unless named
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// AWS region of the cluster; the stack's unless named
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
     /// Where metrics are read; auto takes the brokers' Prometheus endpoints if they answer, else CloudWatch
     #[arg(long, value_enum, default_value_t)]
     pub source: SourceChoice,

@@ -5,39 +5,38 @@ use std::path::{Path, PathBuf};
 use comfy_table::Table;
 use serde::Serialize;
 
-use super::produce::stop_on_signals;
+use super::{place::connection, produce::stop_on_signals};
 use crate::{
-    cli::{
-        Outcome,
-        load::{Consume, DEFAULT_TOPIC},
-        refused,
-    },
-    kafka::REACHABLE_WITHIN,
+    cli::{Outcome, load::Consume, refused},
+    kafka::{Connection, REACHABLE_WITHIN},
     load::{
         consumer::{self, ConsumerConfig},
         ledger::Ledger,
         verify::Verification,
     },
+    project::Project,
+    stack::Stack,
 };
 
 /// Between two lines of progress, s.
 const LINE_EVERY: f64 = 10.0;
 
 pub fn run(args: Consume, project: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(project).map_err(refused)?;
+    let connection = connection(&args.brokers, project.stack())?;
     match &args.verify {
-        Some(ledger) => verify(&args, &found(ledger, project)),
-        None => consume(args),
+        Some(ledger) => verify(&args, connection, &found(ledger, &project)),
+        None => consume(args, connection, project.stack()),
     }
 }
 
 /// A run's id means its folder.
-fn found(ledger: &Path, project: &Path) -> PathBuf {
-    let run = project.join(".kgen/runs").join(ledger);
+fn found(ledger: &Path, project: &Project) -> PathBuf {
+    let run = project.kgen_dir().join("runs").join(ledger);
     if run.is_dir() { run } else { ledger.to_owned() }
 }
 
-fn verify(args: &Consume, path: &Path) -> anyhow::Result<Outcome> {
-    let connection = args.brokers.connection().map_err(refused)?;
+fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result<Outcome> {
     let ledgers = Ledger::read_run(path).map_err(refused)?;
     let topic = args.topic.clone().unwrap_or_else(|| ledgers[0].topic.clone());
     connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
@@ -106,10 +105,10 @@ fn print(topic: &str, found: &Verification) {
     }
 }
 
-fn consume(args: Consume) -> anyhow::Result<Outcome> {
+fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Result<Outcome> {
     let config = ConsumerConfig {
-        connection: args.brokers.connection().map_err(refused)?,
-        topic: args.topic.unwrap_or_else(|| DEFAULT_TOPIC.to_owned()),
+        connection,
+        topic: args.topic.unwrap_or_else(|| stack.topic().name.clone()),
         group: args.group,
         from_beginning: args.from == "beginning",
         max_records: args.max.unwrap_or(u64::MAX),

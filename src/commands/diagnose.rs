@@ -1,18 +1,22 @@
 //! `kgen diagnose`: watch for a while, name the cause, print the fix.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use tokio::time::Instant;
 
-use super::look::{Opened, headline, open, recorded, refresh, runtime};
+use super::{
+    look::{Opened, collected, headline, open, recorded, refresh, runtime},
+    place::Place,
+};
 use crate::{
-    cli::{Diagnose, Outcome},
+    cli::{Diagnose, Outcome, refused},
     diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
     metrics::Source,
+    project::Project,
     remedy::{Rendered, Target},
     sample::Sample,
+    stack::Stack,
 };
 
 /// Datapoints of CloudWatch that are read at least.
@@ -38,12 +42,13 @@ struct Reported<'a> {
 }
 
 pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(project).map_err(refused)?;
     let (context, samples) = match &args.replay {
         Some(file) => recorded(file)?,
-        None => runtime()?.block_on(watched(args))?,
+        None => runtime()?.block_on(watched(args, project.stack()))?,
     };
     let diagnosis = diagnose(&context, &samples);
-    let fixes = fixes(&context, &diagnosis, project);
+    let fixes = fixes(&context, &diagnosis, &project.terraform_dir());
     if args.json {
         let findings =
             diagnosis.findings.iter().zip(&fixes).map(|(finding, fix)| Reported { finding, fix: fix.as_ref() });
@@ -68,8 +73,8 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// Samples of the window, and the cluster as it is at its end.
-async fn watched(args: &Diagnose) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let Opened { aws, mut context, source } = open(&args.look).await?;
+async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context, Vec<Sample>)> {
+    let Opened { aws, mut context, source } = open(&args.look, stack, &Place::Environment).await?;
     let samples = match source {
         Source::CloudWatch(source) => {
             let minutes = (args.window.as_secs() / 60).max(CLOUDWATCH_MINUTES).try_into().unwrap_or(u32::MAX);
@@ -86,19 +91,9 @@ async fn watched(args: &Diagnose) -> anyhow::Result<(Context, Vec<Sample>)> {
     Ok((context, samples))
 }
 
-async fn collected(source: Source, window: Duration, interval: Duration) -> anyhow::Result<Vec<Sample>> {
-    // The first sample has no rates yet, so one more interval is watched.
-    let end = Instant::now() + window + interval;
-    let mut stream = source.stream(interval);
-    let mut samples = Vec::new();
-    while let Ok(Some(sample)) = tokio::time::timeout_at(end, stream.recv()).await {
-        samples.push(sample?);
-    }
-    Ok(samples)
-}
-
-fn fixes(context: &Context, diagnosis: &Diagnosis, project: &Path) -> Vec<Option<Rendered>> {
-    let msk_tf = fs::read_to_string(project.join("terraform/msk.tf")).ok();
+/// The remedy of each finding, with real values; the HCL change against what is in `terraform_dir`.
+pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> Vec<Option<Rendered>> {
+    let msk_tf = fs::read_to_string(terraform_dir.join("msk.tf")).ok();
     let target = Target {
         arn: context.arn.as_deref(),
         current_version: context.current_version.as_deref(),
@@ -108,7 +103,8 @@ fn fixes(context: &Context, diagnosis: &Diagnosis, project: &Path) -> Vec<Option
     diagnosis.findings.iter().map(|finding| finding.remedy.as_ref().map(|remedy| remedy.rendered(&target))).collect()
 }
 
-fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
+/// The diagnosis for a person.
+pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
     let mut lines = vec![headline(context)];
     let span_s = match samples {
         [first, .., last] => (last.at_ms - first.at_ms) as f64 / 1000.0,

@@ -9,14 +9,16 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use tokio::time;
+use tokio::time::{self, Instant};
 
+use super::place::Place;
 use crate::{
     aws::{Aws, AwsError, Cluster},
     cli::{Look, SourceChoice, refused},
     diagnose::{Context, Verdict},
     metrics::{CloudWatch, Prometheus, Source, Targets},
     sample::{BrokerId, BrokerState, Sample},
+    stack::Stack,
 };
 
 /// Longest wait for the control plane between two samples.
@@ -51,10 +53,12 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Finds the cluster and a source of its metrics. Changes nothing.
-pub async fn open(look: &Look) -> anyhow::Result<Opened> {
-    let aws = Aws::connect(&look.region).await;
+pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<Opened> {
+    let name = look.cluster.as_deref().unwrap_or(&stack.cluster().name);
+    let region = look.region.as_deref().unwrap_or(stack.region());
+    let aws = place.aws(region).await;
     let lab = aws.lab().await;
-    let cluster = match aws.cluster(&look.cluster).await {
+    let cluster = match aws.cluster(name).await {
         Ok(cluster) => Some(cluster),
         // Endpoints named by hand can be read without a control plane.
         Err(error) if look.targets.is_some() => {
@@ -64,15 +68,15 @@ pub async fn open(look: &Look) -> anyhow::Result<Opened> {
         Err(error) => return Err(refused(error)),
     };
     let scale = lab.map(|lab| lab.scale.unwrap_or(1.0));
-    let context = context(look, cluster.as_ref(), scale);
+    let context = context(name, region, cluster.as_ref(), scale);
     let source = source(look, &aws, cluster.as_ref(), &context).await?;
     Ok(Opened { aws, context, source })
 }
 
-fn context(look: &Look, cluster: Option<&Cluster>, lab_scale: Option<f64>) -> Context {
+fn context(name: &str, region: &str, cluster: Option<&Cluster>, lab_scale: Option<f64>) -> Context {
     Context {
-        cluster: look.cluster.clone(),
-        region: look.region.clone(),
+        cluster: name.to_owned(),
+        region: region.to_owned(),
         arn: cluster.map(|cluster| cluster.arn.clone()),
         current_version: cluster.map(|cluster| cluster.current_version.clone()),
         broker_type: cluster.map(|cluster| cluster.broker_type.clone()),
@@ -85,7 +89,7 @@ fn context(look: &Look, cluster: Option<&Cluster>, lab_scale: Option<f64>) -> Co
 }
 
 async fn source(look: &Look, aws: &Aws, cluster: Option<&Cluster>, context: &Context) -> anyhow::Result<Source> {
-    let prometheus = |targets| Source::Prometheus(Prometheus::new(&look.cluster, targets, look.interval));
+    let prometheus = |targets| Source::Prometheus(Prometheus::new(&context.cluster, targets, look.interval));
     if let Some(file) = &look.targets {
         return Ok(prometheus(Targets::File(file.clone())));
     }
@@ -97,7 +101,7 @@ async fn source(look: &Look, aws: &Aws, cluster: Option<&Cluster>, context: &Con
         return Ok(prometheus(endpoints()));
     }
     if look.source == SourceChoice::Auto {
-        let mut tried = Prometheus::new(&look.cluster, endpoints(), look.interval);
+        let mut tried = Prometheus::new(&context.cluster, endpoints(), look.interval);
         let answers = |sample: &Sample| sample.brokers.values().any(|broker| broker.state != BrokerState::Unreachable);
         if tried.sample().await.is_ok_and(|sample| answers(&sample)) {
             return Ok(Source::Prometheus(tried));
@@ -106,7 +110,7 @@ async fn source(look: &Look, aws: &Aws, cluster: Option<&Cluster>, context: &Con
     }
     let memory = context.known_type().map(|broker_type| broker_type.memory_mib * 1024 * 1024);
     let brokers = (1..=cluster.broker_count as BrokerId).collect();
-    Ok(Source::CloudWatch(CloudWatch::new(aws.clone(), &look.cluster, brokers, memory)))
+    Ok(Source::CloudWatch(CloudWatch::new(aws.clone(), &context.cluster, brokers, memory)))
 }
 
 /// Reads state, version and operation of the cluster again. Keeps what is known when the answer takes too long.
@@ -143,6 +147,21 @@ pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
         Some(context) => Ok((context, samples)),
         None => Err(refused(anyhow::anyhow!("{} holds no sample (kgen watch --json writes them)", path.display()))),
     }
+}
+
+/// The samples of `window`.
+///
+/// # Errors
+/// The source fails for good.
+pub async fn collected(source: Source, window: Duration, interval: Duration) -> anyhow::Result<Vec<Sample>> {
+    // The first sample has no rates yet, so one more interval is watched.
+    let end = Instant::now() + window + interval;
+    let mut stream = source.stream(interval);
+    let mut samples = Vec::new();
+    while let Ok(Some(sample)) = time::timeout_at(end, stream.recv()).await {
+        samples.push(sample?);
+    }
+    Ok(samples)
 }
 
 /// What is looked at, in one line.

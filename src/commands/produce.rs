@@ -11,20 +11,27 @@ use anyhow::Context as _;
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::place::connection;
 use crate::{
     cli::{Outcome, load::Produce, refused},
     kafka::REACHABLE_WITHIN,
     load::{
+        keys::Keys,
         latency::Quantiles,
+        pacer::Rate,
+        payload::Payload,
         producer::{self, Load, ProducerConfig, Summary, Tick},
     },
+    project::Project,
+    stack::Stack,
 };
 
 /// Between two lines of progress where there is no terminal, s.
 const LINE_EVERY: f64 = 10.0;
 
 pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
-    let config = config(&args, project).map_err(refused)?;
+    let project = Project::open(project).map_err(refused)?;
+    let config = config(&args, &project)?;
     config.validate().map_err(refused)?;
     let topic = &config.load.topic;
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
@@ -64,24 +71,40 @@ pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn config(args: &Produce, project: &Path) -> anyhow::Result<ProducerConfig> {
+/// The load that the stack describes, for as long as it says.
+pub fn stack_load(stack: &Stack) -> Load {
+    let load = stack.load_settings();
+    Load {
+        topic: stack.topic().name.clone(),
+        rate: Rate::Constant(load.rate),
+        duration: Duration::from_secs(load.duration_s),
+        max_records: u64::MAX,
+        record_size: load.record_bytes as usize,
+        keys: if load.hot_keys { Keys::HOT } else { Keys::UNIFORM },
+        payload: Payload::Json,
+        seed: 1,
+    }
+}
+
+fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
+    let default = stack_load(project.stack());
     Ok(ProducerConfig {
         load: Load {
-            topic: args.topic.clone(),
-            rate: args.rate,
-            duration: args.duration,
+            topic: args.topic.clone().unwrap_or(default.topic),
+            rate: args.rate.unwrap_or(default.rate),
+            duration: args.duration.unwrap_or(default.duration),
             max_records: args.records.unwrap_or(u64::MAX),
-            record_size: args.record_size,
-            keys: args.keys,
+            record_size: args.record_size.unwrap_or(default.record_size),
+            keys: args.keys.unwrap_or(default.keys),
             payload: args.payload,
             seed: args.seed,
         },
-        connection: args.brokers.connection()?,
+        connection: connection(&args.brokers, project.stack())?,
         acks: args.acks,
         idempotent: args.idempotent,
         compression: args.compression.clone(),
         clients: args.clients,
-        runs: project.join(".kgen/runs"),
+        runs: project.kgen_dir().join("runs"),
         flush_within: args.flush_within,
     })
 }

@@ -1,9 +1,13 @@
 //! `kgen topic`: what kafka-topics does.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::{
+    io::{BufRead as _, IsTerminal as _},
+    path::Path,
+};
 
 use comfy_table::Table;
 
+use super::place::connection;
 use crate::{
     cli::{
         Outcome,
@@ -14,20 +18,26 @@ use crate::{
         REACHABLE_WITHIN,
         admin::{Admin, TopicError, TopicSpec},
     },
+    project::Project,
 };
 
-pub fn run(args: Topic) -> anyhow::Result<Outcome> {
+pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(project).map_err(refused)?;
+    let stack = project.stack();
     let brokers = match &args.action {
         TopicAction::Create { brokers, .. }
         | TopicAction::Describe { brokers, .. }
         | TopicAction::Delete { brokers, .. } => brokers,
     };
-    let connection = brokers.connection().map_err(refused)?;
+    let connection = connection(brokers, stack)?;
     connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     let admin = Admin::connect(&connection)?;
     match args.action {
         TopicAction::Create { topic, partitions, replication_factor, configs, if_not_exists, .. } => {
             let configs = configs.into_iter().collect();
+            let topic = topic.unwrap_or_else(|| stack.topic().name.clone());
+            let partitions = partitions.unwrap_or(stack.topic().partitions as i32);
+            let replication_factor = replication_factor.unwrap_or(stack.topic().replication_factor as i32);
             let spec = TopicSpec { name: topic.clone(), partitions, replication_factor, configs };
             match admin.create(&spec) {
                 Ok(()) => {
@@ -39,6 +49,7 @@ pub fn run(args: Topic) -> anyhow::Result<Outcome> {
             }
         }
         TopicAction::Describe { topic, json, .. } => {
+            let topic = topic.unwrap_or_else(|| stack.topic().name.clone());
             let topic = admin.describe(&topic).map_err(|error| match error {
                 TopicError::Missing(_) => refused(error),
                 error => error.into(),

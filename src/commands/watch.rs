@@ -3,16 +3,22 @@
 use std::{
     collections::VecDeque,
     io::{self, IsTerminal, Write},
+    path::Path,
     time::Duration,
 };
 
 use tokio::time::{self, Instant};
 
-use super::look::{Line, Opened, headline, open, refresh, runtime};
+use super::{
+    look::{Line, Opened, headline, open, refresh, runtime},
+    place::Place,
+};
 use crate::{
-    cli::{Outcome, Watch},
+    cli::{Outcome, Watch, refused},
     diagnose::{Context, Diagnosis, diagnose},
+    project::Project,
     sample::{BrokerSample, BrokerState, Sample},
+    stack::Stack,
 };
 
 /// Samples that the running diagnosis looks back on.
@@ -27,12 +33,13 @@ const STATE_EVERY: Duration = Duration::from_secs(5);
 const HEADING: &str = "time      broker  state        cpu%  held%   mem%  heap%  local  remote   total ms   in MB/s  \
                        out MB/s   urp";
 
-pub fn run(args: &Watch) -> anyhow::Result<Outcome> {
-    runtime()?.block_on(watch(args))
+pub fn run(args: &Watch, project: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(project).map_err(refused)?;
+    runtime()?.block_on(watch(args, project.stack()))
 }
 
-async fn watch(args: &Watch) -> anyhow::Result<Outcome> {
-    let Opened { aws, mut context, source } = open(&args.look).await?;
+async fn watch(args: &Watch, stack: &Stack) -> anyhow::Result<Outcome> {
+    let Opened { aws, mut context, source } = open(&args.look, stack, &Place::Environment).await?;
     eprintln!("watching {}", headline(&context));
     let end = args.duration.map(|duration| Instant::now() + duration + args.look.interval);
     let mut samples = source.stream(args.look.interval);

@@ -17,6 +17,13 @@ pub enum Keys {
     Zipf { of: u32, exponent: f64 },
 }
 
+impl Keys {
+    /// Evenly over the default number of keys.
+    pub const UNIFORM: Keys = Keys::Uniform(DEFAULT_KEYS);
+    /// 80 % to 2 keys, as the seed's producer can do.
+    pub const HOT: Keys = Keys::Hot { share: 0.8, hot: 2, of: DEFAULT_KEYS };
+}
+
 /// Keys that are used when no number is given.
 const DEFAULT_KEYS: u32 = 1000;
 /// The most keys: the Zipf table holds 8 bytes for each.
