@@ -5,6 +5,7 @@ pub mod lab;
 pub mod load;
 mod look;
 mod render;
+mod resize;
 mod terraform;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 pub use exit::{Outcome, Refused, refused};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
 pub use render::Render;
+pub use resize::{Demo, Resize};
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
 /// Reproduce, detect and fix an undersized Amazon MSK cluster
@@ -39,6 +41,8 @@ pub enum Command {
     Watch(Watch),
     Diagnose(Diagnose),
     Explain(Explain),
+    Resize(Resize),
+    Demo(Demo),
     Topic(load::Topic),
     Produce(load::Produce),
     Consume(load::Consume),

@@ -4,9 +4,11 @@ mod apply;
 mod bootstrap;
 mod connect;
 mod consume;
+mod demo;
 mod destroy;
 mod diagnose;
 mod explain;
+mod figures;
 mod lab;
 mod look;
 mod output;
@@ -15,6 +17,7 @@ mod plan;
 mod produce;
 mod progress;
 mod render;
+mod resize;
 mod topic;
 mod watch;
 mod working_dir;
@@ -57,6 +60,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Watch(args) => watch::run(&args, project),
         Command::Diagnose(args) => diagnose::run(&args, project),
         Command::Explain(args) => explain::run(&args),
+        Command::Resize(args) => resize::run(project, &args),
+        Command::Demo(args) => demo::run(project, &args),
         Command::Topic(args) => topic::run(args, project),
         Command::Produce(args) => produce::run(args, project),
         Command::Lab(command) => lab::run(project, &command),

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 
 pub use lock::Lock;
 pub use replace::{Restore, replace_all};
-pub use terraform_files::{Change, FileState, compare};
+pub use terraform_files::{Change, FileState, compare, unified_diff};
 
 use crate::stack::Stack;
 

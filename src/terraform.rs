@@ -161,6 +161,14 @@ impl Terraform {
         Terraform { tool, state_dir }
     }
 
+    /// This terraform with more variables in its environment.
+    pub fn with_env(mut self, variables: &[(String, String)]) -> Terraform {
+        for (name, value) in variables {
+            self.tool = self.tool.env(name, value);
+        }
+        self
+    }
+
     /// Its version, such as `1.11.4`.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ pub struct Explain {
 }
 
 /// A time such as `30s`, `500ms` or `1m30s`, longer than nothing.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration =
         text.parse().map_err(|_| "expected a time such as 30s, 500ms or 2m".to_owned())?;
     Duration::try_from(parsed)

@@ -237,7 +237,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn hardware(args: &LabUp) -> Hardware {
+pub fn hardware(args: &LabUp) -> Hardware {
     let mut hardware = Hardware::for_machine(hardware::machine_cores());
     if let Some(scale) = args.scale {
         hardware.scale = f64::from(scale);

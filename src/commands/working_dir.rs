@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 
-use super::progress::Progress;
+use super::{place::Place, progress::Progress};
 use crate::{
     cli::{Outcome, TerraformArgs, refused},
     project::Project,
@@ -25,6 +25,11 @@ impl WorkingDir {
     /// # Errors
     /// Refused: the project has no Terraform, or the machine has no terraform.
     pub fn open(project: &Path, args: &TerraformArgs) -> anyhow::Result<WorkingDir> {
+        WorkingDir::open_in(project, args, &Place::Environment)
+    }
+
+    /// As [`WorkingDir::open`], with terraform pointed at `place`.
+    pub fn open_in(project: &Path, args: &TerraformArgs, place: &Place) -> anyhow::Result<WorkingDir> {
         let dir = project.join("terraform");
         if !has_configuration(&dir) {
             return Err(refused(anyhow!(
@@ -33,7 +38,7 @@ impl WorkingDir {
             )));
         }
         let program = Terraform::find(args.terraform_bin.as_deref()).map_err(refused)?;
-        let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform"));
+        let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform")).with_env(place.env());
         Ok(WorkingDir { dir, terraform })
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 const MAX_US: u64 = 3_600_000_000;
 
 /// One kind of time, µs with three significant digits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Times(Histogram<u64>);
 
 impl Default for Times {

@@ -12,21 +12,21 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// While one of these lives, interrupts of this process are counted instead of ending it.
 ///
-/// One at a time: when it is dropped, interrupts end the process again.
+/// When the last of them is dropped, interrupts end the process again.
 #[derive(Debug)]
 pub struct Interrupts {
-    seen: Arc<AtomicUsize>,
+    handlers: Handlers,
     before: usize,
-    deadly: Arc<AtomicBool>,
 }
 
 // What a signal does is a property of the whole process, and so is this.
 static HANDLERS: LazyLock<Mutex<Option<Handlers>>> = LazyLock::new(Mutex::default);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Handlers {
     deadly: Arc<AtomicBool>,
     seen: Arc<AtomicUsize>,
+    holders: Arc<AtomicUsize>,
 }
 
 impl Interrupts {
@@ -34,30 +34,35 @@ impl Interrupts {
     /// The handlers cannot be installed.
     pub fn hold() -> io::Result<Interrupts> {
         let mut handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let Handlers { deadly, seen } = match &*handlers {
+        let handlers = match &*handlers {
             Some(handlers) => handlers.clone(),
             None => handlers.insert(Handlers::install()?).clone(),
         };
-        deadly.store(false, Ordering::SeqCst);
-        let before = seen.load(Ordering::SeqCst);
-        Ok(Interrupts { seen, before, deadly })
+        handlers.holders.fetch_add(1, Ordering::SeqCst);
+        handlers.deadly.store(false, Ordering::SeqCst);
+        let before = handlers.seen.load(Ordering::SeqCst);
+        Ok(Interrupts { handlers, before })
     }
 
     /// Interrupts since this was made. Two that come close together may count as one.
     pub fn count(&self) -> usize {
-        self.seen.load(Ordering::SeqCst) - self.before
+        self.handlers.seen.load(Ordering::SeqCst) - self.before
     }
 }
 
 impl Drop for Interrupts {
     fn drop(&mut self) {
-        self.deadly.store(true, Ordering::SeqCst);
+        // Under the lock, so that nobody takes hold in between.
+        let _handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.handlers.holders.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.handlers.deadly.store(true, Ordering::SeqCst);
+        }
     }
 }
 
 impl Handlers {
     fn install() -> io::Result<Handlers> {
-        let handlers = Handlers { deadly: Arc::default(), seen: Arc::default() };
+        let handlers = Handlers { deadly: Arc::default(), seen: Arc::default(), holders: Arc::default() };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Under nohup a hang-up stays ignored.
             if signal == SIGHUP && hang_up_is_ignored() {

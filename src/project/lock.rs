@@ -15,7 +15,7 @@ use fs4::{FileExt, TryLockError};
 pub struct Lock(#[expect(dead_code, reason = "it is the open file that holds the lock")] File);
 
 impl Lock {
-    pub(super) fn take(kgen_dir: &Path) -> anyhow::Result<Lock> {
+    pub fn take(kgen_dir: &Path) -> anyhow::Result<Lock> {
         std::fs::create_dir_all(kgen_dir).with_context(|| format!("creating {}", kgen_dir.display()))?;
         let path = kgen_dir.join("lock");
         let mut file = File::options()

@@ -86,9 +86,13 @@ impl Change {
         let name = self.path.display().to_string();
         let old = if self.state == FileState::New { "/dev/null".to_owned() } else { name.clone() };
         let new = if self.state == FileState::Stale { "/dev/null".to_owned() } else { name };
-        let diff = similar::TextDiff::from_lines(&self.before, &self.after);
-        diff.unified_diff().context_radius(3).header(&old, &new).to_string()
+        unified_diff((&old, &self.before), (&new, &self.after))
     }
+}
+
+/// Unified diff between two texts, each with its name. Empty if they are equal.
+pub fn unified_diff((old, before): (&str, &str), (new, after): (&str, &str)) -> String {
+    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(old, new).to_string()
 }
 
 /// Files of `dir` that `rendered` does not name.

@@ -39,6 +39,9 @@ pub struct Tick {
     pub total_offered: u64,
     pub total_acknowledged: u64,
     pub total_failed: u64,
+    /// Response times of the records that were acknowledged in it.
+    #[serde(skip)]
+    pub response: Times,
     /// What the client library reported.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -175,6 +178,7 @@ impl Tally {
             total_offered: self.total.offered,
             total_acknowledged: self.total.acknowledged,
             total_failed: self.total.failed.values().sum(),
+            response: all.response,
             notes,
         })
     }

@@ -1,0 +1,60 @@
+//! Arguments of `resize` and `demo`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{TerraformArgs, lab::T3Mode};
+use crate::catalogue::BrokerType;
+
+/// Change the broker type: rewrite the HCL, apply it, and compare before with after
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exits with 3 if a cause is still found afterwards.
+
+Examples:
+  kgen resize kafka.m5.large --dry-run
+  kgen resize kafka.m5.large
+  kgen resize kafka.m7g.large --yes --measure 1m --json")]
+pub struct Resize {
+    /// The broker type to change to
+    #[arg(value_name = "TYPE")]
+    pub broker_type: BrokerType,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// How long the brokers are measured before, and again afterwards
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
+    pub measure: Duration,
+    /// Print one JSON document at the end (schema kgen.resize/1)
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Play the whole story in a lab of its own: undersized, seen, named, resized, recovered, destroyed
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Works in .kgen/demo of the project folder, and leaves only the record of the run, in .kgen/runs.
+Exits with 3 if the cluster did not recover, 4 if no cause could be named, 5 if a record was lost.
+
+Examples:
+  kgen demo
+  kgen demo --json > story.json")]
+pub struct Demo {
+    /// Port of the lab on 127.0.0.1; a free one unless given
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// What a T3 broker may use of its CPU
+    #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
+    pub t3: T3Mode,
+    /// Print one JSON document at the end (schema kgen.demo/1)
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}

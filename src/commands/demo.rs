@@ -1,0 +1,262 @@
+//! `kgen demo`: the whole story in a lab of its own, told as it happens and summed up at the end.
+
+mod stage;
+mod story;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use self::{
+    stage::Stage,
+    story::{Events, Moment, Story},
+};
+use super::{
+    diagnose::{fixes, text},
+    figures::{Figures, table},
+    look::refresh,
+    place,
+    produce::stack_load,
+    progress::Progress,
+    resize,
+};
+use crate::{
+    catalogue::BrokerType,
+    cli::{Demo, Outcome, refused},
+    diagnose::{Verdict, diagnose},
+    kafka::{
+        Connection, REACHABLE_WITHIN,
+        admin::{Admin, TopicSpec},
+    },
+    load::{
+        consumer,
+        ledger::Ledger,
+        producer::{Acks, ProducerConfig},
+        verify::Verification,
+    },
+    project::Project,
+    terraform::Goal,
+};
+
+/// How long brokers without load are watched.
+const CALM: Duration = Duration::from_secs(14);
+/// How long the undersized brokers are measured under load, once a cause is named.
+const BEFORE: Duration = Duration::from_secs(30);
+/// How long a cause may take to be named, and the cluster to be healthy again.
+const NAME_WITHIN: Duration = Duration::from_secs(120);
+const RECOVER_WITHIN: Duration = Duration::from_secs(120);
+/// How long the resized brokers are measured.
+const AFTER: Duration = Duration::from_secs(30);
+/// What a diagnosis looks back on.
+const WINDOW: Duration = Duration::from_secs(30);
+
+pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
+    let outer = Project::open(dir).map_err(refused)?;
+    let mut stage = Stage::set(&outer, args)?;
+    let played = play(&outer, args, &mut stage);
+    // Whatever happened, nothing of it stays.
+    let struck = stage.strike();
+    if stage.was_interrupted() {
+        eprintln!("interrupted; the lab of the demo is gone");
+        return struck.map(|()| Outcome::Interrupted);
+    }
+    let outcome = played?;
+    struck?;
+    Ok(outcome)
+}
+
+fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outcome> {
+    let mut story = Story::begin();
+    let project = Project::open(stage.dir()).map_err(refused)?;
+    let stack = project.stack();
+    let mut progress = Progress::new();
+
+    stage.raise_lab(args)?;
+    let place = stage.place(stack.region())?;
+    story.tell(Moment::LabUp, format!("lab at scale {} of real Kafka brokers", stage.scale()));
+    let working_dir = stage.terraform(&args.terraform, &place)?;
+    let terraform = working_dir.terraform();
+    let plan = terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
+    terraform.apply(&plan, &mut |seen| progress.show(seen))?;
+    progress.clear();
+    let (created, _, _) = plan.changes.totals();
+    story.tell(
+        Moment::Applied,
+        format!("terraform made {created} resources, 3 zones, {} brokers", stack.cluster().broker_count),
+    );
+
+    let runtime = tokio::runtime::Runtime::new().context("starting the asynchronous runtime")?;
+    let (cluster, bootstrap) = runtime.block_on(async {
+        let aws = place.aws(stack.region()).await;
+        place::cluster(&aws, &stack.cluster().name).await
+    })?;
+    let connection = Connection::plain(&bootstrap);
+    connection.ensure_reachable(REACHABLE_WITHIN)?;
+    let topic = stack.topic();
+    let spec = TopicSpec {
+        name: topic.name.clone(),
+        partitions: topic.partitions as i32,
+        replication_factor: topic.replication_factor as i32,
+        configs: Default::default(),
+    };
+    Admin::connect(&connection)?.create(&spec)?;
+
+    let mut events = Events::watch(&runtime, stack, &place, &stage.record(outer)?)?;
+    let from: BrokerType = cluster.broker_type.parse()?;
+    eprintln!("watching the brokers without load for {} s", CALM.as_secs());
+    events.run_for(CALM, stage)?;
+    let calm = Figures::of(from.as_str(), events.samples(CALM));
+    story.tell(Moment::Calm, format!("{from}: CPU {:.0} %, no load", calm.cpu_percent.unwrap_or(f64::NAN)));
+
+    let load = stack_load(stack);
+    let config = ProducerConfig {
+        load: load.clone(),
+        connection: connection.clone(),
+        acks: Acks::All,
+        idempotent: true,
+        compression: "none".to_owned(),
+        clients: 1,
+        runs: outer.kgen_dir().join("runs"),
+        flush_within: Duration::from_secs(60),
+    };
+    events.start_load(config);
+    let rate = load.rate.mean().unwrap_or_default();
+    story.tell(
+        Moment::LoadStarted,
+        format!("{rate} records/s of {} bytes to {}, acks=all", load.record_size, topic.name),
+    );
+
+    // The undersized cluster: the constraint shows, and its cause is named.
+    let threshold = stack.alarms().cpu_percent;
+    let started = Instant::now();
+    let named = loop {
+        events.next(stage)?;
+        if !story.has(Moment::Seen)
+            && let Some((broker, cpu)) = events.busiest()
+            && cpu > threshold
+        {
+            story.tell(
+                Moment::Seen,
+                format!("CPU of broker {broker} is {cpu:.0} % of what it may use (alarm at {threshold} %)"),
+            );
+        }
+        let diagnosis = diagnose(&events.context, events.samples(WINDOW));
+        if story.has(Moment::Seen) && diagnosis.verdict == Verdict::CauseFound {
+            break diagnosis;
+        }
+        if started.elapsed() > NAME_WITHIN {
+            let found = diagnosis.findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
+            eprintln!("no cause could be named within {} s: {found}", NAME_WITHIN.as_secs());
+            return Ok(Outcome::Inconclusive);
+        }
+    };
+    let finding = named.findings.first().context("a verdict has a finding")?.clone();
+    story.tell(Moment::Named, format!("{}: {}", finding.id, finding.title));
+    runtime.block_on(refresh(&events.aws, &mut events.context))?;
+    let remedies = fixes(&events.context, &named, &project.terraform_dir());
+    eprintln!("\n{}", text(&events.context, events.samples(WINDOW), &named, &remedies));
+    let Some(to) = finding.remedy.as_ref().and_then(|remedy| remedy.broker_type()) else {
+        eprintln!("the remedy of {} is no other broker type", finding.id);
+        return Ok(Outcome::Unhealthy);
+    };
+    eprintln!("measuring {from} for {} s", BEFORE.as_secs());
+    events.start_stretch();
+    events.run_for(BEFORE, stage)?;
+    let before = events.figures(from.as_str());
+
+    // The fix, while the load goes on.
+    story.tell(Moment::FixStarted, format!("kgen resize {to}"));
+    let ready = resize::prepare(&project, to, &place)?;
+    match ready.carry_out(&working_dir, &mut progress)? {
+        Outcome::Done => {}
+        other => return Ok(other),
+    }
+    story.tell(Moment::Fixed, format!("every broker is {to}, every partition in sync"));
+    runtime.block_on(refresh(&events.aws, &mut events.context))?;
+    events.forget();
+    let started = Instant::now();
+    loop {
+        events.next(stage)?;
+        let diagnosis = diagnose(&events.context, events.samples(WINDOW));
+        if diagnosis.verdict == Verdict::Healthy {
+            break;
+        }
+        if started.elapsed() > RECOVER_WITHIN {
+            eprintln!(
+                "not healthy {} s after the fix:\n{}",
+                RECOVER_WITHIN.as_secs(),
+                text(&events.context, events.samples(WINDOW), &diagnosis, &[])
+            );
+            return Ok(Outcome::Unhealthy);
+        }
+    }
+    story.tell(Moment::Recovered, "healthy under the same load".to_owned());
+    eprintln!("measuring {to} for {} s", AFTER.as_secs());
+    events.start_stretch();
+    events.run_for(AFTER, stage)?;
+    let after = events.figures(to.as_str());
+
+    let summary = events.stop_load()?;
+    let ledgers = Ledger::read_run(&outer.kgen_dir().join("runs").join(&summary.run))?;
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let proof = consumer::verify(&connection, &topic.name, ledgers, &never, &mut |_, _| {})?;
+    let proof = proof.context("reading the topic back was stopped")?;
+    story.tell(
+        Moment::Verified,
+        format!("{} records acknowledged, {} lost, {} duplicated", proof.acknowledged, proof.lost, proof.duplicates),
+    );
+
+    progress.phase("destroying");
+    let plan = terraform.plan(Goal::Destroy, &mut |seen| progress.show(seen))?;
+    terraform.apply(&plan, &mut |seen| progress.show(seen))?;
+    progress.clear();
+    let (_, _, destroyed) = plan.changes.totals();
+    if runtime.block_on(events.aws.describe(&cluster.arn)).is_ok() {
+        bail!("terraform destroyed {destroyed} resources, and the cluster is still there");
+    }
+    story.tell(Moment::Destroyed, format!("terraform destroyed {destroyed} resources"));
+
+    let whole = proof.is_whole() && summary.failed_total() + summary.unsent + summary.lost_track == 0;
+    if args.json {
+        println!("{:#}", document(&events, &story, &before, &after, &proof, &summary, &finding.id));
+    } else {
+        println!("\n{} (lab, scale {}; {})", story.title(from, to), stage.scale(), events.record().display());
+        print!("{}", story.timeline());
+        println!("\n{}", table(&before, &after));
+        println!(
+            "\nrecords: {} due, {} acknowledged, {} failed, {} lost, {} duplicated",
+            summary.offered,
+            summary.acknowledged,
+            summary.failed_total() + summary.unsent,
+            proof.lost,
+            proof.duplicates
+        );
+    }
+    Ok(if whole { Outcome::Done } else { Outcome::RecordsLost })
+}
+
+fn document(
+    events: &Events,
+    story: &Story,
+    before: &Figures,
+    after: &Figures,
+    proof: &Verification,
+    summary: &crate::load::producer::Summary,
+    cause: &str,
+) -> Value {
+    json!({
+        "schema": "kgen.demo/1",
+        "lab_scale": events.context.lab_scale,
+        "timeline": story,
+        "cause": cause,
+        "before": before,
+        "after": after,
+        "load": summary,
+        "proof": proof,
+        "samples": events.record(),
+    })
+}

@@ -1,0 +1,307 @@
+//! What happens in the demo, in the order in which it happens.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use super::stage::Stage;
+use crate::{
+    aws::Aws,
+    catalogue::BrokerType,
+    commands::{
+        figures::{Figures, LoadFigures},
+        look::{Line, Opened, open},
+        place::Place,
+        resize::{INTERVAL, own_look},
+    },
+    diagnose::Context,
+    load::producer::{self, ProducerConfig, Summary, Tick},
+    sample::{BrokerId, Sample},
+    stack::Stack,
+};
+
+/// The points of the story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    LabUp,
+    Applied,
+    Calm,
+    LoadStarted,
+    Seen,
+    Named,
+    FixStarted,
+    Fixed,
+    Recovered,
+    Verified,
+    Destroyed,
+}
+
+impl Moment {
+    fn name(self) -> &'static str {
+        match self {
+            Moment::LabUp => "lab up",
+            Moment::Applied => "started",
+            Moment::Calm => "calm",
+            Moment::LoadStarted => "load",
+            Moment::Seen => "constraint seen",
+            Moment::Named => "cause named",
+            Moment::FixStarted => "fix begun",
+            Moment::Fixed => "fixed",
+            Moment::Recovered => "recovered",
+            Moment::Verified => "records verified",
+            Moment::Destroyed => "destroyed",
+        }
+    }
+}
+
+/// The timeline so far.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Story {
+    told: Vec<Told>,
+    #[serde(skip)]
+    begun: Instant,
+}
+
+#[derive(Serialize)]
+struct Told {
+    at_s: f64,
+    moment: Moment,
+    text: String,
+}
+
+impl Story {
+    pub fn begin() -> Story {
+        Story { told: Vec::new(), begun: Instant::now() }
+    }
+
+    /// Adds a moment, and shows it.
+    pub fn tell(&mut self, moment: Moment, text: String) {
+        let told = Told { at_s: self.begun.elapsed().as_secs_f64(), moment, text };
+        eprintln!("{}", line(&told));
+        self.told.push(told);
+    }
+
+    pub fn has(&self, moment: Moment) -> bool {
+        self.told.iter().any(|told| told.moment == moment)
+    }
+
+    pub fn title(&self, from: BrokerType, to: BrokerType) -> String {
+        let at = |moment| self.told.iter().find(|told| told.moment == moment).map(|told| told.at_s);
+        let named = at(Moment::Named).zip(at(Moment::LoadStarted)).map_or(0.0, |(named, load)| named - load);
+        format!("{from} was too small, named {named:.0} s after the load began; as {to} the cluster is healthy")
+    }
+
+    pub fn timeline(&self) -> String {
+        self.told.iter().fold(String::new(), |mut lines, told| {
+            // Writing to a String does not fail.
+            let _ = writeln!(lines, "{}", line(told));
+            lines
+        })
+    }
+}
+
+fn line(told: &Told) -> String {
+    format!("{:>6.1} s  {:<16}  {}", told.at_s, told.moment.name(), told.text)
+}
+
+enum Event {
+    Sample(Box<Sample>),
+    Tick(Box<Tick>),
+    Failed(anyhow::Error),
+}
+
+/// Samples of the brokers and seconds of the load, as they come, recorded and kept for the diagnosis.
+pub struct Events {
+    pub aws: Aws,
+    pub context: Context,
+    sender: Sender<Event>,
+    inbox: Receiver<Event>,
+    samples: Vec<Sample>,
+    record: PathBuf,
+    file: File,
+    load: Option<Load>,
+    latest_load: Option<Tick>,
+    stretch: Stretch,
+}
+
+struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<anyhow::Result<Summary>>,
+}
+
+/// What is being measured.
+#[derive(Default)]
+struct Stretch {
+    from_sample: usize,
+    load: LoadFigures,
+}
+
+/// How long nothing may come.
+const SILENCE: Duration = Duration::from_secs(30);
+
+impl Events {
+    /// Begins to sample the stack's cluster; every sample is written to `record`, a line each.
+    pub fn watch(runtime: &Runtime, stack: &Stack, place: &Place, record: &Path) -> anyhow::Result<Events> {
+        let Opened { aws, context, source } = runtime.block_on(open(&own_look(), stack, place))?;
+        let (sender, inbox) = mpsc::channel();
+        let samples = sender.clone();
+        runtime.spawn(async move {
+            let mut stream = source.stream(INTERVAL);
+            while let Some(sample) = stream.recv().await {
+                let event = sample.map_or_else(|error| Event::Failed(error.into()), |s| Event::Sample(Box::new(s)));
+                if samples.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        let file = File::create(record).with_context(|| format!("writing {}", record.display()))?;
+        Ok(Events {
+            aws,
+            context,
+            sender,
+            inbox,
+            samples: Vec::new(),
+            record: record.to_owned(),
+            file,
+            load: None,
+            latest_load: None,
+            stretch: Stretch::default(),
+        })
+    }
+
+    pub fn record(&self) -> &Path {
+        &self.record
+    }
+
+    /// Begins the load on a thread of its own.
+    pub fn start_load(&mut self, config: ProducerConfig) {
+        let (stop, ticks) = (Arc::new(AtomicBool::new(false)), self.sender.clone());
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            // Nobody listens any more when the demo is ending.
+            producer::run(&config, &stopped, &mut |tick| drop(ticks.send(Event::Tick(Box::new(tick.clone())))))
+        });
+        self.load = Some(Load { stop, thread });
+    }
+
+    /// Ends the load, and waits for its last answers.
+    ///
+    /// # Errors
+    /// It had failed.
+    pub fn stop_load(&mut self) -> anyhow::Result<Summary> {
+        let load = self.load.take().context("no load was started")?;
+        load.stop.store(true, Ordering::SeqCst);
+        load.thread.join().map_err(|_| anyhow!("the load generator panicked"))?
+    }
+
+    /// Waits for the next sample.
+    ///
+    /// # Errors
+    /// The demo was interrupted, nothing came for half a minute, or the load has ended too early.
+    pub fn next(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            stage.ensure_not_interrupted()?;
+            match self.inbox.recv_timeout(Duration::from_millis(200)) {
+                Ok(Event::Sample(sample)) => return self.take(*sample),
+                Ok(Event::Tick(tick)) => self.take_tick(*tick),
+                Ok(Event::Failed(error)) => return Err(error.context("sampling the brokers")),
+                Err(RecvTimeoutError::Disconnected) => bail!("the sampling of the brokers has ended"),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.load.as_ref().is_some_and(|load| load.thread.is_finished()) {
+                let summary = self.stop_load()?;
+                bail!("the load ended after {:.0} s, before the story did", summary.duration_s);
+            }
+            if started.elapsed() > SILENCE {
+                bail!("no sample of the brokers came for {} s", SILENCE.as_secs());
+            }
+        }
+    }
+
+    pub fn run_for(&mut self, time: Duration, stage: &Stage) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < time {
+            self.next(stage)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, mut sample: Sample) -> anyhow::Result<()> {
+        sample.load = self.latest_load.as_ref().map(|tick| tick.sample);
+        sample.cluster_state = self.context.state.clone();
+        let line = Line {
+            schema: Line::SCHEMA.to_owned(),
+            cluster: self.context.clone(),
+            sample,
+            verdict: None,
+            findings: Vec::new(),
+        };
+        writeln!(self.file, "{}", serde_json::to_string(&line)?)
+            .with_context(|| format!("writing {}", self.record.display()))?;
+        self.samples.push(line.sample);
+        Ok(())
+    }
+
+    fn take_tick(&mut self, tick: Tick) {
+        let load = &mut self.stretch.load;
+        let seconds = self.latest_load.as_ref().map_or(tick.at_s, |last| tick.at_s - last.at_s);
+        load.seconds += seconds;
+        load.offered += tick.sample.offered_per_s * seconds;
+        load.acknowledged += tick.sample.acknowledged_per_s * seconds;
+        load.response.add(&tick.response);
+        self.latest_load = Some(tick);
+    }
+
+    /// The samples of the last `window`, since [`Events::forget`].
+    pub fn samples(&self, window: Duration) -> &[Sample] {
+        let Some(last) = self.samples.last() else { return &[] };
+        let from = last.at_ms - window.as_millis() as i64;
+        let first = self.samples.partition_point(|sample| sample.at_ms < from);
+        &self.samples[first..]
+    }
+
+    /// The broker that uses most of what it may use now, percent.
+    pub fn busiest(&self) -> Option<(BrokerId, f64)> {
+        let brokers = &self.samples.last()?.brokers;
+        let cpus = brokers.iter().filter_map(|(id, broker)| Some((*id, broker.cpu_percent()?)));
+        cpus.max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Forgets all samples so far, also those that wait: they are of another cluster than there is now.
+    pub fn forget(&mut self) {
+        while let Ok(event) = self.inbox.try_recv() {
+            if let Event::Tick(tick) = event {
+                self.take_tick(*tick);
+            }
+        }
+        self.samples.clear();
+        self.start_stretch();
+    }
+
+    /// Measures from here.
+    pub fn start_stretch(&mut self) {
+        self.stretch = Stretch { from_sample: self.samples.len(), load: LoadFigures::default() };
+    }
+
+    /// What was measured since.
+    pub fn figures(&self, broker_type: &str) -> Figures {
+        Figures::of(broker_type, &self.samples[self.stretch.from_sample..]).with_load(&self.stretch.load)
+    }
+}
