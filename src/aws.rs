@@ -9,9 +9,9 @@ use std::{env, net::IpAddr, time::Duration};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
-pub use cluster::{Bootstrap, Cluster, Node, Operation};
+pub use cluster::Cluster;
 pub use error::AwsError;
-pub use lab::{LabStatus, TargetGroup};
+pub use lab::TargetGroup;
 
 /// Longest wait for one attempt of a call; the SDK makes up to three.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);

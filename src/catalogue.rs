@@ -6,6 +6,6 @@ mod broker_type;
 mod kafka_version;
 mod metric;
 
-pub use broker_type::{BrokerType, Credits, Family, TransitionError, UnknownBrokerType};
-pub use kafka_version::{KafkaVersion, UnknownKafkaVersion, VersionError};
+pub use broker_type::{BrokerType, Credits, Family, TransitionError};
+pub use kafka_version::{KafkaVersion, VersionError};
 pub use metric::{Metric, MonitoringLevel};

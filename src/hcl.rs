@@ -8,7 +8,9 @@ mod print;
 mod text;
 
 pub use block::{Address, Block, array, attr_of, bare, call, each_value, object};
-pub use print::{Document, print};
+pub use print::Document;
+#[cfg(test)]
+pub use print::print;
 pub use text::{Text, escape, heredoc};
 
 pub use ::hcl::Expression;

@@ -6,7 +6,6 @@
 //!   │                                load                                                         │
 //!   └───────────────────────────────────────────── remedy ◀───────────────────────────────────────┘
 //! ```
-#![allow(dead_code)] // TEMPORARY: until every module is joined up
 
 mod aws;
 mod catalogue;

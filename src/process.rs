@@ -12,5 +12,5 @@ mod tool;
 pub use detached::start_detached;
 pub use interrupts::Interrupts;
 pub use logged::{Logged, LoggedError, Running};
-pub use server::{Readiness, Server, StartError, StartingServer};
-pub use tool::{Finished, Tool, ToolError};
+pub use server::{Readiness, Server, StartingServer};
+pub use tool::{Tool, ToolError};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 pub use lock::Lock;
-pub use replace::{Restore, replace_all};
+pub use replace::replace_all;
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
 use crate::stack::Stack;

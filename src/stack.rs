@@ -19,8 +19,8 @@ mod versions;
 
 use std::path::Path;
 
-pub use config::{Alarms, Cidr, Client, Cluster, Load, Network, ServerProperty, Topic};
-pub use error::{Fault, ResizeError, StackError};
+pub use config::{Alarms, Client, Cluster, Load, Network, Topic};
+pub use error::{ResizeError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
 pub use tune::with_broker_type;
 

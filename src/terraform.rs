@@ -20,8 +20,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError};
-pub use difference::{Difference, Shown};
-pub use guard::NotInPlace;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};
 
@@ -167,18 +165,6 @@ impl Terraform {
             self.tool = self.tool.env(name, value);
         }
         self
-    }
-
-    /// Its version, such as `1.11.4`.
-    ///
-    /// # Errors
-    /// It cannot be run, or prints something else.
-    pub fn version(&self) -> Result<String, TerraformError> {
-        #[derive(Deserialize)]
-        struct Version {
-            terraform_version: String,
-        }
-        self.read::<Version>(&["version".into(), "-json".into()]).map(|version| version.terraform_version)
     }
 
     /// Fetches the providers.

@@ -41,18 +41,6 @@ pub struct Node {
     pub broker_type: Option<String>,
 }
 
-/// A change of a cluster that runs or has ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Operation {
-    pub arn: String,
-    /// Such as `UPDATE_BROKER_TYPE`.
-    pub kind: String,
-    /// `PENDING`, `UPDATE_IN_PROGRESS`, `UPDATE_COMPLETE` or `UPDATE_FAILED`.
-    pub state: String,
-    /// Code and text of what went wrong.
-    pub error: Option<(String, String)>,
-}
-
 impl Aws {
     /// The cluster called `name`, described anew.
     ///
@@ -114,37 +102,6 @@ impl Aws {
         }
         nodes.sort_by_key(|node| node.id);
         Ok(nodes)
-    }
-
-    /// Asks for brokers of type `target` and returns the operation's ARN.
-    ///
-    /// # Errors
-    /// What MSK refused it for: among others a `current_version` that is no longer current.
-    pub async fn update_broker_type(&self, arn: &str, current_version: &str, target: &str) -> Result<String, AwsError> {
-        const ACTION: &str = "UpdateBrokerType";
-        let call = self.kafka()?.update_broker_type().cluster_arn(arn);
-        let answer = call.current_version(current_version).target_instance_type(target).send().await;
-        let operation = answer.map_err(|error| self.failed(ACTION, error))?.cluster_operation_arn;
-        operation.ok_or(AwsError::Incomplete { action: ACTION, what: "clusterOperationArn" })
-    }
-
-    /// The operation `arn` as it is now.
-    ///
-    /// # Errors
-    /// Why the API gave no usable answer.
-    pub async fn operation(&self, arn: &str) -> Result<Operation, AwsError> {
-        const ACTION: &str = "DescribeClusterOperation";
-        let answer = self.kafka()?.describe_cluster_operation().cluster_operation_arn(arn).send().await;
-        let info = answer.map_err(|error| self.failed(ACTION, error))?.cluster_operation_info;
-        let info = info.ok_or(AwsError::Incomplete { action: ACTION, what: "clusterOperationInfo" })?;
-        Ok(Operation {
-            arn: arn.to_owned(),
-            kind: info.operation_type.unwrap_or_default(),
-            state: info.operation_state.ok_or(AwsError::Incomplete { action: ACTION, what: "operationState" })?,
-            error: info
-                .error_info
-                .map(|error| (error.error_code.unwrap_or_default(), error.error_string.unwrap_or_default())),
-        })
     }
 }
 

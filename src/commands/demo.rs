@@ -222,7 +222,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outco
 
     let whole = proof.is_whole() && summary.failed_total() + summary.unsent + summary.lost_track == 0;
     if args.json {
-        println!("{:#}", document(&events, &story, &before, &after, &proof, &summary, &finding.id));
+        println!("{:#}", document(&events, &story, &before, &after, &proof, &summary, finding.id));
     } else {
         println!("\n{} (lab, scale {}; {})", story.title(from, to), stage.scale(), events.record().display());
         print!("{}", story.timeline());

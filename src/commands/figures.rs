@@ -150,6 +150,11 @@ mod tests {
     fn figures_that_nobody_has_are_left_out() {
         let before = Figures::of("kafka.t3.small", &[sample(0, [80.0, 90.0])]);
         let after = Figures::of("kafka.m5.large", &[sample(0, [20.0, 30.0])]);
-        insta::assert_snapshot!(table(&before, &after), @"");
+        insta::assert_snapshot!(table(&before, &after), @r"
+                                                          before          after
+         broker type                                      kafka.t3.small  kafka.m5.large
+         CPU of the busiest broker, % of what it may use  91              31
+         messages into the cluster, records/s             200.0           200.0
+        ");
     }
 }

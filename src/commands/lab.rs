@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Child,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,7 +51,9 @@ pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
             println!("unset AWS_PROFILE AWS_SESSION_TOKEN");
             println!("export PATH={}:\"$PATH\"", shell_quoted(&absolute(&folder.tools()).to_string_lossy()));
         }
-        LabCommand::Serve(args) => service::run(&folder, args.port, hardware(args))?,
+        LabCommand::Serve(args) => {
+            service::run(&folder, args.port, hardware(args), Arc::new(|line| eprintln!("{line}")))?
+        }
     }
     Ok(Outcome::Done)
 }
@@ -196,8 +199,9 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     let fact = |name: &str| rest.get(name).map(text).unwrap_or_default();
     println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact("hardware"));
     println!(
-        "CPU limited by {}; Kafka {}, whatever version a cluster was asked for; {}",
+        "CPU limited by {}{}; Kafka {}, whatever version a cluster was asked for; {}",
         fact("cpu_limit"),
+        if rest.get("memory_limit") == Some(&json!(true)) { ", memory too" } else { ", memory not limited" },
         fact("kafka_version"),
         fact("emulator")
     );

@@ -40,11 +40,6 @@ impl Document {
         self
     }
 
-    /// The blocks alone.
-    pub fn body(&self) -> Body {
-        self.blocks.iter().map(|(_, block)| Structure::Block(block.clone())).collect()
-    }
-
     pub fn print(&self) -> String {
         let blocks = self.blocks.iter().map(|(comment, block)| {
             let mut text: String = comment
@@ -59,6 +54,7 @@ impl Document {
 }
 
 /// `body` as the text of a file.
+#[cfg(test)]
 pub fn print(body: &Body) -> String {
     let mut text = String::new();
     Printer::default().body(&mut text, body);

@@ -16,8 +16,6 @@ use crate::sample::BrokerId;
 
 /// How long a broker may take for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// The topic that brokers keep for themselves starts so.
-const INTERNAL: &str = "__";
 
 /// Why a topic was not made, shown or removed.
 #[derive(Debug, thiserror::Error)]
@@ -91,14 +89,6 @@ impl Replication {
     pub fn is_whole(&self, brokers: usize) -> bool {
         self.under_replicated == 0 && self.offline == 0 && self.brokers.len() >= brokers
     }
-}
-
-/// Reads the replication of the whole cluster over a new connection.
-///
-/// # Errors
-/// [`ConnectError`] for settings, [`TopicError::Broker`] when nobody answers within `within`.
-pub fn replication(bootstrap_servers: &str, within: Duration) -> anyhow::Result<Replication> {
-    Ok(Admin::connect(&Connection::plain(bootstrap_servers))?.replication(within)?)
 }
 
 /// A connection for administration. It reconnects by itself when brokers come and go, so it may be kept.
@@ -192,14 +182,6 @@ impl Admin {
             }
         }
         Ok(replication)
-    }
-
-    /// Names of all topics but Kafka's own.
-    pub fn topics(&self) -> Result<Vec<String>, TopicError> {
-        let metadata = self.client.inner().fetch_metadata(None, ANSWER_WITHIN);
-        let metadata = metadata.map_err(|source| broker("topics", source))?;
-        let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
-        Ok(names.filter(|name| !name.starts_with(INTERNAL)).collect())
     }
 
     fn configs(&self, name: &str) -> BTreeMap<String, String> {

@@ -21,6 +21,7 @@ use crate::{
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{Endpoints, Job, Report, Start, Work},
         monitoring::Monitoring,
+        service::Say,
     },
     sample::BrokerId,
 };
@@ -54,7 +55,7 @@ pub enum Task {
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// The crew of a cluster of real Kafka brokers.
-pub fn run_fleet(machine: &Arc<Machine>, monitoring: &Monitoring, assignment: Assignment) {
+pub fn run_fleet(machine: &Arc<Machine>, monitoring: &Monitoring, say: &Say, assignment: Assignment) {
     let Assignment { dir, tasks, report, show, region, level } = assignment;
     let mut fleet: Option<Fleet> = None;
     let (levels, watched_level) = watch::channel(level());
@@ -98,8 +99,10 @@ pub fn run_fleet(machine: &Arc<Machine>, monitoring: &Monitoring, assignment: As
             }
             // A broker that ended by itself is started again, as MSK does.
             None => match fleet.as_mut().map(Fleet::revive) {
-                Some(Ok(revived)) if !revived.is_empty() => eprintln!("brokers {revived:?} had ended; started again"),
-                Some(Err(error)) => eprintln!("a broker that had ended cannot be started again: {error:#}"),
+                Some(Ok(revived)) if !revived.is_empty() => {
+                    say(&format!("brokers {revived:?} had ended; started again"))
+                }
+                Some(Err(error)) => say(&format!("a broker that had ended cannot be started again: {error:#}")),
                 _ => {}
             },
         }

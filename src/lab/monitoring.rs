@@ -16,6 +16,7 @@ use super::{
     alarms::evaluate_forever,
     cloudwatch::{Series, publish},
     readings::FleetReading,
+    service::Say,
 };
 use crate::catalogue::MonitoringLevel;
 
@@ -23,13 +24,18 @@ use crate::catalogue::MonitoringLevel;
 pub struct Monitoring {
     runtime: Handle,
     emulator: SocketAddr,
-    regions: Mutex<HashMap<String, (Client, Arc<Mutex<Series>>)>>,
+    /// Takes what goes wrong, for the lab's log.
+    say: Say,
+    regions: Mutex<HashMap<String, Watched>>,
 }
+
+/// CloudWatch of one region, and what has been read for it.
+type Watched = (Client, Arc<Mutex<Series>>);
 
 impl Monitoring {
     /// Publishes to the CloudWatch of `emulator`, with tasks on `runtime`.
-    pub fn new(runtime: Handle, emulator: SocketAddr) -> Monitoring {
-        Monitoring { runtime, emulator, regions: Mutex::default() }
+    pub fn new(runtime: Handle, emulator: SocketAddr, say: Say) -> Monitoring {
+        Monitoring { runtime, emulator, say, regions: Mutex::default() }
     }
 
     /// Publishes what is read of a cluster, until its brokers are gone, and works the alarms of its region.
@@ -40,14 +46,16 @@ impl Monitoring {
         level: watch::Receiver<MonitoringLevel>,
     ) {
         let (client, series) = self.region(region);
-        self.runtime.spawn(publish(client, readings, level, series, |problem| eprintln!("{problem}")));
+        let say = Arc::clone(&self.say);
+        self.runtime.spawn(publish(client, readings, level, series, move |problem| say(&problem)));
     }
 
-    fn region(&self, region: &str) -> (Client, Arc<Mutex<Series>>) {
+    fn region(&self, region: &str) -> Watched {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let made = regions.entry(region.to_owned()).or_insert_with(|| {
             let (client, series) = (self.client(region), Arc::default());
-            let alarms = evaluate_forever(client.clone(), Arc::clone(&series), |problem| eprintln!("{problem}"));
+            let say = Arc::clone(&self.say);
+            let alarms = evaluate_forever(client.clone(), Arc::clone(&series), move |problem| say(&problem));
             self.runtime.spawn(alarms);
             (client, series)
         });

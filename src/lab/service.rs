@@ -33,6 +33,9 @@ const EMULATOR_TIMEOUT: Duration = Duration::from_secs(60);
 /// What brokers are given to hand over and end when the lab is stopped.
 const STOP_PATIENCE: Duration = Duration::from_secs(90);
 
+/// Takes a line for the lab's log.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// A running lab, as it says in `lab.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Running {
@@ -89,34 +92,34 @@ impl Folder {
 ///
 /// # Errors
 /// Another lab runs in the folder, the port is taken, or something that the lab needs is missing.
-pub fn run(folder: &Folder, port: u16, hardware: Hardware) -> anyhow::Result<()> {
+pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::Result<()> {
     let _lock = folder.lock()?;
-    let say = |text: &str| eprintln!("{text}");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = std::net::TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
     listener.set_nonblocking(true)?;
     let endpoint = format!("http://{}", listener.local_addr()?);
 
-    let machine = Arc::new(Machine::prepare(Some(hardware), &say)?);
+    let machine = Arc::new(Machine::prepare(Some(hardware), &*say)?);
     machine.kafka.write_tools(&folder.tools())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("starting the control plane")?;
-    let (emulator, emulator_address) = start_emulator(folder, &runtime, &say)?;
-    let monitoring = Arc::new(Monitoring::new(runtime.handle().clone(), emulator_address));
+    let (emulator, emulator_address) = start_emulator(folder, &runtime, &*say)?;
+    let monitoring = Arc::new(Monitoring::new(runtime.handle().clone(), emulator_address, Arc::clone(&say)));
     let facts = json!({
         "scale": hardware.scale,
         "hardware": hardware.to_string(),
         "cpu_limit": machine.means.to_string(),
+        "memory_limit": machine.means.limits_memory(),
         "kafka_version": KAFKA_VERSION,
         "emulator": format!("moto {MOTO_VERSION}"),
         "pid": std::process::id(),
     });
     let lab = Lab::open(LabConfig {
         state_dir: folder.path().to_owned(),
-        crew: Arc::new(move |assignment| run_fleet(&machine, &monitoring, assignment)),
+        crew: Arc::new(move |assignment| run_fleet(&machine, &monitoring, &say, assignment)),
         facts: Box::new(move || facts.clone()),
     })?;
 

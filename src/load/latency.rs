@@ -26,6 +26,7 @@ impl Times {
         self.0.add(&other.0).expect("both have the same bounds");
     }
 
+    #[cfg(test)]
     pub fn count(&self) -> u64 {
         self.0.len()
     }

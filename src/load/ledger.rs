@@ -106,6 +106,7 @@ impl Ranges {
         self.0.insert(first, last);
     }
 
+    #[cfg(test)]
     pub fn contains(&self, number: u64) -> bool {
         self.0.range(..=number).next_back().is_some_and(|(_, last)| *last >= number)
     }
@@ -113,10 +114,6 @@ impl Ranges {
     /// How many numbers are in the set.
     pub fn len(&self) -> u64 {
         self.0.iter().map(|(first, last)| last - first + 1).sum()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// First and last of each range, in order.

@@ -121,10 +121,6 @@ impl Server {
         self.child.id()
     }
 
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()

@@ -59,10 +59,6 @@ impl Tool {
         self
     }
 
-    pub fn program(&self) -> &Path {
-        &self.program
-    }
-
     pub fn dir(&self) -> &Path {
         &self.dir
     }

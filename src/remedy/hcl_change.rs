@@ -1,29 +1,26 @@
 //! The one line of HCL that a resize changes, as a unified diff.
 
+use crate::hcl::edit::{find_string, set_string};
+
+const RESOURCE: [&str; 2] = ["resource", "aws_msk_cluster"];
+const ATTRIBUTE: [&str; 2] = ["broker_node_group_info", "instance_type"];
+
 /// Where kgen renders the cluster.
 const FILE: &str = "terraform/msk.tf";
 
 /// The block and attribute that the rendered cluster has, for when there is no file to show.
 const BLOCK: &str = "  broker_node_group_info {\n    instance_type = \"FROM\"\n";
 
-/// The change of `instance_type` from `from` to `to`: in `text` if it has such a line, else in the block as kgen renders it.
+/// The change of `instance_type` from `from` to `to`: in `text` if its cluster has that literal, else in the block as kgen renders it.
 pub fn instance_type_diff(text: Option<&str>, from: &str, to: &str) -> String {
+    let changed = text.and_then(|text| {
+        find_string(text, &RESOURCE, &ATTRIBUTE).ok().filter(|found| found.value == from)?;
+        Some((text.to_owned(), set_string(text, &RESOURCE, &ATTRIBUTE, to).ok()?))
+    });
     let (from, to) = (format!("\"{from}\""), format!("\"{to}\""));
-    let changed = text.and_then(|text| Some((text.to_owned(), with_type(text, &from, &to)?)));
     let (before, after) = changed.unwrap_or_else(|| (BLOCK.replace("\"FROM\"", &from), BLOCK.replace("\"FROM\"", &to)));
     let diff = similar::TextDiff::from_lines(&before, &after);
     diff.unified_diff().context_radius(1).header(&format!("a/{FILE}"), &format!("b/{FILE}")).to_string()
-}
-
-/// `text` with the value `from` of `instance_type` changed to `to`; nothing unless exactly one line has it.
-fn with_type(text: &str, from: &str, to: &str) -> Option<String> {
-    let is_it = |line: &str| {
-        let value = line.trim_start().strip_prefix("instance_type").map(str::trim_start);
-        value.and_then(|rest| rest.strip_prefix('=')).is_some_and(|value| value.trim_start().starts_with(from))
-    };
-    let mut found = text.lines().filter(|line| is_it(line));
-    let (line, None) = (found.next()?, found.next()) else { return None };
-    Some(text.replacen(line, &line.replacen(from, to, 1), 1))
 }
 
 #[cfg(test)]

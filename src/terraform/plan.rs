@@ -136,6 +136,7 @@ impl Changes {
     ///
     /// # Errors
     /// It is not such a document.
+    #[cfg(test)]
     pub fn parse(json: &str) -> serde_json::Result<Changes> {
         serde_json::from_str(json)
     }
