@@ -44,9 +44,9 @@ const M5_LARGE_CORES_PER_MACHINE_CORE: f64 = 0.25;
 /// A heap below this leaves a Kafka broker with no room to work (measured: 60 MiB live when idle, with small buffers).
 const HEAP_MIN_MIB: u64 = 128;
 
-/// Heap of a broker's memory, percent. With half a t3.small is 85 % full under load at 1:4 (measured); on MSK it is
-/// over 90 % full.
-const HEAP_PERCENT: u64 = 55;
+/// Heap of a broker's memory, percent. So an idle t3.small is nine tenths full at 1:4, as users of MSK see it (1.8 of
+/// 2 GiB in use just to run), and the page cache takes it over 90 % under load.
+const HEAP_PERCENT: u64 = 67;
 
 /// More than this no broker of the lab fills; it would only be taken from the machine.
 const HEAP_MAX_MIB: u64 = 512;
@@ -114,10 +114,10 @@ mod tests {
     fn a_type_is_divided_by_the_scale() {
         let hardware = Hardware { scale: 5.0, t3: T3Mode::Sustained };
         for (broker_type, machine_mib, cores, heap, memory, noted) in [
-            ("kafka.t3.small", 24_000, 0.08, 224, 409, false),
+            ("kafka.t3.small", 24_000, 0.08, 274, 409, false),
             ("kafka.m5.large", 24_000, 0.4, 512, 1638, false),
             ("kafka.m5.4xlarge", 24_000, 3.2, 512, 7317, true),
-            ("kafka.m5.large", 3_000, 0.4, 174, 317, true),
+            ("kafka.m5.large", 3_000, 0.4, 189, 317, true),
         ] {
             let size = hardware.size(broker_type.parse().unwrap(), 3, machine_mib);
             assert_eq!((size.cores, size.heap_mib, size.memory_mib), (cores, heap, memory), "{broker_type}");

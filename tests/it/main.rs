@@ -3,5 +3,6 @@
 mod architecture;
 mod interrupts;
 mod project;
+mod real;
 mod render;
 mod terraform;

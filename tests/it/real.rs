@@ -15,19 +15,18 @@ struct Lab {
 }
 
 impl Lab {
-    fn up(options: &str) -> Lab {
+    fn up() -> Lab {
         let lab = Lab { dir: tempfile::tempdir().unwrap() };
-        lab.sh(&format!("kgen lab up --port {} {options}", free_port()));
+        lab.sh(&format!("kgen lab up --port {}", free_port()));
         lab
     }
 
-    /// Runs a script the way a person types it: in the project folder, with the lab's environment; it must succeed.
+    /// Runs a script the way a person types it, in the project folder with the lab's environment. It must succeed.
     fn sh(&self, script: &str) -> String {
         let output = self.try_sh(script);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(
             output.status.success(),
-            "{}\n{script}\nstdout:\n{}\nstderr:\n{}",
+            "{}\n{script}\n{}{}",
             output.status,
             text(&output.stdout),
             text(&output.stderr)
@@ -38,8 +37,9 @@ impl Lab {
     fn try_sh(&self, script: &str) -> Output {
         let kgen = Path::new(env!("CARGO_BIN_EXE_kgen")).parent().unwrap();
         let path = format!("{}:{}", kgen.display(), std::env::var("PATH").unwrap());
+        let script = format!("[ ! -e .kgen/lab/lab.json ] || eval \"$(kgen lab env)\"\n{script}");
         Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &format!("[ ! -e .kgen/lab/lab.json ] || eval \"$(kgen lab env)\"\n{script}")])
+            .args(["-euo", "pipefail", "-c", &script])
             .current_dir(self.dir.path())
             .env("PATH", path)
             .output()
@@ -49,24 +49,194 @@ impl Lab {
     fn json(&self, script: &str) -> Value {
         serde_json::from_str(&self.sh(script)).unwrap()
     }
+
+    /// Waits until `script` prints `wanted`.
+    fn await_output(&self, script: &str, wanted: &str, seconds: u64) {
+        let mut last = String::new();
+        for _ in 0..seconds {
+            last = self.sh(script).trim().to_owned();
+            if last == wanted {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+        panic!("{script}\nstill prints {last} after {seconds} s, not {wanted}");
+    }
+
+    /// Ends the lab and shows that nothing of it is left.
+    fn down(self) {
+        self.sh("kgen lab down --purge");
+        let left = processes_of(self.dir.path());
+        assert!(left.is_empty(), "still running: {left:?}");
+    }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let down = self.try_sh("kgen lab down --purge");
-        if !down.status.success() {
-            eprintln!("kgen lab down: {}", String::from_utf8_lossy(&down.stderr));
-        }
+        self.try_sh("kgen lab down --purge");
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Processes whose command line names `dir`.
-fn processes_in(dir: &Path) -> Vec<String> {
+/// Command lines of processes that name `dir`.
+fn processes_of(dir: &Path) -> Vec<String> {
     let ps = Command::new("ps").args(["-eo", "args"]).output().unwrap();
     let dir = dir.to_string_lossy().into_owned();
-    String::from_utf8_lossy(&ps.stdout).lines().filter(|line| line.contains(&dir)).map(str::to_owned).collect()
+    text(&ps.stdout).lines().filter(|line| line.contains(&dir)).map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "runs terraform, the AWS CLI and three Kafka brokers"]
+fn terraform_and_the_aws_cli_work_by_hand_and_a_producer_loses_nothing() {
+    let lab = Lab::up();
+    lab.sh("kgen render && cd terraform && terraform init -no-color && terraform apply -auto-approve -no-color");
+    // Nothing is left to do: 2 would mean changes.
+    lab.sh("cd terraform && terraform plan -detailed-exitcode -no-color");
+    assert!(lab.sh("terraform -chdir=terraform output -raw client_instance_id").starts_with("i-"));
+
+    let clusters = lab.json("aws kafka list-clusters --output json");
+    assert_eq!(clusters["ClusterInfoList"][0]["State"], "ACTIVE");
+    let arn = clusters["ClusterInfoList"][0]["ClusterArn"].as_str().unwrap().to_owned();
+    let brokers = lab.json(&format!("aws kafka get-bootstrap-brokers --cluster-arn {arn} --output json"));
+    let brokers = brokers["BootstrapBrokerString"].as_str().unwrap().to_owned();
+    assert_eq!(brokers.split(',').count(), 3);
+
+    // Kafka's own tools.
+    lab.sh(&format!(
+        "kafka-topics.sh --bootstrap-server {brokers} --create --topic stress-demo --partitions 6 --replication-factor 2"
+    ));
+    assert!(
+        lab.sh(&format!("kafka-topics.sh --bootstrap-server {brokers} --describe --topic stress-demo"))
+            .contains("Isr:")
+    );
+    let sent = lab.sh(&format!(
+        "kafka-producer-perf-test.sh --topic stress-demo --num-records 1000 --record-size 200 --throughput 500 \
+         --bootstrap-server {brokers}"
+    ));
+    assert!(sent.contains("1000 records sent"), "{sent}");
+    lab.sh("kafka-topics.sh --bootstrap-server $(kgen bootstrap) --create --topic mine --partitions 6 --replication-factor 2");
+
+    // A change by the AWS CLI, while a producer writes.
+    let version = lab.sh(&format!(
+        "aws kafka describe-cluster --cluster-arn {arn} --query ClusterInfo.CurrentVersion --output text"
+    ));
+    let stale = lab.try_sh(&format!(
+        "aws kafka update-broker-type --cluster-arn {arn} --current-version K0 --target-instance-type kafka.m5.large"
+    ));
+    assert!(text(&stale.stderr).contains("BadRequestException"), "{}", text(&stale.stderr));
+    let changed = lab.sh(&format!(
+        "kgen produce --topic mine --rate 300 --duration 120 --idempotent --json > produced.json & producer=$!\n\
+         sleep 5\n\
+         operation=$(aws kafka update-broker-type --cluster-arn {arn} --current-version {} \
+         --target-instance-type kafka.m5.large --query ClusterOperationArn --output text)\n\
+         for _ in $(seq 200); do\n\
+         state=$(aws kafka describe-cluster-operation --cluster-operation-arn \"$operation\" \
+         --query ClusterOperationInfo.OperationState --output text)\n\
+         [ \"$state\" = UPDATE_IN_PROGRESS ] || [ \"$state\" = PENDING ] || break\n\
+         sleep 1\n\
+         done\n\
+         wait $producer\n\
+         echo $state",
+        version.trim()
+    ));
+    assert_eq!(changed.trim(), "UPDATE_COMPLETE");
+    let produced = lab.json("cat produced.json");
+    assert_eq!(produced["offered"], produced["acknowledged"], "{produced:#}");
+    let proof = lab.json(
+        "kgen consume --json --verify $(jq -r .run produced.json 2>/dev/null || python3 -c \
+                          'import json; print(json.load(open(\"produced.json\"))[\"run\"])')",
+    );
+    assert_eq!((&proof["whole"], &proof["lost"]), (&Value::Bool(true), &Value::from(0)), "{proof:#}");
+
+    lab.sh("cd terraform && terraform destroy -auto-approve -no-color");
+    assert_eq!(lab.json("aws kafka list-clusters --output json")["ClusterInfoList"], Value::Array(Vec::new()));
+    lab.down();
+}
+
+#[test]
+#[ignore = "runs terraform and three Kafka brokers"]
+fn kgen_applies_sees_names_resizes_and_the_alarm_follows() {
+    let lab = Lab::up();
+    lab.sh("kgen render && kgen apply --yes && kgen topic create");
+    let alarm = "aws cloudwatch describe-alarms --alarm-names kgen-demo-cpu-broker-1 --query 'MetricAlarms[0].StateValue' --output text";
+
+    // Under the stack's load the CPU alarm rings, and the cause is named with the fix in both forms.
+    lab.sh(
+        "nohup kgen produce --duration 600 --idempotent --json > produced.json 2> produce.log & echo $! > produce.pid",
+    );
+    let diagnosis = lab.try_sh("sleep 20; kgen diagnose --json");
+    assert_eq!(diagnosis.status.code(), Some(3), "{}{}", text(&diagnosis.stdout), text(&diagnosis.stderr));
+    let diagnosis: Value = serde_json::from_slice(&diagnosis.stdout).unwrap();
+    let finding = &diagnosis["findings"][0];
+    assert_eq!(finding["id"], "broker.undersized", "{diagnosis:#}");
+    let command = finding["fix"]["aws_cli"].as_str().unwrap();
+    let arn = lab.sh("kgen output --raw msk_cluster_arn");
+    assert!(command.contains(arn.trim()) && command.contains("--target-instance-type kafka.m5.large"), "{command}");
+    lab.await_output(alarm, "ALARM", 240);
+
+    // The fix, under the same load.
+    let resized = lab.json("kgen resize kafka.m5.large --yes --json");
+    assert_eq!(resized["verdict"], "healthy", "{resized:#}");
+    assert!(resized["before"]["cpu_percent"].as_f64() > resized["after"]["cpu_percent"].as_f64(), "{resized:#}");
+    lab.sh("kgen render --check");
+    lab.sh("kgen plan --detailed-exitcode");
+    lab.sh("kgen diagnose");
+    lab.await_output(alarm, "OK", 240);
+
+    lab.sh("kill -INT $(cat produce.pid); for _ in $(seq 100); do kill -0 $(cat produce.pid) 2>/dev/null || break; sleep 0.5; done");
+    let produced = lab.json("cat produced.json");
+    assert_eq!(
+        (&produced["failed"], &produced["lost_track"]),
+        (&serde_json::json!({}), &Value::from(0)),
+        "{produced:#}"
+    );
+    let run = produced["run"].as_str().unwrap();
+    let proof = lab.json(&format!("kgen consume --verify {run} --json"));
+    assert_eq!((&proof["lost"], &proof["duplicates"]), (&Value::from(0), &Value::from(0)), "{proof:#}");
+
+    // What MSK refuses is refused before anything is touched.
+    let back = lab.try_sh("kgen resize kafka.t3.small --yes");
+    assert_eq!(back.status.code(), Some(2), "{}", text(&back.stderr));
+    lab.sh("kgen render --check");
+    lab.sh("kgen destroy --yes");
+    lab.down();
+}
+
+#[test]
+#[ignore = "plays the demo: terraform and three Kafka brokers"]
+fn the_demo_ends_well_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo =
+        Command::new(env!("CARGO_BIN_EXE_kgen")).args(["demo", "--json"]).current_dir(dir.path()).output().unwrap();
+    assert!(demo.status.success(), "{}\n{}{}", demo.status, text(&demo.stdout), text(&demo.stderr));
+    let story: Value = serde_json::from_slice(&demo.stdout).unwrap();
+    assert_eq!(story["cause"], "broker.undersized");
+    assert_eq!((&story["proof"]["lost"], &story["proof"]["duplicates"]), (&Value::from(0), &Value::from(0)));
+    let moments: Vec<&str> =
+        story["timeline"].as_array().unwrap().iter().filter_map(|told| told["moment"].as_str()).collect();
+    let expected = [
+        "lab_up",
+        "applied",
+        "calm",
+        "load_started",
+        "seen",
+        "named",
+        "fix_started",
+        "fixed",
+        "recovered",
+        "verified",
+        "destroyed",
+    ];
+    assert_eq!(moments, expected);
+    assert_eq!(processes_of(dir.path()), [""; 0]);
+    let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".kgen"]);
 }
