@@ -36,6 +36,11 @@ pub enum ConnectError {
     #[error("the client cannot be made: {0} (check the --set options)")]
     Client(String),
     #[error(
+        "the certificate of {bootstrap_servers} is not one to trust: {reason} (name its authority by --set \
+         ssl.ca.location=FILE; the lab's is $KGEN_LAB_CA of `kgen lab env`)"
+    )]
+    Untrusted { bootstrap_servers: String, reason: String },
+    #[error(
         "no broker answers at {bootstrap_servers} within {} s: {reason} (check the address, that the cluster runs \
          and that this machine may reach it; for the lab: `kgen lab status`)",
         waited.as_secs()
@@ -88,6 +93,14 @@ impl Connection {
                     // An event is taken from the queue at each poll; the log lines are among them.
                     for _ in 0..20 {
                         let _ = consumer.poll(Duration::from_millis(1));
+                    }
+                    let refused = |cause: &String| cause.contains("certificate verify failed");
+                    // Asking again shows the same certificate.
+                    if let Some(reason) = notes.cause().filter(refused) {
+                        return Err(ConnectError::Untrusted {
+                            bootstrap_servers: self.bootstrap_servers.clone(),
+                            reason,
+                        });
                     }
                     if started.elapsed() >= within {
                         return Err(ConnectError::Unreachable {

@@ -19,3 +19,4 @@ mod server;
 pub mod service;
 #[cfg(test)]
 mod testing;
+pub mod tls;

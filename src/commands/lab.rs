@@ -64,7 +64,7 @@ pub fn folder(project: &Project) -> Folder {
 
 /// The variables that point AWS clients at a running lab.
 pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
-    let log = absolute(&folder.log());
+    let (log, ca) = (absolute(&folder.log()), absolute(&folder.ca()));
     [
         ("AWS_ENDPOINT_URL", running.endpoint.as_str()),
         ("AWS_ACCESS_KEY_ID", "lab"),
@@ -73,6 +73,7 @@ pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, Str
         ("AWS_DEFAULT_REGION", region),
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("KGEN_LAB_LOG", &log.to_string_lossy()),
+        ("KGEN_LAB_CA", &ca.to_string_lossy()),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec()
@@ -205,6 +206,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         fact("kafka_version"),
         fact("emulator")
     );
+    println!("TLS listeners are to be trusted by {}", fact("ca"));
     for cluster in rest.get("clusters").and_then(Value::as_array).into_iter().flatten() {
         println!("\n{} {} ({})", text(&cluster["name"]), text(&cluster["state"]), text(&cluster["arn"]));
         let mut table = Table::new();
@@ -216,6 +218,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
             "heap MiB",
             "memory MiB",
             "plaintext",
+            "tls",
             "jmx",
             "node",
             "zone",
@@ -231,6 +234,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
                 of("heap_mib"),
                 of("memory_mib"),
                 at("plaintext"),
+                at("tls"),
                 at("jmx"),
                 at("node"),
                 of("zone"),

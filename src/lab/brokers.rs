@@ -26,6 +26,7 @@ use super::{
     install::Kafka,
     limits::Means,
     readings::{FleetReading, Watched, read_forever},
+    tls::Certificates,
 };
 use crate::{catalogue::BrokerType, process::Server, sample::BrokerId};
 
@@ -42,6 +43,8 @@ pub struct FleetConfig {
     pub volume_gib: u32,
     /// server.properties of the MSK configuration, as the user wrote them; may be empty.
     pub server_properties: String,
+    /// What the TLS listeners show; without it there are none.
+    pub certificates: Option<Certificates>,
     pub machine: Arc<Machine>,
 }
 
@@ -72,6 +75,7 @@ pub struct BrokerEndpoints {
     pub id: BrokerId,
     pub zone: String,
     pub plaintext: SocketAddr,
+    pub tls: Option<SocketAddr>,
     /// Prometheus endpoint of the JMX exporter, as MSK's port 11001.
     pub jmx: SocketAddr,
     /// Prometheus endpoint of the node metrics, as MSK's port 11002.
@@ -291,6 +295,7 @@ impl Fleet {
             id,
             zone: self.zone(id).to_owned(),
             plaintext: local(ports.plaintext),
+            tls: self.config.certificates.as_ref().map(|_| local(ports.tls)),
             jmx: local(ports.jmx),
             node: local(ports.node),
         }
@@ -313,11 +318,19 @@ impl Fleet {
         own.set("log.dirs", self.layout.data_dir(id).display());
         own.set("controller.quorum.voters", format!("{CONTROLLER_ID}@127.0.0.1:{controller}"));
         own.set("controller.listener.names", "CONTROLLER");
-        own.set("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT");
+        own.set("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL");
         match self.identity.ports.get(&id) {
             Some(ports) => {
                 own.set("process.roles", "broker");
-                own.set("listeners", format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext));
+                let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext);
+                if let Some(certificates) = &self.config.certificates {
+                    listeners += &format!(",SSL://127.0.0.1:{}", ports.tls);
+                    own.set("ssl.keystore.type", "PEM");
+                    own.set("ssl.keystore.location", certificates.keystore.display());
+                    // Network threads are a listener's own; this one has few clients.
+                    own.set("listener.name.ssl.num.network.threads", 1);
+                }
+                own.set("listeners", listeners);
                 own.set("broker.rack", self.zone(id));
             }
             None => {

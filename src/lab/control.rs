@@ -35,7 +35,7 @@ const SCHEMA: u32 = 1;
 pub struct LabConfig {
     /// Folder of `control-plane.json` and of the brokers.
     pub state_dir: PathBuf,
-    /// How clusters are run: with [`run_fleet`](super::crew::run_fleet).
+    /// How clusters are run: with [`FleetCrew`](super::crew::run_fleet).
     pub crew: Crew,
     /// What `/_lab/status` shows of the machine beside the clusters: an object such as `{"scale": 4}`.
     pub facts: Box<dyn Fn() -> Value + Send + Sync>,

@@ -22,6 +22,7 @@ use crate::{
         cluster::{Endpoints, Job, Report, Start, Work},
         monitoring::Monitoring,
         service::Say,
+        tls::Certificates,
     },
     sample::BrokerId,
 };
@@ -54,63 +55,74 @@ pub enum Task {
 /// How often a crew without a task looks after its brokers.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// The crew of a cluster of real Kafka brokers.
-pub fn run_fleet(machine: &Arc<Machine>, monitoring: &Monitoring, say: &Say, assignment: Assignment) {
-    let Assignment { dir, tasks, report, show, region, level } = assignment;
-    let mut fleet: Option<Fleet> = None;
-    let (levels, watched_level) = watch::channel(level());
-    loop {
-        let task = match tasks.recv_timeout(LOOK_AFTER) {
-            Ok(task) => Some(task),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        match task {
-            Some(Task::Job(Job::Start(start))) => {
-                let started = Fleet::start(config(start, dir.clone(), machine));
-                if let Ok(fleet) = &started {
-                    monitoring.watch(&region, fleet.readings(), watched_level.clone());
+/// The crew of a cluster of real Kafka brokers, and what all clusters share.
+pub struct FleetCrew {
+    pub machine: Arc<Machine>,
+    pub certificates: Certificates,
+    pub monitoring: Monitoring,
+    pub say: Say,
+}
+
+impl FleetCrew {
+    pub fn run(&self, assignment: Assignment) {
+        let Assignment { dir, tasks, report, show, region, level } = assignment;
+        let mut fleet: Option<Fleet> = None;
+        let (levels, watched_level) = watch::channel(level());
+        loop {
+            let task = match tasks.recv_timeout(LOOK_AFTER) {
+                Ok(task) => Some(task),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            match task {
+                Some(Task::Job(Job::Start(start))) => {
+                    let started = Fleet::start(config(start, dir.clone(), &self.certificates, &self.machine));
+                    if let Ok(fleet) = &started {
+                        self.monitoring.watch(&region, fleet.readings(), watched_level.clone());
+                    }
+                    report(Report::Started(told(&started, endpoints)));
+                    fleet = started.ok();
                 }
-                report(Report::Started(told(&started, endpoints)));
-                fleet = started.ok();
-            }
-            Some(Task::Job(Job::Operate { operation, work })) => {
-                let step = &mut |broker, done| report(Report::Step { operation: operation.clone(), broker, done });
-                let result = match &mut fleet {
-                    Some(fleet) => carry_out(fleet, work, step),
-                    None => Err(anyhow::anyhow!("the cluster's brokers do not run")),
-                };
-                let result = told(&result, |()| fleet.as_ref().map(endpoints).unwrap_or_default());
-                report(Report::Operated { operation, result });
-            }
-            Some(Task::Job(Job::Delete)) => {
-                if let Some(fleet) = fleet.take() {
-                    fleet.stop();
+                Some(Task::Job(Job::Operate { operation, work })) => {
+                    let step = &mut |broker, done| report(Report::Step { operation: operation.clone(), broker, done });
+                    let result = match &mut fleet {
+                        Some(fleet) => carry_out(fleet, work, step),
+                        None => Err(anyhow::anyhow!("the cluster's brokers do not run")),
+                    };
+                    let result = told(&result, |()| fleet.as_ref().map(endpoints).unwrap_or_default());
+                    report(Report::Operated { operation, result });
                 }
-                report(Report::Deleted(remove(&dir)));
-            }
-            Some(Task::MaxPartitions(answer)) => {
-                let partitions = match &fleet {
-                    Some(fleet) => told(&fleet.max_partitions_per_broker(), |partitions| *partitions),
-                    None => Err("the cluster's brokers do not run".to_owned()),
-                };
-                // Whoever asked may have gone away meanwhile.
-                let _ = answer.send(partitions);
-            }
-            // A broker that ended by itself is started again, as MSK does.
-            None => match fleet.as_mut().map(Fleet::revive) {
-                Some(Ok(revived)) if !revived.is_empty() => {
-                    say(&format!("brokers {revived:?} had ended; started again"))
+                Some(Task::Job(Job::Delete)) => {
+                    if let Some(fleet) = fleet.take() {
+                        fleet.stop();
+                    }
+                    report(Report::Deleted(remove(&dir)));
                 }
-                Some(Err(error)) => say(&format!("a broker that had ended cannot be started again: {error:#}")),
-                _ => {}
-            },
+                Some(Task::MaxPartitions(answer)) => {
+                    let partitions = match &fleet {
+                        Some(fleet) => told(&fleet.max_partitions_per_broker(), |partitions| *partitions),
+                        None => Err("the cluster's brokers do not run".to_owned()),
+                    };
+                    // Whoever asked may have gone away meanwhile.
+                    let _ = answer.send(partitions);
+                }
+                // A broker that ended by itself is started again, as MSK does.
+                None => match fleet.as_mut().map(Fleet::revive) {
+                    Some(Ok(revived)) if !revived.is_empty() => {
+                        (self.say)(&format!("brokers {revived:?} had ended; started again"))
+                    }
+                    Some(Err(error)) => {
+                        (self.say)(&format!("a broker that had ended cannot be started again: {error:#}"))
+                    }
+                    _ => {}
+                },
+            }
+            levels.send_replace(level());
+            show(fleet.as_ref().map(shown).unwrap_or_default());
         }
-        levels.send_replace(level());
-        show(fleet.as_ref().map(shown).unwrap_or_default());
-    }
-    if let Some(fleet) = fleet {
-        fleet.stop();
+        if let Some(fleet) = fleet {
+            fleet.stop();
+        }
     }
 }
 
@@ -134,9 +146,11 @@ fn shown(fleet: &Fleet) -> Vec<Shown> {
         .collect()
 }
 
-fn config(start: Start, dir: PathBuf, machine: &Arc<Machine>) -> FleetConfig {
+fn config(start: Start, dir: PathBuf, certificates: &Certificates, machine: &Arc<Machine>) -> FleetConfig {
     FleetConfig {
         machine: machine.clone(),
+        // Every fleet has the listener; the control plane names it to those whose cluster has TLS.
+        certificates: Some(certificates.clone()),
         cluster_name: start.cluster_name,
         dir,
         broker_type: start.broker_type,
@@ -167,7 +181,7 @@ impl From<BrokerEndpoints> for Endpoints {
             id: broker.id,
             zone: broker.zone,
             plaintext: broker.plaintext,
-            tls: None,
+            tls: broker.tls,
             jmx: broker.jmx,
             node: broker.node,
         }

@@ -16,11 +16,12 @@ use tokio::runtime::Runtime;
 use super::{
     brokers::Machine,
     control::{Lab, LabConfig},
-    crew::run_fleet,
+    crew::FleetCrew,
     hardware::Hardware,
     install::{KAFKA_VERSION, MOTO_VERSION, moto_server},
     monitoring::Monitoring,
     server,
+    tls::Certificates,
 };
 use crate::{
     files,
@@ -66,6 +67,15 @@ impl Folder {
         self.0.join("bin")
     }
 
+    /// What clients of the TLS listeners trust, as long as a lab has run here.
+    pub fn ca(&self) -> PathBuf {
+        Certificates::in_dir(&self.tls()).ca
+    }
+
+    fn tls(&self) -> PathBuf {
+        self.0.join("tls")
+    }
+
     /// The lab that runs here. A file left by one that was killed is not taken for one.
     pub fn running(&self) -> Option<Running> {
         let running = serde_json::from_slice(&std::fs::read(self.0.join("lab.json")).ok()?).ok()?;
@@ -101,25 +111,28 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
 
     let machine = Arc::new(Machine::prepare(Some(hardware), &*say)?);
     machine.kafka.write_tools(&folder.tools())?;
+    let certificates = Certificates::open(&folder.tls(), jiff::Zoned::now().date())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("starting the control plane")?;
     let (emulator, emulator_address) = start_emulator(folder, &runtime, &*say)?;
-    let monitoring = Arc::new(Monitoring::new(runtime.handle().clone(), emulator_address, Arc::clone(&say)));
+    let monitoring = Monitoring::new(runtime.handle().clone(), emulator_address, Arc::clone(&say));
     let facts = json!({
         "scale": hardware.scale,
         "hardware": hardware.to_string(),
         "cpu_limit": machine.means.to_string(),
         "memory_limit": machine.means.limits_memory(),
         "kafka_version": KAFKA_VERSION,
+        "ca": certificates.ca,
         "emulator": format!("moto {MOTO_VERSION}"),
         "pid": std::process::id(),
     });
+    let crew = FleetCrew { machine, certificates, monitoring, say };
     let lab = Lab::open(LabConfig {
         state_dir: folder.path().to_owned(),
-        crew: Arc::new(move |assignment| run_fleet(&machine, &monitoring, &say, assignment)),
+        crew: Arc::new(move |assignment| crew.run(assignment)),
         facts: Box::new(move || facts.clone()),
     })?;
 

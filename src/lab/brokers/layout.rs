@@ -36,6 +36,9 @@ pub struct Ports {
     pub agent: u16,
     pub jmx: u16,
     pub node: u16,
+    /// 0 in the folder of a fleet that was made before there was such a listener; [`Layout::open`] then chooses one.
+    #[serde(default)]
+    pub tls: u16,
 }
 
 /// The folder of one fleet.
@@ -82,9 +85,12 @@ impl Layout {
         };
         for id in 1..=count as BrokerId {
             if let Entry::Vacant(entry) = identity.ports.entry(id) {
-                let [plaintext, agent, jmx, node] = free_ports()?;
-                entry.insert(Ports { plaintext, agent, jmx, node });
+                let [plaintext, agent, jmx, node, tls] = free_ports()?;
+                entry.insert(Ports { plaintext, agent, jmx, node, tls });
             }
+        }
+        for ports in identity.ports.values_mut().filter(|ports| ports.tls == 0) {
+            [ports.tls] = free_ports()?;
         }
         replace_file(&path, &serde_json::to_vec_pretty(&identity)?)
             .with_context(|| format!("writing {}", path.display()))?;
@@ -187,7 +193,10 @@ impl Properties {
                 !name.is_empty() && name.chars().all(plain),
                 "line {number} of the server properties: {name:?} is no name"
             );
-            ensure!(!OWNED.contains(&name), "server property {name} cannot be set: MSK decides it");
+            ensure!(
+                !OWNED.contains(&name) && !name.starts_with("ssl.keystore."),
+                "server property {name} cannot be set: MSK decides it"
+            );
             properties.set(name, value);
         }
         Ok(properties)
@@ -263,6 +272,7 @@ mod tests {
             (r"a=\u000anode.id=7", Ok("a=\\\\u000anode.id=7\n")),
             ("num.partitions", Err("line 1 of the server properties is no name=value")),
             ("x=1\nlisteners=PLAINTEXT://0.0.0.0:1", Err("server property listeners cannot be set")),
+            ("ssl.keystore.key=x", Err("server property ssl.keystore.key cannot be set")),
             ("a b=1", Err("is no name")),
         ] {
             match (Properties::parse(text).map(|properties| properties.to_string()), expected) {
@@ -282,5 +292,18 @@ mod tests {
         assert_eq!(first.cluster_id, second.cluster_id);
         assert_eq!(second.ports.len(), 3);
         assert!(first.ports.iter().all(|(id, ports)| second.ports.get(id) == Some(ports)));
+    }
+
+    #[test]
+    fn a_fleet_from_before_tls_is_given_ports_for_it_and_keeps_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = r#"{"cluster_id": "x", "controller_port": 1,
+            "ports": {"1": {"plaintext": 2, "agent": 3, "jmx": 4, "node": 5}}}"#;
+        fs::write(dir.path().join("fleet.json"), old).unwrap();
+        let layout = Layout { dir: dir.path().to_owned() };
+        let ports = layout.open(1).unwrap().ports[&1];
+        assert_eq!((ports.plaintext, ports.agent, ports.jmx, ports.node), (2, 3, 4, 5));
+        assert_ne!(ports.tls, 0);
+        assert_eq!(layout.open(1).unwrap().ports[&1], ports);
     }
 }

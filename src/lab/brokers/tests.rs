@@ -41,6 +41,7 @@ fn config(dir: PathBuf, scale: Option<f64>) -> FleetConfig {
         broker_count: 3,
         volume_gib: 100,
         server_properties: "log.retention.hours=1\n".to_owned(),
+        certificates: None,
         machine: Arc::new(Machine::prepare(hardware, &|line| eprintln!("{line}")).unwrap()),
     }
 }
