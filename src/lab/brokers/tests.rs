@@ -13,7 +13,10 @@ use rdkafka::{
 };
 
 use super::*;
-use crate::lab::hardware::T3Mode;
+use crate::{
+    kafka::{ConnectError, Connection},
+    lab::hardware::T3Mode,
+};
 
 #[derive(Default, Clone)]
 struct Deliveries {
@@ -188,4 +191,53 @@ fn a_change_of_type_under_load_loses_nothing() {
     assert!(format!("{error:#}").contains("num.io.threads"), "{error:#}");
     fleet.wait_until_settled("the fleet").unwrap();
     fleet.configure("log.retention.hours=2", &mut |_, _| {}).unwrap();
+}
+
+#[test]
+#[ignore = "starts a Kafka broker"]
+fn tls_clients_check_who_they_talk_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let today = jiff::Zoned::now().date();
+    let ours = Certificates::open(&dir.path().join("tls"), today).unwrap();
+    let others = Certificates::open(&dir.path().join("others"), today).unwrap();
+    let config =
+        FleetConfig { broker_count: 1, certificates: Some(ours.clone()), ..config(dir.path().join("fleet"), None) };
+    let fleet = Fleet::start(config).unwrap();
+    let tls = fleet.endpoints()[0].tls.unwrap();
+    let connection = |bootstrap: String, ca: &Certificates| {
+        let settings = [("security.protocol", "ssl".to_owned()), ("ssl.ca.location", ca.ca.display().to_string())];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        Connection { bootstrap_servers: bootstrap, settings }
+    };
+    let within = Duration::from_secs(20);
+    // Both names of the certificate, a name that is not in it, and an authority that has not signed it.
+    for (bootstrap, ca, trusted) in [
+        (tls.to_string(), &ours, true),
+        (format!("localhost:{}", tls.port()), &ours, true),
+        (format!("127.1:{}", tls.port()), &ours, false),
+        (tls.to_string(), &others, false),
+    ] {
+        match connection(bootstrap.clone(), ca).ensure_reachable(within) {
+            Ok(_) => assert!(trusted, "{bootstrap} was trusted"),
+            Err(error @ ConnectError::Untrusted { .. }) => assert!(!trusted, "{error}"),
+            Err(error) => panic!("{bootstrap}: {error}"),
+        }
+    }
+
+    let client = connection(tls.to_string(), &ours).config(&[("acks", "all")]);
+    let admin: AdminClient<_> = client.create().unwrap();
+    let topic = NewTopic::new("stress-demo", 6, TopicReplication::Fixed(1));
+    let created = futures::executor::block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+    created[0].as_ref().unwrap();
+    let deliveries = Deliveries::default();
+    let producer: BaseProducer<Deliveries> = client.create_with_context(deliveries.clone()).unwrap();
+    for record in 0..100_u32 {
+        let key = record.to_be_bytes();
+        producer.send(BaseRecord::to("stress-demo").key(&key).payload("x")).unwrap();
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    assert_eq!(deliveries.acknowledged.load(Ordering::Relaxed), 100);
+    // Counted on the other listener.
+    assert_eq!(records_there(&bootstrap(&fleet)), 100);
+    fleet.stop();
 }
