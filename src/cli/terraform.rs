@@ -107,9 +107,7 @@ pub struct Bootstrap {
     /// The TLS listeners instead of the plaintext ones
     #[arg(long)]
     pub tls: bool,
-    /// Print both kinds as JSON
+    /// Print both kinds as JSON (schema kgen.bootstrap/1)
     #[arg(long, conflicts_with = "tls")]
     pub json: bool,
-    #[command(flatten)]
-    pub terraform: TerraformArgs,
 }

@@ -5,26 +5,32 @@ use std::path::Path;
 use anyhow::bail;
 use serde_json::json;
 
-use super::working_dir::WorkingDir;
-use crate::cli::{Bootstrap, Outcome};
+use super::{look::runtime, place::Place};
+use crate::{
+    cli::{Bootstrap, Outcome, refused},
+    project::Project,
+};
 
 pub fn run(project: &Path, args: &Bootstrap) -> anyhow::Result<Outcome> {
-    let working_dir = WorkingDir::open(project, &args.terraform)?;
-    // JOIN: ask the API (`aws.bootstrap(&aws.cluster(name)?)`) when module `aws` is there. The state names too few
-    // brokers until the second apply after a change of their number.
-    let outputs = working_dir.terraform().output()?;
-    let brokers =
-        |name: &str| outputs.get(name).and_then(|output| output.value.as_str()).filter(|brokers| !brokers.is_empty());
-    let (plaintext, tls) = (brokers("bootstrap_brokers"), brokers("bootstrap_brokers_tls"));
+    let project = Project::open(project).map_err(refused)?;
+    let stack = project.stack();
+    // Terraform's state names too few brokers after a change of their number, so the API is asked.
+    let brokers = runtime()?.block_on(async {
+        let aws = Place::Environment.aws(stack.region()).await;
+        let cluster = aws.cluster(&stack.cluster().name).await.map_err(refused)?;
+        anyhow::Ok(aws.bootstrap(&cluster).await?)
+    })?;
     if args.json {
-        println!("{:#}", json!({"plaintext": plaintext, "tls": tls}));
+        println!("{:#}", json!({"schema": "kgen.bootstrap/1", "plaintext": brokers.plaintext, "tls": brokers.tls}));
         return Ok(Outcome::Done);
     }
-    match (if args.tls { tls } else { plaintext }, args.tls) {
-        (Some(brokers), _) => println!("{brokers}"),
-        (None, false) if tls.is_some() => bail!("the cluster has no plaintext listeners: try `kgen bootstrap --tls`"),
-        (None, true) if plaintext.is_some() => bail!("the cluster has no TLS listeners: try `kgen bootstrap`"),
-        (None, _) => bail!("the state names no bootstrap brokers (make the cluster with `kgen apply` first)"),
+    match (if args.tls { &brokers.tls } else { &brokers.plaintext }, args.tls) {
+        (Some(addresses), _) => println!("{addresses}"),
+        (None, false) if brokers.tls.is_some() => {
+            bail!("the cluster has no plaintext listeners: try `kgen bootstrap --tls`")
+        }
+        (None, true) if brokers.plaintext.is_some() => bail!("the cluster has no TLS listeners: try `kgen bootstrap`"),
+        (None, _) => bail!("the cluster has neither plaintext nor TLS listeners"),
     }
     Ok(Outcome::Done)
 }

@@ -49,6 +49,8 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         ensure_confirmable(args.yes, "resize")?;
     }
     let project = Project::open(dir).map_err(refused)?;
+    // Before anything is asked of terraform or AWS: a type that can never be changed to.
+    project.stack().resized(args.broker_type).map_err(refused)?;
     let _lock = project.lock().map_err(refused)?;
     let place = Place::Environment;
     let working_dir = WorkingDir::open_rendered(dir, &args.terraform)?;

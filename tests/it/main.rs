@@ -4,5 +4,6 @@ mod architecture;
 mod interrupts;
 mod project;
 mod real;
+mod refusals;
 mod render;
 mod terraform;

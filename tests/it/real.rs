@@ -123,6 +123,10 @@ fn terraform_and_the_aws_cli_work_by_hand_and_a_producer_loses_nothing() {
     assert!(sent.contains("1000 records sent"), "{sent}");
     lab.sh("kafka-topics.sh --bootstrap-server $(kgen bootstrap) --create --topic mine --partitions 6 --replication-factor 2");
 
+    // Brokers with TLS, whose certificates are checked.
+    lab.sh("kgen produce --bootstrap-servers \"$(kgen bootstrap --tls)\" --set security.protocol=ssl \
+         --set ssl.ca.location=\"$KGEN_LAB_CA\" --topic mine --records 50 --duration 10");
+
     // A change by the AWS CLI, while a producer writes.
     let version = lab.sh(&format!(
         "aws kafka describe-cluster --cluster-arn {arn} --query ClusterInfo.CurrentVersion --output text"

@@ -197,8 +197,6 @@ fn outputs_are_printed_for_people_for_shells_and_for_programs() {
     check(&["output", "--raw", "n"], 0, "3\n");
     check(&["output", "--raw", "list"], 1, "");
     check(&["output", "--raw", "none"], 1, "");
-    check(&["bootstrap"], 0, "b-1:9092,b-2:9092\n");
-    check(&["bootstrap", "--tls"], 0, "b-1:9094\n");
     let project = Project::new();
     project.answer("output", 0, OUTPUTS);
     let all = project.run(&["output"]).stdout;
@@ -208,8 +206,6 @@ fn outputs_are_printed_for_people_for_shells_and_for_programs() {
     );
     let json: serde_json::Value = serde_json::from_str(&project.run(&["output", "--json"]).stdout).unwrap();
     assert_eq!(json["secret"], "x");
-    project.answer("output", 0, "{}");
-    assert_eq!(project.run(&["bootstrap"]).code, Some(1));
 }
 
 #[test]

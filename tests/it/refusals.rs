@@ -1,0 +1,114 @@
+//! Every mistake a user can make before anything is touched: object, cause and next step, and exit code 2.
+
+use std::{fs, process::Command};
+
+use crate::project::kgen;
+
+/// Runs kgen in a folder of its own with these files and variables; stdout must stay empty and no file may change.
+#[track_caller]
+fn check(args: &[&str], files: &[(&str, &str)], env: &[(&str, &str)], code: i32, words: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let mut command: Command = kgen(dir.path());
+    command.args(args).env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_PROFILE").env_remove("KGEN_BOOTSTRAP_SERVERS");
+    let output = command.envs(env.iter().copied()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{args:?} does not say {word:?}:\n{stderr}");
+    }
+    assert!(output.stdout.is_empty(), "{args:?} prints a result");
+    for (name, text) in files {
+        assert_eq!(&fs::read_to_string(dir.path().join(name)).unwrap(), text, "{args:?} changed {name}");
+    }
+    let is_given = files.iter().any(|(name, _)| *name == "terraform/network.tf");
+    assert!(is_given || !dir.path().join("terraform/network.tf").exists(), "{args:?} rendered something");
+}
+
+#[test]
+fn broker_types() {
+    check(&["resize", "kafka.nope.huge", "--yes"], &[], &[], 2, &["kafka.nope.huge", "not an MSK broker type"]);
+    check(&["resize", "m5.large", "--yes"], &[], &[], 2, &["did you mean kafka.m5.large?"]);
+    let rendered = render();
+    let rendered: Vec<(&str, &str)> = rendered.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let m5 = "[cluster]\nbroker_type = \"kafka.m5.large\"\n";
+    check(&["resize", "kafka.t3.small", "--yes"], &[("kgen.toml", m5)], &[], 2, &["no way back to kafka.t3.small"]);
+    check(&["resize", "kafka.m5.large", "--yes"], &[], &[], 2, &["no Terraform", "kgen render"]);
+    check(&["resize", "kafka.t3.small", "--yes"], &rendered, &[], 2, &["the brokers already are kafka.t3.small"]);
+}
+
+/// The default stack as rendered.
+fn render() -> Vec<(String, String)> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/terraform");
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let sources = entries.filter(|path| path.extension().is_some_and(|ext| ext == "tf" || ext == "sh"));
+    sources
+        .map(|path| {
+            let name = format!("terraform/{}", path.file_name().unwrap().to_string_lossy());
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn kgen_toml() {
+    check(&["render"], &[("kgen.toml", "[cluster]\nbroker_typ = \"x\"\n")], &[], 2, &["kgen.toml:2", "broker_typ"]);
+    check(&["render"], &[("kgen.toml", "[cluster\n")], &[], 2, &["kgen.toml:1"]);
+    let t3_kraft = "[cluster]\nkafka_version = \"3.9.x.kraft\"\n";
+    check(&["render"], &[("kgen.toml", t3_kraft)], &[], 2, &["kafka.t3.small", "ZooKeeper"]);
+}
+
+#[test]
+fn programs_that_are_missing() {
+    let main_tf = ("terraform/main.tf", "# mine\n");
+    check(&["apply", "--yes"], &[main_tf], &[("PATH", "/nowhere")], 2, &["terraform", "install"]);
+    let gone = [("KGEN_TERRAFORM_BIN", "/no/terraform")];
+    check(&["apply", "--yes"], &[main_tf], &gone, 2, &["/no/terraform"]);
+    check(&["demo"], &[], &[("PATH", "/nowhere")], 2, &["terraform", "install"]);
+    let no_java = [("PATH", "/nowhere"), ("JAVA_HOME", "")];
+    let port = free_port();
+    check(&["lab", "up", "--port", &port], &[], &no_java, 2, &["java", "17", "install"]);
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    check(&["lab", "up", "--port", &port], &[], &[], 2, &["port", &port, "--port"]);
+}
+
+#[test]
+fn servers_that_do_not_answer() {
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let words = [nobody.as_str(), "--bootstrap-servers"];
+    check(&["produce", "--bootstrap-servers", &nobody, "--duration", "1"], &[], &[], 2, &words[..1]);
+    check(&["topic", "create", "--bootstrap-servers", &nobody], &[], &[], 2, &words[..1]);
+    let endpoint = format!("http://{nobody}");
+    let lab = [("AWS_ENDPOINT_URL", endpoint.as_str())];
+    check(&["watch"], &[], &lab, 2, &[&nobody, "kgen lab up"]);
+    check(&["diagnose"], &[], &lab, 2, &[&nobody, "kgen lab up"]);
+    check(&["bootstrap"], &[], &lab, 2, &[&nobody, "kgen lab up"]);
+}
+
+#[test]
+fn real_credentials_do_not_go_to_the_lab() {
+    let lab = [
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+    ];
+    check(&["diagnose"], &[], &lab, 2, &["KGEN_ALLOW_REAL_CREDENTIALS"]);
+}
+
+#[test]
+fn a_lab_that_does_not_run() {
+    check(&["lab", "env"], &[], &[], 2, &["no lab runs", "kgen lab up"]);
+    check(&["lab", "status"], &[], &[], 2, &["no lab runs", "kgen lab up"]);
+}
+
+fn free_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
