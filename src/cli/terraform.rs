@@ -87,7 +87,7 @@ pub struct Output {
 /// Open a shell on the client instance, through AWS Systems Manager
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs the AWS CLI and its session-manager-plugin.
+Needs the AWS CLI and its session-manager-plugin. Refused in the lab, which runs no instances.
 
 Examples:
   kgen connect")]

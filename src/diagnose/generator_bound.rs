@@ -9,7 +9,7 @@ pub const RULE: Rule = Rule {
     meaning: "The load generator fell behind its own schedule while the brokers had room, so this run says nothing about \
               what the cluster can do.",
     told_apart: "The generator says so itself (late, or its queue full) and no broker is saturated.",
-    in_the_lab: "kgen produce --rate 10000000, kgen diagnose",
+    in_the_lab: "load.rate = 1000000 in kgen.toml, then kgen demo",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

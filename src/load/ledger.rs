@@ -3,10 +3,10 @@
 //! The file is text. Its first line names the run; then come blocks, each closed by a line `= CRC`:
 //!
 //! ```text
-//! + offered 1500                 sequences below 1500 were handed to the client
-//! + ack 0-1209 1300              acknowledged
-//! + fail _MSG_TIMED_OUT 1210-12  given up with this Kafka error
-//! + end                          nothing follows: every record is accounted for
+//! + offered 1500                   sequences below 1500 were handed to the client
+//! + ack 0-1209 1300                acknowledged
+//! + fail _MSG_TIMED_OUT 1210-1212  given up with this Kafka error
+//! + end                            nothing follows: every record is accounted for
 //! = 5b1f0c22
 //! ```
 //!
