@@ -108,7 +108,9 @@ async fn source(look: &Look, aws: &Aws, cluster: Option<&Cluster>, context: &Con
         }
         eprintln!("note: no broker answers on its Prometheus ports from here, so CloudWatch is read");
     }
-    let memory = context.known_type().map(|broker_type| broker_type.memory_mib * 1024 * 1024);
+    // A broker of the lab has its share of the type's memory.
+    let mib = |memory_mib: u64| memory_mib as f64 / context.lab_scale.unwrap_or(1.0);
+    let memory = context.known_type().map(|broker_type| (mib(broker_type.memory_mib) * 1024.0 * 1024.0) as u64);
     let brokers = (1..=cluster.broker_count as BrokerId).collect();
     Ok(Source::CloudWatch(CloudWatch::new(aws.clone(), &context.cluster, brokers, memory)))
 }

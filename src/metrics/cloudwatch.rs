@@ -77,7 +77,10 @@ impl CloudWatch {
     /// # Errors
     /// Why CloudWatch gave no answer.
     pub async fn history(&self, minutes: u32) -> Result<Vec<Sample>, MetricsError> {
-        let until = SystemTime::now();
+        // On a minute's boundary, so that every answer is cut into the same minutes, and the last is complete.
+        let now = SystemTime::now();
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let until = now - (since_epoch - MINUTE * (since_epoch.as_secs() / MINUTE.as_secs()) as u32);
         let from = until - MINUTE * minutes.max(1) - Duration::from_millis(CREDITS_HOLD_MS as u64);
         let mut series = Series::new();
         let wanted: Vec<(BrokerId, usize)> =

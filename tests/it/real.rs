@@ -244,3 +244,34 @@ fn the_demo_ends_well_and_leaves_nothing() {
     left.sort();
     assert_eq!(left, [".kgen"]);
 }
+
+#[test]
+#[ignore = "starts three Kafka brokers"]
+fn a_lab_that_is_killed_leaves_no_process_and_loses_no_record() {
+    let lab = Lab::up();
+    lab.sh("aws kafka create-cluster --cluster-name kgen-demo --kafka-version 3.9.x --number-of-broker-nodes 3 \
+         --encryption-info 'EncryptionInTransit={ClientBroker=TLS_PLAINTEXT,InCluster=true}' --broker-node-group-info \
+         '{\"InstanceType\":\"kafka.m5.large\",\"ClientSubnets\":[\"subnet-1\",\"subnet-2\",\"subnet-3\"],\
+           \"SecurityGroups\":[\"sg-1\"],\"StorageInfo\":{\"EbsStorageInfo\":{\"VolumeSize\":10}}}'");
+    let state = "aws kafka list-clusters --query 'ClusterInfoList[0].State' --output text";
+    lab.await_output(state, "ACTIVE", 120);
+    lab.sh("kgen topic create");
+    // The rate asked for is the rate reached.
+    let produced = lab.json("kgen produce --rate 500 --duration 20 --idempotent --json");
+    assert_eq!((&produced["acknowledged"], &produced["failed"]), (&Value::from(10_000), &serde_json::json!({})));
+    let reached = produced["rate_reached"].as_f64().unwrap();
+    assert!((495.0..=505.0).contains(&reached), "{produced:#}");
+
+    lab.sh("kill -KILL $(python3 -c 'import json; print(json.load(open(\".kgen/lab/lab.json\"))[\"pid\"])')");
+    let killed = std::time::Instant::now();
+    while !processes_of(lab.dir.path()).is_empty() {
+        assert!(killed.elapsed().as_secs() < 2, "still running: {:?}", processes_of(lab.dir.path()));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+
+    lab.sh(&format!("kgen lab up --port {}", free_port()));
+    lab.await_output(state, "ACTIVE", 120);
+    let proof = lab.json(&format!("kgen consume --verify {} --json", produced["run"].as_str().unwrap()));
+    assert_eq!((&proof["whole"], &proof["read"]), (&Value::Bool(true), &Value::from(10_000)), "{proof:#}");
+    lab.down();
+}
