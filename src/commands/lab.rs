@@ -93,8 +93,9 @@ pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
     drop(TcpListener::bind(("127.0.0.1", args.port)).map_err(taken).map_err(refused)?);
     // Fetched here, where a person sees how long it takes and what is wrong.
     let say = |text: &str| eprintln!("{text}");
-    let machine = Machine::prepare(Some(hardware(args)), &say).map_err(refused)?;
+    let mut machine = Machine::prepare(Some(hardware(args)), &say).map_err(refused)?;
     moto_server(&say).map_err(refused)?;
+    machine.speed_up(&say);
 
     std::fs::create_dir_all(folder.path()).with_context(|| format!("making {}", folder.path().display()))?;
     let program = std::env::current_exe().context("finding kgen itself")?;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use sha2::{Digest, Sha256};
 
 use crate::process::Tool;
 
@@ -33,6 +34,19 @@ pub struct Kafka {
     pub classpath: OsString,
     /// The JMX exporter's jar.
     pub agent: PathBuf,
+    pub classes: Classes,
+}
+
+/// What a Java process does about an archive of Kafka's classes (Java's class data sharing).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Classes {
+    /// Reads them from the jars.
+    #[default]
+    Jars,
+    /// Takes them from this archive, those that are in it.
+    Shared(PathBuf),
+    /// Reads them from the jars and writes this archive as it ends.
+    Archive(PathBuf),
 }
 
 /// Kafka's own command-line tools that are offered beside the lab, with the classes they are.
@@ -67,7 +81,22 @@ impl Kafka {
         };
         let mut jars = jars_of(&libs)?;
         jars.retain(|jar| !jar.ends_with(AGENT_JAR));
-        Ok(Kafka { java, classpath: env::join_paths(jars)?, agent })
+        Ok(Kafka { java, classpath: env::join_paths(jars)?, agent, classes: Classes::Jars })
+    }
+
+    /// Where the cache has, or would have, the archive of these jars' classes as this Java reads them.
+    ///
+    /// `None` when Java or a jar cannot be looked at.
+    pub fn archive(&self) -> Option<PathBuf> {
+        let java = Tool::new(&self.java, ".").run(["-version"]).ok()?.stderr;
+        let jars = env::split_paths(&self.classpath).map(|jar| {
+            let file = fs::metadata(&jar)?;
+            Ok((jar, file.len(), file.modified()?))
+        });
+        let jars = jars.collect::<io::Result<Vec<_>>>().ok()?;
+        let made_of = format!("{:?} {java} {jars:?}", self.java.canonicalize().ok()?);
+        let key: String = Sha256::digest(made_of).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Some(cache_dir().ok()?.join(format!("kafka-{KAFKA_VERSION}-classes-{key}.jsa")))
     }
 
     /// Writes a script for each of Kafka's own tools into `bin`.
@@ -273,6 +302,23 @@ mod tests {
         ] {
             assert_eq!(java_version(text), version, "{text}");
         }
+    }
+
+    #[test]
+    fn an_archive_is_of_one_set_of_jars() {
+        let dir = tempfile::tempdir().unwrap();
+        let (java, jar) = (dir.path().join("java"), dir.path().join("a.jar"));
+        fs::write(&java, "#!/bin/sh\necho 'openjdk version \"17\"' >&2\n").unwrap();
+        fs::set_permissions(&java, PermissionsExt::from_mode(0o755)).unwrap();
+        fs::write(&jar, "one").unwrap();
+        let kafka = Kafka { java, classpath: jar.clone().into(), agent: PathBuf::new(), classes: Classes::Jars };
+        let first = kafka.archive().unwrap();
+        assert_eq!(kafka.archive(), Some(first.clone()));
+        fs::write(&jar, "another").unwrap();
+        let second = kafka.archive().unwrap();
+        assert_ne!(second, first);
+        fs::remove_file(&jar).unwrap();
+        assert_eq!(kafka.archive(), None);
     }
 
     #[test]

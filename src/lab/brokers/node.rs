@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use super::layout::{CONTROLLER_ID, Layout, Ports};
 use crate::{
-    lab::install::Kafka,
+    lab::install::{Classes, Kafka},
     process::{Readiness, Server, StartingServer},
     sample::BrokerId,
 };
@@ -47,6 +47,14 @@ pub fn start(
         format!("-Dlog4j2.configurationFile={}", layout.log4j().display()),
         format!("-Dkgen.lab.log={}", log.display()),
     ];
+    match &kafka.classes {
+        Classes::Jars => {}
+        // An archive that does not fit is passed over.
+        Classes::Shared(archive) => {
+            args.extend(["-Xshare:auto".to_owned(), format!("-XX:SharedArchiveFile={}", archive.display())]);
+        }
+        Classes::Archive(archive) => args.push(format!("-XX:ArchiveClassesAtExit={}", archive.display())),
+    }
     if let Some(ports) = ports {
         // As on MSK, all of the memory is taken at once rather than as the load asks for it.
         args.push("-XX:+AlwaysPreTouch".to_owned());

@@ -36,6 +36,9 @@ impl ProducerContext for Deliveries {
 
 fn config(dir: PathBuf, scale: Option<f64>) -> FleetConfig {
     let hardware = scale.map(|scale| Hardware { scale, t3: T3Mode::Sustained });
+    let say = |line: &str| eprintln!("{line}");
+    let mut machine = Machine::prepare(hardware, &say).unwrap();
+    machine.speed_up(&say);
     FleetConfig {
         cluster_name: "test".to_owned(),
         dir,
@@ -45,7 +48,7 @@ fn config(dir: PathBuf, scale: Option<f64>) -> FleetConfig {
         volume_gib: 100,
         server_properties: "log.retention.hours=1\n".to_owned(),
         certificates: None,
-        machine: Arc::new(Machine::prepare(hardware, &|line| eprintln!("{line}")).unwrap()),
+        machine: Arc::new(machine),
     }
 }
 
