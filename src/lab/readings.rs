@@ -229,7 +229,8 @@ impl State {
         };
         let usage = limit.usage().ok()?;
         let mut cpu_idle_percent = None;
-        let memory = usage.memory_bytes.unwrap_or(usage.rss_bytes).min(self.size.memory_mib << 20);
+        // Pages that it touched before it was in its group are counted nowhere else.
+        let memory = usage.memory_bytes.unwrap_or(0).max(usage.rss_bytes).min(self.size.memory_mib << 20);
         sample.memory_used_bytes = Some(memory);
         (self.totals.memory_total_bytes, self.totals.memory_used_bytes) = (self.size.memory_mib << 20, memory);
         self.totals.cached_bytes = memory.saturating_sub(usage.rss_bytes);
