@@ -247,8 +247,6 @@ pub fn defaults(brokers: u32) -> Properties {
         ("transaction.state.log.num.partitions", 6),
         ("share.coordinator.state.topic.num.partitions", 6),
         ("group.initial.rebalance.delay.ms", 0),
-        // A broker at a tenth of a core may be late: its session is twice as long as Kafka's 9 s.
-        ("broker.session.timeout.ms", 18_000),
         // A disk of the lab is a folder: 1 GiB a partition at most.
         ("log.retention.bytes", 1 << 30),
         ("log.segment.bytes", 128 << 20),
