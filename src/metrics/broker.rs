@@ -104,6 +104,11 @@ impl Jmx {
         }
     }
 
+    /// Kafka says that it runs, and it has no partition: in a cluster without any, that is all there is to serve.
+    pub fn runs_without_partitions(&self) -> bool {
+        self.broker_state == Some(3.0) && self.partition_count == Some(0.0)
+    }
+
     /// A broker that leads and follows nothing is not taken for healthy: it may have just started.
     fn state(&self) -> BrokerState {
         let running = self.broker_state.is_none_or(|state| state == 3.0);
@@ -318,6 +323,17 @@ mod tests {
     fn a_broker_without_partitions_is_starting() {
         let reading = Reading { at_s: 0.0, jmx: Some(Jmx::parse(STARTING)), node: None };
         assert_eq!(between(None, &reading).state, BrokerState::Starting);
+    }
+
+    #[test]
+    fn a_broker_of_an_empty_cluster_is_told_from_one_that_starts() {
+        let jmx = |state: f64| {
+            Jmx::parse(&format!(
+                "kafka_server_KafkaServer_Value{{name=\"BrokerState\",}} {state}\n\
+                 kafka_server_ReplicaManager_Value{{name=\"PartitionCount\",}} 0.0\n"
+            ))
+        };
+        assert!(jmx(3.0).runs_without_partitions() && !jmx(2.0).runs_without_partitions());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     aws::{Aws, TargetGroup},
-    sample::{BrokerId, Sample, Source},
+    sample::{BrokerId, BrokerState, Sample, Source},
 };
 
 /// Longest wait for one endpoint.
@@ -100,8 +100,10 @@ impl Prometheus {
             });
         }
         let mut sample = Sample { at_ms: now_ms(), source: Source::Prometheus, ..Sample::default() };
+        let mut is_empty_cluster = true;
         while let Some(scraped) = scrapes.join_next().await {
             let Ok((id, reading)) = scraped else { continue };
+            is_empty_cluster &= reading.jmx.as_ref().is_some_and(Jmx::runs_without_partitions);
             sample.brokers.insert(id, between(self.last.get(&id), &reading));
             let pressure = reading.node.as_ref().and_then(Node::host_cpu_pressure_percent);
             sample.host_cpu_pressure_percent = sample.host_cpu_pressure_percent.or(pressure);
@@ -110,6 +112,9 @@ impl Prometheus {
             if reading.jmx.is_some() && (reading.node.is_some() || last.node.is_none()) {
                 self.last.insert(id, reading);
             }
+        }
+        if is_empty_cluster {
+            sample.brokers.values_mut().for_each(|broker| broker.state = BrokerState::Serving);
         }
         Ok(sample)
     }
@@ -188,7 +193,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::sample::BrokerState;
 
     #[test]
     fn targets_are_found_by_label_and_by_port() {
