@@ -7,22 +7,34 @@
 //!   └───────────────────────────────────────────── remedy ◀───────────────────────────────────────┘
 //! ```
 
-mod aws;
+// What is known, and what was seen: values.
 mod catalogue;
-mod diagnose;
-mod files;
+mod sample;
+
+// What is to be built, and how it is written down.
 mod hcl;
-mod kafka;
-mod lab;
-mod load;
-mod metrics;
+mod stack;
+
+// What is wrong, and what would mend it.
+mod diagnose;
+mod remedy;
+
+// Other programs, files, the folder that a user works in.
+mod files;
 mod process;
 mod project;
-mod remedy;
-mod sample;
-mod stack;
 mod terraform;
 
+// The cluster: its API, its brokers, its load, its metrics.
+mod aws;
+mod kafka;
+mod load;
+mod metrics;
+
+// The cluster on this machine.
+mod lab;
+
+// What a user types and reads.
 mod cli;
 mod commands;
 
