@@ -26,7 +26,7 @@ use crate::{
         install::moto_server,
         service::{self, Folder, Running},
     },
-    process::start_detached,
+    process::{shell_quoted, start_detached},
     project::Project,
 };
 
@@ -259,8 +259,4 @@ pub fn hardware(args: &LabUp) -> Hardware {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

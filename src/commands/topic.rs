@@ -1,13 +1,10 @@
 //! `kgen topic`: what kafka-topics does.
 
-use std::{
-    io::{BufRead as _, IsTerminal as _},
-    path::Path,
-};
+use std::{io::IsTerminal as _, path::Path};
 
 use comfy_table::Table;
 
-use super::place::connection;
+use super::{place::connection, working_dir::answer_to};
 use crate::{
     cli::{
         Outcome,
@@ -98,8 +95,5 @@ fn confirmed(topic: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(refused(anyhow::anyhow!("deleting topic `{topic}` needs --yes where nobody can be asked")));
     }
-    eprint!("Delete topic {topic} and every record in it? Type its name: ");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == topic)
+    Ok(answer_to(&format!("Delete topic {topic} and every record in it? Type its name: "))? == topic)
 }

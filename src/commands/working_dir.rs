@@ -90,11 +90,16 @@ pub fn ensure_confirmable(yes: bool, command: &str) -> anyhow::Result<()> {
 
 /// Asks on the terminal. Only `yes` is a yes.
 pub fn confirmed(question: &str) -> anyhow::Result<bool> {
-    eprint!("{question} Type yes: ");
+    Ok(answer_to(&format!("{question} Type yes: "))? == "yes")
+}
+
+/// What is typed after `prompt`, without the spaces around it.
+pub fn answer_to(prompt: &str) -> anyhow::Result<String> {
+    eprint!("{prompt}");
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).context("reading the answer")?;
-    Ok(answer.trim() == "yes")
+    Ok(answer.trim().to_owned())
 }
 
 /// What a failed terraform command means for how kgen ends.

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::process::Tool;
+use crate::process::{Tool, shell_quoted};
 
 /// The version of the lab's brokers.
 pub const KAFKA_VERSION: &str = "4.3.1";
@@ -105,12 +105,11 @@ impl Kafka {
     /// Whatever the file system says.
     pub fn write_tools(&self, bin: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(bin).with_context(|| format!("making {}", bin.display()))?;
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         for (name, class) in TOOLS {
             let script = format!(
                 "#!/bin/sh\n# Kafka {KAFKA_VERSION}'s own {name}; written by kgen lab.\nexec {java} -Xmx256m -XX:TieredStopAtLevel=1 -Dlog4j2.level=ERROR -cp {classpath} {class} \"$@\"\n",
-                java = quoted(&self.java.to_string_lossy()),
-                classpath = quoted(&self.classpath.to_string_lossy()),
+                java = shell_quoted(&self.java.to_string_lossy()),
+                classpath = shell_quoted(&self.classpath.to_string_lossy()),
             );
             let path = bin.join(name);
             fs::write(&path, script).with_context(|| format!("writing {}", path.display()))?;
