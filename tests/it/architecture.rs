@@ -7,6 +7,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
     ("files", &[]),
     ("sample", &[]),
+    ("statistics", &[]),
     ("hcl", &[]),
     ("process", &[]),
     ("stack", &["catalogue", "hcl"]),
