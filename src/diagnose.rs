@@ -85,7 +85,7 @@ pub struct Finding {
 }
 
 /// A fact that was seen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     pub text: String,
     pub value: Option<f64>,

@@ -21,6 +21,9 @@ mod stack;
 mod diagnose;
 mod remedy;
 
+// What happened, written down as it happens.
+mod run;
+
 // Other programs, files, the folder that a user works in.
 mod files;
 mod process;

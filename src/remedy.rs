@@ -3,7 +3,7 @@
 mod hcl_change;
 mod resize;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use resize::Resize;
 
@@ -31,7 +31,8 @@ pub struct Target<'a> {
 }
 
 /// A remedy ready to be carried out: every value filled in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rendered {
     /// What changes, in a sentence.
     pub summary: String,

@@ -1,0 +1,47 @@
+//! The record of a run: `.kgen/runs/ID/run.jsonl`, one JSON object a line, written while it happens.
+//!
+//! The first line is the [`Head`], every other an [`Entry`]. The [`Writer`] appends each line with one write, so a kgen
+//! that is killed loses nothing that was told before; a line torn by a crash is left out by the reader ([`Run`]).
+
+mod entry;
+mod environment;
+mod list;
+mod marker;
+mod reader;
+mod writer;
+
+pub use entry::{End, Entry, Event, Fix, Found, LoadSecond, Mark, Marked, Named, Observed};
+pub use environment::{Environment, masked};
+pub use list::{Listed, find, list};
+pub use marker::Marker;
+pub use reader::{ReadError, Run};
+pub use writer::{Start, Writer, new_id};
+
+use serde::{Deserialize, Serialize};
+
+/// Names the form of a run's first line and of what follows it.
+pub const SCHEMA: &str = "kgen.run/1";
+
+/// The file in a run's folder.
+pub const FILE: &str = "run.jsonl";
+
+/// The first line of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    pub schema: String,
+    /// The name of the run's folder.
+    pub id: String,
+    /// `demo`, `produce`, `watch`, `resize`, ….
+    pub command: String,
+    /// The command line after `kgen`; values that look like secrets are masked.
+    pub args: Vec<String>,
+    /// RFC 3339, to the millisecond.
+    pub started: jiff::Timestamp,
+    pub environment: Environment,
+}
+
+/// The time now, to the millisecond.
+pub fn now() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
