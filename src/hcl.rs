@@ -5,6 +5,7 @@
 mod block;
 pub mod edit;
 mod print;
+pub mod schema;
 mod text;
 
 pub use block::{Address, Block, array, attr_of, bare, call, each_value, object};

@@ -43,6 +43,9 @@ mod lab;
 mod cli;
 mod commands;
 
+#[doc(hidden)]
+pub mod bench;
+
 /// Runs the command line `args` and returns the process's exit code.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     commands::run(args)

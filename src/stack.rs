@@ -13,8 +13,10 @@ mod msk;
 mod network;
 mod outputs;
 mod rendered;
+mod rules;
 mod security;
 mod tune;
+mod values;
 mod versions;
 
 use std::path::Path;
@@ -22,6 +24,7 @@ use std::path::Path;
 pub use config::{Alarms, Client, Cluster, Load, Network, Topic};
 pub use error::{ResizeError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
+pub use rules::check;
 pub use tune::with_broker_type;
 
 use crate::catalogue::BrokerType;

@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use super::*;
 
 /// A stack in which every key is set, and to something else than its default.
-const EVERYTHING: &str = r#"
+pub(super) const EVERYTHING: &str = r#"
 region = "eu-central-1"
 zones = ["eu-central-1a", "eu-central-1b"]
 

@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
     ("lab", &["catalogue", "sample", "process", "kafka"]),
     ("cli", &["catalogue", "load", "stack"]),
+    ("bench", &["hcl", "stack"]),
     ("lib", &["commands"]),
 ];
 

@@ -6,4 +6,5 @@ mod project;
 mod real;
 mod refusals;
 mod render;
+mod schema;
 mod terraform;
