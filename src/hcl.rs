@@ -8,7 +8,7 @@ mod print;
 pub mod schema;
 mod text;
 
-pub use block::{Address, Block, array, attr_of, bare, call, each_value, object};
+pub use block::{Address, Block, array, attr_of, bare, call, each_value, equal, nested, object};
 pub use print::Document;
 #[cfg(test)]
 pub use print::print;

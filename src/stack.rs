@@ -4,16 +4,22 @@
 //! resizes by a plan that changes the cluster's `instance_type` and nothing else.
 
 mod alarms;
+mod autoscaling;
 mod client;
 mod config;
+mod dashboard;
+mod delivery;
+mod endpoints;
 mod error;
 mod iam;
+mod kms;
 mod logs;
 mod msk;
 mod network;
 mod outputs;
 mod rendered;
 mod rules;
+mod scram;
 mod security;
 mod tune;
 mod values;
@@ -21,13 +27,13 @@ mod versions;
 
 use std::path::Path;
 
-pub use config::{Alarms, Client, Cluster, Load, Network, Topic};
+pub use config::{Alarms, Client, Cluster, Load, Logs, Network, Topic};
 pub use error::{ResizeError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
 pub use rules::check;
 pub use tune::with_broker_type;
 
-use crate::catalogue::BrokerType;
+use crate::catalogue::{BrokerType, Metric};
 use config::Config;
 
 /// A cluster, its network, its client and its alarms, as kgen.toml describes them. Every field defaults to the seed's scenario.
@@ -80,6 +86,11 @@ impl Stack {
         &self.0.client
     }
 
+    /// Where the brokers' logs go.
+    pub fn logs(&self) -> &Logs {
+        &self.0.logs
+    }
+
     pub fn alarms(&self) -> &Alarms {
         &self.0.alarms
     }
@@ -114,30 +125,81 @@ impl Stack {
         self.0.cluster.kafka_version.check_sold_with(broker_type)?;
         let mut resized = self.clone();
         resized.0.cluster.broker_type = broker_type;
-        Ok(resized)
+        match resized.0.fault() {
+            None => Ok(resized),
+            Some(fault) => Err(ResizeError::Rule { broker_type, fault }),
+        }
+    }
+
+    /// Whether there is a CloudWatch dashboard.
+    pub fn has_dashboard(&self) -> bool {
+        self.0.dashboard
+    }
+
+    /// SHA-256 of the client's kgen, as `sha256sum` prints it.
+    fn kgen_sha256(&self) -> Option<String> {
+        self.0.client.kgen_sha256.as_deref().map(str::to_ascii_lowercase)
     }
 
     /// The Terraform of this stack: names of files and their text.
     pub fn render(&self) -> Rendered {
+        let kms = kms::render(self);
+        let kms = kms.as_ref();
         let network = network::render(self);
-        let security = security::render(self, &network);
-        let logs = logs::render(self);
-        let msk = msk::render(self, &network, &security, &logs);
-        let iam = iam::render(self, &msk);
-        let client = client::render(self, &network, &security, &iam);
-        Rendered::new([
-            ("versions.tf", versions::render(self).print()),
-            ("network.tf", network.document.print()),
-            ("security.tf", security.document.print()),
-            ("logs.tf", logs.document.print()),
-            ("msk.tf", msk.document.print()),
-            ("iam.tf", iam.document.print()),
-            ("client.tf", client.document.print()),
-            ("alarms.tf", alarms::render(self, &msk).print()),
-            ("outputs.tf", outputs::render(self, &network, &logs, &msk, &client).print()),
-            (client::USER_DATA_FILE, client::user_data(self)),
-        ])
+        let endpoints = endpoints::render(self, &network);
+        let security = security::render(self, &network, endpoints.as_ref());
+        let logs = logs::render(self, &network, kms);
+        let msk = msk::render(self, &msk::Around { network: &network, security: &security, logs: &logs, kms });
+        let scram = scram::render(self, &msk, kms);
+        let delivery = delivery::render(self, kms);
+        let granted = iam::Granted { msk: &msk, kms, scram: scram.as_ref(), delivery: delivery.as_ref() };
+        let iam = iam::render(self, &granted);
+        let around = client::Around {
+            network: &network,
+            security: &security,
+            endpoints: endpoints.as_ref(),
+            iam: &iam,
+            kms,
+            delivery: delivery.as_ref(),
+        };
+        let client = client::render(self, &around);
+        let autoscaling = autoscaling::render(self, &msk);
+        let dashboard = dashboard::render(self, &msk);
+        let always = [
+            ("versions.tf", versions::render(self)),
+            ("msk.tf", msk.document.clone()),
+            ("alarms.tf", alarms::render(self, &msk, kms)),
+            ("outputs.tf", outputs::render(self, &network, &logs, &msk, &client)),
+            ("network.tf", network.document),
+            ("security.tf", security.document),
+            ("logs.tf", logs.document),
+            ("iam.tf", iam.document),
+            ("client.tf", client.document),
+        ];
+        let where_asked = [
+            ("kms.tf", kms.map(|kms| kms.document.clone())),
+            ("endpoints.tf", endpoints.map(|endpoints| endpoints.document)),
+            ("scram.tf", scram.map(|scram| scram.document)),
+            ("autoscaling.tf", autoscaling),
+            ("dashboard.tf", dashboard),
+            ("delivery.tf", delivery.map(|delivery| delivery.document)),
+        ];
+        let asked = where_asked.into_iter().filter_map(|(name, document)| Some((name, document?)));
+        let documents = always.into_iter().chain(asked).filter(|(_, document)| !document.is_empty());
+        let script = (client::USER_DATA_FILE, client::user_data(self));
+        Rendered::new(documents.map(|(name, document)| (name, document.print())).chain([script]))
     }
+}
+
+/// Whether MSK publishes the metric for each broker of this stack: by its monitoring level, and for its class of brokers.
+/// What only burstable types send counts as published for every Standard type, for a resize must change no alarm.
+fn is_published(stack: &Stack, name: &str) -> bool {
+    /// MSK Developer Guide, "Metrics for monitoring Express brokers", which has none of these.
+    const STANDARD_ONLY: [&str; 4] =
+        ["CPUCreditBalance", "HeapMemoryAfterGC", "KafkaDataLogsDiskUsed", "UnderReplicatedPartitions"];
+    let level = Metric::per_broker(name).map(|metric| metric.level);
+    level.is_some_and(|level| level <= stack.cluster().monitoring)
+        && !(stack.broker_type().is_express() && STANDARD_ONLY.contains(&name))
 }
 
 #[cfg(test)]

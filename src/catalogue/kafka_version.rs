@@ -60,6 +60,12 @@ impl KafkaVersion {
         self.0.ends_with(".kraft")
     }
 
+    /// Whether MSK has tiered storage with this version: from 3.6.0 on (MSK Developer Guide, "Requirements for tiered storage").
+    pub fn has_tiered_storage(&self) -> bool {
+        let place = |version: &str| OFFERED.iter().position(|offered| *offered == version);
+        place(self.0) >= place("3.6.0")
+    }
+
     /// Checks that MSK sells `broker_type` with this version.
     ///
     /// # Errors
@@ -129,6 +135,13 @@ mod tests {
         ] {
             let version: KafkaVersion = version.parse().unwrap();
             assert_eq!(version.check_sold_with(broker_type.parse().unwrap()).is_ok(), sold, "{version} {broker_type}");
+        }
+    }
+
+    #[test]
+    fn tiered_storage_begins_with_3_6() {
+        for (version, expected) in [("3.4.0", false), ("3.5.1", false), ("3.6.0", true), ("4.1.x.kraft", true)] {
+            assert_eq!(version.parse::<KafkaVersion>().unwrap().has_tiered_storage(), expected, "{version}");
         }
     }
 }

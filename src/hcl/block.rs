@@ -2,7 +2,7 @@
 
 use ::hcl::{
     Attribute, BlockLabel, Body, Expression, Identifier, Structure, Traversal,
-    expr::{FuncCall, ObjectKey, TraversalOperator, Variable},
+    expr::{BinaryOp, BinaryOperator, FuncCall, ObjectKey, Operation, TraversalOperator, Variable},
 };
 
 /// One block under construction: `resource "aws_vpc" "main" { … }`, or a block nested in one.
@@ -43,6 +43,13 @@ impl Block {
         (block, Address { root: "data", operators })
     }
 
+    /// `ephemeral "kind" "name"`, and its address for references to it: a value that is in no plan and in no state.
+    pub fn ephemeral(kind: &'static str, name: &'static str) -> (Block, Address) {
+        let block = Block { keyword: "ephemeral", labels: vec![kind.to_owned(), name.to_owned()], body: Vec::new() };
+        let operators = [kind, name].map(|part| TraversalOperator::GetAttr(identifier(part))).to_vec();
+        (block, Address { root: "ephemeral", operators })
+    }
+
     /// Adds `name = value`.
     pub fn set(mut self, name: &'static str, value: impl Into<Expression>) -> Block {
         self.body.push(Attribute::new(identifier(name), value.into()).into());
@@ -53,6 +60,14 @@ impl Block {
     pub fn set_some(self, name: &'static str, value: Option<impl Into<Expression>>) -> Block {
         match value {
             Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds a nested block where there is one.
+    pub fn nest_some(self, block: Option<Block>) -> Block {
+        match block {
+            Some(block) => self.nest(block),
             None => self,
         }
     }
@@ -96,6 +111,27 @@ impl Address {
         Address { root: self.root, operators }
     }
 
+    /// One instance of a resource with `count`: `ADDRESS[0]`.
+    pub fn at_number(&self, number: u32) -> Address {
+        let mut operators = self.operators.clone();
+        operators.push(TraversalOperator::Index(Expression::from(number)));
+        Address { root: self.root, operators }
+    }
+
+    /// The instance of a resource with `count` that has the number of the one that this stands in: `ADDRESS[count.index]`.
+    pub fn at_count_index(&self) -> Address {
+        let mut operators = self.operators.clone();
+        operators.push(TraversalOperator::Index(attr_of("count", "index")));
+        Address { root: self.root, operators }
+    }
+
+    /// An attribute of every instance of a resource with `count`: `ADDRESS[*].name`.
+    pub fn all_numbered(&self, name: &str) -> Expression {
+        let mut operators = self.operators.clone();
+        operators.extend([TraversalOperator::FullSplat, TraversalOperator::GetAttr(identifier(name))]);
+        self.traversal(operators)
+    }
+
     /// An attribute of every instance of a resource with `for_each`: `values(ADDRESS)[*].name`.
     pub fn all(&self, name: &str) -> Expression {
         let operators = [TraversalOperator::FullSplat, TraversalOperator::GetAttr(identifier(name))];
@@ -120,6 +156,22 @@ pub fn attr_of(root: &'static str, name: &'static str) -> Expression {
 /// A bare name, for what Terraform reads as one: an attribute in `ignore_changes`.
 pub fn bare(name: &'static str) -> Expression {
     variable(name).into()
+}
+
+/// `first[0].second[0]…last`: an attribute inside nested blocks, for `ignore_changes`.
+pub fn nested(blocks: &[&'static str], last: &'static str) -> Expression {
+    let mut operators = Vec::new();
+    for name in blocks.iter().skip(1).chain([&last]) {
+        operators.push(TraversalOperator::Index(Expression::from(0)));
+        operators.push(TraversalOperator::GetAttr(identifier(name)));
+    }
+    let first = blocks.first().copied().unwrap_or(last);
+    Traversal::new(Expression::from(variable(first)), operators).into()
+}
+
+/// `left == right`
+pub fn equal(left: impl Into<Expression>, right: impl Into<Expression>) -> Expression {
+    Operation::Binary(BinaryOp::new(left.into(), BinaryOperator::Eq, right.into())).into()
 }
 
 /// `each.value.name`, where the values of `for_each` are objects.

@@ -30,6 +30,10 @@ impl Document {
         Document::default()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
     pub fn block(self, block: impl Into<Block>) -> Document {
         self.commented("", block)
     }

@@ -1,8 +1,8 @@
-//! `alarms.tf`: one alarm a broker for each entry of [`entries`].
+//! `alarms.tf`: one alarm a broker for each entry of [`entries`], and who is told.
 //!
 //! Nothing here depends on the broker type, so that a resize changes no alarm.
 
-use super::{Alarms, Stack, msk::MskFile};
+use super::{Alarms, Stack, config::SnsTopic, kms::KmsFile, msk::MskFile};
 use crate::{
     catalogue::Metric,
     hcl::{Address, Block, Document, Expression, Text, array, attr_of, call, object},
@@ -113,16 +113,51 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
     ]
 }
 
-pub(super) fn render(stack: &Stack, msk: &MskFile) -> Document {
+pub(super) fn render(stack: &Stack, msk: &MskFile, kms: Option<&KmsFile>) -> Document {
     let brokers = call("toset", [array(stack.broker_ids().map(|id| id.to_string()))]);
-    let alarms = entries(stack.alarms());
-    alarms.into_iter().fold(Document::new(), |document, alarm| {
-        document.block(alarm.block(&stack.cluster().name, &brokers, &msk.cluster))
+    let (document, told) = topic(stack, kms);
+    let published = |alarm: &Alarm| alarm.metrics().iter().all(|metric| super::is_published(stack, &metric.name));
+    let alarms = entries(stack.alarms()).into_iter().filter(published);
+    alarms.fold(document, |document, alarm| {
+        document.block(alarm.block(&stack.cluster().name, &brokers, &msk.cluster, told.as_ref()))
     })
 }
 
+/// Who is told: the topic's ARN, with the topic where it is the stack's own.
+fn topic(stack: &Stack, kms: Option<&KmsFile>) -> (Document, Option<Expression>) {
+    let alarms = stack.alarms();
+    match &alarms.sns_topic {
+        None => (Document::new(), None),
+        Some(SnsTopic::Arn(arn)) => (Document::new(), Some(arn.as_str().into())),
+        Some(SnsTopic::Own) => {
+            let name = format!("{}-alarms", stack.cluster().name);
+            let (block, topic) = Block::resource("aws_sns_topic", "alarms");
+            let block = block.set("name", name).set_some("kms_master_key_id", kms.map(|kms| kms.key.attr("arn")));
+            let document = Document::new().block(block);
+            let told = Some(topic.attr("arn"));
+            if alarms.emails.is_empty() {
+                return (document, told);
+            }
+            let (subscription, _) = Block::resource("aws_sns_topic_subscription", "email");
+            let subscription = subscription
+                .set("for_each", call("toset", [array(alarms.emails.iter().map(String::as_str))]))
+                .set("topic_arn", topic.attr("arn"))
+                .set("protocol", "email")
+                .set("endpoint", attr_of("each", "key"));
+            (document.commented("AWS asks each to confirm.", subscription), told)
+        }
+    }
+}
+
 impl Alarm {
-    fn block(self, cluster_name: &str, brokers: &Expression, cluster: &Address) -> Block {
+    fn metrics(&self) -> Vec<&'static Metric> {
+        match &self.value {
+            Watched::One(PerBroker(metric), _) => vec![metric],
+            Watched::Math { averages, .. } => averages.iter().map(|(_, PerBroker(metric))| *metric).collect(),
+        }
+    }
+
+    fn block(self, cluster_name: &str, brokers: &Expression, cluster: &Address, told: Option<&Expression>) -> Block {
         let name = format!("{cluster_name}-{}-broker-", self.name.replace('_', "-"));
         let (block, _) = Block::resource("aws_cloudwatch_metric_alarm", self.name);
         let block = block
@@ -132,7 +167,9 @@ impl Alarm {
             .set("comparison_operator", self.comparison)
             .set("threshold", self.threshold)
             .set("evaluation_periods", self.evaluation_periods)
-            .set("treat_missing_data", self.missing);
+            .set("treat_missing_data", self.missing)
+            .set_some("alarm_actions", told.map(|topic| array([topic.clone()])))
+            .set_some("ok_actions", told.map(|topic| array([topic.clone()])));
         match self.value {
             Watched::One(PerBroker(metric), statistic) => block
                 .set("namespace", Metric::NAMESPACE)

@@ -1,9 +1,18 @@
-//! `client.tf` and the script that its instance runs when it first starts.
+//! `client.tf` and the script that its instances run when they first start.
 
 use std::collections::HashMap;
 
-use super::{Stack, iam::IamFile, network::NetworkFile, security::SecurityFile};
-use crate::hcl::{Address, Block, Document, Text, array, attr_of, bare, call, object};
+use super::{
+    Stack,
+    config::Bucket,
+    delivery::{self, DeliveryFile},
+    endpoints::EndpointsFile,
+    iam::IamFile,
+    kms::KmsFile,
+    network::NetworkFile,
+    security::SecurityFile,
+};
+use crate::hcl::{Address, Block, Document, Expression, Text, array, attr_of, bare, call, object};
 
 /// The script, beside the Terraform that reads it.
 pub(super) const USER_DATA_FILE: &str = "user_data.sh";
@@ -12,27 +21,61 @@ pub(super) const PRODUCER: &str = "/home/ec2-user/scripts/hotspot_producer.py";
 
 pub(super) struct ClientFile {
     pub document: Document,
+    /// The first instance.
     pub instance: Address,
+    /// All of them, where there are several.
+    pub instances: Option<Address>,
 }
 
-pub(super) fn render(stack: &Stack, network: &NetworkFile, security: &SecurityFile, iam: &IamFile) -> ClientFile {
+/// What the instances stand in and are given.
+pub(super) struct Around<'a> {
+    pub network: &'a NetworkFile,
+    pub security: &'a SecurityFile,
+    pub endpoints: Option<&'a EndpointsFile>,
+    pub iam: &'a IamFile,
+    pub kms: Option<&'a KmsFile>,
+    pub delivery: Option<&'a DeliveryFile>,
+}
+
+pub(super) fn render(stack: &Stack, around: &Around) -> ClientFile {
+    let settings = stack.client();
     let name = format!("{}-client", stack.cluster().name);
 
     let (image_block, image) = Block::data("aws_ssm_parameter", "amazon_linux");
-    let image_block = image_block.set("name", "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64");
+    let image_block = image_block.set(
+        "name",
+        format!("/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}", settings.architecture().as_str()),
+    );
 
+    let several = settings.count > 1;
+    let subnet = match several {
+        false => around.network.subnets.at(&stack.zones()[0]).attr("id"),
+        true => call("element", [around.network.subnets.all("id"), attr_of("count", "index")]),
+    };
+    let named = || -> Expression {
+        match several {
+            false => object([("Name", name.as_str())]),
+            true => object([("Name", Text::new().literal(format!("{name}-")).value(attr_of("count", "index")))]),
+        }
+    };
     // What the script fetches must be within reach when the instance first starts.
-    let before = network.ways_out.iter().chain([&security.client_to_https]).map(Address::itself);
-    let named = || object([("Name", name.as_str())]);
+    let endpoints = around.endpoints.iter().flat_map(|endpoints| [&endpoints.interfaces, &endpoints.s3]);
+    let before = around.network.ways_out.iter().chain(&around.security.client_out).chain(endpoints);
+    let before = before.map(Address::itself).chain(around.delivery.map(|delivery| delivery.object.itself()));
     let script = Text::new().value(attr_of("path", "module")).literal(format!("/{USER_DATA_FILE}"));
+    let script = call("file", [script.into()]);
+
     let (instance_block, instance) = Block::resource("aws_instance", "client");
     let instance_block = instance_block
+        .set_some("count", several.then_some(settings.count))
         .set("ami", image.attr("insecure_value"))
-        .set("instance_type", stack.client().instance_type.as_str())
-        .set("subnet_id", network.subnets.at(&stack.zones()[0]).attr("id"))
-        .set("vpc_security_group_ids", array([security.client.attr("id")]))
-        .set("iam_instance_profile", iam.profile.attr("name"))
-        .set("user_data", call("file", [script.into()]))
+        .set("instance_type", settings.instance_type.as_str())
+        .set("subnet_id", subnet)
+        .set("vpc_security_group_ids", array([around.security.client.attr("id")]))
+        .set("iam_instance_profile", around.iam.profile.attr("name"))
+        .set_some("monitoring", settings.detailed_monitoring.then_some(true))
+        .set_some("ebs_optimized", settings.ebs_optimized.then_some(true))
+        .set("user_data", delivery::user_data(script, around.delivery))
         .set("user_data_replace_on_change", true)
         .set("depends_on", array(before))
         .set("tags", named())
@@ -40,33 +83,56 @@ pub(super) fn render(stack: &Stack, network: &NetworkFile, security: &SecurityFi
         .nest(
             Block::new("root_block_device")
                 .set("volume_type", "gp3")
-                .set("volume_size", stack.client().volume_gib)
-                .set("encrypted", true),
+                .set("volume_size", settings.volume_gib)
+                .set("encrypted", true)
+                .set_some("kms_key_id", around.kms.map(|kms| kms.key.attr("arn"))),
         )
         .nest(Block::new("lifecycle").set("ignore_changes", array([bare("ami")])));
 
-    // Not `associate_public_ip_address`: emulated EC2 then forgets the security groups, and every plan shows a change.
-    let (address_block, _) = Block::resource("aws_eip", "client");
-    let address_block = address_block
-        .set("domain", "vpc")
-        .set("instance", instance.attr("id"))
-        .set("depends_on", array([network.gateway.itself()]))
-        .set("tags", named());
-
     let why =
         "Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.";
-    let document = Document::new().block(image_block).commented(why, instance_block).block(address_block);
-    ClientFile { document, instance }
+    let mut document = Document::new().block(image_block).commented(why, instance_block);
+    if stack.network().public {
+        // Not `associate_public_ip_address`: emulated EC2 then forgets the security groups, and every plan shows a change.
+        let (address_block, _) = Block::resource("aws_eip", "client");
+        let id = match several {
+            false => instance.attr("id"),
+            true => instance.at_count_index().attr("id"),
+        };
+        let gateway = around.network.gateway.as_ref();
+        document = document.block(
+            address_block
+                .set_some("count", several.then_some(settings.count))
+                .set("domain", "vpc")
+                .set("instance", id)
+                .set_some("depends_on", gateway.map(|gateway| array([gateway.itself()])))
+                .set("tags", named()),
+        );
+    }
+    match several {
+        false => ClientFile { document, instance, instances: None },
+        true => ClientFile { document, instance: instance.at_number(0), instances: Some(instance) },
+    }
 }
 
-/// The script that sets the instance up. Neither cluster nor load are in it:
+/// The script that sets an instance up. Neither cluster nor load are in it:
 /// a change of either must not replace the instance.
 pub(super) fn user_data(stack: &Stack) -> String {
     let client = stack.client();
+    let bucket = match &client.bucket {
+        Bucket::Own => delivery::BUCKET_TO_COME,
+        Bucket::Named(name) => name,
+    };
+    let sum = stack.kgen_sha256();
+    let object = sum.as_deref().filter(|_| client.kgen_file.is_some()).map(delivery::object_key);
     let mut context = tera::Context::new();
+    context.insert("kafka_tools", &client.kafka_tools);
     context.insert("kafka_version", &client.kafka_tools_version);
+    context.insert("internet", &(stack.network().public || !stack.network().endpoints));
     context.insert("kgen_url", &client.kgen_url);
-    context.insert("kgen_sha256", &client.kgen_sha256.as_deref().map(str::to_ascii_lowercase));
+    context.insert("kgen_object", &object.map(|key| format!("s3://{bucket}/{key}")));
+    context.insert("kgen_sha256", &sum);
+    context.insert("region", stack.region());
     context.insert("producer", PRODUCER);
 
     let mut tera = tera::Tera::default();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{TransitionError, VersionError};
+use crate::catalogue::{BrokerType, TransitionError, VersionError};
 
 /// Why there is no stack.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum ResizeError {
     Transition(#[from] TransitionError),
     #[error(transparent)]
     Version(#[from] VersionError),
+    /// A setting that the present type has and the other one has not, such as provisioned throughput.
+    #[error("kgen.toml does not go with {broker_type}: {fault}")]
+    Rule { broker_type: BrokerType, fault: Fault },
 }
 
 impl Fault {

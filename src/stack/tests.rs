@@ -67,6 +67,86 @@ fn every_rendered_file() {
     }
 }
 
+/// The stacks below tests/stacks, each with its name: one for each group of options.
+fn variants() -> Vec<(String, Stack)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stacks");
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut variants: Vec<_> = paths
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), Stack::load(&path).unwrap()))
+        .collect();
+    variants.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert!(variants.len() >= 15, "{}", variants.len());
+    variants
+}
+
+#[test]
+fn every_option_as_it_is_rendered() {
+    let default = Stack::default().render();
+    for (name, stack) in variants() {
+        let rendered = stack.render();
+        let changed = rendered.files().filter(|(file, text)| default.get(file) != Some(text));
+        let mut text: String = changed.map(|(file, text)| format!("=== {file}\n{text}\n")).collect();
+        let missing = default.files().filter(|(file, _)| rendered.get(file).is_none());
+        text.extend(missing.map(|(file, _)| format!("=== {file} is not there\n")));
+        insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(format!("stack-{name}"), text);
+        });
+    }
+}
+
+/// Every literal text in rendered Terraform, as Terraform reads it.
+fn texts_of(file: &str) -> Vec<String> {
+    use ::hcl::eval::Evaluate;
+
+    fn of_expression(expression: &::hcl::Expression, texts: &mut Vec<String>) {
+        match expression {
+            ::hcl::Expression::Object(items) => items.iter().for_each(|(key, value)| {
+                texts.push(match key {
+                    ::hcl::expr::ObjectKey::Expression(key) => match key.evaluate(&::hcl::eval::Context::new()) {
+                        Ok(::hcl::Value::String(text)) => text,
+                        other => format!("{other:?}"),
+                    },
+                    other => other.to_string(),
+                });
+                of_expression(value, texts);
+            }),
+            other => {
+                if let Ok(::hcl::Value::String(text)) = other.evaluate(&::hcl::eval::Context::new()) {
+                    texts.push(text);
+                }
+            }
+        }
+    }
+    fn of_body(body: &::hcl::Body, texts: &mut Vec<String>) {
+        body.attributes().for_each(|attribute| of_expression(&attribute.expr, texts));
+        body.blocks().for_each(|block| of_body(&block.body, texts));
+    }
+    let mut texts = Vec::new();
+    of_body(&::hcl::parse(file).unwrap(), &mut texts);
+    texts
+}
+
+#[test]
+fn no_text_of_kgen_toml_becomes_anything_but_text() {
+    let hostile = Stack::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stacks/hostile.toml")).unwrap();
+    let rendered = hostile.render();
+    let tags = texts_of(rendered.get("versions.tf").unwrap());
+    for (key, value) in hostile.tags() {
+        assert!(tags.iter().any(|text| text == key), "{key:?} is not among {tags:?}");
+        assert!(tags.iter().any(|text| text == value), "{value:?} is not among {tags:?}");
+    }
+    let msk = texts_of(rendered.get("msk.tf").unwrap());
+    let prefix = hostile.logs().s3_prefix.as_ref().unwrap();
+    assert!(msk.contains(prefix), "{prefix:?} is not among {msk:?}");
+    let properties = msk.iter().find(|text| text.contains("auto.create.topics.enable")).unwrap();
+    for (key, value) in &hostile.cluster().server_properties {
+        assert!(properties.lines().any(|line| line == format!("{key}={value}")), "{key} in {properties}");
+    }
+    let script = rendered.get("user_data.sh").unwrap();
+    let url = hostile.client().kgen_url.as_ref().unwrap().replace('\'', r"'\''");
+    assert!(script.contains(&format!("fetch '{url}' \"$work/kgen\"\n")), "{script}");
+}
+
 #[test]
 fn the_terraform_of_this_repository_is_the_default_stack() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform");
@@ -95,14 +175,33 @@ fn an_empty_file_is_the_default_stack() {
 fn the_example_names_every_key_with_its_default() {
     let example = include_str!("../../kgen.example.toml");
     assert_eq!(Stack::parse(example).unwrap(), Stack::default());
-    let keys = |text: &str| -> Vec<String> {
-        let text = text.replace("# ", "").replace("\"…\"", "\"\"");
-        text.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.trim().to_owned()).collect()
-    };
-    let named = keys(example);
-    let missing: Vec<_> =
-        keys(EVERYTHING).into_iter().filter(|key| !key.contains('"') && !named.contains(key)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    // A wrong key makes the parser name the right ones.
+    let mut keys = 0;
+    for table in ["", "network", "cluster", "client", "logs", "alarms", "topic", "load"] {
+        let wrong = if table.is_empty() { "zzz = 1".to_owned() } else { format!("[{table}]\nzzz = 1") };
+        let error = Stack::parse(&wrong).unwrap_err().to_string();
+        let heading = format!("\n[{table}]");
+        let from = if table.is_empty() { 0 } else { example.find(&heading).unwrap() + heading.len() };
+        let section = example[from..].split("\n[").next().unwrap();
+        let named: Vec<&str> = section.lines().map(|line| line.trim_start_matches("# ")).collect();
+        for key in error.split('`').skip(3).step_by(2) {
+            keys += 1;
+            let is_table = example.contains(&format!("\n[{key}]")) || example.contains(&format!("\n[{table}.{key}]"));
+            let is_named = named.iter().any(|line| line.starts_with(&format!("{key} = ")));
+            assert!(is_table || is_named, "{table}.{key} is not in kgen.example.toml");
+        }
+    }
+    assert!(keys > 60, "{keys}");
+}
+
+#[test]
+fn what_the_example_leaves_out_can_be_taken_as_it_stands() {
+    let example = include_str!("../../kgen.example.toml");
+    for line in example.lines().filter_map(|line| line.strip_prefix("# ")) {
+        if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
+            toml::from_str::<toml::Table>(line).unwrap_or_else(|error| panic!("{key}: {error}"));
+        }
+    }
 }
 
 #[test]
@@ -159,13 +258,15 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
         (
             "# x\n[cluster]\nbroker_typ = \"kafka.m5.large\"",
             "kgen.toml:3:1: unknown field `broker_typ`, expected one of `name`, `broker_type`, `broker_count`, \
-             `kafka_version`, `volume_gib`, `monitoring`, `log_retention_days`, `server_properties`; did you mean \
-             `broker_type`?",
+             `kafka_version`, `volume_gib`, `provisioned_throughput_mib_per_s`, `autoscaling_max_gib`, \
+             `autoscaling_target_percent`, `tiered_storage`, `monitoring`, `open_monitoring`, `log_retention_days`, \
+             `kms_key`, `client_broker`, `authentication`, `certificate_authority_arns`, `scram_users`, \
+             `scram_secret_arns`, `server_properties`; did you mean `broker_type`?",
         ),
         (
             "[clutser]\n",
-            "kgen.toml:1:2: unknown field `clutser`, expected one of `region`, `zones`, `network`, `cluster`, `client`, \
-             `alarms`, `topic`, `load`, `tags`; did you mean `cluster`?",
+            "kgen.toml:1:2: unknown field `clutser`, expected one of `profile`, `region`, `zones`, `dashboard`, `network`, \
+             `cluster`, `client`, `logs`, `alarms`, `topic`, `load`, `tags`; did you mean `cluster`?",
         ),
         (
             "[cluster]\nbroker_type = \"m5.large\"",
@@ -206,10 +307,6 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
             "[client]\nkgen_url = \"https://a/kgen\"",
             "kgen.toml:2: client.kgen_url: needs client.kgen_sha256 beside it (`sha256sum kgen`)",
         ),
-        (
-            "[client]\ninstance_type = \"m7g.large\"",
-            "kgen.toml:2: client.instance_type: m7g.large has a Graviton processor, and the client's image is for x86-64",
-        ),
         ("[load]\nrate = -1", "kgen.toml:2: load.rate: must be above 0 records a second"),
         (
             "[alarms]\nperiod_s = 90",
@@ -223,6 +320,177 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
         ),
     ] {
         assert_eq!(Stack::parse(text).unwrap_err().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_with_the_reason() {
+    const M5: &str = "broker_type = 'kafka.m5.large'\n";
+    const EXPRESS: &str = "broker_type = 'express.m7g.large'\nkafka_version = '3.9.x.kraft'\n";
+    const THREE: &str = "[topic]\nreplication_factor = 3\n";
+    let check = |text: &str, key: &str, reason: &str| {
+        let error = Stack::parse(text).expect_err(text).to_string();
+        assert!(error.contains(&format!("{key}: ")) && error.contains(reason), "{text}\n{error}");
+    };
+    for (cluster, key, reason) in [
+        (
+            "provisioned_throughput_mib_per_s = 250",
+            "provisioned_throughput_mib_per_s",
+            "no throughput for kafka.t3.small",
+        ),
+        (
+            "broker_type = 'kafka.m5.4xlarge'\nprovisioned_throughput_mib_per_s = 600",
+            "provisioned_throughput_mib_per_s",
+            "kafka.m5.4xlarge has 250 to 593 MiB/s, not 600",
+        ),
+        (
+            "broker_type = 'kafka.m5.4xlarge'\nvolume_gib = 9\nprovisioned_throughput_mib_per_s = 250",
+            "provisioned_throughput_mib_per_s",
+            "needs cluster.volume_gib of 10 or more",
+        ),
+        ("autoscaling_max_gib = 100", "autoscaling_max_gib", "100 is not above cluster.volume_gib and at most 16384"),
+        ("autoscaling_target_percent = 90", "autoscaling_target_percent", "10 to 80 percent"),
+        ("tiered_storage = true", "tiered_storage", "no tiered storage for kafka.t3.small"),
+        (
+            &format!("{M5}kafka_version = '3.5.1'\ntiered_storage = true"),
+            "tiered_storage",
+            "needs Kafka 3.6.0 or later",
+        ),
+        (
+            &format!("{M5}tiered_storage = true\nserver_properties = {{ 'log.cleanup.policy' = 'compact' }}"),
+            "server_properties.log.cleanup.policy",
+            "MSK takes delete only",
+        ),
+        ("authentication = []", "authentication", "needs at least one"),
+        ("authentication = ['none', 'none']", "authentication", "none is named twice"),
+        ("client_broker = 'PLAINTEXT'\nauthentication = ['none', 'iam']", "authentication", "need encryption"),
+        ("authentication = ['iam']", "client_broker", "TLS_PLAINTEXT lets clients in without authentication"),
+        ("client_broker = 'TLS'\nauthentication = ['tls']", "certificate_authority_arns", "give both or neither"),
+        (
+            "certificate_authority_arns = ['arn:aws:acm-pca:us-west-2:1:certificate-authority/x']",
+            "certificate_authority_arns",
+            "give both or neither",
+        ),
+        ("client_broker = 'TLS'\nauthentication = ['scram']", "scram_users", "give users, or leave scram out"),
+        (
+            "client_broker = 'TLS'\nauthentication = ['scram']\nscram_users = ['a']",
+            "scram_users",
+            "no secret under AWS's own key",
+        ),
+        (
+            "client_broker = 'TLS'\nauthentication = ['scram']\nscram_users = ['a b']\nkms_key = 'own'",
+            "scram_users",
+            "is not 1 to 64 letters",
+        ),
+        (
+            "client_broker = 'TLS'\nauthentication = ['scram']\nscram_secret_arns = \
+             ['arn:aws:secretsmanager:us-west-2:1:secret:other']",
+            "scram_secret_arns",
+            "begins with AmazonMSK_",
+        ),
+        (&format!("{EXPRESS}volume_gib = 100\n{THREE}"), "volume_gib", "have no volumes"),
+        (&format!("{EXPRESS}autoscaling_max_gib = 200\n{THREE}"), "autoscaling_max_gib", "have no volumes"),
+        (&format!("{EXPRESS}tiered_storage = true\n{THREE}"), "tiered_storage", "have no volumes"),
+        (EXPRESS, "topic.replication_factor", "topics on Express brokers have 3 replicas"),
+        (&format!("{EXPRESS}{THREE}[alarms]\ndisk_percent = 80"), "alarms.disk_percent", "have no volumes"),
+        (
+            &format!("{EXPRESS}server_properties = {{ 'min.insync.replicas' = 1 }}\n{THREE}"),
+            "server_properties.min.insync.replicas",
+            "take no such property",
+        ),
+        (
+            "broker_type = 'express.m7g.large'",
+            "cluster.kafka_version",
+            "Express brokers need 3.6.0, 3.8.x or 3.9.x.kraft",
+        ),
+    ] {
+        check(&format!("[cluster]\n{cluster}"), key, reason);
+    }
+    for (text, key, reason) in [
+        (
+            &format!(
+                "zones = ['us-west-2a', 'us-west-2b']\n[network]\nsubnet_cidrs = ['10.0.1.0/24', '10.0.2.0/24']\n\
+             [cluster]\nbroker_count = 2\n{EXPRESS}"
+            ),
+            "zones",
+            "Express brokers stand in three zones",
+        ),
+        (&"[network]\nvpc_id = 'main'".to_owned(), "network.vpc_id", "is no id of a VPC"),
+        (&"[network]\nsubnet_ids = ['subnet-0a1b2c3d']".to_owned(), "network.subnet_ids", "needs network.vpc_id"),
+        (
+            &"[network]\nvpc_id = 'vpc-0a1b2c3d'\nsubnet_ids = ['subnet-0a1b2c3d']".to_owned(),
+            "network.subnet_ids",
+            "1 subnets for 3 zones",
+        ),
+        (
+            &"[network]\nvpc_id = 'vpc-0a1b2c3d'\nvpc_cidr = '10.0.0.0/16'".to_owned(),
+            "network.vpc_cidr",
+            "leave one of the two out",
+        ),
+        (
+            &"[network]\nvpc_id = 'vpc-0a1b2c3d'\nflow_logs = true".to_owned(),
+            "network.flow_logs",
+            "belongs to whoever made the VPC",
+        ),
+        (&"[network]\npublic = false".to_owned(), "network.public", "nothing reaches the client"),
+        (
+            &"profile = 'hardened'\n[client]\nkafka_tools = true".to_owned(),
+            "client.kafka_tools",
+            "cannot reach: set it to false",
+        ),
+        (
+            &"profile = 'hardened'\n[client]\nkgen_url = 'https://a/b'".to_owned(),
+            "client.kgen_url",
+            "use client.kgen_file, which comes through S3",
+        ),
+        (&"[client]\nbucket = 'abc'".to_owned(), "client.bucket", "needs client.kgen_file"),
+        (&"[client]\nkgen_file = 'kgen'".to_owned(), "client.kgen_file", "needs client.kgen_sha256 beside it"),
+        (&"[client]\ncount = 0".to_owned(), "client.count", "must be 1 to 20"),
+        (&"[logs]\ns3_bucket = 'A'".to_owned(), "logs.s3_bucket", "is no name of an S3 bucket"),
+        (&"[logs]\ns3_prefix = 'a'".to_owned(), "logs.s3_prefix", "needs logs.s3_bucket"),
+        (&"[logs]\nfirehose_stream = 'a b'".to_owned(), "logs.firehose_stream", "is no name of a Firehose stream"),
+        (&"[alarms]\nemails = ['a@b.c']".to_owned(), "alarms.emails", "set alarms.sns_topic to \"own\""),
+        (
+            &"[alarms]\nsns_topic = 'own'\nemails = ['nobody']".to_owned(),
+            "alarms.emails",
+            "\"nobody\" is no e-mail address",
+        ),
+    ] {
+        check(text, key, reason);
+    }
+    for (text, reason) in [
+        ("profile = 'prod'", "unknown variant `prod`, expected `demo` or `hardened`"),
+        ("[cluster]\nkms_key = 'mine'", "is neither \"aws\" nor \"own\" nor the ARN of a KMS key"),
+        ("[alarms]\nsns_topic = 'arn:aws:kms:us-west-2:1:key/x'", "nor the ARN of an SNS topic"),
+        ("[client]\nkgen_file = 'k'\nbucket = 'No'", "nor the name of an S3 bucket"),
+    ] {
+        let error = Stack::parse(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn a_resize_is_refused_where_another_setting_needs_the_present_type() {
+    let text = "[cluster]\nbroker_type = 'kafka.m5.4xlarge'\nprovisioned_throughput_mib_per_s = 500";
+    let refused = Stack::parse(text).unwrap().resized(BrokerType::M5_LARGE).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("kgen.toml does not go with kafka.m5.large: cluster.provisioned_throughput"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_hardened_profile_is_a_set_of_defaults() {
+    let hardened = Stack::parse("profile = 'hardened'").unwrap();
+    assert!(!hardened.network().public && hardened.network().endpoints && hardened.network().flow_logs);
+    assert_eq!(hardened.cluster().log_retention_days, 365);
+    // What is written goes before the profile.
+    let mine = Stack::parse("profile = 'hardened'\n[cluster]\nlog_retention_days = 30").unwrap();
+    assert_eq!((mine.cluster().log_retention_days, mine.network().public), (30, false));
+    let rendered: String = hardened.render().files().map(|(_, text)| text.to_owned()).collect();
+    for never in ["0.0.0.0/0", "aws_eip", "aws_internet_gateway", "TLS_PLAINTEXT", "9092", "http_tokens   = \"optional"]
+    {
+        assert!(!rendered.contains(never), "{never}");
     }
 }
 
@@ -243,16 +511,17 @@ fn alarms_watch_each_broker_under_the_dimensions_that_msk_publishes() {
 
 #[test]
 fn every_reference_names_a_block_that_is_rendered() {
-    for stack in [Stack::default(), Stack::parse(EVERYTHING).unwrap()] {
+    let variants = variants().into_iter().map(|(_, stack)| stack);
+    for stack in [Stack::default(), Stack::parse(EVERYTHING).unwrap()].into_iter().chain(variants) {
         let rendered = stack.render();
         let terraform = rendered.files().filter(|(name, _)| name.ends_with(".tf")).map(|(_, text)| text);
         let body: hcl_edit::structure::Body = terraform.collect::<String>().parse().unwrap();
         let declared: Vec<String> = body
             .blocks()
-            .filter(|block| ["resource", "data"].contains(&block.ident.as_str()))
+            .filter(|block| ["resource", "data", "ephemeral"].contains(&block.ident.as_str()))
             .map(|block| {
-                let data = if block.ident.as_str() == "data" { "data." } else { "" };
-                format!("{data}{}.{}", block.labels[0].as_str(), block.labels[1].as_str())
+                let root = if block.ident.as_str() == "resource" { "" } else { &format!("{}.", block.ident.as_str()) };
+                format!("{root}{}.{}", block.labels[0].as_str(), block.labels[1].as_str())
             })
             .collect();
         let mut references = References::default();
@@ -273,7 +542,7 @@ impl hcl_edit::visit::Visit for References {
         let text = hcl_edit::expr::Expression::from(traversal.clone()).to_string();
         let parts: Vec<&str> = text.trim().split(['.', '[']).collect();
         match parts[..] {
-            ["data", kind, name, ..] => self.0.push(format!("data.{kind}.{name}")),
+            [root @ ("data" | "ephemeral"), kind, name, ..] => self.0.push(format!("{root}.{kind}.{name}")),
             [kind, name, ..] if kind.starts_with("aws_") => self.0.push(format!("{kind}.{name}")),
             _ => {}
         }

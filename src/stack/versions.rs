@@ -7,7 +7,9 @@ pub(super) fn render(stack: &Stack) -> Document {
     let providers = Block::new("required_providers")
         // 6.x renames arguments that are used here.
         .set("aws", object([("source", "hashicorp/aws"), ("version", ">= 5.0, < 6.0")]));
-    let terraform = Block::new("terraform").set("required_version", ">= 1.5").nest(providers);
+    // Passwords that are in no state came with 1.11.
+    let version = if stack.cluster().scram_users.is_empty() { ">= 1.5" } else { ">= 1.11" };
+    let terraform = Block::new("terraform").set("required_version", version).nest(providers);
 
     let name = stack.cluster().name.as_str();
     let tags = [("Project", name), ("ManagedBy", "kgen")].into_iter().chain(stack.tags());

@@ -91,34 +91,80 @@ const STACKS: [&str; 3] = [
      '0000000000000000000000000000000000000000000000000000000000000000'\n",
 ];
 
+/// The text of every kgen.toml below tests/stacks, and those above: each option at least once.
+fn every_stack() -> Vec<(String, String)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stacks");
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut stacks: Vec<_> = paths
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .chain(STACKS.map(|stack| (stack.to_owned(), stack.to_owned())))
+        .collect();
+    stacks.sort();
+    stacks
+}
+
 #[test]
 #[ignore = "needs terraform and its AWS provider"]
 fn terraform_finds_nothing_to_mend() {
-    for stack in STACKS {
-        let project = project(stack);
-        assert_eq!(render(project.path(), &[]).0, Some(0));
-        let terraform = |args: &[&str]| {
-            let output = Command::new("terraform").current_dir(project.path().join("terraform")).args(args).output();
-            let Output { status, stdout, stderr } = output.expect("terraform is on the PATH");
-            let text = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-            assert!(status.success(), "terraform {args:?} with {stack}:\n{text}");
-        };
-        terraform(&["fmt", "-check", "-diff"]);
-        terraform(&["init", "-backend=false", "-input=false", "-no-color"]);
-        terraform(&["validate", "-no-color"]);
+    // One folder for all of them: the provider is set up once.
+    let project = project("");
+    let dir = project.path().join("terraform");
+    let terraform = |args: &[&str]| {
+        let output = Command::new("terraform").current_dir(&dir).args(args).output().expect("terraform is on the PATH");
+        let Output { status, stdout, stderr } = output;
+        let text = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (!status.success()).then(|| format!("terraform {args:?}:\n{text}"))
+    };
+    let mut found = Vec::new();
+    for (at, (name, stack)) in every_stack().iter().enumerate() {
+        for old in fs::read_dir(&dir).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            if old.extension().is_some_and(|extension| extension == "tf") {
+                fs::remove_file(old).unwrap();
+            }
+        }
+        fs::write(project.path().join("kgen.toml"), stack).unwrap();
+        let (code, _, stderr) = render(project.path(), &["--force"]);
+        assert_eq!(code, Some(0), "{name}: {stderr}");
+        // Terraform computes the sum of the client's kgen while it validates.
+        for line in stack.lines().filter_map(|line| line.strip_prefix("kgen_file = ")) {
+            let file: toml::Table = toml::from_str(&format!("file = {line}")).unwrap();
+            let file = project.path().join(file["file"].as_str().unwrap());
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        if at == 0 {
+            assert_eq!(terraform(&["init", "-backend=false", "-input=false", "-no-color"]), None);
+        }
+        let complaints =
+            [&["fmt", "-check", "-diff"][..], &["validate", "-no-color"]].into_iter().filter_map(terraform);
+        found.extend(complaints.map(|complaint| format!("{name}: {complaint}")));
     }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn the_client_script_is_valid_bash() {
-    for stack in STACKS {
-        let project = project(stack);
-        assert_eq!(render(project.path(), &[]).0, Some(0));
+    for (name, stack) in every_stack() {
+        let project = project(&stack);
+        assert_eq!(render(project.path(), &[]).0, Some(0), "{name}");
         let script = project.path().join("terraform/user_data.sh");
         let bash = Command::new("bash").arg("-n").arg(&script).output().unwrap();
-        assert!(bash.status.success(), "{}", String::from_utf8_lossy(&bash.stderr));
+        assert!(bash.status.success(), "{name}: {}", String::from_utf8_lossy(&bash.stderr));
         // EC2 takes 16 KiB of user data.
         assert!(fs::metadata(&script).unwrap().len() < 16 * 1024);
+    }
+}
+
+#[test]
+#[ignore = "needs shellcheck"]
+fn shellcheck_finds_nothing_in_any_client_script() {
+    for (name, stack) in every_stack() {
+        let project = project(&stack);
+        assert_eq!(render(project.path(), &[]).0, Some(0), "{name}");
+        let script = project.path().join("terraform/user_data.sh");
+        let check =
+            Command::new("shellcheck").arg("--shell=bash").arg(&script).output().expect("shellcheck is on the PATH");
+        assert!(check.status.success(), "{name}:\n{}", String::from_utf8_lossy(&check.stdout));
     }
 }
 

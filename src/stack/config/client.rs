@@ -1,0 +1,206 @@
+//! `[client]`: the EC2 instances inside the VPC from which load is sent, and how they get kgen.
+
+use serde::{Deserialize, Deserializer};
+
+use super::Config;
+use crate::stack::error::Fault;
+
+/// The instances from which load is sent.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Client {
+    pub instance_type: String,
+    pub count: u32,
+    /// That of the instance type, unless it is set; a type that kgen misjudges can be put right by it.
+    pub architecture: Option<Architecture>,
+    pub volume_gib: u32,
+    /// A data point a minute from EC2.
+    pub detailed_monitoring: bool,
+    pub ebs_optimized: bool,
+    /// Whether to install the Kafka command-line tools, and Java for them, under /opt/kafka.
+    pub kafka_tools: bool,
+    pub kafka_tools_version: String,
+    /// Where an instance fetches kgen from when it first starts: an https URL of an executable for Linux.
+    pub kgen_url: Option<String>,
+    /// An executable for Linux on this machine, seen from terraform/; Terraform uploads it to `bucket`.
+    pub kgen_file: Option<String>,
+    /// SHA-256 of that executable, in hexadecimal.
+    pub kgen_sha256: Option<String>,
+    /// Bucket for `kgen_file`.
+    pub bucket: Bucket,
+}
+
+/// Processors that EC2 has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    #[serde(rename = "x86_64")]
+    X86_64,
+    Arm64,
+}
+
+/// An S3 bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bucket {
+    /// Made for it, and destroyed with the stack.
+    Own,
+    Named(String),
+}
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            instance_type: "t3.small".to_owned(),
+            count: 1,
+            architecture: None,
+            volume_gib: 20,
+            detailed_monitoring: false,
+            ebs_optimized: false,
+            kafka_tools: true,
+            kafka_tools_version: "3.9.1".to_owned(),
+            kgen_url: None,
+            kgen_file: None,
+            kgen_sha256: None,
+            bucket: Bucket::Own,
+        }
+    }
+}
+
+impl Client {
+    pub fn architecture(&self) -> Architecture {
+        self.architecture.unwrap_or_else(|| Architecture::of(&self.instance_type))
+    }
+}
+
+impl Architecture {
+    /// EC2 marks its own processors with a g after the generation: m7g.large, c7gn.xlarge, but not g5.xlarge; a1 came before.
+    fn of(instance_type: &str) -> Architecture {
+        let family = instance_type.split('.').next().unwrap_or_default();
+        let after_the_letters = family.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let after_the_generation = after_the_letters.trim_start_matches(|c: char| c.is_ascii_digit());
+        match family == "a1" || after_the_generation.contains('g') {
+            true => Architecture::Arm64,
+            false => Architecture::X86_64,
+        }
+    }
+
+    /// As Amazon Linux and Linux name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Arm64 => "arm64",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bucket {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "own" => Ok(Bucket::Own),
+            _ if is_bucket_name(&text) => Ok(Bucket::Named(text)),
+            _ => Err(serde::de::Error::custom(format!("{text:?} is neither \"own\" nor the name of an S3 bucket"))),
+        }
+    }
+}
+
+/// Amazon S3 User Guide, "General purpose bucket naming rules".
+pub(super) fn is_bucket_name(text: &str) -> bool {
+    (3..=63).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c))
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+impl Config {
+    /// The first rule of the client that is broken.
+    pub(super) fn clients(&self) -> Option<Fault> {
+        let client = &self.client;
+        let is_word = |text: &str, extra: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+        };
+        if !is_word(&client.instance_type, ".-") || !client.instance_type.contains('.') {
+            return Fault::some("client.instance_type", format!("{:?} is no EC2 instance type", client.instance_type));
+        }
+        if !(1..=20).contains(&client.count) {
+            return Fault::some("client.count", "must be 1 to 20");
+        }
+        if !(8..=1024).contains(&client.volume_gib) {
+            return Fault::some("client.volume_gib", "the client needs 8 to 1024 GiB");
+        }
+        if !is_word(&client.kafka_tools_version, ".") {
+            return Fault::some("client.kafka_tools_version", "is no version of Apache Kafka, such as 3.9.1");
+        }
+        if client.kafka_tools && !self.network.public && self.network.own_subnets() {
+            return Fault::some(
+                "client.kafka_tools",
+                "Kafka's archive is on the internet, which a client without a public address cannot reach: set it to false",
+            );
+        }
+        self.kgen_of_the_client()
+    }
+
+    fn kgen_of_the_client(&self) -> Option<Fault> {
+        let client = &self.client;
+        if client.kgen_url.is_some() && client.kgen_file.is_some() {
+            return Fault::some("client.kgen_file", "is beside client.kgen_url: give one of the two");
+        }
+        if client.kgen_file.is_none() && client.bucket != Bucket::Own {
+            return Fault::some("client.bucket", "needs client.kgen_file beside it");
+        }
+        match &client.kgen_url {
+            Some(url) if !url.starts_with("https://") || !url.chars().all(|c| c.is_ascii_graphic()) => {
+                return Fault::some("client.kgen_url", "must be an https:// URL");
+            }
+            Some(_) if !self.network.public && self.network.own_subnets() => {
+                return Fault::some(
+                    "client.kgen_url",
+                    "is out of reach of a client without a public address: use client.kgen_file, which comes through S3",
+                );
+            }
+            _ => {}
+        }
+        if let Some(file) = &client.kgen_file
+            && (file.is_empty() || file.chars().any(char::is_control))
+        {
+            return Fault::some("client.kgen_file", "must be the path of a file");
+        }
+        let (place, key) = match (&client.kgen_url, &client.kgen_file) {
+            (None, None) => (false, "client.kgen_url"),
+            (Some(_), _) => (true, "client.kgen_url"),
+            (None, Some(_)) => (true, "client.kgen_file"),
+        };
+        match &client.kgen_sha256 {
+            Some(_) if !place => {
+                Fault::some("client.kgen_sha256", "needs client.kgen_url or client.kgen_file beside it")
+            }
+            Some(sum) if sum.len() != 64 || !sum.chars().all(|c| c.is_ascii_hexdigit()) => {
+                Fault::some("client.kgen_sha256", "is not 64 hexadecimal digits")
+            }
+            None if place => Fault::some(key, "needs client.kgen_sha256 beside it (`sha256sum kgen`)"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graviton_types_are_arm64() {
+        for (instance_type, expected) in [
+            ("t3.small", "x86_64"),
+            ("c6i.large", "x86_64"),
+            ("g5.xlarge", "x86_64"),
+            ("m7g.large", "arm64"),
+            ("c7gn.xlarge", "arm64"),
+            ("t4g.small", "arm64"),
+            ("a1.medium", "arm64"),
+            ("x2gd.large", "arm64"),
+            ("u-6tb1.metal", "x86_64"),
+        ] {
+            assert_eq!(Architecture::of(instance_type).as_str(), expected, "{instance_type}");
+        }
+    }
+}
