@@ -3,6 +3,7 @@
 mod cluster;
 mod error;
 mod lab;
+mod operation;
 
 use std::{env, net::IpAddr, time::Duration};
 
@@ -12,6 +13,7 @@ use aws_sdk_kafka::config::Credentials;
 pub use cluster::Cluster;
 pub use error::AwsError;
 pub use lab::TargetGroup;
+pub use operation::{Operation, Step};
 
 /// Longest wait for one attempt of a call; the SDK makes up to three.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);

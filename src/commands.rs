@@ -18,6 +18,7 @@ mod produce;
 mod progress;
 mod render;
 mod resize;
+mod rolling;
 mod topic;
 mod watch;
 mod working_dir;

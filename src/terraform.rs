@@ -26,12 +26,17 @@ use progress::{Diagnostic, Event};
 /// How often the log and the state of a running terraform are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long a locked state is waited for unless another time is given: longer than a plan of somebody else takes to begin.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A terraform program and the working directory that it is used on.
 #[derive(Debug, Clone)]
 pub struct Terraform {
     tool: Tool,
     /// Where the plan file and the log are kept; apart from the working directory, which belongs in version control.
     state_dir: PathBuf,
+    /// How long it waits for a state that another run has locked.
+    lock_timeout: Duration,
 }
 
 /// What a plan is for.
@@ -51,6 +56,8 @@ pub enum Seen {
     Stopping,
     /// It was interrupted again, and that was not passed on.
     StillStopping,
+    /// Nothing new: sent at each look, so that whoever watches can show what else is going on.
+    Looked,
 }
 
 /// Takes what is seen, as it is seen.
@@ -156,7 +163,12 @@ impl Terraform {
         let tool = Tool::new(program, dir).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
         // Terraform runs in another folder than this process.
         let state_dir = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
-        Terraform { tool, state_dir }
+        Terraform { tool, state_dir, lock_timeout: LOCK_TIMEOUT }
+    }
+
+    /// This terraform, waiting so long for a state that another run has locked.
+    pub fn with_lock_timeout(self, lock_timeout: Duration) -> Terraform {
+        Terraform { lock_timeout, ..self }
     }
 
     /// This terraform with more variables in its environment.
@@ -204,9 +216,8 @@ impl Terraform {
     }
 
     fn planned(&self, goal: Goal, watch: Watch<'_>) -> Result<Ended, TerraformError> {
-        let mut args = ["plan", "-json", "-input=false", "-no-color", "-lock-timeout=10s", "-detailed-exitcode"]
-            .map(OsString::from)
-            .to_vec();
+        let mut args = ["plan", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
+        args.extend([self.lock_timeout_argument(), "-detailed-exitcode".into()]);
         args.extend((goal == Goal::Destroy).then(|| "-destroy".into()));
         let mut out = OsString::from("-out=");
         out.push(self.plan_file());
@@ -227,9 +238,8 @@ impl Terraform {
     /// # Errors
     /// See [`TerraformError`]. What was made before the failure is in the state.
     pub fn apply(&self, plan: &Plan, watch: Watch<'_>) -> Result<(), TerraformError> {
-        let mut args =
-            ["apply", "-json", "-input=false", "-no-color", "-lock-timeout=10s"].map(OsString::from).to_vec();
-        args.push(plan.file.clone().into());
+        let mut args = ["apply", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
+        args.extend([self.lock_timeout_argument(), plan.file.clone().into()]);
         let ended = self.watched(&args, watch)?;
         match ended.code {
             Some(0) => Ok(()),
@@ -286,6 +296,11 @@ impl Terraform {
         self.state_dir.join("terraform.jsonl")
     }
 
+    fn lock_timeout_argument(&self) -> OsString {
+        // Rust prints a time as Go reads it: `10s`, `500ms`, `1.5s`.
+        format!("-lock-timeout={:?}", self.lock_timeout).into()
+    }
+
     fn plan_file(&self) -> PathBuf {
         self.state_dir.join("plan.tfplan")
     }
@@ -325,6 +340,7 @@ impl Terraform {
                 watch(&Seen::StillStopping);
             }
             interrupted = count;
+            watch(&Seen::Looked);
             std::thread::sleep(LOOK);
         };
         let command_line = run.running().command_line.clone();

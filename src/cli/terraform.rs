@@ -1,6 +1,6 @@
 //! The commands that drive Terraform, and those that read its outputs.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -12,20 +12,33 @@ pub struct TerraformArgs {
     pub terraform_bin: Option<PathBuf>,
 }
 
+/// How long to wait for others
+#[derive(Debug, Clone, Args)]
+pub struct Locking {
+    /// How long to wait while another run has locked the state
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::look::duration)]
+    pub lock_timeout: Duration,
+}
+
 /// Show what `apply` would change
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Also shows what was changed outside of Terraform. Exits with 0 whether or not there are changes, unless
+--detailed-exitcode is given: then 0 means none, 2 changes, 1 that the plan failed.
+
 Examples:
   kgen plan
   kgen plan --detailed-exitcode     # exit code 2 when there are changes, for CI
   kgen plan --json | jq '.resources[].address'")]
 pub struct Plan {
-    /// Exit with 2 when there are changes
+    /// Exit with 2 when there are changes, as terraform does
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// Print the changes as JSON
+    /// Print the changes as JSON (schema kgen.plan/1)
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub locking: Locking,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }
@@ -42,9 +55,11 @@ pub struct Apply {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Print what was done, and the outputs, as JSON
+    /// Print what was done, and the outputs, as JSON (schema kgen.apply/1)
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub locking: Locking,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }
@@ -59,9 +74,11 @@ pub struct Destroy {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Print what was done as JSON
+    /// Print what was done as JSON (schema kgen.destroy/1)
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub locking: Locking,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::{
+    place::Place,
     progress::Progress,
+    rolling,
     working_dir::{WorkingDir, confirmed, ended, ensure_confirmable},
 };
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
 pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes, "apply")?;
     let working_dir = WorkingDir::open_rendered(project, &args.terraform)?;
-    let terraform = working_dir.terraform();
+    let terraform = &working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;
 
@@ -32,31 +34,36 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     progress.clear();
     progress.line(&plan.changes.to_string());
     price(&plan.changes).iter().for_each(|line| progress.line(line));
+    let mut steps = Vec::new();
     if plan.has_changes() {
         if !args.yes && !confirmed("Apply these changes?")? {
             progress.line("nothing was changed");
             return Ok(Outcome::Done);
         }
         progress.phase("applying");
-        if let Err(error) = terraform.apply(&plan, &mut |seen| progress.show(seen)) {
-            return ended(error, &mut progress);
+        match rolling::apply(terraform, &plan, &Place::Environment, &mut progress) {
+            Ok(ended) => steps = ended,
+            Err(error) => return ended(error, &mut progress),
         }
         progress.clear();
     }
     if args.json {
-        println!("{:#}", summary(terraform, &plan)?);
+        println!("{:#}", summary(terraform, &plan, &progress, &steps)?);
     }
     Ok(Outcome::Done)
 }
 
-fn summary(terraform: &Terraform, plan: &Plan) -> anyhow::Result<Value> {
+fn summary(terraform: &Terraform, plan: &Plan, progress: &Progress, steps: &[rolling::Ended]) -> anyhow::Result<Value> {
     let outputs: Map<String, Value> = terraform
         .output()?
         .into_iter()
         .filter(|(_, output)| !output.sensitive)
         .map(|(name, output)| (name, output.value))
         .collect();
-    Ok(json!({"applied": plan.has_changes(), "changes": plan.changes.to_json(), "outputs": outputs}))
+    Ok(json!({
+        "schema": "kgen.apply/1", "applied": plan.has_changes(), "changes": plan.changes.to_json(),
+        "resources": progress.ended(), "steps": steps, "outputs": outputs,
+    }))
 }
 
 /// What the brokers of each cluster in the plan cost, a line each.

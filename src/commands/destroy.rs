@@ -17,7 +17,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes, "destroy")?;
     // What is destroyed is what the state holds, whether or not kgen.toml has changed since.
     let working_dir = WorkingDir::open(project, &args.terraform)?;
-    let terraform = working_dir.terraform();
+    let terraform = working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;
 
@@ -41,7 +41,11 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
         progress.clear();
     }
     if args.json {
-        println!("{:#}", json!({"destroyed": plan.has_changes(), "changes": plan.changes.to_json()}));
+        let summary = json!({
+            "schema": "kgen.destroy/1", "destroyed": plan.has_changes(), "changes": plan.changes.to_json(),
+            "resources": progress.ended(),
+        });
+        println!("{summary:#}");
     }
     Ok(Outcome::Done)
 }

@@ -16,13 +16,16 @@ pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;
     progress.phase("planning");
-    let plan = match working_dir.terraform().plan(Goal::Apply, &mut |seen| progress.show(seen)) {
+    let terraform = working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
+    let plan = match terraform.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
         Err(error) => return ended(error, &mut progress),
     };
     progress.clear();
     if args.json {
-        println!("{:#}", plan.changes.to_json());
+        let mut changes = plan.changes.to_json();
+        changes["schema"] = "kgen.plan/1".into();
+        println!("{changes:#}");
     } else {
         println!("{}", plan.changes);
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use crate::terraform::{
     Seen,
@@ -19,12 +20,22 @@ pub struct Progress {
     spinners: Option<MultiProgress>,
     phase: Option<ProgressBar>,
     resources: HashMap<String, ProgressBar>,
+    ended: Vec<Ended>,
+}
+
+/// A resource that terraform has ended with.
+#[derive(Debug, Serialize)]
+pub struct Ended {
+    pub address: String,
+    pub action: Action,
+    pub done: bool,
+    pub seconds: u64,
 }
 
 impl Progress {
     pub fn new() -> Progress {
         let spinners = io::stderr().is_terminal().then(MultiProgress::new);
-        Progress { spinners, phase: None, resources: HashMap::new() }
+        Progress { spinners, phase: None, resources: HashMap::new(), ended: Vec::new() }
     }
 
     /// Names what is going on from now on, such as `planning`.
@@ -48,6 +59,19 @@ impl Progress {
         };
     }
 
+    /// Prints what happens inside a resource that is worked on, and keeps it beside its spinner.
+    pub fn detail(&self, address: &str, text: &str) {
+        self.line(&format!("{address}: {text}"));
+        if let Some(spinner) = self.resources.get(address) {
+            spinner.set_message(format!("{address}: {text}"));
+        }
+    }
+
+    /// The resources that terraform has ended with, as it ended with them.
+    pub fn ended(&self) -> &[Ended] {
+        &self.ended
+    }
+
     /// Ends all spinners.
     pub fn clear(&mut self) {
         self.resources.drain().for_each(|(_, spinner)| spinner.finish_and_clear());
@@ -65,6 +89,7 @@ impl Progress {
                 );
             }
             Seen::Event(event) => self.event(event),
+            Seen::Looked => {}
         }
     }
 
@@ -85,12 +110,12 @@ impl Progress {
                 self.line(&format!("{address}: still {}, {}", doing(*action), human(*elapsed)));
             }
             Event::Done { address, action, elapsed, id } => {
-                self.forget(address);
+                self.end(address, *action, *elapsed, true);
                 let id = id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
                 self.line(&format!("{address}: {} after {}{id}", done(*action), human(*elapsed)));
             }
             Event::Errored { address, action, elapsed } => {
-                self.forget(address);
+                self.end(address, *action, *elapsed, false);
                 self.line(&format!("{address}: failed {} after {}", doing(*action), human(*elapsed)));
             }
             Event::Provisioner { address, text } => self.line(&format!("{address}: {text}")),
@@ -105,7 +130,8 @@ impl Progress {
         }
     }
 
-    fn forget(&mut self, address: &str) {
+    fn end(&mut self, address: &str, action: Action, elapsed: Duration, done: bool) {
+        self.ended.push(Ended { address: address.to_owned(), action, done, seconds: elapsed.as_secs() });
         if let Some(spinner) = self.resources.remove(address) {
             spinner.finish_and_clear();
         }
@@ -149,7 +175,8 @@ fn done(action: Action) -> &'static str {
     }
 }
 
-fn human(elapsed: Duration) -> String {
+/// A time as people say it.
+pub fn human(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),

@@ -13,6 +13,7 @@ use super::{
     look::{Opened, collected, open, runtime},
     place::{self, Place},
     progress::Progress,
+    rolling,
     working_dir::{WorkingDir, confirmed, ensure_confirmable},
 };
 use crate::{
@@ -223,7 +224,7 @@ impl Ready<'_> {
             "a resize may change the broker type and nothing else; `kgen plan` shows the rest, apply it first",
         )?;
         progress.phase("applying");
-        terraform.apply(&plan, &mut |seen| progress.show(seen))?;
+        rolling::apply(terraform, &plan, self.place, progress)?;
         progress.clear();
         Ok(())
     }

@@ -2,13 +2,19 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStderr, Command, Output, Stdio},
-    thread::sleep,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{sleep, spawn},
     time::{Duration, Instant},
 };
+
+use portable_pty::{CommandBuilder, PtyPair, PtySize, native_pty_system};
 
 use crate::project::{Project, Ran};
 
@@ -33,10 +39,20 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The project of [`SLOW`], initialised: its provider is built into terraform, so that there is nothing to fetch.
+fn slow() -> Project {
+    let project = Project::with_terraform(SLOW);
+    fs::create_dir(project.path("terraform/.terraform")).unwrap();
+    project.write("terraform/.terraform.lock.hcl", "");
+    project
+}
+
+/// A test run may itself have been started with these signals ignored.
+const ENV: [&str; 3] = ["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_kgen"), "-C"];
+
 fn start(args: &[&str], project: &Project) -> Child {
-    // A test run may itself have been started with these signals ignored.
     Command::new("env")
-        .args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_kgen"), "-C"])
+        .args(ENV)
         .arg(project.path(""))
         .args(args)
         .env_remove("AWS_ENDPOINT_URL")
@@ -80,7 +96,7 @@ fn ensure_unlocked(project: &Project) {
 
 #[track_caller]
 fn check(signals: &[&str]) -> Ran {
-    let project = Project::with_terraform(SLOW);
+    let project = slow();
     let child = apply(&project);
     for name in signals {
         signal(&child, name);
@@ -88,29 +104,75 @@ fn check(signals: &[&str]) -> Ran {
     }
     let output: Output = child.wait_with_output().unwrap();
     let ran = Ran::from(output);
-    let log = project.read(".kgen/terraform/terraform.jsonl");
-    assert_eq!(ran.code, Some(130), "{}\n{log}", ran.stderr);
-    assert_eq!(state(&project.path("terraform")), whole(true), "{}", ran.stderr);
-    ensure_unlocked(&project);
-    assert_eq!(log.matches("Interrupt received").count(), 1, "{log}");
-    assert!(!log.contains("Two interrupts"), "{log}");
+    ensure_stopped_gracefully(&project, &ran);
     ran
 }
 
-#[test]
-#[ignore = "needs terraform"]
-fn one_interrupt_of_any_kind_stops_terraform_gracefully() {
-    for name in ["INT", "TERM", "HUP"] {
-        let ran = check(&[name]);
-        assert!(ran.stderr.contains("terraform is stopping"), "{}", ran.stderr);
+/// kgen ended as interrupted, terraform was interrupted once, and its state holds what was made.
+#[track_caller]
+fn ensure_stopped_gracefully(project: &Project, ran: &Ran) {
+    let log = project.read(".kgen/terraform/terraform.jsonl");
+    assert_eq!(ran.code, Some(130), "{}\n{log}", ran.stderr);
+    assert_eq!(state(&project.path("terraform")), whole(true), "{}", ran.stderr);
+    ensure_unlocked(project);
+    assert_eq!(log.matches("Interrupt received").count(), 1, "{log}");
+    assert!(!log.contains("Two interrupts"), "{log}");
+}
+
+/// An apply at a terminal of its own, as its first process: `keys` are typed, then it is closed, or stays open.
+#[track_caller]
+fn check_at_a_terminal(keys: &[u8], closed: bool) {
+    let project = slow();
+    let PtyPair { slave, master } = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new("env");
+    command.args(ENV);
+    command.arg(project.path(""));
+    command.args(["apply", "--yes", "--terraform-bin", "terraform"]);
+    command.env_remove("AWS_ENDPOINT_URL");
+    let mut child = slave.spawn_command(command).unwrap();
+    drop(slave);
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let mut screen = master.try_clone_reader().unwrap();
+    let seen = is_closed.clone();
+    // The spinners make every read end soon. The last one fails when nobody is left at the other end.
+    let reader = spawn(move || {
+        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(read @ 1..) = screen.read(&mut buffer) {
+            shown.extend_from_slice(&buffer[..read]);
+            if seen.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&shown).into_owned()
+    });
+    until("the provisioner starts", || project.path("terraform/started").exists());
+    let mut keyboard = master.take_writer().unwrap();
+    for key in keys {
+        keyboard.write_all(&[*key]).unwrap();
+        sleep(Duration::from_millis(20));
     }
+    is_closed.store(closed, Ordering::SeqCst);
+    drop(keyboard);
+    // While one copy of its end is open, a terminal is not hung up.
+    let open = (!closed).then_some(master);
+    let code = child.wait().unwrap().exit_code();
+    drop(open);
+    let shown = reader.join().unwrap();
+    ensure_stopped_gracefully(&project, &Ran { code: i32::try_from(code).ok(), stdout: String::new(), stderr: shown });
 }
 
 #[test]
 #[ignore = "needs terraform"]
-fn five_interrupts_are_one_for_terraform() {
-    check(&["INT"; 5]);
-    check(&["TERM", "INT", "HUP", "INT", "TERM"]);
+fn control_c_at_a_terminal_is_one_interrupt_for_terraform_however_often() {
+    check_at_a_terminal(b"\x03", false);
+    check_at_a_terminal(b"\x03\x03\x03\x03\x03", false);
+}
+
+#[test]
+#[ignore = "needs terraform"]
+fn a_terminal_that_is_closed_stops_terraform_gracefully() {
+    check_at_a_terminal(b"", true);
+    check_at_a_terminal(b"\x03", true);
 }
 
 /// A terraform that needs a second to stop after its first interrupt, and counts all that it gets.
@@ -150,7 +212,7 @@ fn waiting(project: &Project) -> (Child, BufReader<ChildStderr>) {
 #[test]
 #[ignore = "needs terraform"]
 fn terraform_ends_its_work_when_kgen_is_killed() {
-    let project = Project::with_terraform(SLOW);
+    let project = slow();
     let mut child = apply(&project);
     child.kill().unwrap();
     child.wait().unwrap();

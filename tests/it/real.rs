@@ -10,19 +10,19 @@ use std::{
 use serde_json::Value;
 
 /// A project folder with a lab running in it; the lab ends with it.
-struct Lab {
+pub struct Lab {
     dir: tempfile::TempDir,
 }
 
 impl Lab {
-    fn up() -> Lab {
+    pub fn up() -> Lab {
         let lab = Lab { dir: tempfile::tempdir().unwrap() };
         lab.sh(&format!("kgen lab up --port {}", free_port()));
         lab
     }
 
     /// Runs a script the way a person types it, in the project folder with the lab's environment. It must succeed.
-    fn sh(&self, script: &str) -> String {
+    pub fn sh(&self, script: &str) -> String {
         let output = self.try_sh(script);
         assert!(
             output.status.success(),
@@ -46,12 +46,12 @@ impl Lab {
             .unwrap()
     }
 
-    fn json(&self, script: &str) -> Value {
+    pub fn json(&self, script: &str) -> Value {
         serde_json::from_str(&self.sh(script)).unwrap()
     }
 
     /// Waits until `script` prints `wanted`.
-    fn await_output(&self, script: &str, wanted: &str, seconds: u64) {
+    pub fn await_output(&self, script: &str, wanted: &str, seconds: u64) {
         let mut last = String::new();
         for _ in 0..seconds {
             last = self.sh(script).trim().to_owned();
@@ -64,7 +64,7 @@ impl Lab {
     }
 
     /// Ends the lab and shows that nothing of it is left.
-    fn down(self) {
+    pub fn down(self) {
         self.sh("kgen lab down --purge");
         let left = processes_of(self.dir.path());
         assert!(left.is_empty(), "still running: {left:?}");

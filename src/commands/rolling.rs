@@ -1,0 +1,286 @@
+//! Applying a plan, with the rolling update of a cluster shown broker by broker.
+//!
+//! Terraform says only that a cluster is still being updated. Which broker has its turn is asked of the MSK API.
+
+use std::{
+    collections::HashMap,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use super::{
+    place::Place,
+    progress::{Progress, human},
+};
+use crate::{
+    aws::{Aws, AwsError, Operation, Step},
+    terraform::{
+        Seen, Terraform, TerraformError,
+        plan::{Action, Plan},
+        progress::Event,
+    },
+};
+
+/// Time between two looks at an operation: a broker takes minutes on AWS and seconds in the lab.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest wait for the last look at an operation, after terraform has called it done.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// A step of an operation that has ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ended {
+    pub address: String,
+    /// Name that the control plane gives it.
+    pub step: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<u32>,
+    pub status: String,
+    /// Since it was seen to begin; absent when its beginning was not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+/// Applies `plan`, showing what terraform does and each step of the operations that it starts on clusters.
+///
+/// Returns the steps that were seen to end.
+///
+/// # Errors
+/// See [`TerraformError`].
+pub fn apply(
+    terraform: &Terraform,
+    plan: &Plan,
+    place: &Place,
+    progress: &mut Progress,
+) -> Result<Vec<Ended>, TerraformError> {
+    let updated = plan.changes.of_type("aws_msk_cluster").filter(|cluster| cluster.action() == Action::Update);
+    let arns: HashMap<String, String> = updated
+        .filter_map(|cluster| Some((cluster.address.clone(), cluster.change.before["arn"].as_str()?.to_owned())))
+        .collect();
+    let mut followed: HashMap<String, Followed> = HashMap::new();
+    let mut ended = Vec::new();
+    terraform.apply(plan, &mut |seen| {
+        match seen {
+            Seen::Event(Event::Started { address, .. }) => {
+                if let Some(arn) = arns.get(address) {
+                    followed.insert(address.clone(), Followed::start(address, arn, place));
+                }
+            }
+            Seen::Event(Event::Done { address, .. } | Event::Errored { address, .. }) => {
+                if let Some(mut done) = followed.remove(address) {
+                    done.finish(progress);
+                    ended.append(&mut done.steps.ended);
+                }
+            }
+            _ => followed.values_mut().for_each(|followed| followed.show(progress)),
+        }
+        progress.show(seen);
+    })?;
+    Ok(ended)
+}
+
+/// An operation that a thread asks for while terraform waits for it.
+struct Followed {
+    steps: Steps,
+    found: Receiver<Result<Operation, AwsError>>,
+    stop: Option<Sender<()>>,
+}
+
+impl Followed {
+    fn start(address: &str, arn: &str, place: &Place) -> Followed {
+        let (found_to, found) = channel();
+        let (stop, stopped) = channel();
+        let (arn, place) = (arn.to_owned(), place.clone());
+        // It ends by itself when it is told to stop or nobody listens; no answer keeps it for longer than the SDK's time limits.
+        thread::spawn(move || ask(&arn, &place, &found_to, &stopped));
+        Followed { steps: Steps::new(address), found, stop: Some(stop) }
+    }
+
+    /// Shows what was found since the last call.
+    fn show(&mut self, progress: &mut Progress) {
+        while let Ok(found) = self.found.try_recv() {
+            self.steps.show(found, progress);
+        }
+    }
+
+    /// Shows what is found by a last look.
+    fn finish(&mut self, progress: &mut Progress) {
+        self.stop = None;
+        let started = Instant::now();
+        while let Ok(found) = self.found.recv_timeout(LAST_LOOK.saturating_sub(started.elapsed())) {
+            self.steps.show(found, progress);
+        }
+    }
+}
+
+/// Sends the operation that runs on the cluster `arn`, again and again, until `stopped` is closed; then once more.
+fn ask(arn: &str, place: &Place, to: &Sender<Result<Operation, AwsError>>, stopped: &Receiver<()>) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    // arn:PARTITION:kafka:REGION:ACCOUNT:cluster/NAME/ID
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let aws = runtime.block_on(place.aws(region));
+    let mut operation = None;
+    loop {
+        let last = !matches!(stopped.recv_timeout(INTERVAL), Err(RecvTimeoutError::Timeout));
+        let found = runtime.block_on(look(&aws, arn, &mut operation));
+        let failed = found.is_err();
+        if let Some(found) = found.transpose()
+            && to.send(found).is_err()
+        {
+            return;
+        }
+        if last || failed {
+            return;
+        }
+    }
+}
+
+/// The operation that is followed already, else the one that runs on the cluster now.
+async fn look(aws: &Aws, cluster: &str, operation: &mut Option<String>) -> Result<Option<Operation>, AwsError> {
+    if operation.is_none() {
+        *operation = aws.describe(cluster).await?.active_operation;
+    }
+    match operation {
+        Some(arn) => aws.operation(arn).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What is known of the steps of one operation.
+struct Steps {
+    address: String,
+    /// Name, status, and when it was first seen in progress.
+    known: Vec<(Step, Option<Instant>)>,
+    ended: Vec<Ended>,
+}
+
+impl Steps {
+    fn new(address: &str) -> Steps {
+        Steps { address: address.to_owned(), known: Vec::new(), ended: Vec::new() }
+    }
+
+    fn show(&mut self, found: Result<Operation, AwsError>, progress: &mut Progress) {
+        let lines = match found {
+            Ok(operation) => self.news(&operation, Instant::now()),
+            // The update goes on all the same, and terraform tells how it ends.
+            Err(error) => vec![format!("the steps of the update cannot be shown: {error}")],
+        };
+        for line in lines {
+            progress.detail(&self.address, &line);
+        }
+    }
+
+    /// A line for each step that has changed since the last call.
+    fn news(&mut self, operation: &Operation, now: Instant) -> Vec<String> {
+        let count = operation.steps.iter().filter(|step| broker(&step.name).is_some()).count();
+        let mut lines = Vec::new();
+        for step in &operation.steps {
+            let at = self.known.iter().position(|(known, _)| known.name == step.name);
+            let (before, since) =
+                at.map_or((None, None), |at| (Some(self.known[at].0.status.clone()), self.known[at].1));
+            if before.as_ref() == Some(&step.status) {
+                continue;
+            }
+            let name = match broker(&step.name) {
+                Some(id) => format!("broker {id} of {count}"),
+                None => format!("step {}", step.name),
+            };
+            let took = since.map(|since| now.duration_since(since));
+            let after = took.map(|took| format!(" after {}", human(took))).unwrap_or_default();
+            match step.status.as_str() {
+                "PENDING" | "" => {}
+                "IN_PROGRESS" => lines.push(format!("{name}: updating")),
+                "COMPLETED" => lines.push(format!("{name}: updated{after}")),
+                other => lines.push(format!("{name}: {}{after}", other.to_lowercase().replace('_', " "))),
+            }
+            if !["PENDING", "", "IN_PROGRESS"].contains(&step.status.as_str()) {
+                self.ended.push(Ended {
+                    address: self.address.clone(),
+                    step: step.name.clone(),
+                    broker: broker(&step.name),
+                    status: step.status.clone(),
+                    seconds: took.map(|took| took.as_secs()),
+                });
+            }
+            let begun = (step.status == "IN_PROGRESS").then_some(now);
+            match at {
+                Some(at) => self.known[at] = (step.clone(), begun),
+                None => self.known.push((step.clone(), begun)),
+            }
+        }
+        if let Some(error) = &operation.error {
+            let line = format!("{} failed: {error}", operation.operation_type);
+            if !self.known.iter().any(|(step, _)| step.name == line) {
+                // Noted as a step, so that it is said once.
+                self.known.push((Step { name: line.clone(), status: String::new() }, None));
+                lines.push(line);
+            }
+        }
+        lines
+    }
+}
+
+/// The broker that a step is about, by its name: `UPDATE_BROKER_2`.
+fn broker(step: &str) -> Option<u32> {
+    step.split_once("BROKER_").and_then(|(_, id)| id.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_of_a_step_is_a_line() {
+        let operation = |statuses: &[(&str, &str)], error: Option<&str>| Operation {
+            operation_type: "UPDATE_BROKER_TYPE".to_owned(),
+            steps: statuses
+                .iter()
+                .map(|(name, status)| Step { name: (*name).to_owned(), status: (*status).to_owned() })
+                .collect(),
+            error: error.map(str::to_owned),
+        };
+        let mut steps = Steps::new("aws_msk_cluster.main");
+        let start = Instant::now();
+        let (one, two, first) = ("UPDATE_BROKER_1", "UPDATE_BROKER_2", "INITIALIZE_UPDATE");
+        for (at, statuses, error, expected) in [
+            (
+                0,
+                vec![(first, "IN_PROGRESS"), (one, "PENDING"), (two, "PENDING")],
+                None,
+                vec!["step INITIALIZE_UPDATE: updating"],
+            ),
+            (5, vec![(first, "IN_PROGRESS"), (one, "PENDING"), (two, "PENDING")], None, vec![]),
+            (
+                20,
+                vec![(first, "COMPLETED"), (one, "IN_PROGRESS"), (two, "PENDING")],
+                None,
+                vec!["step INITIALIZE_UPDATE: updated after 20 s", "broker 1 of 2: updating"],
+            ),
+            (
+                120,
+                vec![(first, "COMPLETED"), (one, "COMPLETED"), (two, "FAILED")],
+                Some("no capacity"),
+                vec![
+                    "broker 1 of 2: updated after 1 min 40 s",
+                    "broker 2 of 2: failed",
+                    "UPDATE_BROKER_TYPE failed: no capacity",
+                ],
+            ),
+            (121, vec![(two, "FAILED")], Some("no capacity"), vec![]),
+        ] {
+            assert_eq!(
+                steps.news(&operation(&statuses, error), start + Duration::from_secs(at)),
+                expected,
+                "at {at} s"
+            );
+        }
+        let ended: Vec<_> = steps.ended.iter().map(|step| (step.broker, step.status.as_str(), step.seconds)).collect();
+        assert_eq!(
+            ended,
+            [(None, "COMPLETED", Some(20)), (Some(1), "COMPLETED", Some(100)), (Some(2), "FAILED", None)]
+        );
+    }
+}
