@@ -52,6 +52,8 @@ pub enum Goal {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     Event(Event),
+    /// This process was interrupted before terraform heeds that. It is passed on as soon as it does.
+    StoppingSoon,
     /// This process was interrupted, and passed that on: terraform stops when it safely can.
     Stopping,
     /// It was interrupted again, and that was not passed on.
@@ -318,12 +320,17 @@ impl Terraform {
             Interrupts::hold().map_err(|source| TerraformError::Io { what: "taking interrupts", source })?;
         let mut run = Logged::start(&self.tool, args, &self.log())?;
         let (mut diagnostics, mut text, mut interrupted) = (Vec::new(), Vec::new(), 0);
+        // An apply that is interrupted before it comes to its first resource says that it stops, and then makes everything
+        // (seen with terraform 1.11.4). Another interrupt could cost its state, so the one is kept until it counts.
+        let mut heeds = !args.iter().any(|arg| arg == "apply");
+        let mut passed_on = false;
         let code = loop {
             let ended = run.ended().map_err(|source| TerraformError::Io { what: "waiting for terraform", source })?;
             for event in run.lines().iter().filter_map(|line| Event::parse(line)) {
                 match &event {
                     Event::Diagnostic(diagnostic) => diagnostics.push((**diagnostic).clone()),
                     Event::Text(line) => text.push(line.clone()),
+                    Event::Started { .. } => heeds = true,
                     _ => {}
                 }
                 watch(&Seen::Event(event));
@@ -332,9 +339,12 @@ impl Terraform {
                 break code;
             }
             let count = interrupts.count();
-            if interrupted == 0 && count > 0 {
+            if count > 0 && heeds && !passed_on {
                 run.interrupt();
+                passed_on = true;
                 watch(&Seen::Stopping);
+            } else if count > 0 && interrupted == 0 && !heeds {
+                watch(&Seen::StoppingSoon);
             }
             if count > interrupted.max(1) {
                 watch(&Seen::StillStopping);

@@ -255,6 +255,15 @@ impl Diagnostic {
                     .into(),
             );
         }
+        let exists = ["ConflictException", "AlreadyExists", "already exists"];
+        if exists.iter().any(|word| summary.contains(word) || self.detail.contains(word)) {
+            let address = self.address.as_deref().unwrap_or("ADDRESS");
+            return Some(format!(
+                "it exists and is not in the state, as after an interrupt of the very call that made it. If it is yours, \
+                 `terraform import '{address}' ID` in the same folder takes it in (ID: its ARN, or as the provider's page says); \
+                 else choose another name"
+            ));
+        }
         self.wants_init().then(|| "run `terraform init` in the same folder".into())
     }
 }
@@ -370,6 +379,7 @@ mod tests {
         check("Inconsistent dependency lock file", "", "terraform init");
         check("Backend initialization required, please run \"terraform init\"", "", "terraform init");
         check("Failed to query available provider packages", "", "provider_installation");
+        check("creating MSK Cluster (demo): ConflictException: exists", "", "terraform import 'ADDRESS' ID");
         check("Failed to persist state to backend", "", "errored.tfstate");
         assert_eq!(diagnostic(r#"{"severity":"error","summary":"Unsupported argument"}"#).advice(), None);
     }

@@ -163,6 +163,22 @@ fn check_at_a_terminal(keys: &[u8], closed: bool) {
 
 #[test]
 #[ignore = "needs terraform"]
+fn one_interrupt_of_any_kind_stops_terraform_gracefully() {
+    for name in ["INT", "TERM", "HUP"] {
+        let ran = check(&[name]);
+        assert!(ran.stderr.contains("terraform is stopping"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+#[ignore = "needs terraform"]
+fn five_interrupts_are_one_for_terraform() {
+    check(&["INT"; 5]);
+    check(&["TERM", "INT", "HUP", "INT", "TERM"]);
+}
+
+#[test]
+#[ignore = "needs terraform"]
 fn control_c_at_a_terminal_is_one_interrupt_for_terraform_however_often() {
     check_at_a_terminal(b"\x03", false);
     check_at_a_terminal(b"\x03\x03\x03\x03\x03", false);
@@ -196,6 +212,31 @@ fn a_terraform_that_is_slow_to_stop_gets_one_interrupt() {
     assert_eq!(ran.code, Some(130), "{}", ran.stderr);
     assert_eq!(project.read("stub/interrupts"), "int\n");
     assert!(ran.stderr.contains("was not passed on"), "{}", ran.stderr);
+}
+
+/// A terraform that is interrupted before its first resource goes on all the same; so the interrupt waits for that.
+#[test]
+fn an_interrupt_that_comes_too_early_is_passed_on_when_terraform_heeds_it() {
+    let project = Project::new();
+    project.answer("plan", 2, "");
+    project.write(
+        "stub/apply",
+        "#!/bin/sh\ntrap 'echo int >> order' INT\necho x > ../terraform/started\n\
+         i=0\nwhile [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done\necho begun >> order\n\
+         echo '{\"type\":\"apply_start\",\"hook\":{\"resource\":{\"addr\":\"a.b\"},\"action\":\"create\"}}'\n\
+         i=0\nwhile [ $i -lt 600 ] && ! grep -q int order; do sleep 0.05; i=$((i+1)); done\nexit 1\n",
+    );
+    let stub = project
+        .read("stub/terraform")
+        .replace("cat \"$name.out\"", "[ $name != apply ] || exec sh ./apply\ncat \"$name.out\"");
+    project.write("stub/terraform", &stub);
+    let stub = project.path("stub/terraform");
+    let child = start(&["apply", "--yes", "--terraform-bin", stub.to_str().unwrap()], &project);
+    until("the stub starts", || project.path("terraform/started").exists());
+    signal(&child, "INT");
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, project.read("stub/order").as_str()), (Some(130), "begun\nint\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("once it has begun"), "{}", ran.stderr);
 }
 
 /// A second apply that waits for the terraform of the first.
