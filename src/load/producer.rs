@@ -78,12 +78,16 @@ impl Acks {
 
 /// Memory for records that are due or on their way, per client.
 const IN_FLIGHT_BYTES: usize = 24 << 20;
+/// The same for `--rate max`, where nothing waits to be sent: enough to keep the brokers busy, and little enough to stay
+/// in the processor's cache. With 24 MiB, records of 10 KB cost a quarter more CPU.
+const IN_FLIGHT_BYTES_MAX: usize = 6 << 20;
 
 impl ProducerConfig {
     /// Records that one client may have due or on their way; more wait, and their latency counts.
     pub fn in_flight(&self) -> usize {
         // About 200 bytes of librdkafka's and ours belong to each.
-        (IN_FLIGHT_BYTES / (self.load.record_size + 200)).clamp(64, 100_000)
+        let bytes = if self.load.rate == Rate::Max { IN_FLIGHT_BYTES_MAX } else { IN_FLIGHT_BYTES };
+        (bytes / (self.load.record_size + 200)).clamp(64, 100_000)
     }
 
     /// # Errors
@@ -166,6 +170,12 @@ fn settings(config: &ProducerConfig) -> Vec<(&'static str, &str)> {
         ("reconnect.backoff.max.ms", "1000"),
         ("log.connection.close", "false"),
     ];
+    // Values are sent from where they are instead of being copied into the request first. Not with TLS: OpenSSL would
+    // encrypt each of them, and each bit of framing between them, on its own.
+    let protocol = config.connection.settings.get("security.protocol").map_or("plaintext", String::as_str);
+    if !protocol.to_ascii_lowercase().contains("ssl") {
+        settings.push(("message.copy.max.bytes", "1000"));
+    }
     if config.load.record_size > 900_000 {
         settings.push(("message.max.bytes", "100000000"));
     }
