@@ -5,6 +5,7 @@ pub mod lab;
 pub mod load;
 mod look;
 mod render;
+mod report;
 mod resize;
 mod terraform;
 
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub use exit::{Outcome, Refused, refused};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
 pub use render::Render;
+pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Resize};
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
@@ -43,6 +45,7 @@ pub enum Command {
     Explain(Explain),
     Resize(Resize),
     Demo(Demo),
+    Report(Report),
     Topic(load::Topic),
     Produce(load::Produce),
     Consume(load::Consume),

@@ -17,6 +17,7 @@ mod plan;
 mod produce;
 mod progress;
 mod render;
+mod report;
 mod resize;
 mod rolling;
 mod topic;
@@ -63,6 +64,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Explain(args) => explain::run(&args),
         Command::Resize(args) => resize::run(project, &args),
         Command::Demo(args) => demo::run(project, &args),
+        Command::Report(args) => report::run(&args, project),
         Command::Topic(args) => topic::run(args, project),
         Command::Produce(args) => produce::run(args, project),
         Command::Lab(command) => lab::run(project, &command),

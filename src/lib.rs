@@ -19,6 +19,7 @@ mod stack;
 
 // What is wrong, and what would mend it.
 mod diagnose;
+mod proof;
 mod remedy;
 
 // What happened, written down as it happens.
@@ -42,6 +43,7 @@ mod lab;
 // What a user types and reads.
 mod cli;
 mod commands;
+mod report;
 
 #[doc(hidden)]
 pub mod bench;

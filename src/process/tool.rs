@@ -66,7 +66,7 @@ impl Tool {
     /// The command as a person would type it.
     pub fn command_line(&self, args: &[OsString]) -> String {
         let words = std::iter::once(self.program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
-        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+        words.map(|word| shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
     }
 
     /// The command as a duct expression, in its own process group and with no standard input.
@@ -138,7 +138,7 @@ pub fn shell_quoted(text: &str) -> String {
 }
 
 /// A word as a POSIX shell takes it, quoted only where it must be.
-fn quoted(word: &str) -> String {
+pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { shell_quoted(word) }
 }

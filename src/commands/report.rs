@@ -1,0 +1,83 @@
+//! `kgen report`: a run as one page.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow};
+
+use crate::{
+    cli::{Outcome, Report, ReportFormat, refused},
+    files,
+    project::Project,
+    report::{self, TIMES},
+    run::{Run, find},
+};
+
+/// The page in a run's folder.
+const PAGE: &str = "report.html";
+/// The largest log of response times that is read.
+const TIMES_BYTES: u64 = 256 << 20;
+
+pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(project).map_err(refused)?;
+    let runs = project.kgen_dir().join("runs");
+    // A run that has only begun says nothing yet.
+    let path = find(&runs, args.run.as_deref(), |_| true).map_err(|error| refused(anyhow!("{error}")))?;
+    let run = Run::read(&path).map_err(refused)?;
+    let times = times(&run, &path, &runs);
+    let report = report::Report::of(&run, &times);
+    let (text, place) = match args.format {
+        ReportFormat::Html => (report.html()?, Some(folder(&path).join(PAGE))),
+        ReportFormat::Markdown => (report.markdown(), None),
+    };
+    match args.output.clone().or(place).filter(|place| place != Path::new("-")) {
+        Some(place) => {
+            write(&place, &text)?;
+            println!("{}", place.display());
+        }
+        // The reader of the pipe may have seen enough.
+        None => drop(std::io::stdout().write_all(text.as_bytes())),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes the page of the run in `dir` into it, and returns its path.
+///
+/// # Errors
+/// The record cannot be read, or the page not be written.
+pub fn write_page(dir: &Path) -> anyhow::Result<PathBuf> {
+    let run = Run::read(dir)?;
+    let times = times(&run, dir, dir.parent().unwrap_or(Path::new(".")));
+    let place = dir.join(PAGE);
+    write(&place, &report::Report::of(&run, &times).html()?)?;
+    Ok(place)
+}
+
+fn write(place: &Path, text: &str) -> anyhow::Result<()> {
+    files::replace_file(place, text.as_bytes()).with_context(|| format!("writing {}", place.display()))
+}
+
+/// The folder that a report of this run belongs to.
+fn folder(path: &Path) -> PathBuf {
+    if path.is_dir() { path.to_owned() } else { path.parent().unwrap_or(Path::new("")).to_owned() }
+}
+
+/// The log of response times of the run's load: in its own folder, or in that of the load, whose id the run tells.
+/// Empty when there is none; the report says so.
+fn times(run: &Run, path: &Path, runs: &Path) -> Vec<u8> {
+    let load = run.result("load").and_then(|load| load.get("run")?.as_str().map(str::to_owned));
+    // Only an id, never a path that a record could name.
+    let load = load.filter(|id| id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()));
+    let beside = folder(path).parent().map(Path::to_owned);
+    let places =
+        [Some(folder(path)), load.as_ref().map(|id| runs.join(id)), load.and_then(|id| Some(beside?.join(id)))];
+    let readable = |place: PathBuf| {
+        let file = place.join(TIMES);
+        let fits = fs::metadata(&file).is_ok_and(|meta| meta.is_file() && meta.len() <= TIMES_BYTES);
+        if fits { fs::read(file).ok() } else { None }
+    };
+    places.into_iter().flatten().find_map(readable).unwrap_or_default()
+}
