@@ -44,3 +44,6 @@ impl<'a> Report<'a> {
         markdown::markdown(&self.view)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! `kgen demo`: the whole story in a lab of its own, told as it happens and summed up at the end.
 
+mod record;
 mod stage;
 mod story;
 
@@ -12,6 +13,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use self::{
+    record::Record,
     stage::Stage,
     story::{Events, Moment, Story},
 };
@@ -22,6 +24,7 @@ use super::{
     place,
     produce::stack_load,
     progress::Progress,
+    report::write_page,
     resize,
 };
 use crate::{
@@ -39,6 +42,9 @@ use crate::{
         verify::Verification,
     },
     project::Project,
+    proof::{Proof, proof},
+    report::{STRETCHES, Stretches},
+    run::{Event, Fix, Found},
     terraform::Goal,
 };
 
@@ -60,9 +66,16 @@ const WINDOW: Duration = Duration::from_secs(30);
 pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outer = Project::open(dir).map_err(refused)?;
     let mut stage = Stage::set(&outer, args)?;
-    let played = play(&outer, args, &mut stage);
+    let record = Record::begin(&outer, args)?;
+    let played = play(&outer, args, &mut stage, &record);
     // Whatever happened, nothing of it stays.
     let struck = stage.strike();
+    let page = record.end(&played, stage.was_interrupted()).and_then(|()| write_page(record.dir()));
+    match &page {
+        Ok(page) => eprintln!("report: {}", page.display()),
+        // What was played is not undone by it.
+        Err(error) => eprintln!("note: no report was written: {error:#}"),
+    }
     if stage.was_interrupted() {
         eprintln!("interrupted; the lab of the demo is gone");
         return struck.map(|()| Outcome::Interrupted);
@@ -72,8 +85,8 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outcome> {
-    let mut story = Story::begin();
+fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> anyhow::Result<Outcome> {
+    let mut story = Story::begin(record.clone());
     let project = Project::open(stage.dir()).map_err(refused)?;
     let stack = project.stack();
     let mut progress = Progress::new();
@@ -108,7 +121,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outco
     };
     Admin::connect(&connection)?.create(&spec)?;
 
-    let mut events = Events::watch(&runtime, stack, &place, &stage.record(outer)?)?;
+    let mut events = Events::watch(&runtime, stack, &place, record.clone())?;
     let from: BrokerType = cluster.broker_type.parse()?;
     eprintln!("watching the brokers without load");
     let started = Instant::now();
@@ -166,6 +179,10 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outco
     story.tell(Moment::Named, format!("{}: {}", finding.id, finding.title));
     runtime.block_on(refresh(&events.aws, &mut events.context))?;
     let remedies = fixes(&events.context, &named, &project.terraform_dir());
+    for (finding, fix) in named.findings.iter().zip(&remedies) {
+        let found = Found::new(&events.context.cluster, finding, fix.clone());
+        record.tell(Event::Finding(Box::new(found)))?;
+    }
     eprintln!("\n{}", text(&events.context, events.samples(WINDOW), &named, &remedies));
     let Some(to) = finding.remedy.as_ref().and_then(|remedy| remedy.broker_type()) else {
         eprintln!("the remedy of {} is no other broker type", finding.id);
@@ -174,24 +191,25 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outco
     eprintln!("measuring {from} for {} s", BEFORE.as_secs());
     events.start_stretch();
     events.run_for(BEFORE, stage)?;
-    let before = events.figures(from.as_str());
+    let (before, measured_before) = (events.figures(from.as_str()), events.measured());
 
     // The fix, while the load goes on.
     story.tell(Moment::FixStarted, format!("kgen resize {to}"));
     let ready = resize::prepare(&project, to, &place)?;
+    record.tell(Event::Remedy(Box::new(Fix { command: format!("kgen resize {to}"), rendered: ready.rendered() })))?;
     match ready.carry_out(&working_dir, &mut progress)? {
         Outcome::Done => {}
         other => return Ok(other),
     }
     story.tell(Moment::Fixed, format!("every broker is {to}, every partition in sync"));
     runtime.block_on(refresh(&events.aws, &mut events.context))?;
-    events.forget();
+    events.forget()?;
     let started = Instant::now();
-    loop {
+    let diagnosis = loop {
         events.next(stage)?;
         let diagnosis = diagnose(&events.context, events.samples(WINDOW));
         if diagnosis.verdict == Verdict::Healthy {
-            break;
+            break diagnosis;
         }
         if started.elapsed() > RECOVER_WITHIN {
             eprintln!(
@@ -201,21 +219,32 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outco
             );
             return Ok(Outcome::Unhealthy);
         }
+    };
+    for finding in &diagnosis.findings {
+        record.tell(Event::Finding(Box::new(Found::new(&events.context.cluster, finding, None))))?;
     }
     story.tell(Moment::Recovered, "healthy under the same load".to_owned());
     eprintln!("measuring {to} for {} s", AFTER.as_secs());
     events.start_stretch();
     events.run_for(AFTER, stage)?;
-    let after = events.figures(to.as_str());
+    let (after, measured_after) = (events.figures(to.as_str()), events.measured());
+    let change = proof(&measured_before.measured(), &measured_after.measured());
+    record.result(STRETCHES, &Stretches { before: measured_before.span(), after: measured_after.span() })?;
+    record.result("conclusion", &change)?;
 
     let summary = events.stop_load()?;
+    record.result("load", &summary)?;
     let ledgers = Ledger::read_run(&outer.kgen_dir().join("runs").join(&summary.run))?;
     let never = std::sync::atomic::AtomicBool::new(false);
-    let proof = consumer::verify(&connection, &topic.name, ledgers, &never, &mut |_, _| {})?;
-    let proof = proof.context("reading the topic back was stopped")?;
+    let verified = consumer::verify(&connection, &topic.name, ledgers, &never, &mut |_, _| {})?;
+    let verified = verified.context("reading the topic back was stopped")?;
+    record.result("verification", &verified)?;
     story.tell(
         Moment::Verified,
-        format!("{} records acknowledged, {} lost, {} duplicated", proof.acknowledged, proof.lost, proof.duplicates),
+        format!(
+            "{} records acknowledged, {} lost, {} duplicated",
+            verified.acknowledged, verified.lost, verified.duplicates
+        ),
     );
 
     progress.phase("destroying");
@@ -228,20 +257,20 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage) -> anyhow::Result<Outco
     }
     story.tell(Moment::Destroyed, format!("terraform destroyed {destroyed} resources"));
 
-    let whole = proof.is_whole() && summary.failed_total() + summary.unsent + summary.lost_track == 0;
+    let whole = verified.is_whole() && summary.failed_total() + summary.unsent + summary.lost_track == 0;
     if args.json {
-        println!("{:#}", document(&events, &story, &before, &after, &proof, &summary, finding.id));
+        println!("{:#}", document(&events, &story, &before, &after, &change, &verified, &summary, finding.id));
     } else {
         println!("\n{} (lab, scale {}; {})", story.title(from, to), stage.scale(), events.record().display());
         print!("{}", story.timeline());
-        println!("\n{}", table(&before, &after));
+        println!("\n{}", table((from.as_str(), to.as_str()), &change));
         println!(
             "\nrecords: {} due, {} acknowledged, {} failed, {} lost, {} duplicated",
             summary.offered,
             summary.acknowledged,
             summary.failed_total() + summary.unsent,
-            proof.lost,
-            proof.duplicates
+            verified.lost,
+            verified.duplicates
         );
     }
     Ok(if whole { Outcome::Done } else { Outcome::RecordsLost })
@@ -252,6 +281,7 @@ fn document(
     story: &Story,
     before: &Figures,
     after: &Figures,
+    change: &Proof,
     proof: &Verification,
     summary: &crate::load::producer::Summary,
     cause: &str,
@@ -263,6 +293,7 @@ fn document(
         "cause": cause,
         "before": before,
         "after": after,
+        "change": change,
         "load": summary,
         "proof": proof,
         "samples": events.record(),

@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use crate::{
     load::latency::{Quantiles, Times},
+    proof::Proof,
     sample::{BrokerSample, Sample},
+    statistics::Verdict,
 };
 
 /// One stretch of time: the worst broker of each kind, by its mean over the stretch.
@@ -96,37 +98,34 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Before and after, a row a figure; what neither has is left out.
-pub fn table(before: &Figures, after: &Figures) -> String {
+/// Before and after, a row a figure with the 95 % interval of its change, and what it comes to.
+pub fn table((from, to): (&str, &str), proof: &Proof) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["", "before", "after"]);
-    table.add_row(["broker type", &before.broker_type, &after.broker_type]);
-    let mut row = |name: &str, digits: usize, value: &dyn Fn(&Figures) -> Option<f64>| {
-        let (before, after) = (value(before), value(after));
-        if before.is_some() || after.is_some() {
-            let shown = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
-            table.add_row([name.to_owned(), shown(before), shown(after)]);
-        }
-    };
-    row("CPU of the busiest broker, % of what it may use", 0, &|f| f.cpu_percent);
-    row("periods held back by the CPU limit, %", 0, &|f| f.cpu_throttled_percent);
-    row("memory used, %", 0, &|f| f.memory_percent);
-    row("heap, %", 0, &|f| f.heap_percent);
-    row("produce time at the leader, ms", 1, &|f| f.produce_local_ms);
-    row("produce time in all, ms", 1, &|f| f.produce_total_ms);
-    row("produce p50 from the due time, ms", 1, &|f| Some(f.latency?.p50_ms));
-    row("produce p99 from the due time, ms", 1, &|f| Some(f.latency?.p99_ms));
-    row("records due, records/s", 1, &|f| f.offered_per_s);
-    row("records acknowledged, records/s", 1, &|f| f.acknowledged_per_s);
-    row("messages into the cluster, records/s", 1, &|f| f.messages_in_per_s);
-    row("under-replicated partitions", 0, &|f| f.under_replicated_partitions);
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    table.set_header(["", "before", "after", "change", "95 % interval", ""]);
+    table.add_row(["broker type", from, to]);
+    for figure in &proof.figures {
+        let digits = figure.digits;
+        let shown = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+        let name = [figure.name, figure.unit].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>();
+        let change = figure.change.map_or("-".to_owned(), |change| format!("{:+.digits$}", change.value));
+        let interval = figure.change.map_or("-".to_owned(), |c| format!("{:+.digits$} to {:+.digits$}", c.low, c.high));
+        let verdict = figure.verdict.map_or("", |verdict| match verdict {
+            Verdict::Improved => "improved",
+            Verdict::Unchanged => "unchanged",
+            Verdict::Worse => "worse",
+        });
+        let row = [name.join(", "), shown(figure.before), shown(figure.after), change, interval, verdict.to_owned()];
+        table.add_row(row);
+    }
+    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+    format!("{}\n\n{}: {}", lines.join("\n"), proof.conclusion.word(), proof.reason)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proof::{Measured, proof};
 
     fn sample(at_ms: i64, cpus: [f64; 2]) -> Sample {
         let broker = |cpu| BrokerSample {
@@ -148,13 +147,10 @@ mod tests {
 
     #[test]
     fn figures_that_nobody_has_are_left_out() {
-        let before = Figures::of("kafka.t3.small", &[sample(0, [80.0, 90.0])]);
-        let after = Figures::of("kafka.m5.large", &[sample(0, [20.0, 30.0])]);
-        insta::assert_snapshot!(table(&before, &after), @r"
-                                                          before          after
-         broker type                                      kafka.t3.small  kafka.m5.large
-         CPU of the busiest broker, % of what it may use  91              31
-         messages into the cluster, records/s             200.0           200.0
-        ");
+        let side = |cpus| (0..12).map(|i| sample(i * 2000, cpus)).collect::<Vec<_>>();
+        let (before, after) = (side([80.0, 90.0]), side([20.0, 30.0]));
+        let measured = |samples| Measured { context: None, samples, load: &[] };
+        let change = proof(&measured(&before), &measured(&after));
+        insta::assert_snapshot!(table(("kafka.t3.small", "kafka.m5.large"), &change), @"");
     }
 }

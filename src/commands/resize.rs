@@ -26,7 +26,8 @@ use crate::{
         admin::{Admin, Replication},
     },
     project::{Project, replace_all, unified_diff},
-    remedy::{self, Remedy, Target},
+    proof::{Measured, proof},
+    remedy::{self, Remedy, Rendered, Target},
     sample::Sample,
     stack::Stack,
     terraform::{Goal, TerraformError},
@@ -81,6 +82,8 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     let (after_context, after) = measured(&project, &place, args.measure)?;
 
     let verdict = diagnose(&after_context, &after).verdict;
+    let side = |context, samples| Measured { context: Some(context), samples, load: &[] };
+    let change = proof(&side(&before_context, &before), &side(&after_context, &after));
     let before = Figures::of(before_context.broker_type.as_deref().unwrap_or("?"), &before);
     let after = Figures::of(after_context.broker_type.as_deref().unwrap_or("?"), &after);
     let conclusion = match (before.has_load() && after.has_load(), verdict) {
@@ -91,12 +94,12 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     };
     if args.json {
         let document = json!({
-            "schema": "kgen.resize/1", "cluster": after_context, "before": before, "after": after,
+            "schema": "kgen.resize/1", "cluster": after_context, "before": before, "after": after, "change": change,
             "verdict": verdict, "conclusion": conclusion,
         });
         println!("{document:#}");
     } else {
-        println!("{}\n{conclusion}", table(&before, &after));
+        println!("{}\n{conclusion}", table((&before.broker_type, &after.broker_type), &change));
     }
     Ok(if verdict == Verdict::CauseFound { Outcome::Unhealthy } else { Outcome::Done })
 }
@@ -157,12 +160,18 @@ impl Ready<'_> {
 
     /// What will change: files, cluster, price, time.
     pub fn summary(&self) -> String {
-        let dir = self.project.terraform_dir();
-        let msk_tf = std::fs::read_to_string(dir.join("msk.tf")).ok();
         let toml_path = self.project.kgen_toml();
         let before = self.project.kgen_toml_text().unwrap_or_default();
         let toml_name = toml_path.display().to_string();
         let toml_diff = unified_diff((&toml_name, &before), (&toml_name, &self.kgen_toml));
+        let rendered = self.rendered();
+        let notes: String = rendered.notes.iter().map(|note| format!("  {note}\n")).collect();
+        format!("{}\n{notes}{toml_diff}{}\n", rendered.summary, rendered.hcl_diff.unwrap_or_default())
+    }
+
+    /// The change as a remedy with every value filled in; before it is carried out.
+    pub fn rendered(&self) -> Rendered {
+        let msk_tf = std::fs::read_to_string(self.project.terraform_dir().join("msk.tf")).ok();
         let resize = Remedy::Resize(remedy::Resize {
             from: self.project.stack().broker_type(),
             to: self.to(),
@@ -177,9 +186,7 @@ impl Ready<'_> {
             region: self.project.stack().region(),
             msk_tf: msk_tf.as_deref(),
         };
-        let rendered = resize.rendered(&target);
-        let notes: String = rendered.notes.iter().map(|note| format!("  {note}\n")).collect();
-        format!("{}\n{notes}{toml_diff}{}\n", rendered.summary, rendered.hcl_diff.unwrap_or_default())
+        resize.rendered(&target)
     }
 
     /// Rewrites the files, applies a plan that changes the type and nothing else, and waits until all is in sync.

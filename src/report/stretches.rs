@@ -30,7 +30,7 @@ pub struct Span {
 }
 
 impl Span {
-    fn holds(self, at_ms: i64) -> bool {
+    pub fn holds(self, at_ms: i64) -> bool {
         self.from_ms < at_ms && at_ms <= self.to_ms
     }
 }

@@ -84,14 +84,6 @@ impl Stage {
         WorkingDir::open_in(&self.dir, args, place)
     }
 
-    /// Where the samples of this run are written: in the outer project, where they stay.
-    pub fn record(&self, outer: &Project) -> anyhow::Result<PathBuf> {
-        let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-        let dir = outer.kgen_dir().join("runs").join(format!("demo-{now}"));
-        std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-        Ok(dir.join("samples.jsonl"))
-    }
-
     /// # Errors
     /// Once the demo was interrupted.
     pub fn ensure_not_interrupted(&self) -> anyhow::Result<()> {

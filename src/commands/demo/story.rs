@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     fs::File,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,10 +15,11 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::stage::Stage;
+use super::{record::Record, stage::Stage};
 use crate::{
     aws::Aws,
     catalogue::BrokerType,
@@ -30,7 +31,10 @@ use crate::{
     },
     diagnose::Context,
     load::producer::{self, ProducerConfig, Summary, Tick},
-    sample::{BrokerId, Sample},
+    proof::Measured,
+    report::Span,
+    run::{Event, LoadSecond, Mark, Observed, now},
+    sample::{BrokerId, LoadSample, Sample},
     stack::Stack,
 };
 
@@ -69,6 +73,20 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// The point on the time axis of every chart that it is.
+    fn mark(self) -> Option<Mark> {
+        match self {
+            Moment::LoadStarted => Some(Mark::Onset),
+            Moment::Seen => Some(Mark::Seen),
+            Moment::Named => Some(Mark::Named),
+            Moment::Fixed => Some(Mark::Fixed),
+            Moment::Recovered => Some(Mark::Verified),
+            _ => None,
+        }
+    }
+}
+
 /// The timeline so far.
 #[derive(Serialize)]
 #[serde(transparent)]
@@ -76,6 +94,8 @@ pub struct Story {
     told: Vec<Told>,
     #[serde(skip)]
     begun: Instant,
+    #[serde(skip)]
+    record: Record,
 }
 
 #[derive(Serialize)]
@@ -86,14 +106,22 @@ struct Told {
 }
 
 impl Story {
-    pub fn begin() -> Story {
-        Story { told: Vec::new(), begun: Instant::now() }
+    pub fn begin(record: Record) -> Story {
+        Story { told: Vec::new(), begun: Instant::now(), record }
     }
 
-    /// Adds a moment, and shows it.
+    /// Adds a moment, shows it and records it.
     pub fn tell(&mut self, moment: Moment, text: String) {
         let told = Told { at_s: self.begun.elapsed().as_secs_f64(), moment, text };
         eprintln!("{}", line(&told));
+        let event = match moment.mark() {
+            Some(mark) => Event::mark(mark, told.text.clone()),
+            None => Event::note(format!("{}: {}", moment.name(), told.text)),
+        };
+        // The story goes on; the samples say so too when the record cannot be written.
+        if let Err(error) = self.record.tell(event) {
+            eprintln!("note: {error:#}");
+        }
         self.told.push(told);
     }
 
@@ -120,7 +148,8 @@ fn line(told: &Told) -> String {
     format!("{:>6.1} s  {:<16}  {}", told.at_s, told.moment.name(), told.text)
 }
 
-enum Event {
+/// What comes from the threads that look and load.
+enum Come {
     Sample(Box<Sample>),
     Tick(Box<Tick>),
     Failed(anyhow::Error),
@@ -130,10 +159,10 @@ enum Event {
 pub struct Events {
     pub aws: Aws,
     pub context: Context,
-    sender: Sender<Event>,
-    inbox: Receiver<Event>,
+    sender: Sender<Come>,
+    inbox: Receiver<Come>,
     samples: Vec<Sample>,
-    record: PathBuf,
+    record: Record,
     file: File,
     load: Option<Load>,
     latest_load: Option<Tick>,
@@ -149,35 +178,59 @@ struct Load {
 #[derive(Default)]
 struct Stretch {
     from_sample: usize,
+    from_ms: i64,
     load: LoadFigures,
+    seconds: Vec<(i64, LoadSample)>,
 }
+
+/// What was measured, for the proof.
+pub struct Kept {
+    context: Context,
+    span: Span,
+    samples: Vec<Sample>,
+    load: Vec<LoadSample>,
+}
+
+impl Kept {
+    pub fn measured(&self) -> Measured<'_> {
+        Measured { context: Some(&self.context), samples: &self.samples, load: &self.load }
+    }
+
+    pub fn span(&self) -> Span {
+        self.span
+    }
+}
+
+/// The samples of the run by themselves.
+const SAMPLES: &str = "samples.jsonl";
 
 /// How long nothing may come.
 const SILENCE: Duration = Duration::from_secs(30);
 
 impl Events {
-    /// Begins to sample the stack's cluster; every sample is written to `record`, a line each.
-    pub fn watch(runtime: &Runtime, stack: &Stack, place: &Place, record: &Path) -> anyhow::Result<Events> {
+    /// Begins to sample the stack's cluster; every sample is recorded.
+    pub fn watch(runtime: &Runtime, stack: &Stack, place: &Place, record: Record) -> anyhow::Result<Events> {
         let Opened { aws, context, source } = runtime.block_on(open(&own_look(), stack, place))?;
         let (sender, inbox) = mpsc::channel();
         let samples = sender.clone();
         runtime.spawn(async move {
             let mut stream = source.stream(INTERVAL);
             while let Some(sample) = stream.recv().await {
-                let event = sample.map_or_else(|error| Event::Failed(error.into()), |s| Event::Sample(Box::new(s)));
+                let event = sample.map_or_else(|error| Come::Failed(error.into()), |s| Come::Sample(Box::new(s)));
                 if samples.send(event).is_err() {
                     return;
                 }
             }
         });
-        let file = File::create(record).with_context(|| format!("writing {}", record.display()))?;
+        let path = record.dir().join(SAMPLES);
+        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
         Ok(Events {
             aws,
             context,
             sender,
             inbox,
             samples: Vec::new(),
-            record: record.to_owned(),
+            record,
             file,
             load: None,
             latest_load: None,
@@ -185,8 +238,9 @@ impl Events {
         })
     }
 
-    pub fn record(&self) -> &Path {
-        &self.record
+    /// The samples by themselves, for `kgen diagnose --replay`.
+    pub fn record(&self) -> PathBuf {
+        self.record.dir().join(SAMPLES)
     }
 
     /// Begins the load on a thread of its own.
@@ -195,7 +249,7 @@ impl Events {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             // Nobody listens any more when the demo is ending.
-            producer::run(&config, &stopped, &mut |tick| drop(ticks.send(Event::Tick(Box::new(tick.clone())))))
+            producer::run(&config, &stopped, &mut |tick| drop(ticks.send(Come::Tick(Box::new(tick.clone())))))
         });
         self.load = Some(Load { stop, thread });
     }
@@ -219,9 +273,9 @@ impl Events {
         loop {
             stage.ensure_not_interrupted()?;
             match self.inbox.recv_timeout(Duration::from_millis(200)) {
-                Ok(Event::Sample(sample)) => return self.take(*sample),
-                Ok(Event::Tick(tick)) => self.take_tick(*tick),
-                Ok(Event::Failed(error)) => return Err(error.context("sampling the brokers")),
+                Ok(Come::Sample(sample)) => return self.take(*sample),
+                Ok(Come::Tick(tick)) => self.take_tick(*tick)?,
+                Ok(Come::Failed(error)) => return Err(error.context("sampling the brokers")),
                 Err(RecvTimeoutError::Disconnected) => bail!("the sampling of the brokers has ended"),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -254,12 +308,27 @@ impl Events {
             findings: Vec::new(),
         };
         writeln!(self.file, "{}", serde_json::to_string(&line)?)
-            .with_context(|| format!("writing {}", self.record.display()))?;
-        self.samples.push(line.sample);
+            .with_context(|| format!("writing {}", self.record().display()))?;
+        let at = Timestamp::from_millisecond(line.sample.at_ms).unwrap_or_else(|_| now());
+        let observed =
+            Observed { cluster: line.cluster, sample: line.sample, verdict: line.verdict, findings: line.findings };
+        self.samples.push(observed.sample.clone());
+        self.record.tell_at(at, Event::Sample(Box::new(observed)))?;
         Ok(())
     }
 
-    fn take_tick(&mut self, tick: Tick) {
+    fn take_tick(&mut self, tick: Tick) -> anyhow::Result<()> {
+        let at = Timestamp::from_millisecond(tick.at_ms).unwrap_or_else(|_| now());
+        let second = LoadSecond {
+            at_s: tick.at_s,
+            sample: tick.sample,
+            max_ms: tick.response.quantile_ms(1.0),
+            offered: tick.total_offered,
+            acknowledged: tick.total_acknowledged,
+            failed: tick.total_failed,
+        };
+        self.record.tell_at(at, Event::Load(second))?;
+        self.stretch.seconds.push((tick.at_ms, tick.sample));
         let load = &mut self.stretch.load;
         let seconds = self.latest_load.as_ref().map_or(tick.at_s, |last| tick.at_s - last.at_s);
         load.seconds += seconds;
@@ -267,6 +336,7 @@ impl Events {
         load.acknowledged += tick.sample.acknowledged_per_s * seconds;
         load.response.add(&tick.response);
         self.latest_load = Some(tick);
+        Ok(())
     }
 
     /// The samples of the last `window`, since [`Events::forget`].
@@ -285,23 +355,36 @@ impl Events {
     }
 
     /// Forgets all samples so far, also those that wait: they are of another cluster than there is now.
-    pub fn forget(&mut self) {
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn forget(&mut self) -> anyhow::Result<()> {
         while let Ok(event) = self.inbox.try_recv() {
-            if let Event::Tick(tick) = event {
-                self.take_tick(*tick);
+            if let Come::Tick(tick) = event {
+                self.take_tick(*tick)?;
             }
         }
         self.samples.clear();
         self.start_stretch();
+        Ok(())
     }
 
     /// Measures from here.
     pub fn start_stretch(&mut self) {
-        self.stretch = Stretch { from_sample: self.samples.len(), load: LoadFigures::default() };
+        let from_ms = now().as_millisecond();
+        self.stretch = Stretch { from_sample: self.samples.len(), from_ms, ..Stretch::default() };
     }
 
     /// What was measured since.
     pub fn figures(&self, broker_type: &str) -> Figures {
         Figures::of(broker_type, &self.samples[self.stretch.from_sample..]).with_load(&self.stretch.load)
+    }
+
+    /// The same, whole: what lies in the stretch by its own time, as a reader of the record would find it.
+    pub fn measured(&self) -> Kept {
+        let span = Span { from_ms: self.stretch.from_ms, to_ms: now().as_millisecond() };
+        let samples = self.samples.iter().filter(|sample| span.holds(sample.at_ms)).cloned().collect();
+        let seconds = self.stretch.seconds.iter().filter(|(at, _)| span.holds(*at));
+        Kept { context: self.context.clone(), span, samples, load: seconds.map(|(_, load)| *load).collect() }
     }
 }
