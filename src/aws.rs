@@ -1,6 +1,7 @@
 //! What the AWS API says of a cluster: its state, its brokers, its operations. Reaches the lab by `AWS_ENDPOINT_URL` alone.
 
 mod cluster;
+mod credentials;
 mod error;
 mod lab;
 mod operation;
@@ -11,6 +12,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::Time
 use aws_sdk_kafka::config::Credentials;
 
 pub use cluster::Cluster;
+pub use credentials::{credentials, endpoint_answers};
 pub use error::AwsError;
 pub use lab::TargetGroup;
 pub use operation::{Operation, Step};

@@ -1,25 +1,52 @@
 //! One thin file a command: parse, decide, show, act. Only here is anything printed.
 
+/// Prints a result: redacted if asked for, and without a panic when its reader has gone. All commands have this one.
+macro_rules! println {
+    () => { $crate::commands::out::print(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::commands::out::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+macro_rules! print {
+    ($($text:tt)*) => { $crate::commands::out::print(format_args!($($text)*)) };
+}
+
+/// Prints a message to standard error, likewise.
+macro_rules! eprintln {
+    () => { $crate::commands::out::message(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::commands::out::message(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+macro_rules! eprint {
+    ($($text:tt)*) => { $crate::commands::out::message(format_args!($($text)*)) };
+}
+
 mod apply;
 mod bootstrap;
+mod config;
 mod connect;
 mod consume;
 mod demo;
 mod destroy;
 mod diagnose;
+mod doctor;
+mod documents;
 mod explain;
 mod figures;
+mod generate;
 mod lab;
 mod look;
+mod out;
 mod output;
 mod place;
 mod plan;
 mod produce;
 mod progress;
+mod reference;
 mod render;
 mod report;
 mod resize;
 mod rolling;
+mod schemas;
 mod topic;
 mod watch;
 mod working_dir;
@@ -40,13 +67,35 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             return error.exit_code() as u8;
         }
     };
-    match dispatch(cli) {
+    if cli.redact {
+        out::redact_from_now_on(hosts(&cli));
+    }
+    let ended = dispatch(cli).and_then(|outcome| match out::failure() {
+        None => Ok(outcome),
+        Some(error) => Err(anyhow::Error::new(error).context("printing the result")),
+    });
+    match ended {
         Ok(outcome) => outcome.code(),
         Err(error) => {
             eprintln!("error: {error:#}");
             if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }
         }
     }
+}
+
+/// Names that count as hosts in what is redacted: this machine's, and those that the user gave.
+fn hosts(cli: &Cli) -> Vec<String> {
+    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let given = match &cli.command {
+        Command::Produce(args) => args.brokers.bootstrap_servers.clone(),
+        Command::Consume(args) => args.brokers.bootstrap_servers.clone(),
+        Command::Topic(args) => args.brokers().bootstrap_servers.clone(),
+        _ => None,
+    };
+    let given = given.unwrap_or_default();
+    let named =
+        given.split(',').map(|server| server.rsplit_once(':').map_or(server, |(host, _)| host).trim().to_owned());
+    std::iter::once(own).chain(named).collect()
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
@@ -69,5 +118,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Produce(args) => produce::run(args, project),
         Command::Lab(command) => lab::run(project, &command),
         Command::Consume(args) => consume::run(args, project),
+        Command::Doctor(args) => doctor::run(&args, project),
+        Command::Config(args) => config::run(&args, project),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
+        Command::Schema(args) => schemas::run(&args),
+        Command::Reference => reference::run(),
     }
 }

@@ -29,7 +29,7 @@ use crate::{
 use window::Window;
 
 /// What is known of the cluster beside the samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Context {
     pub cluster: String,
     pub region: String,
@@ -54,7 +54,7 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Healthy,
@@ -63,7 +63,7 @@ pub enum Verdict {
 }
 
 /// One thing that was found, with all that speaks for and against it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Finding {
     /// Such as `broker.undersized`; `kgen explain` takes it.
     pub id: &'static str,
@@ -85,7 +85,7 @@ pub struct Finding {
 }
 
 /// A fact that was seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evidence {
     pub text: String,
     pub value: Option<f64>,

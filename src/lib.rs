@@ -19,6 +19,7 @@ mod stack;
 
 // What is wrong, and what would mend it.
 mod diagnose;
+mod doctor;
 mod proof;
 mod remedy;
 
@@ -47,6 +48,7 @@ mod report;
 
 #[doc(hidden)]
 pub mod bench;
+mod redact;
 
 /// Runs the command line `args` and returns the process's exit code.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {

@@ -14,32 +14,59 @@ pub use lock::Lock;
 pub use replace::replace_all;
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
-use crate::stack::Stack;
+use crate::stack::{
+    Stack,
+    settings::{self, Override, Setting},
+};
 
 /// A folder, and the stack that its kgen.toml describes.
 #[derive(Debug)]
 pub struct Project {
     dir: PathBuf,
     stack: Stack,
+    /// What the environment says in the place of kgen.toml.
+    overrides: Vec<Override>,
 }
 
 impl Project {
-    /// Opens the project in `dir`. Without a kgen.toml it is the seed's scenario.
+    /// Opens the project in `dir`. Without a kgen.toml it is the seed's scenario. A variable `KGEN_…` named after a key
+    /// goes before kgen.toml.
     ///
     /// # Errors
-    /// If `dir` is no folder, or its kgen.toml describes no stack.
+    /// If `dir` is no folder, or its kgen.toml or the environment describes no stack.
     pub fn open(dir: &Path) -> anyhow::Result<Project> {
         if !dir.is_dir() {
             bail!("{} is not a folder (choose the project with -C DIR)", dir.display());
         }
-        let stack = Stack::default();
-        let mut project = Project { dir: dir.to_owned(), stack };
-        project.stack = Stack::load(&project.kgen_toml())?;
+        let value = |key: String| {
+            let text = std::env::var(settings::variable(&key)).ok().filter(|text| !text.is_empty())?;
+            Some(Override { key, text })
+        };
+        let overrides = settings::keys().into_iter().filter_map(value).collect();
+        let mut project = Project { dir: dir.to_owned(), stack: Stack::default(), overrides };
+        project.stack = match &project.overrides[..] {
+            [] => Stack::load(&project.kgen_toml())?,
+            overrides => settings::overridden(&project.kgen_toml_text()?, overrides)
+                .map_err(|error| error.in_file(&project.kgen_toml()))?,
+        };
         Ok(project)
     }
 
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Every key of kgen.toml with its value and where that comes from.
+    ///
+    /// # Errors
+    /// If kgen.toml cannot be read.
+    pub fn settings(&self) -> anyhow::Result<Vec<Setting>> {
+        Ok(settings::settings(&self.stack, &self.kgen_toml_text()?, &self.overrides))
+    }
+
+    /// The variable that sets `key` in the place of kgen.toml, if one does.
+    pub fn variable_for(&self, key: &str) -> Option<String> {
+        self.overrides.iter().find(|set| set.key == key).map(|set| settings::variable(&set.key))
     }
 
     pub fn dir(&self) -> &Path {

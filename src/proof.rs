@@ -41,7 +41,7 @@ pub struct Measured<'a> {
 }
 
 /// A remedy, proven or not.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Proof {
     pub conclusion: Conclusion,
     /// Why: the figure that decides, or what makes it void.
@@ -51,7 +51,7 @@ pub struct Proof {
 }
 
 /// What a comparison comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     Improved,
@@ -63,7 +63,7 @@ pub enum Conclusion {
 }
 
 /// One figure of both stretches.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Figure {
     pub name: &'static str,
     pub unit: &'static str,

@@ -10,7 +10,7 @@ pub use resize::Resize;
 use crate::catalogue::BrokerType;
 
 /// What mends a finding.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Remedy {
     /// Another broker type, rolled out by MSK one broker at a time.
@@ -31,7 +31,7 @@ pub struct Target<'a> {
 }
 
 /// A remedy ready to be carried out: every value filled in.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Rendered {
     /// What changes, in a sentence.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub type BrokerId = i32;
 
 /// A cluster at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sample {
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
@@ -29,7 +29,7 @@ pub struct Sample {
 }
 
 /// Where a sample was read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The brokers' Prometheus endpoints (MSK open monitoring).
@@ -40,7 +40,7 @@ pub enum Source {
 }
 
 /// Whether a broker answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BrokerState {
     /// Nothing answered before the deadline.
@@ -52,7 +52,7 @@ pub enum BrokerState {
 }
 
 /// One broker in a [`Sample`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct BrokerSample {
     pub state: BrokerState,
@@ -87,7 +87,7 @@ pub struct BrokerSample {
 }
 
 /// Where requests of one kind spent their time: means over the interval, ms.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RequestTimes {
     /// Requests; CloudWatch does not say.
     pub per_s: Option<f64>,
@@ -103,7 +103,7 @@ pub struct RequestTimes {
 }
 
 /// What a load generator saw in one interval.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LoadSample {
     /// Records that were due by the schedule, records/s.
     pub offered_per_s: f64,

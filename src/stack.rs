@@ -21,6 +21,7 @@ mod rendered;
 mod rules;
 mod scram;
 mod security;
+pub mod settings;
 mod tune;
 mod values;
 mod versions;

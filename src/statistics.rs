@@ -17,7 +17,7 @@ const RESAMPLES: usize = 4000;
 const TAIL: f64 = 0.025;
 
 /// Which direction is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
     /// As for a latency.
@@ -27,7 +27,7 @@ pub enum Better {
 }
 
 /// What a change comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Improved,
@@ -37,7 +37,7 @@ pub enum Verdict {
 }
 
 /// A value with the interval that holds the true one in 95 of 100 cases.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Estimate {
     pub value: f64,
     pub low: f64,
@@ -45,7 +45,7 @@ pub struct Estimate {
 }
 
 /// How a mean changed between two series.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Change {
     /// Mean of the series before, in its own unit.
     pub before: f64,

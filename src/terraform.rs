@@ -6,6 +6,7 @@
 
 mod difference;
 mod guard;
+mod listing;
 pub mod plan;
 pub mod progress;
 
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError};
+pub use listing::Listing;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};
 
@@ -158,6 +160,13 @@ impl Terraform {
             Some(program) => which::which(program).map_err(|_| TerraformError::NoSuchProgram(program.to_owned())),
             None => which::which("terraform").or_else(|_| which::which("tofu")).map_err(|_| TerraformError::NotFound),
         }
+    }
+
+    /// The version that `program` tells, such as `1.12.2`; `None` when it tells none.
+    pub fn version(program: &Path) -> Option<String> {
+        let told = Tool::new(program, ".").env("CHECKPOINT_DISABLE", "1").stdout(["version", "-json"]).ok()?;
+        let told: Value = serde_json::from_str(&told).ok()?;
+        told["terraform_version"].as_str().map(str::to_owned)
     }
 
     /// `program`, used on the working directory `dir`; plan file and log are kept in `state_dir`.

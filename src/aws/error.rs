@@ -61,7 +61,7 @@ impl Aws {
 }
 
 /// The innermost cause, which names what happened; those around it only say that a request failed.
-fn root(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root(error: &(dyn Error + 'static)) -> String {
     anyhow::Chain::new(error).last().map(ToString::to_string).unwrap_or_default()
 }
 

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, fmt, ops::Deref, str::FromStr, sync::LazyLock};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A broker type that the catalogue knows, such as `kafka.m5.large` (`instance_type` in HCL).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(into = "String")]
 pub struct BrokerType(&'static str);
 

@@ -1,10 +1,18 @@
 //! How kgen ends: one table for every command.
 
 /// Shown below the help.
-pub const TABLE: &str = "\
+pub const BELOW_HELP: &str = "\
+Examples:
+  kgen doctor                    what this machine lacks
+  kgen demo                      the whole story, in a lab of its own
+  kgen diagnose                  what is wrong with the cluster, and the exact fix
+
+A setting is that of the command line, else of the environment (KGEN_...), else of kgen.toml, else the default:
+`kgen config` shows each with where it comes from.
+
 Exit codes:
   0    done; for a check: healthy, proven, nothing to change
-  1    failed, or `render --check` found a difference
+  1    failed, or `render --check` found a difference, or `doctor` something that is missing
   2    refused before anything was touched: bad arguments, kgen.toml or environment
        (`plan --detailed-exitcode`: there are changes)
   3    a cause was found (diagnose), or the cluster did not recover (resize, demo)
@@ -17,6 +25,7 @@ Exit codes:
 pub enum Outcome {
     Done,
     Differs,
+    Lacking,
     Changes,
     Unhealthy,
     Inconclusive,
@@ -28,7 +37,7 @@ impl Outcome {
     pub fn code(self) -> u8 {
         match self {
             Outcome::Done => 0,
-            Outcome::Differs => 1,
+            Outcome::Differs | Outcome::Lacking => 1,
             Outcome::Changes => 2,
             Outcome::Unhealthy => 3,
             Outcome::Inconclusive => 4,

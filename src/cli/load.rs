@@ -32,6 +32,10 @@ pub struct Topic {
 #[derive(Debug, Subcommand)]
 pub enum TopicAction {
     /// Create a topic
+    #[command(after_help = "\
+Examples:
+  kgen topic create
+  kgen topic create orders --partitions 12 --replication-factor 3 --config min.insync.replicas=2")]
     Create {
         /// Name of the topic; the stack's unless named
         topic: Option<String>,
@@ -51,6 +55,7 @@ pub enum TopicAction {
         brokers: Brokers,
     },
     /// Show partitions, leaders, replicas and offsets
+    #[command(after_help = "Examples:\n  kgen topic describe\n  kgen topic describe orders --json")]
     Describe {
         /// Name of the topic; the stack's unless named
         topic: Option<String>,
@@ -61,7 +66,9 @@ pub enum TopicAction {
         brokers: Brokers,
     },
     /// Delete a topic and every record in it
+    #[command(after_help = "Examples:\n  kgen topic delete orders\n  kgen topic delete orders --yes")]
     Delete {
+        /// Name of the topic
         topic: String,
         /// Do not ask
         #[arg(long)]
@@ -69,6 +76,17 @@ pub enum TopicAction {
         #[command(flatten)]
         brokers: Brokers,
     },
+}
+
+impl Topic {
+    /// The brokers that are named.
+    pub fn brokers(&self) -> &Brokers {
+        match &self.action {
+            TopicAction::Create { brokers, .. }
+            | TopicAction::Describe { brokers, .. }
+            | TopicAction::Delete { brokers, .. } => brokers,
+        }
+    }
 }
 
 /// Send records at a steady rate and measure from the moment each was due

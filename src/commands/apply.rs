@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::{
+    documents::{self, Applied},
     place::Place,
     progress::Progress,
     rolling,
@@ -48,22 +49,30 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
         progress.clear();
     }
     if args.json {
-        println!("{:#}", summary(terraform, &plan, &progress, &steps)?);
+        documents::print(summary(terraform, &plan, &progress, &steps)?)?;
     }
     Ok(Outcome::Done)
 }
 
-fn summary(terraform: &Terraform, plan: &Plan, progress: &Progress, steps: &[rolling::Ended]) -> anyhow::Result<Value> {
-    let outputs: Map<String, Value> = terraform
+fn summary(
+    terraform: &Terraform,
+    plan: &Plan,
+    progress: &Progress,
+    steps: &[rolling::Ended],
+) -> anyhow::Result<Applied> {
+    let outputs = terraform
         .output()?
         .into_iter()
         .filter(|(_, output)| !output.sensitive)
         .map(|(name, output)| (name, output.value))
         .collect();
-    Ok(json!({
-        "schema": "kgen.apply/1", "applied": plan.has_changes(), "changes": plan.changes.to_json(),
-        "resources": progress.ended(), "steps": steps, "outputs": outputs,
-    }))
+    Ok(Applied {
+        applied: plan.has_changes(),
+        changes: (&plan.changes).into(),
+        resources: progress.ended().to_vec(),
+        steps: steps.to_vec(),
+        outputs,
+    })
 }
 
 /// What the brokers of each cluster in the plan cost, a line each.
@@ -91,6 +100,8 @@ fn price(changes: &Changes) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

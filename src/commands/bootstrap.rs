@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use anyhow::bail;
-use serde_json::json;
 
-use super::{look::runtime, place::Place};
+use super::{
+    documents::{self, BootstrapBrokers},
+    look::runtime,
+    place::Place,
+};
 use crate::{
     cli::{Bootstrap, Outcome, refused},
     project::Project,
@@ -21,7 +24,7 @@ pub fn run(project: &Path, args: &Bootstrap) -> anyhow::Result<Outcome> {
         anyhow::Ok(aws.bootstrap(&cluster).await?)
     })?;
     if args.json {
-        println!("{:#}", json!({"schema": "kgen.bootstrap/1", "plaintext": brokers.plaintext, "tls": brokers.tls}));
+        documents::print(BootstrapBrokers { plaintext: brokers.plaintext, tls: brokers.tls })?;
         return Ok(Outcome::Done);
     }
     match (if args.tls { &brokers.tls } else { &brokers.plaintext }, args.tls) {

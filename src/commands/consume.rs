@@ -18,6 +18,21 @@ use crate::{
     stack::Stack,
 };
 
+/// `kgen consume --verify RUN --json`.
+#[derive(Serialize, schemars::JsonSchema)]
+pub struct Document<'a> {
+    schema: &'static str,
+    topic: &'a str,
+    /// Nothing is lost, duplicated, reordered or corrupted.
+    whole: bool,
+    #[serde(flatten)]
+    found: &'a Verification,
+}
+
+impl Document<'_> {
+    pub const SCHEMA: &'static str = "kgen.verify/1";
+}
+
 /// Between two lines of progress, s.
 const LINE_EVERY: f64 = 10.0;
 
@@ -50,15 +65,7 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
     })?;
     let Some(found) = found else { return Ok(Outcome::Interrupted) };
     if args.json {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: &'static str,
-            topic: &'a str,
-            whole: bool,
-            #[serde(flatten)]
-            found: &'a Verification,
-        }
-        let document = Document { schema: "kgen.verify/1", topic: &topic, whole: found.is_whole(), found: &found };
+        let document = Document { schema: Document::SCHEMA, topic: &topic, whole: found.is_whole(), found: &found };
         println!("{}", serde_json::to_string_pretty(&document)?);
     } else {
         print(&topic, &found);

@@ -10,15 +10,16 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use serde_json::{Value, json};
 
+pub use self::story::Story;
 use self::{
     record::Record,
     stage::Stage,
-    story::{Events, Moment, Story},
+    story::{Events, Moment},
 };
 use super::{
     diagnose::{fixes, text},
+    documents::{self, Played},
     figures::{Figures, table},
     look::refresh,
     place,
@@ -39,7 +40,6 @@ use crate::{
         consumer,
         ledger::Ledger,
         producer::{Acks, ProducerConfig},
-        verify::Verification,
     },
     project::Project,
     proof::{Proof, proof},
@@ -259,7 +259,17 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
 
     let whole = verified.is_whole() && summary.failed_total() + summary.unsent + summary.lost_track == 0;
     if args.json {
-        println!("{:#}", document(&events, &story, &before, &after, &change, &verified, &summary, finding.id));
+        documents::print(Played {
+            lab_scale: events.context.lab_scale,
+            timeline: &story,
+            cause: finding.id,
+            before: &before,
+            after: &after,
+            change: &change,
+            load: &summary,
+            proof: &verified,
+            samples: events.record(),
+        })?;
     } else {
         println!("\n{} (lab, scale {}; {})", story.title(from, to), stage.scale(), events.record().display());
         print!("{}", story.timeline());
@@ -274,28 +284,4 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
         );
     }
     Ok(if whole { Outcome::Done } else { Outcome::RecordsLost })
-}
-
-fn document(
-    events: &Events,
-    story: &Story,
-    before: &Figures,
-    after: &Figures,
-    change: &Proof,
-    proof: &Verification,
-    summary: &crate::load::producer::Summary,
-    cause: &str,
-) -> Value {
-    json!({
-        "schema": "kgen.demo/1",
-        "lab_scale": events.context.lab_scale,
-        "timeline": story,
-        "cause": cause,
-        "before": before,
-        "after": after,
-        "change": change,
-        "load": summary,
-        "proof": proof,
-        "samples": events.record(),
-    })
 }

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use super::{
+    documents::{self, Destroyed},
     progress::Progress,
     working_dir::{WorkingDir, confirmed, ended, ensure_confirmable},
 };
@@ -41,11 +40,11 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
         progress.clear();
     }
     if args.json {
-        let summary = json!({
-            "schema": "kgen.destroy/1", "destroyed": plan.has_changes(), "changes": plan.changes.to_json(),
-            "resources": progress.ended(),
-        });
-        println!("{summary:#}");
+        documents::print(Destroyed {
+            destroyed: plan.has_changes(),
+            changes: (&plan.changes).into(),
+            resources: progress.ended().to_vec(),
+        })?;
     }
     Ok(Outcome::Done)
 }

@@ -23,8 +23,8 @@ use crate::{
 const CLOUDWATCH_MINUTES: u64 = 10;
 
 /// `kgen diagnose --json`.
-#[derive(Serialize)]
-struct Report<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub struct Report<'a> {
     schema: &'static str,
     cluster: &'a Context,
     samples: usize,
@@ -34,11 +34,15 @@ struct Report<'a> {
     findings: Vec<Reported<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Reported<'a> {
     #[serde(flatten)]
     finding: &'a Finding,
     fix: Option<&'a Rendered>,
+}
+
+impl Report<'_> {
+    pub const SCHEMA: &'static str = "kgen.diagnosis/1";
 }
 
 pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
@@ -53,7 +57,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
         let findings =
             diagnosis.findings.iter().zip(&fixes).map(|(finding, fix)| Reported { finding, fix: fix.as_ref() });
         let report = Report {
-            schema: "kgen.diagnosis/1",
+            schema: Report::SCHEMA,
             cluster: &context,
             samples: samples.len(),
             from_ms: samples.first().map(|sample| sample.at_ms),

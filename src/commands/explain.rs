@@ -1,8 +1,8 @@
 //! `kgen explain`: what a finding means.
 
 use anyhow::anyhow;
-use serde_json::json;
 
+use super::documents::{self, Explanation, Explanations};
 use crate::{
     cli::{Explain, Outcome, refused},
     diagnose::{RULES, Rule},
@@ -18,14 +18,11 @@ pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
         }
     };
     if args.json {
-        let rules: Vec<_> = rules
-            .iter()
-            .map(|rule| {
-                let (meaning, told_apart) = (rule.meaning, rule.told_apart);
-                json!({ "id": rule.id, "meaning": meaning, "told_apart": told_apart, "in_the_lab": rule.in_the_lab })
-            })
-            .collect();
-        println!("{}", json!({ "schema": "kgen.explanation/1", "findings": rules }));
+        let told = |rule: &&Rule| {
+            let Rule { id, meaning, told_apart, in_the_lab, .. } = **rule;
+            Explanation { id, meaning, told_apart, in_the_lab }
+        };
+        documents::print(Explanations { findings: rules.iter().map(told).collect() })?;
         return Ok(Outcome::Done);
     }
     for rule in &rules {

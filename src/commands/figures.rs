@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// One stretch of time: the worst broker of each kind, by its mean over the stretch.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, schemars::JsonSchema)]
 pub struct Figures {
     pub broker_type: String,
     pub seconds: f64,

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
-use super::look::runtime;
+use super::{documents, look::runtime};
 use crate::{
     aws::Aws,
     cli::{
@@ -178,7 +178,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     let folder = folder(project);
     let Some(running) = folder.running() else {
         if args.json {
-            println!("{:#}", json!({ "schema": "kgen.lab/1", "running": false }));
+            documents::print(documents::LabStatus::default())?;
         }
         return Err(refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())));
     };
@@ -188,13 +188,10 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     })?;
     let rest = status.rest;
     if args.json {
-        let mut shown = json!({
-            "schema": "kgen.lab/1", "running": true, "endpoint": running.endpoint, "scale": status.scale,
-        });
-        if let Some(shown) = shown.as_object_mut() {
-            shown.extend(rest.into_iter().filter(|(name, _)| name != "schema"));
-        }
-        println!("{shown:#}");
+        let said = serde_json::from_value(Value::Object(rest.into_iter().collect()));
+        let said: documents::LabStatus = said.context("reading what the lab says of itself")?;
+        let (endpoint, scale) = (Some(running.endpoint), status.scale);
+        documents::print(documents::LabStatus { running: true, endpoint, scale, ..said })?;
         return Ok(Outcome::Done);
     }
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -32,7 +32,7 @@ pub struct Opened {
 }
 
 /// One line of `kgen watch --json`; each stands alone.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Line {
     pub schema: String,
     pub cluster: Context,

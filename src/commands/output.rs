@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::bail;
 use serde_json::Value;
 
-use super::working_dir::WorkingDir;
+use super::{
+    documents::{self, Outputs},
+    working_dir::WorkingDir,
+};
 use crate::{
     cli::{Outcome, Output},
     terraform::TerraformError,
@@ -22,9 +25,8 @@ pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
             value => println!("{}", text(&value)),
         }
     } else if args.json {
-        let values: serde_json::Map<String, Value> =
-            outputs.into_iter().map(|(name, output)| (name, output.value)).collect();
-        println!("{:#}", Value::Object(values));
+        let outputs = outputs.into_iter().map(|(name, output)| (name, output.value)).collect();
+        documents::print(Outputs { outputs })?;
     } else if outputs.is_empty() {
         eprintln!("there are no outputs: nothing is applied yet (`kgen apply`)");
     } else {

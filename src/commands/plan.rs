@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    documents::{self, Planned},
     progress::Progress,
     working_dir::{WorkingDir, ended},
 };
@@ -23,9 +24,7 @@ pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
     };
     progress.clear();
     if args.json {
-        let mut changes = plan.changes.to_json();
-        changes["schema"] = "kgen.plan/1".into();
-        println!("{changes:#}");
+        documents::print(Planned { changes: (&plan.changes).into() })?;
     } else {
         println!("{}", plan.changes);
     }

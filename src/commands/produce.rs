@@ -134,7 +134,7 @@ impl Progress {
             && let Ok(line) = serde_json::to_string(tick)
         {
             // Whoever read this may have gone; the run goes on.
-            let _ = writeln!(std::io::stdout(), "{line}");
+            let _ = writeln!(super::out::stdout(), "{line}");
         }
         let line = line(tick);
         for note in &tick.notes {

@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     time::Duration,
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::out;
 use crate::terraform::{
     Seen,
     plan::Action,
@@ -24,7 +25,7 @@ pub struct Progress {
 }
 
 /// A resource that terraform has ended with.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub struct Ended {
     pub address: String,
     pub action: Action,
@@ -53,10 +54,10 @@ impl Progress {
     /// Prints a line above the spinners.
     pub fn line(&self, text: &str) {
         // The terminal or the pipe may be gone, and terraform must be waited for all the same.
-        let _ = match &self.spinners {
-            Some(spinners) => spinners.println(text),
-            None => writeln!(io::stderr(), "{text}"),
-        };
+        match &self.spinners {
+            Some(spinners) => drop(spinners.println(out::redacted(text))),
+            None => eprintln!("{text}"),
+        }
     }
 
     /// Prints what happens inside a resource that is worked on, and keeps it beside its spinner.

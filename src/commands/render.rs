@@ -1,9 +1,10 @@
 //! `kgen render`: kgen.toml to terraform/.
 
-use std::{fs, io::Write, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, anyhow};
 
+use super::documents::{self, RenderedFile, RenderedFiles};
 use crate::{
     cli::{Outcome, Render, refused},
     project::{Change, FileState, Project, compare, replace_all},
@@ -55,19 +56,12 @@ pub fn run(args: &Render, project_dir: &Path) -> anyhow::Result<Outcome> {
 /// Prints each change as `line` says it, or all of them as JSON.
 fn show(changes: &[Change], args: &Render, line: impl Fn(&Change) -> String) -> anyhow::Result<()> {
     if !args.json {
-        return print(&changes.iter().map(line).collect::<String>());
+        print!("{}", changes.iter().map(line).collect::<String>());
+        return Ok(());
     }
-    let files: Vec<_> = changes
-        .iter()
-        .map(|change| serde_json::json!({ "file": change.path, "state": change.state, "diff": change.diff() }))
-        .collect();
-    print(&format!("{}\n", serde_json::to_string_pretty(&serde_json::json!({ "files": files }))?))
+    documents::print(RenderedFiles { files: changes.iter().map(rendered_file).collect() })
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever read it has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("printing the result"),
-    }
+fn rendered_file(change: &Change) -> RenderedFile<'_> {
+    RenderedFile { file: &change.path, state: change.state, diff: change.diff() }
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use serde_json::json;
 
 use super::{
+    documents::{self, Resized},
     figures::{Figures, table},
     look::{Opened, collected, open, runtime},
     place::{self, Place},
@@ -51,6 +51,9 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         ensure_confirmable(args.yes, "resize")?;
     }
     let project = Project::open(dir).map_err(refused)?;
+    if let Some(variable) = project.variable_for("cluster.broker_type") {
+        return Err(refused(anyhow!("{variable} goes before what a resize writes to kgen.toml (unset {variable})")));
+    }
     // Before anything is asked of terraform or AWS: a type that can never be changed to.
     project.stack().resized(args.broker_type).map_err(refused)?;
     let _lock = project.lock().map_err(refused)?;
@@ -93,11 +96,8 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         (true, Verdict::Inconclusive) => "resized; the measurement afterwards is inconclusive (`kgen diagnose`)",
     };
     if args.json {
-        let document = json!({
-            "schema": "kgen.resize/1", "cluster": after_context, "before": before, "after": after, "change": change,
-            "verdict": verdict, "conclusion": conclusion,
-        });
-        println!("{document:#}");
+        let conclusion = conclusion.to_owned();
+        documents::print(Resized { cluster: after_context, before, after, change, verdict, conclusion })?;
     } else {
         println!("{}\n{conclusion}", table((&before.broker_type, &after.broker_type), &change));
     }

@@ -31,7 +31,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A step of an operation that has ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Ended {
     pub address: String,
     /// Name that the control plane gives it.

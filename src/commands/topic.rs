@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, path::Path};
 
 use comfy_table::Table;
 
-use super::{place::connection, working_dir::answer_to};
+use super::{documents, place::connection, working_dir::answer_to};
 use crate::{
     cli::{
         Outcome,
@@ -21,12 +21,7 @@ use crate::{
 pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let stack = project.stack();
-    let brokers = match &args.action {
-        TopicAction::Create { brokers, .. }
-        | TopicAction::Describe { brokers, .. }
-        | TopicAction::Delete { brokers, .. } => brokers,
-    };
-    let connection = connection(brokers, stack)?;
+    let connection = connection(args.brokers(), stack)?;
     connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     let admin = Admin::connect(&connection)?;
     match args.action {
@@ -52,7 +47,7 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
                 error => error.into(),
             })?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&topic)?);
+                documents::print(topic)?;
                 return Ok(Outcome::Done);
             }
             let mut table = Table::new();

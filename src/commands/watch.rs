@@ -99,7 +99,7 @@ struct Output {
 
 impl Output {
     fn show(&mut self, context: &Context, sample: &Sample, diagnosis: &Diagnosis) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = super::out::stdout();
         if self.json {
             let line = Line {
                 schema: Line::SCHEMA.to_owned(),

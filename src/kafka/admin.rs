@@ -45,7 +45,7 @@ pub struct TopicSpec {
 }
 
 /// A topic as the brokers have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Topic {
     pub name: String,
     pub partitions: Vec<Partition>,
@@ -54,7 +54,7 @@ pub struct Topic {
 }
 
 /// One partition of a [`Topic`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Partition {
     pub id: i32,
     /// `None` while it has none.

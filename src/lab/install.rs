@@ -124,9 +124,7 @@ impl Kafka {
 /// # Errors
 /// `KGEN_MOTO_SERVER` names nothing; no Python 3; pip fails.
 pub fn moto_server(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
-    if let Some(named) = env::var_os("KGEN_MOTO_SERVER").filter(|named| !named.is_empty()) {
-        let named = PathBuf::from(named);
-        ensure!(named.is_file(), "KGEN_MOTO_SERVER is {}, and that is no file", named.display());
+    if let Some(named) = named_moto()? {
         return Ok(named);
     }
     let on_path = which::which("moto_server").ok();
@@ -160,6 +158,38 @@ pub fn moto_server(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     Ok(server)
 }
 
+/// The emulator that a lab would be started with now, without installing anything.
+///
+/// # Errors
+/// `KGEN_MOTO_SERVER` names nothing.
+pub fn installed_moto() -> anyhow::Result<Option<PathBuf>> {
+    if let Some(named) = named_moto()? {
+        return Ok(Some(named));
+    }
+    let in_cache = cache_dir().ok().map(|cache| cache.join(format!("moto-{MOTO_VERSION}/bin/moto_server")));
+    let places = which::which("moto_server").ok().into_iter().chain(in_cache.filter(|server| server.is_file()));
+    Ok(places.into_iter().find(|server| is_wanted_moto(server)))
+}
+
+fn named_moto() -> anyhow::Result<Option<PathBuf>> {
+    let Some(named) = env::var_os("KGEN_MOTO_SERVER").filter(|named| !named.is_empty()) else { return Ok(None) };
+    let named = PathBuf::from(named);
+    ensure!(named.is_file(), "KGEN_MOTO_SERVER is {}, and that is no file", named.display());
+    Ok(Some(named))
+}
+
+/// The jars of Kafka that a lab would be started with now, without fetching anything.
+///
+/// # Errors
+/// `KAFKA_HOME` names a folder without them, or with those of another version.
+pub fn installed_kafka() -> anyhow::Result<Option<PathBuf>> {
+    if let Some(home) = env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()) {
+        return checked_libs(Path::new(&home)).map(Some);
+    }
+    let dir = cache_dir()?.join(format!("kafka-{KAFKA_VERSION}"));
+    Ok(fs::read_to_string(dir.join("pom.xml")).is_ok_and(|pom| pom == POM).then(|| dir.join("libs")))
+}
+
 /// Asks the Python that runs `server` (its first line names it, except a pyenv shim's), which has no `--version`.
 fn is_wanted_moto(server: &Path) -> bool {
     let first = fs::read(server).unwrap_or_default();
@@ -185,7 +215,11 @@ fn cache_dir() -> anyhow::Result<PathBuf> {
     Ok(cache.join("kgen"))
 }
 
-fn find_java() -> anyhow::Result<PathBuf> {
+/// Java 17 or later: that of `JAVA_HOME`, else of the PATH.
+///
+/// # Errors
+/// There is none, or it is older.
+pub fn find_java() -> anyhow::Result<PathBuf> {
     const HINT: &str = "install a JDK or JRE 17 or later (apt install openjdk-17-jre-headless, brew install openjdk)";
     let java = match env::var_os("JAVA_HOME").filter(|home| !home.is_empty()) {
         Some(home) => {

@@ -137,7 +137,7 @@ pub struct Progress {
 pub const SCHEMA: &str = "kgen.consume/1";
 
 /// A whole run of a consumer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Consumed {
     pub schema: String,
     pub topic: String,

@@ -57,7 +57,7 @@ impl Times {
 }
 
 /// Quantiles of one kind of time, ms.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Quantiles {
     pub mean_ms: f64,
     pub p50_ms: f64,

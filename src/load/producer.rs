@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 
-pub use summary::{Summary, Tick};
+pub use summary::{SCHEMA, Summary, Tick};
 
 use self::{
     native::Native,

@@ -31,7 +31,7 @@ struct Producer {
 }
 
 /// What was proven.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verification {
     /// Records that were read, whoever sent them.
     pub read: u64,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::stack::{Provenance, Rendered, provenance};
 
 /// How a file that is there differs from what is rendered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
     Unchanged,

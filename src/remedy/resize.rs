@@ -15,7 +15,7 @@ const MINUTES_A_BROKER: (u32, u32) = (10, 15);
 const CPU_WITH_HEADROOM_PERCENT: f64 = 60.0;
 
 /// A change of the broker type.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Resize {
     pub from: BrokerType,
     pub to: BrokerType,

@@ -18,7 +18,7 @@ pub use watch::{Alarms, Logs, SnsTopic};
 
 use super::error::{Fault, StackError};
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
     /// What the defaults are.
@@ -90,16 +90,29 @@ impl Default for Load {
 }
 
 pub(super) fn parse(text: &str) -> Result<Config, StackError> {
-    let asked: Config = toml::from_str(text).map_err(|error| StackError::syntax(text, &error))?;
-    let written: toml::Table = toml::from_str(text).map_err(|error| StackError::syntax(text, &error))?;
-    let mut config = asked.profile.under(&written).map_err(|error| StackError::syntax(text, &error))?;
-    if written.contains_key("region") && !written.contains_key("zones") {
-        config.zones = ["a", "b", "c"].map(|zone| format!("{}{zone}", config.region)).to_vec();
-    }
+    let syntax = |error: toml::de::Error| StackError::syntax(text, &error);
+    // Read once as it stands, so that an error names its line.
+    let _: Config = toml::from_str(text).map_err(syntax)?;
+    let written: toml::Table = toml::from_str(text).map_err(syntax)?;
+    let config = filled(&written).map_err(syntax)?;
     match config.fault().or_else(|| config.in_vain(&written)) {
         None => Ok(config),
         Some(fault) => Err(StackError::fault(text, fault)),
     }
+}
+
+/// What is written, over the defaults of the profile that it names. Where a region is written and no zones are, they are
+/// a, b and c of the region.
+///
+/// # Errors
+/// If a key has a value that it cannot have.
+pub(super) fn filled(written: &toml::Table) -> Result<Config, toml::de::Error> {
+    let profile = written.get("profile").cloned().map_or(Ok(Profile::default()), toml::Value::try_into)?;
+    let mut config = profile.under(written)?;
+    if written.contains_key("region") && !written.contains_key("zones") {
+        config.zones = ["a", "b", "c"].map(|zone| format!("{}{zone}", config.region)).to_vec();
+    }
+    Ok(config)
 }
 
 impl Config {
@@ -113,7 +126,7 @@ impl Config {
     }
 
     /// The first key that was written and that another one makes void.
-    fn in_vain(&self, written: &toml::Table) -> Option<Fault> {
+    pub(super) fn in_vain(&self, written: &toml::Table) -> Option<Fault> {
         let is_express = self.cluster.broker_type.is_express();
         let has_vpc = self.network.vpc_id.is_some();
         let has_subnets = !self.network.own_subnets();

@@ -15,6 +15,9 @@ pub enum StackError {
     /// Values that do not go together; the line is absent when the key was left to its default.
     #[error("{}{}: {fault}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
     Invalid { path: PathBuf, line: Option<usize>, fault: Fault },
+    /// A variable in the place of a key.
+    #[error("{variable}: {message}")]
+    Environment { variable: String, message: String },
 }
 
 /// A rule that a value breaks.
@@ -46,7 +49,7 @@ impl Fault {
 }
 
 impl StackError {
-    pub(super) fn in_file(self, file: &Path) -> StackError {
+    pub fn in_file(self, file: &Path) -> StackError {
         let file = file.to_owned();
         match self {
             StackError::Unreadable { error, .. } => StackError::Unreadable { path: file, error },
@@ -54,6 +57,7 @@ impl StackError {
                 StackError::Syntax { path: file, line, column, message }
             }
             StackError::Invalid { line, fault, .. } => StackError::Invalid { path: file, line, fault },
+            error @ StackError::Environment { .. } => error,
         }
     }
 
@@ -76,7 +80,7 @@ fn line_at(text: &str, offset: usize) -> usize {
 }
 
 /// The line where a key is set; of its table, when the table does not set it.
-fn line_of(text: &str, key: &str) -> Option<usize> {
+pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
     let document = toml_edit::Document::parse(text).ok()?;
     let mut table: &dyn toml_edit::TableLike = document.as_table();
     let mut parts = key.splitn(3, '.').peekable();

@@ -80,7 +80,7 @@ pub struct Change {
 }
 
 /// What terraform does to a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     #[serde(alias = "noop")]
@@ -170,19 +170,6 @@ impl Changes {
         let count = |wanted: &[Action]| self.resources().filter(|resource| wanted.contains(&resource.action())).count();
         (count(&[Action::Create, Action::Replace]), count(&[Action::Update]), count(&[Action::Delete, Action::Replace]))
     }
-
-    /// These changes for a program to read.
-    pub fn to_json(&self) -> Value {
-        let (create, update, destroy) = self.totals();
-        serde_json::json!({
-            "create": create,
-            "update": update,
-            "destroy": destroy,
-            "resources": self.resources().map(ResourceChange::to_json).collect::<Vec<_>>(),
-            "drift": self.drift().map(ResourceChange::to_json).collect::<Vec<_>>(),
-            "outputs": self.outputs().collect::<Vec<_>>(),
-        })
-    }
 }
 
 impl ResourceChange {
@@ -227,20 +214,6 @@ impl ResourceChange {
             other => return Some(other.replace('_', " ")),
         };
         Some(reason.to_owned())
-    }
-
-    fn to_json(&self) -> Value {
-        let differences = match self.action() {
-            Action::Update | Action::Replace => self.change.differences(),
-            _ => Vec::new(),
-        };
-        serde_json::json!({
-            "address": self.address,
-            "type": self.resource_type,
-            "action": self.action(),
-            "reason": self.reason(),
-            "attributes": differences.iter().map(|difference| &difference.path).collect::<Vec<_>>(),
-        })
     }
 }
 

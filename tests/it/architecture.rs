@@ -10,6 +10,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("statistics", &[]),
     ("hcl", &[]),
     ("process", &[]),
+    ("redact", &[]),
+    ("doctor", &[]),
     ("stack", &["catalogue", "hcl"]),
     ("remedy", &["catalogue", "stack", "hcl"]),
     ("diagnose", &["catalogue", "stack", "sample", "remedy"]),

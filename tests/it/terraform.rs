@@ -205,7 +205,7 @@ fn outputs_are_printed_for_people_for_shells_and_for_programs() {
         "{all}"
     );
     let json: serde_json::Value = serde_json::from_str(&project.run(&["output", "--json"]).stdout).unwrap();
-    assert_eq!(json["secret"], "x");
+    assert_eq!(json["outputs"]["secret"], "x");
 }
 
 #[test]

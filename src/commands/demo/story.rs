@@ -26,6 +26,7 @@ use crate::{
     commands::{
         figures::{Figures, LoadFigures},
         look::{Line, Opened, open},
+        out::redacted,
         place::Place,
         resize::{INTERVAL, own_look},
     },
@@ -39,7 +40,7 @@ use crate::{
 };
 
 /// The points of the story.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
     LabUp,
@@ -88,7 +89,7 @@ impl Moment {
 }
 
 /// The timeline so far.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Story {
     told: Vec<Told>,
@@ -98,7 +99,7 @@ pub struct Story {
     record: Record,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Told {
     at_s: f64,
     moment: Moment,
@@ -307,7 +308,7 @@ impl Events {
             verdict: None,
             findings: Vec::new(),
         };
-        writeln!(self.file, "{}", serde_json::to_string(&line)?)
+        writeln!(self.file, "{}", redacted(&serde_json::to_string(&line)?))
             .with_context(|| format!("writing {}", self.record().display()))?;
         let at = Timestamp::from_millisecond(line.sample.at_ms).unwrap_or_else(|_| now());
         let observed =

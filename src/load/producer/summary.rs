@@ -54,7 +54,7 @@ impl From<&Tick> for LoadSample {
 }
 
 /// A whole run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Summary {
     pub schema: String,
     /// 16 hexadecimal digits; the name of the run's folder.

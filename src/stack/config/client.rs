@@ -1,12 +1,12 @@
 //! `[client]`: the EC2 instances inside the VPC from which load is sent, and how they get kgen.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Config;
 use crate::stack::error::Fault;
 
 /// The instances from which load is sent.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Client {
     pub instance_type: String,
@@ -31,7 +31,7 @@ pub struct Client {
 }
 
 /// Processors that EC2 has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
     #[serde(rename = "x86_64")]
@@ -40,7 +40,8 @@ pub enum Architecture {
 }
 
 /// An S3 bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub enum Bucket {
     /// Made for it, and destroyed with the stack.
     Own,
@@ -100,6 +101,15 @@ impl<'de> Deserialize<'de> for Bucket {
             "own" => Ok(Bucket::Own),
             _ if is_bucket_name(&text) => Ok(Bucket::Named(text)),
             _ => Err(serde::de::Error::custom(format!("{text:?} is neither \"own\" nor the name of an S3 bucket"))),
+        }
+    }
+}
+
+impl From<Bucket> for String {
+    fn from(bucket: Bucket) -> String {
+        match bucket {
+            Bucket::Own => "own".to_owned(),
+            Bucket::Named(name) => name,
         }
     }
 }

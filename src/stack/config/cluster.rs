@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, is_arn, twice};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The MSK cluster.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
     /// Also the name, or the start of it, of everything else that needs one.
@@ -50,7 +50,7 @@ pub struct Cluster {
 }
 
 /// A value of server.properties, as TOML writes it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(untagged, expecting = "a string, a number or a boolean")]
 pub enum ServerProperty {
     Bool(bool),
@@ -60,8 +60,8 @@ pub enum ServerProperty {
 }
 
 /// A key of AWS KMS.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum KmsKey {
     /// The one that AWS keeps for MSK.
     Aws,
@@ -72,7 +72,7 @@ pub enum KmsKey {
 }
 
 /// `client_broker` of MSK's encryption in transit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ClientBroker {
     Plaintext,
@@ -81,7 +81,7 @@ pub enum ClientBroker {
 }
 
 /// How a client says who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Authentication {
     /// Not at all.
@@ -187,6 +187,16 @@ impl ClientBroker {
             ClientBroker::Plaintext => "PLAINTEXT",
             ClientBroker::TlsPlaintext => "TLS_PLAINTEXT",
             ClientBroker::Tls => "TLS",
+        }
+    }
+}
+
+impl From<KmsKey> for String {
+    fn from(key: KmsKey) -> String {
+        match key {
+            KmsKey::Aws => "aws".to_owned(),
+            KmsKey::Own => "own".to_owned(),
+            KmsKey::Arn(arn) => arn,
         }
     }
 }

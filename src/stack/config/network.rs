@@ -2,13 +2,13 @@
 
 use std::{fmt, net::Ipv4Addr, str::FromStr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, is_id, twice};
 use crate::stack::error::Fault;
 
 /// The VPC, a subnet in each zone, and how the client gets out of it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
     pub vpc_cidr: Cidr,
@@ -32,8 +32,8 @@ pub struct Network {
 }
 
 /// A block of IPv4 addresses, such as `10.0.0.0/16`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Cidr {
     address: Ipv4Addr,
     prefix: u8,
@@ -185,6 +185,12 @@ impl TryFrom<String> for Cidr {
 
     fn try_from(text: String) -> Result<Cidr, String> {
         text.parse()
+    }
+}
+
+impl From<Cidr> for String {
+    fn from(cidr: Cidr) -> String {
+        cidr.to_string()
     }
 }
 

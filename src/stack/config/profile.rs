@@ -1,11 +1,11 @@
 //! Profiles: which defaults a kgen.toml starts from.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Config;
 
 /// What a key has that kgen.toml does not set.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// The seed's scenario: quick to build and to look at, plaintext allowed.

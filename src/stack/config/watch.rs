@@ -1,12 +1,12 @@
 //! `[logs]`, `[alarms]`: where the brokers' logs go, when alarms ring and who hears them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, client::is_bucket_name, is_arn};
 use crate::stack::error::Fault;
 
 /// Where the brokers' logs go.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logs {
     /// To a log group of the stack's own, kept `cluster.log_retention_days`.
@@ -20,7 +20,7 @@ pub struct Logs {
 }
 
 /// When the alarms of a broker go off, and who hears it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Alarms {
     /// CpuUser + CpuSystem (MSK best practices: below 60).
@@ -42,8 +42,8 @@ pub struct Alarms {
 }
 
 /// A topic of Amazon SNS.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum SnsTopic {
     /// Made with the stack.
     Own,
@@ -69,6 +69,15 @@ impl Default for Alarms {
             evaluation_periods: 2,
             sns_topic: None,
             emails: Vec::new(),
+        }
+    }
+}
+
+impl From<SnsTopic> for String {
+    fn from(topic: SnsTopic) -> String {
+        match topic {
+            SnsTopic::Own => "own".to_owned(),
+            SnsTopic::Arn(arn) => arn,
         }
     }
 }

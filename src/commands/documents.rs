@@ -1,0 +1,222 @@
+//! What `--json` prints, where no other module has a type for it. Each has its name in `schema`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{demo::Story, figures::Figures};
+use crate::{
+    diagnose::{Context, Verdict},
+    kafka,
+    load::{producer::Summary, verify::Verification},
+    project::FileState,
+    proof::Proof,
+    stack::settings::Setting,
+    terraform::Listing,
+};
+
+/// A document with its name.
+#[derive(Serialize, JsonSchema)]
+pub struct Named<T> {
+    schema: &'static str,
+    #[serde(flatten)]
+    document: T,
+}
+
+/// A document that is printed under a name.
+pub trait Document: Serialize + JsonSchema {
+    /// Raised with every change that an older reader could not read.
+    const SCHEMA: &'static str;
+}
+
+/// Prints a document with its name.
+///
+/// # Errors
+/// It cannot be written as JSON, which only a map with keys that are no text would bring about.
+pub fn print<T: Document>(document: T) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&Named { schema: T::SCHEMA, document })?);
+    Ok(())
+}
+
+macro_rules! documents {
+    ($($name:literal $document:ty),+ $(,)?) => { $(impl Document for $document { const SCHEMA: &'static str = $name; })+ };
+}
+
+documents! {
+    "kgen.plan/1" Planned,
+    "kgen.apply/1" Applied,
+    "kgen.destroy/1" Destroyed,
+    "kgen.output/1" Outputs,
+    "kgen.render/1" RenderedFiles<'_>,
+    "kgen.topic/1" kafka::admin::Topic,
+    "kgen.bootstrap/1" BootstrapBrokers,
+    "kgen.explanation/1" Explanations,
+    "kgen.resize/1" Resized,
+    "kgen.demo/1" Played<'_>,
+    "kgen.lab/1" LabStatus,
+    "kgen.config/1" Settings,
+}
+
+/// `kgen plan --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Planned {
+    #[serde(flatten)]
+    pub changes: Listing,
+}
+
+/// `kgen apply --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Applied {
+    pub applied: bool,
+    pub changes: Listing,
+    /// In the order in which they were done.
+    pub resources: Vec<super::progress::Ended>,
+    /// Steps of the control plane's operations, such as a broker's restart.
+    pub steps: Vec<super::rolling::Ended>,
+    /// Those that are not sensitive.
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// `kgen destroy --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Destroyed {
+    pub destroyed: bool,
+    pub changes: Listing,
+    /// In the order in which they were done.
+    pub resources: Vec<super::progress::Ended>,
+}
+
+/// `kgen output --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Outputs {
+    /// Sensitive ones too.
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// `kgen render --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct RenderedFiles<'a> {
+    pub files: Vec<RenderedFile<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct RenderedFile<'a> {
+    pub file: &'a Path,
+    pub state: FileState,
+    /// A unified diff; empty where nothing differs.
+    pub diff: String,
+}
+
+/// `kgen bootstrap --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct BootstrapBrokers {
+    /// host:port,host:port
+    pub plaintext: Option<String>,
+    pub tls: Option<String>,
+}
+
+/// `kgen explain --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Explanations {
+    pub findings: Vec<Explanation>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Explanation {
+    pub id: &'static str,
+    pub meaning: &'static str,
+    pub told_apart: &'static str,
+    pub in_the_lab: &'static str,
+}
+
+/// `kgen resize --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Resized {
+    pub cluster: Context,
+    pub before: Figures,
+    pub after: Figures,
+    /// What the resize brought, with its interval.
+    pub change: Proof,
+    /// Of the samples afterwards.
+    pub verdict: Verdict,
+    pub conclusion: String,
+}
+
+/// `kgen demo --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Played<'a> {
+    pub lab_scale: Option<f64>,
+    pub timeline: &'a Story,
+    /// Id of the finding.
+    pub cause: &'a str,
+    pub before: &'a Figures,
+    pub after: &'a Figures,
+    /// What the fix brought, with its interval.
+    pub change: &'a Proof,
+    pub load: &'a Summary,
+    pub proof: &'a Verification,
+    /// Where every sample is, a line each (kgen.sample/1).
+    pub samples: &'a Path,
+}
+
+/// `kgen config --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Settings {
+    pub settings: Vec<Setting>,
+    pub others: Vec<super::config::Other>,
+}
+
+/// `kgen lab status --json`.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LabStatus {
+    pub running: bool,
+    pub endpoint: Option<String>,
+    /// N of "scale 1:N".
+    pub scale: Option<f64>,
+    pub hardware: Option<String>,
+    pub pid: Option<u32>,
+    /// By what the CPU of brokers is limited.
+    pub cpu_limit: Option<String>,
+    pub memory_limit: Option<bool>,
+    /// Of the brokers, whatever version a cluster was asked for.
+    pub kafka_version: Option<String>,
+    /// What clients of the TLS listeners are to trust.
+    pub ca: Option<String>,
+    pub emulator: Option<String>,
+    pub problem: Option<String>,
+    pub clusters: Vec<LabCluster>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LabCluster {
+    pub arn: String,
+    pub name: String,
+    pub region: String,
+    pub state: String,
+    pub state_info: Option<Value>,
+    pub current_version: String,
+    #[serde(rename = "type")]
+    pub broker_type: String,
+    pub kafka_version: String,
+    pub brokers: Vec<LabBroker>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LabBroker {
+    pub id: i32,
+    pub zone: String,
+    #[serde(rename = "type")]
+    pub broker_type: String,
+    pub endpoints: BTreeMap<String, Option<String>>,
+    pub pid: Option<u32>,
+    pub cores: Option<f64>,
+    pub baseline_cores: Option<f64>,
+    pub heap_mib: Option<u64>,
+    pub memory_mib: Option<u64>,
+    pub note: Option<String>,
+}

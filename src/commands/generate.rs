@@ -1,0 +1,55 @@
+//! `kgen completions` and `kgen man`: made from the command line's own definition.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use clap::CommandFactory as _;
+use clap_mangen::Man;
+
+use super::out;
+use crate::{
+    cli::{self, Cli, Completions, Outcome, refused},
+    files,
+};
+
+pub fn completions(args: &Completions) -> anyhow::Result<Outcome> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "kgen", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
+    Ok(Outcome::Done)
+}
+
+pub fn man(args: &cli::Man) -> anyhow::Result<Outcome> {
+    let mut root = Cli::command();
+    // The full names (`kgen lab up`) and the global options are only there once it is built.
+    root.build();
+    if let Some(dir) = &args.dir {
+        std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        write_pages(&root, "kgen", dir)?;
+        return Ok(Outcome::Done);
+    }
+    let (mut command, mut name) = (&root, "kgen".to_owned());
+    for word in &args.command {
+        let found = command.find_subcommand(word).filter(|found| !found.is_hide_set());
+        command = found
+            .ok_or_else(|| refused(anyhow!("there is no command `{name} {word}` (`{name} --help` lists them)")))?;
+        name = format!("{name}-{}", command.get_name());
+    }
+    print!("{}", page(command, &name)?);
+    Ok(Outcome::Done)
+}
+
+fn write_pages(command: &clap::Command, name: &str, dir: &Path) -> anyhow::Result<()> {
+    let path = dir.join(format!("{name}.1"));
+    files::replace_file(&path, page(command, name)?.as_bytes())
+        .with_context(|| format!("writing {}", path.display()))?;
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+    shown.into_iter().try_for_each(|sub| write_pages(sub, &format!("{name}-{}", sub.get_name()), dir))
+}
+
+fn page(command: &clap::Command, name: &str) -> anyhow::Result<String> {
+    let mut page = Vec::new();
+    let titled = command.clone().display_name(name.to_owned());
+    Man::new(titled).title(name.to_uppercase()).render(&mut page).context("making the man page")?;
+    Ok(out::redacted(&String::from_utf8_lossy(&page)).into_owned())
+}

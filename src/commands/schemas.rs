@@ -1,0 +1,101 @@
+//! `kgen schema`: the JSON schemas of what `--json` prints.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+
+use super::{consume, diagnose, doctor, documents::*, look::Line};
+use crate::{
+    cli::{self, Outcome, refused},
+    files, kafka,
+    load::{consumer, producer},
+};
+
+/// Every published schema: its name, and how it is made. docs/schemas has a file for each.
+const PUBLISHED: &[(&str, fn() -> Schema)] = &[
+    (Applied::SCHEMA, of::<Named<Applied>>),
+    (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
+    (Settings::SCHEMA, of::<Named<Settings>>),
+    (consumer::SCHEMA, of::<consumer::Consumed>),
+    (Played::SCHEMA, of::<Named<Played<'static>>>),
+    (Destroyed::SCHEMA, of::<Named<Destroyed>>),
+    (diagnose::Report::SCHEMA, of::<diagnose::Report<'static>>),
+    (doctor::Document::SCHEMA, of::<doctor::Document>),
+    (Explanations::SCHEMA, of::<Named<Explanations>>),
+    (LabStatus::SCHEMA, of::<Named<LabStatus>>),
+    (Outputs::SCHEMA, of::<Named<Outputs>>),
+    (Planned::SCHEMA, of::<Named<Planned>>),
+    (producer::SCHEMA, of::<producer::Summary>),
+    (RenderedFiles::SCHEMA, of::<Named<RenderedFiles<'static>>>),
+    (Resized::SCHEMA, of::<Named<Resized>>),
+    (Line::SCHEMA, of::<Line>),
+    (kafka::admin::Topic::SCHEMA, of::<Named<kafka::admin::Topic>>),
+    (consume::Document::SCHEMA, of::<consume::Document<'static>>),
+];
+
+pub fn run(args: &cli::Schema) -> anyhow::Result<Outcome> {
+    if let Some(dir) = &args.dir {
+        std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        for (name, make) in PUBLISHED {
+            let path = dir.join(file_name(name));
+            let text = format!("{:#}\n", named(name, make()).to_value());
+            files::replace_file(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+        }
+        return Ok(Outcome::Done);
+    }
+    let Some(wanted) = &args.name else {
+        PUBLISHED.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(Outcome::Done);
+    };
+    let found = PUBLISHED.iter().find(|(name, _)| name == wanted);
+    let (name, make) =
+        found.ok_or_else(|| refused(anyhow!("there is no schema `{wanted}` (`kgen schema` lists them)")))?;
+    println!("{:#}", named(name, make()).to_value());
+    Ok(Outcome::Done)
+}
+
+/// `sample-1.json` for `kgen.sample/1`.
+fn file_name(name: &str) -> impl AsRef<Path> {
+    format!("{}.json", name.trim_start_matches("kgen.").replace('/', "-"))
+}
+
+fn of<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+}
+
+/// `schema` as that of the documents whose field `schema` says `name`.
+fn named(name: &str, mut schema: Schema) -> Schema {
+    schema.insert("title".to_owned(), name.into());
+    if let Some(field) = schema.get_mut("properties").and_then(|properties| properties.get_mut("schema")) {
+        *field = serde_json::json!({ "const": name });
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_names_its_documents() {
+        for (name, make) in PUBLISHED {
+            let schema = named(name, make()).to_value();
+            assert_eq!(schema["properties"]["schema"]["const"], *name);
+            let required = schema["required"].as_array().unwrap();
+            assert!(required.contains(&"schema".into()), "{name}: {required:?}");
+            assert!(jsonschema::validator_for(&schema).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_published_files_are_current() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
+        for (name, make) in PUBLISHED {
+            let there = std::fs::read_to_string(dir.join(file_name(name))).unwrap_or_default();
+            let current = format!("{:#}\n", named(name, make()).to_value());
+            assert!(there == current, "docs/schemas is stale for {name}: cargo run -- schema --dir docs/schemas");
+        }
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), PUBLISHED.len(), "docs/schemas has a file too many");
+    }
+}

@@ -1,0 +1,278 @@
+//! What kgen needs of a machine: from what was found there to what is missing, why it matters, and what mends it.
+//!
+//! Decides only; [`Found`] is filled in by `commands`. A check is an entry of [`CHECKS`].
+
+mod checks;
+mod platform;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use checks::CHECKS;
+pub use platform::{Package, Platform};
+
+/// Everything that was looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub platform: Platform,
+    pub terraform: Option<Program>,
+    pub provider: Provider,
+    pub credentials: Credentials,
+    pub aws_cli: Option<PathBuf>,
+    pub session_manager_plugin: Option<PathBuf>,
+    /// Java 17 or later, or why there is none.
+    pub java: Result<PathBuf, String>,
+    pub maven: Option<PathBuf>,
+    /// Where the jars of the lab's Kafka are; an error for a `KAFKA_HOME` that does not fit.
+    pub kafka: Result<Option<PathBuf>, String>,
+    pub python: Option<PathBuf>,
+    /// The emulator; an error for a `KGEN_MOTO_SERVER` that names nothing.
+    pub moto: Result<Option<PathBuf>, String>,
+    pub cpu_limits: CpuLimits,
+    pub lab: Lab,
+    pub memory_available_mib: u64,
+    pub cores: usize,
+    /// Room on the file system of the project folder.
+    pub disk_free_mib: u64,
+    /// The newest C library that this executable asks for, or why that is not known.
+    pub binary: Result<Binary, String>,
+}
+
+/// A program and what it says it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Program {
+    pub path: PathBuf,
+    /// Such as `1.12.2`; nothing when it did not tell.
+    pub version: Option<String>,
+}
+
+/// Where Terraform would take the AWS provider from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Provider {
+    /// It is in the working directory already.
+    Initialised,
+    /// A folder that the CLI configuration names has it.
+    Mirror(PathBuf),
+    /// The CLI configuration names a mirror on the network, which was not asked.
+    NetworkMirror(String),
+    /// The CLI configuration names a folder that does not have it, and no other source.
+    MirrorWithout(PathBuf),
+    /// `TF_CLI_CONFIG_FILE` names a file that is not there.
+    NoConfiguration(PathBuf),
+    /// The public registry answers.
+    Registry,
+    /// It does not.
+    Unreachable(String),
+}
+
+/// What AWS calls would be signed with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Credentials {
+    /// `AWS_ENDPOINT_URL` points at a lab that answers.
+    Lab(String),
+    /// It points at something that does not answer.
+    NoLab(String),
+    Aws,
+    Missing(String),
+}
+
+/// How brokers of the lab would be held to their size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CpuLimits {
+    /// As `kgen lab status` names it.
+    pub means: String,
+    pub by_cgroup: bool,
+    pub memory_too: bool,
+}
+
+/// The port that the lab would listen on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lab {
+    Free(u16),
+    /// The lab of this project runs, at this endpoint.
+    Running(String),
+    Taken {
+        port: u16,
+        another: Option<u16>,
+    },
+}
+
+/// What an executable needs of the system that it runs on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binary {
+    pub architecture: String,
+    /// The newest version of glibc whose symbols it uses; nothing when it is linked statically.
+    pub glibc: Option<(u32, u32)>,
+}
+
+/// How good a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Ok,
+    /// Something is worse, slower or later without it.
+    Warning,
+    /// The commands named do not work without it.
+    Missing,
+}
+
+/// Which half of kgen needs a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Lab,
+    Aws,
+    Both,
+}
+
+/// One thing that is looked at.
+pub struct Check {
+    /// Stable; such as `terraform`.
+    pub id: &'static str,
+    pub side: Side,
+    /// The commands that need it.
+    pub commands: &'static [&'static str],
+    /// Why they do.
+    pub why: &'static str,
+    judge: fn(&Found) -> Judged,
+}
+
+/// What a check says of a machine.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Answer {
+    /// Stable; such as `terraform`.
+    pub id: &'static str,
+    pub state: State,
+    /// What is there, or is not.
+    pub found: String,
+    /// Why it matters.
+    pub why: &'static str,
+    /// The kgen commands that it matters for.
+    pub commands: &'static [&'static str],
+    /// What to type to mend it.
+    pub mend: Option<String>,
+}
+
+/// What `judge` returns: a state, what was found, what mends it.
+struct Judged(State, String, Option<String>);
+
+impl Judged {
+    fn ok(found: impl Into<String>) -> Judged {
+        Judged(State::Ok, found.into(), None)
+    }
+
+    fn warning(found: impl Into<String>, mend: impl Into<String>) -> Judged {
+        Judged(State::Warning, found.into(), Some(mend.into()))
+    }
+
+    fn missing(found: impl Into<String>, mend: impl Into<String>) -> Judged {
+        Judged(State::Missing, found.into(), Some(mend.into()))
+    }
+}
+
+/// What the checks of `side` (all of them for [`Side::Both`]) say of a machine, in the order of [`CHECKS`].
+pub fn examine(found: &Found, side: Side) -> Vec<Answer> {
+    let asked = |check: &&Check| side == Side::Both || check.side == Side::Both || check.side == side;
+    let answer = |check: &Check| {
+        let Judged(state, what, mend) = (check.judge)(found);
+        Answer { id: check.id, state, found: what, why: check.why, commands: check.commands, mend }
+    };
+    CHECKS.iter().filter(asked).map(answer).collect()
+}
+
+/// The newest version of glibc whose symbols an ELF file asks for, and its architecture.
+///
+/// The names of the versions (`GLIBC_2.34`) are text in the file's dynamic string table.
+///
+/// # Errors
+/// It is no ELF file.
+pub fn binary_needs(elf: &[u8], architecture: &str) -> Result<Binary, String> {
+    if !elf.starts_with(b"\x7fELF") {
+        return Err("it is no ELF file".to_owned());
+    }
+    const MARK: &[u8] = b"GLIBC_2.";
+    let minors = elf.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK).filter_map(|(at, _)| {
+        let rest = &elf[at + MARK.len()..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // The end of a name in the table is a zero or the next dot: GLIBC_2.2.5.
+        let ends = matches!(rest.get(digits), Some(0 | b'.'));
+        std::str::from_utf8(&rest[..digits]).ok().filter(|_| ends)?.parse::<u32>().ok()
+    });
+    Ok(Binary { architecture: architecture.to_owned(), glibc: minors.max().map(|minor| (2, minor)) })
+}
+
+/// The folders and URLs of a Terraform CLI configuration from which it would install providers: (folders, URLs, direct).
+///
+/// Reads only what matters here, and takes a file that is no HCL for one that says nothing.
+pub fn provider_sources(cli_configuration: &str) -> (Vec<PathBuf>, Vec<String>, bool) {
+    let (mut folders, mut urls, mut direct, mut any) = (Vec::new(), Vec::new(), false, false);
+    let Ok(body) = hcl::parse(cli_configuration) else { return (folders, urls, true) };
+    for installation in body.blocks().filter(|block| block.identifier() == "provider_installation") {
+        any = true;
+        for method in installation.body().blocks() {
+            let text = |name: &str| {
+                let found = method.body().attributes().find(|attribute| attribute.key() == name)?;
+                match found.expr() {
+                    hcl::Expression::String(text) => Some(text.clone()),
+                    _ => None,
+                }
+            };
+            match method.identifier() {
+                "filesystem_mirror" => folders.extend(text("path").map(PathBuf::from)),
+                "network_mirror" => urls.extend(text("url")),
+                "direct" => direct |= !excludes_aws(method.body()),
+                _ => {}
+            }
+        }
+    }
+    (folders, urls, direct || !any)
+}
+
+fn excludes_aws(body: &hcl::Body) -> bool {
+    let excluded = body.attributes().filter(|attribute| attribute.key() == "exclude");
+    excluded.flat_map(|attribute| match attribute.expr() {
+        hcl::Expression::Array(items) => items.clone(),
+        _ => Vec::new(),
+    })
+    .any(|item| matches!(&item, hcl::Expression::String(text) if text.ends_with("hashicorp/aws") || text.ends_with("*/*")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_c_library_is_read_from_the_version_names() {
+        let rows: [(&[u8], Result<Option<(u32, u32)>, ()>); 5] = [
+            (b"\x7fELF..GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.17\0", Ok(Some((2, 34)))),
+            (b"\x7fELF..GLIBC_2.2.5\0", Ok(Some((2, 2)))),
+            (b"\x7fELF..nothing of it", Ok(None)),
+            // Text of our own that speaks of a version is no version.
+            (b"\x7fELF..needs GLIBC_2.99 at least\0GLIBC_2.17\0", Ok(Some((2, 17)))),
+            (b"#!/bin/sh", Err(())),
+        ];
+        for (elf, expected) in rows {
+            let found = binary_needs(elf, "x86_64");
+            assert_eq!(found.map(|binary| binary.glibc).map_err(drop), expected, "{}", elf.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_sources_of_providers_are_read() {
+        let mirror = "provider_installation {\n  filesystem_mirror {\n    path = \"/srv/mirror\"\n  }\n  direct {\n    \
+                      exclude = [\"registry.terraform.io/hashicorp/aws\"]\n  }\n}\n";
+        let network = "provider_installation {\n  network_mirror {\n    url = \"https://mirror.example/\"\n  }\n}\n";
+        let (folder, url) = (vec![PathBuf::from("/srv/mirror")], vec!["https://mirror.example/".to_owned()]);
+        for (text, expected) in [
+            ("", (Vec::new(), Vec::new(), true)),
+            ("plugin_cache_dir = \"/x\"\n", (Vec::new(), Vec::new(), true)),
+            (mirror, (folder.clone(), Vec::new(), false)),
+            (network, (Vec::new(), url, false)),
+            (&mirror.replace("hashicorp/aws", "hashicorp/local"), (folder, Vec::new(), true)),
+            ("{{{", (Vec::new(), Vec::new(), true)),
+        ] {
+            assert_eq!(provider_sources(text), expected, "{text}");
+        }
+    }
+}
