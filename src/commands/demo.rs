@@ -42,7 +42,7 @@ use crate::{
         producer::{Acks, ProducerConfig},
     },
     project::Project,
-    proof::{Proof, proof},
+    proof::proof,
     report::{STRETCHES, Stretches},
     run::{Event, Fix, Found},
     terraform::Goal,
@@ -268,7 +268,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
             change: &change,
             load: &summary,
             proof: &verified,
-            samples: events.record(),
+            samples: &events.record(),
         })?;
     } else {
         println!("\n{} (lab, scale {}; {})", story.title(from, to), stage.scale(), events.record().display());

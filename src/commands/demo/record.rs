@@ -91,6 +91,7 @@ fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
         Outcome::Differs => "differs",
+        Outcome::Lacking => "lacking",
         Outcome::Changes => "changes",
         Outcome::Unhealthy => "unhealthy",
         Outcome::Inconclusive => "inconclusive",
