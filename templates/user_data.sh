@@ -33,6 +33,7 @@ for _ in {1..60}; do
 done
 {% endif -%}
 {% if kgen_url %}
+# shellcheck disable=SC2016 # Nothing in a URL is for the shell.
 fetch {{ kgen_url | quoted }} "$work/kgen"
 echo {{ kgen_sha256 | quoted }}"  $work/kgen" | sha256sum --check --quiet
 install -m 755 "$work/kgen" /usr/local/bin/kgen

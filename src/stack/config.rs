@@ -1,5 +1,6 @@
 //! kgen.toml: its keys, their defaults, and the rules between them; a file a table.
 
+mod access;
 mod client;
 mod cluster;
 mod network;
@@ -10,8 +11,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use access::{Authentication, KmsKey};
 pub use client::{Bucket, Client};
-pub use cluster::{Authentication, Cluster, KmsKey};
+pub use cluster::Cluster;
 pub use network::Network;
 use profile::Profile;
 pub use watch::{Alarms, Logs, SnsTopic};

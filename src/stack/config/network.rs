@@ -26,8 +26,8 @@ pub struct Network {
     pub flow_logs: bool,
     /// Takes every rule from the default security group of the VPC.
     pub close_default_security_group: bool,
-    /// Whether each rule of a security group says what it is for. Emulators of AWS forget it, and then every plan shows a
-    /// change.
+    /// Whether each rule of a security group says what it is for. Emulators of AWS forget it when the rule is
+    /// made, and the next plan shows a change.
     pub rule_descriptions: bool,
 }
 
