@@ -56,6 +56,12 @@ def quantiles(latencies_ms):
             "over_1s": sum(latency > 1000 for latency in latencies)}
 
 
+def high_water_kib(pid):
+    """The most memory that a process had so far; 0 when it has ended."""
+    with open(f"/proc/{pid}/status") as status:
+        return next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
+
+
 class Client:
     """A program: `command` and `read` are what differs."""
 
@@ -73,8 +79,15 @@ class Client:
                 try:
                     if at_start:
                         at_start(child)
-                    # This child's own account, not that of all children so far.
-                    _, status, usage = os.wait4(child.pid, 0)
+                    # This child's own account, not that of all children so far. Its ru_maxrss would begin with the memory of
+                    # this process, so the peak is read while it runs.
+                    peak_kib = 0
+                    while True:
+                        peak_kib = max(peak_kib, high_water_kib(child.pid))
+                        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+                        if pid:
+                            break
+                        time.sleep(0.02)
                 except BaseException:
                     child.kill()
                     child.wait()
@@ -88,7 +101,7 @@ class Client:
             except (AttributeError, IndexError, KeyError, ValueError) as error:
                 raise SystemExit(f"error: {self.name} ended with {child.returncode} and printed no result ({error!r}):\n"
                                  f"{' '.join(command)[:2000]}\n{text[-2000:]}") from error
-        return Run(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, job.records, records_per_s, said,
+        return Run(usage.ru_utime + usage.ru_stime, wall, peak_kib / 1024, job.records, records_per_s, said,
                    child.returncode)
 
 
