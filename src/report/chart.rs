@@ -17,7 +17,7 @@ const MARK_RADIUS: f64 = 7.5;
 /// Height of a line's name.
 const NAME_HEIGHT: f64 = 13.0;
 /// Room for one character of a label. The page's font is the reader's own, so this is a generous guess.
-const CHARACTER: f64 = 6.7;
+const CHARACTER: f64 = 7.6;
 /// Length of a piece of line beside its name.
 const SAMPLE: f64 = 16.0;
 /// Points of a line that can be told apart at this size.
@@ -37,6 +37,7 @@ pub struct Chart {
     /// Of the plot alone.
     pub height: f64,
     pub x: Axis,
+    /// Empty for a time, which says itself what it is.
     pub x_unit: &'static str,
     pub y: Axis,
     pub y_unit: String,
@@ -107,7 +108,7 @@ impl Chart {
         let rows = mark_rows(&self.marks, |at| self.x.place(at), right - left);
         let above = rows.iter().max().map_or(0.0, |row| (row + 1) as f64 * MARK_ROW);
         let strip = if self.stretches.is_empty() { 0.0 } else { STRIP };
-        let top = above + strip + 18.0;
+        let top = above + strip + 22.0;
         let frame = Frame { left, right, top, bottom: top + self.height };
         let total = frame.bottom + 22.0;
         let (title, description) = (format!("{}-title", self.id), format!("{}-desc", self.id));
@@ -137,7 +138,7 @@ impl Chart {
     }
 
     fn grid(&self, frame: &Frame) -> Group {
-        let mut group = Group::new().add(text(0.0, frame.top - 7.0, "unit", "start", &self.y_unit));
+        let mut group = Group::new().add(text(0.0, frame.top - 8.0, "axis-unit", "start", &self.y_unit));
         for (value, label) in &self.y.ticks {
             let (_, y) = self.at(frame, self.x.low(), *value);
             group = group.add(stroke((frame.left, y), (frame.right, y), "grid")).add(text(
@@ -171,7 +172,7 @@ impl Chart {
                 name,
             ));
         }
-        group.add(text(frame.right, frame.top - 7.0, "unit", "end", self.x_unit))
+        group.add(text(frame.right, frame.top - 8.0, "axis-unit", "end", self.x_unit))
     }
 
     fn hatching(&self) -> Definitions {
@@ -201,7 +202,7 @@ impl Chart {
                 (width, frame.bottom - above - STRIP),
                 "band",
             ));
-            if stretch.name.len() as f64 * CHARACTER * 0.95 > width {
+            if stretch.name.len() as f64 * CHARACTER * 0.8 > width {
                 return group;
             }
             group.add(text((from + to) / 2.0, above + STRIP - 3.5, "stretch-name", "middle", stretch.name))
@@ -334,7 +335,7 @@ mod tests {
             width: 300.0,
             height: 100.0,
             x: Axis::time(0.0, 60.0),
-            x_unit: "min:s",
+            x_unit: "",
             y: Axis::percent(90.0),
             y_unit: "%".to_owned(),
             lines: vec![

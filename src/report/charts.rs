@@ -93,7 +93,7 @@ impl Frame {
             width: size.0,
             height: size.1,
             x: Axis::time(self.from, self.to),
-            x_unit: "min:s",
+            x_unit: "",
             y,
             y_unit: unit.to_owned(),
             lines,

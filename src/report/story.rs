@@ -112,7 +112,7 @@ fn marked(run: &Run) -> Vec<String> {
     for (mark, what) in [(Mark::Seen, "the constraint showed"), (Mark::Named, "the cause was named")] {
         let Some((at, text)) = at(mark) else { continue };
         let when = match onset {
-            Some((onset, _)) if at >= onset => format!("{} later", length(at - onset)),
+            Some((onset, _)) if at >= onset => format!("After {}", length(at - onset)),
             _ => format!("At {}", minutes(at)),
         };
         told.push(match text {
