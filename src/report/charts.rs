@@ -21,7 +21,7 @@ const GAP_TIMES: f64 = 3.5;
 const GAP_AT_LEAST_S: f64 = 3.0;
 
 /// Sizes of the drawings: about what they have on the page, so that letters are as large as the text's.
-const WIDE: (f64, f64) = (480.0, 170.0);
+const WIDE: (f64, f64) = (420.0, 160.0);
 const PANEL: (f64, f64) = (350.0, 110.0);
 
 /// Charts that belong together.

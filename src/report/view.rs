@@ -336,8 +336,8 @@ fn distribution(log: &[Second], stretches: Option<&Stretches>) -> Option<Distrib
             curves.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" and "),
             in_words.join("; ")
         ),
-        width: 480.0,
-        height: 190.0,
+        width: 420.0,
+        height: 170.0,
         x,
         x_unit: "percent of all records",
         y: Axis::logarithmic(lowest, highest),
