@@ -67,9 +67,12 @@ Examples:
     Completions(Completions),
     Man(Man),
     Schema(Schema),
-    /// Print docs/reference.md
+    /// Print docs/reference.md, or docs/scenarios.md
     #[command(hide = true)]
-    Reference,
+    Reference {
+        #[arg(long)]
+        scenarios: bool,
+    },
 }
 
 #[cfg(test)]

@@ -62,8 +62,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed terminal is no reason to fail differently.
-            let _ = error.print();
+            if error.use_stderr() {
+                eprintln!("{}", in_three_lines(&error.render().to_string()));
+            } else {
+                print!("{}", error.render());
+            }
             return error.exit_code() as u8;
         }
     };
@@ -81,6 +84,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }
         }
     }
+}
+
+/// What clap says of a mistake, without the usage: what is wrong, the first tip, where the help is.
+fn in_three_lines(rendered: &str) -> String {
+    let mut paragraphs = rendered.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let wrong = paragraphs.next().unwrap_or_default();
+    let rest: Vec<String> = paragraphs.filter(|text| !text.is_empty()).collect();
+    let tip = rest.iter().find(|text| text.starts_with("tip:") || text.starts_with("[possible values:"));
+    let help = rest.iter().find(|text| text.starts_with("For more information"));
+    std::iter::once(&wrong).chain(tip).chain(help).cloned().collect::<Vec<_>>().join("\n")
 }
 
 /// Names that count as hosts in what is redacted: this machine's, and those that the user gave.
@@ -123,6 +136,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Schema(args) => schemas::run(&args),
-        Command::Reference => reference::run(),
+        Command::Reference { scenarios } => reference::run(scenarios),
     }
 }

@@ -157,6 +157,17 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
     Diagnosis { verdict, findings }
 }
 
+impl Finding {
+    /// What to type next, ready to be pasted: the fix, or what tells more.
+    pub fn next_command(&self) -> String {
+        match self.remedy.as_ref().map(|remedy| (remedy, remedy.broker_type())) {
+            Some((_, Some(broker_type))) => format!("kgen resize {broker_type}"),
+            Some((Remedy::Wait { .. }, None)) => "kgen diagnose --window 1m".to_owned(),
+            _ => format!("kgen explain {}", self.id),
+        }
+    }
+}
+
 impl Context {
     /// The broker type, if it is one of the catalogue. MSK sometimes leaves `kafka.` out.
     pub fn known_type(&self) -> Option<BrokerType> {

@@ -35,6 +35,8 @@ static SUSPECTS: LazyLock<Regex> = LazyLock::new(|| {
     let forms = [
         // arn:partition:service:region:account:resource
         r#"(?P<arn>arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(?P<owner>[0-9]*):(?P<rest>[^\s"'`,;)\]}>|\\]+))"#.to_owned(),
+        // In front of an IPv4 address, which is the next match.
+        r"(?:::[fF]{4}:)".to_owned(),
         r"(?P<v6>(?:[0-9A-Fa-f]{1,4})?(?::[0-9A-Fa-f]{0,4}){2,8}(?:%[a-z0-9]+)?)".to_owned(),
         r"(?P<v4>[0-9]{1,3}(?:\.[0-9]{1,3}){3})".to_owned(),
         format!(r"(?P<url>[a-z][a-z0-9+]*://(?:[^\s/@]*@)?)(?P<in_url>{host})"),
@@ -81,7 +83,8 @@ impl Redactor {
             let (bare, zone) = address.split_once('%').map_or((address, ""), |(bare, zone)| (bare, zone));
             let parsed: Ipv6Addr = bare.parse().ok()?;
             let is_stand_in = parsed.segments()[..2] == [0x2001, 0xdb8];
-            let told = parsed.is_loopback() || parsed.is_unspecified() || (is_stand_in && zone.is_empty());
+            // Every address that is given out starts with four digits (2000::/3, fc00::/7, fe80::/10); `a::b` is a name.
+            let told = bare.find(':') != Some(4) || (is_stand_in && zone.is_empty());
             return (!told).then(|| self.named(Kind::Address6, &parsed.to_string()));
         }
         if let Some(address) = part("v4") {

@@ -3,9 +3,9 @@
 /// Shown below the help.
 pub const BELOW_HELP: &str = "\
 Examples:
-  kgen doctor                    what this machine lacks
-  kgen demo                      the whole story, in a lab of its own
-  kgen diagnose                  what is wrong with the cluster, and the exact fix
+  kgen doctor                    # what this machine lacks
+  kgen demo                      # the whole story, in a lab of its own
+  kgen diagnose                  # what is wrong with the cluster, and the exact fix
 
 A setting is that of the command line, else of the environment (KGEN_...), else of kgen.toml, else the default:
 `kgen config` shows each with where it comes from.

@@ -8,9 +8,9 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kgen render                    Write what has changed to terraform/
-  kgen render --check            Show what would change; exit 1 if anything would (for CI)
-  kgen render --out /tmp/look    Write it elsewhere
+  kgen render                    # write what has changed to terraform/
+  kgen render --check            # show what would change; exit 1 if anything would (for CI)
+  kgen render --out /tmp/look    # write it elsewhere
 
 A file that was edited since kgen wrote it is not overwritten without --force: each carries a checksum.")]
 pub struct Render {

@@ -50,8 +50,12 @@ Ctrl-C stops Terraform when it safely can; what it has made stays in its state. 
 
 Examples:
   kgen apply
+  kgen apply --dry-run              # as kgen plan, with the price
   kgen apply --yes --json           # without a terminal")]
 pub struct Apply {
+    /// Show what would change and what it costs, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -69,8 +73,12 @@ pub struct Apply {
 #[command(after_help = "\
 Examples:
   kgen destroy
+  kgen destroy --dry-run
   kgen destroy --yes")]
 pub struct Destroy {
+    /// Show what would be destroyed, and destroy nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

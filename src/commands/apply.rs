@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
-    ensure_confirmable(args.yes, "apply")?;
+    ensure_confirmable(args.yes || args.dry_run, "apply")?;
     let working_dir = WorkingDir::open_rendered(project, &args.terraform)?;
     let terraform = &working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
     let mut progress = Progress::new();
@@ -36,7 +36,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     progress.line(&plan.changes.to_string());
     price(&plan.changes).iter().for_each(|line| progress.line(line));
     let mut steps = Vec::new();
-    if plan.has_changes() {
+    if plan.has_changes() && !args.dry_run {
         if !args.yes && !confirmed("Apply these changes?")? {
             progress.line("nothing was changed");
             return Ok(Outcome::Done);
@@ -49,7 +49,8 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
         progress.clear();
     }
     if args.json {
-        documents::print(summary(terraform, &plan, &progress, &steps)?)?;
+        let applied = plan.has_changes() && !args.dry_run;
+        documents::print(summary(terraform, &plan, applied, &progress, &steps)?)?;
     }
     Ok(Outcome::Done)
 }
@@ -57,6 +58,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
 fn summary(
     terraform: &Terraform,
     plan: &Plan,
+    applied: bool,
     progress: &Progress,
     steps: &[rolling::Ended],
 ) -> anyhow::Result<Applied> {
@@ -67,7 +69,7 @@ fn summary(
         .map(|(name, output)| (name, output.value))
         .collect();
     Ok(Applied {
-        applied: plan.has_changes(),
+        applied,
         changes: (&plan.changes).into(),
         resources: progress.ended().to_vec(),
         steps: steps.to_vec(),
@@ -78,7 +80,7 @@ fn summary(
 /// What the brokers of each cluster in the plan cost, a line each.
 ///
 /// Empty when an endpoint other than AWS's is set: nothing is billed there.
-fn price(changes: &Changes) -> Vec<String> {
+pub fn price(changes: &Changes) -> Vec<String> {
     if std::env::var_os("AWS_ENDPOINT_URL").is_some() {
         return Vec::new();
     }
@@ -91,7 +93,13 @@ fn price(changes: &Changes) -> Vec<String> {
     changes
         .of_type("aws_msk_cluster")
         .filter_map(|cluster| {
-            let after = price(&cluster.change.after)?;
+            let Some(after) = price(&cluster.change.after) else {
+                let before = price(&cluster.change.before).filter(|_| cluster.change.after.is_null())?;
+                return Some(format!(
+                    "{}: {before} no longer charged (brokers only, list price of us-east-1)",
+                    cluster.address
+                ));
+            };
             let before = price(&cluster.change.before).map(|before| format!("{before} → ")).unwrap_or_default();
             Some(format!("{}: {before}{after} (brokers only, list price of us-east-1)", cluster.address))
         })
@@ -129,7 +137,13 @@ mod tests {
                  (brokers only, list price of us-east-1)"
             )],
         );
-        check(cluster("kafka.t3.small"), Value::Null, &[]);
+        check(
+            cluster("kafka.t3.small"),
+            Value::Null,
+            &[&format!(
+                "c: 3 × kafka.t3.small {small:.4} USD an hour no longer charged (brokers only, list price of us-east-1)"
+            )],
+        );
         check(Value::Null, cluster("kafka.of.the.future"), &[]);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    apply::price,
     documents::{self, Destroyed},
     progress::Progress,
     working_dir::{WorkingDir, confirmed, ended, ensure_confirmable},
@@ -13,7 +14,7 @@ use crate::{
 };
 
 pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
-    ensure_confirmable(args.yes, "destroy")?;
+    ensure_confirmable(args.yes || args.dry_run, "destroy")?;
     // What is destroyed is what the state holds, whether or not kgen.toml has changed since.
     let working_dir = WorkingDir::open(project, &args.terraform)?;
     let terraform = working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
@@ -27,7 +28,8 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     };
     progress.clear();
     progress.line(&plan.changes.to_string());
-    if plan.has_changes() {
+    price(&plan.changes).iter().for_each(|line| progress.line(line));
+    if plan.has_changes() && !args.dry_run {
         let (_, _, count) = plan.changes.totals();
         if !args.yes && !confirmed(&format!("Destroy these {count} resources, with all data in them?"))? {
             progress.line("nothing was changed");
@@ -41,7 +43,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     }
     if args.json {
         documents::print(Destroyed {
-            destroyed: plan.has_changes(),
+            destroyed: plan.has_changes() && !args.dry_run,
             changes: (&plan.changes).into(),
             resources: progress.ended().to_vec(),
         })?;

@@ -38,6 +38,8 @@ pub struct Report<'a> {
 struct Reported<'a> {
     #[serde(flatten)]
     finding: &'a Finding,
+    /// A command to be pasted.
+    next: String,
     fix: Option<&'a Rendered>,
 }
 
@@ -54,8 +56,11 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     let diagnosis = diagnose(&context, &samples);
     let fixes = fixes(&context, &diagnosis, &project.terraform_dir());
     if args.json {
-        let findings =
-            diagnosis.findings.iter().zip(&fixes).map(|(finding, fix)| Reported { finding, fix: fix.as_ref() });
+        let findings = diagnosis.findings.iter().zip(&fixes).map(|(finding, fix)| Reported {
+            finding,
+            next: finding.next_command(),
+            fix: fix.as_ref(),
+        });
         let report = Report {
             schema: Report::SCHEMA,
             cluster: &context,
@@ -156,6 +161,7 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
             }
         }
         section("not a fix", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
+        lines.push(format!("  next: {}", finding.next_command()));
     }
     lines.push(String::new());
     lines.join("\n")

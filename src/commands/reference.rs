@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
 
-use crate::cli::{Cli, Outcome};
+use crate::{
+    cli::{Cli, Outcome},
+    diagnose::RULES,
+};
 
 const HEAD: &str = "\
 # Reference
@@ -13,8 +16,8 @@ Every command, its options and its exit codes. Made by `kgen reference` from wha
 it current.
 ";
 
-pub fn run() -> anyhow::Result<Outcome> {
-    print!("{}", text());
+pub fn run(wants_scenarios: bool) -> anyhow::Result<Outcome> {
+    print!("{}", if wants_scenarios { scenarios() } else { text() });
     Ok(Outcome::Done)
 }
 
@@ -24,6 +27,25 @@ fn text() -> String {
     let mut text = HEAD.to_owned();
     section(&root, 2, &mut text);
     text.trim_end().to_owned() + "\n"
+}
+
+const SCENARIOS_HEAD: &str = "\
+# Scenarios
+
+What each finding of `kgen diagnose` means, how it is told from its neighbours, and how to see it in the lab. Made by
+`kgen reference --scenarios` from what `kgen explain` says; a test holds it current. The cases that hold each rule are in
+[tests/scenarios](../tests/scenarios); how the rules work together is in [diagnosis.md](diagnosis.md).
+";
+
+fn scenarios() -> String {
+    RULES.iter().fold(SCENARIOS_HEAD.to_owned(), |mut text, rule| {
+        let _ = write!(
+            text,
+            "\n## {}\n\n{}\n\n**Told apart:** {}\n\n**In the lab:** {}\n",
+            rule.id, rule.meaning, rule.told_apart, rule.in_the_lab
+        );
+        text
+    })
 }
 
 /// A command with all below it.
@@ -107,6 +129,16 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference.md");
         let there = std::fs::read_to_string(path).unwrap_or_default();
         assert!(there == text(), "docs/reference.md is stale: cargo run -- reference > docs/reference.md");
+    }
+
+    #[test]
+    fn the_scenarios_are_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scenarios.md");
+        let there = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            there == scenarios(),
+            "docs/scenarios.md is stale: cargo run -- reference --scenarios > docs/scenarios.md"
+        );
     }
 
     #[test]

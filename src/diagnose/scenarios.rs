@@ -153,6 +153,15 @@ fn every_scenario_gets_its_verdict() {
             })
             && !found.findings.iter().any(|finding| expect.not.iter().any(|id| id == finding.id))
             && expect.evidence.iter().all(|words| evidence.iter().any(|text| text.contains(words)));
+        for finding in &found.findings {
+            let command = finding.next_command();
+            let known = ["kgen resize kafka.", "kgen diagnose --", "kgen explain "]
+                .iter()
+                .any(|known| command.starts_with(known));
+            let is_placeholder =
+                |word: &str| word.starts_with(['<', '$', '{']) || word.chars().all(|c| c.is_ascii_uppercase());
+            assert!(known && !command.split(' ').any(is_placeholder), "{}: {command}", finding.id);
+        }
         if !holds {
             failures.push(format!("{}: {found:#?}", path.display()));
         }

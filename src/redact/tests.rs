@@ -21,6 +21,7 @@ fn what_tells_whose_cluster_it_is_goes() {
     check("b-1.orders.abc.c2.kafka.us-west-2.amazonaws.com", "host-1.example");
     check("kafka.mine.org:9092,kafka2.mine.org:9092", "host-1.example:9092,host-2.example:9092");
     check("https://me:secret@mine.org/x", "https://user@host-1.example/x");
+    check("from ::ffff:10.1.2.3", "from ::ffff:198.18.0.1");
     check("http://10.1.2.3:80/", "http://198.18.0.1:80/");
     check("on buildhost, not on buildhosts", "on host-1.example, not on buildhosts");
     check("ip-10-0-0-1.us-west-2.compute.internal", "host-1.example");
@@ -65,7 +66,7 @@ fn piece() -> impl Strategy<Value = (String, Option<String>)> {
         .prop_map(|address| (address.clone(), Some(address)));
     let host =
         "[a-z][a-z0-9]{2,8}\\.[a-z]{3,8}\\.kafka\\.us-west-2\\.amazonaws\\.com".prop_map(|h| (h.clone(), Some(h)));
-    let word = "[ -~&&[^0-9]]{0,12}".prop_map(|word| (word, None));
+    let word = "[ -~&&[^0-9\"]]{0,12}".prop_map(|word| (word, None));
     prop_oneof![arn, account, address, host, word]
 }
 

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod driving;
+mod frontdoor;
 mod interrupts;
 mod project;
 mod real;
