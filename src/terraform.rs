@@ -363,7 +363,12 @@ impl Terraform {
             std::thread::sleep(LOOK);
         };
         let command_line = run.running().command_line.clone();
-        Ok(Ended { command_line, code, diagnostics, text, interrupted: interrupts.count() > 0, log: self.log() })
+        let interrupted = interrupts.count() > 0;
+        if interrupted {
+            // Who presses Ctrl-C five times may press the last ones now. kgen is about to end, with an exit code of its own.
+            std::mem::forget(interrupts);
+        }
+        Ok(Ended { command_line, code, diagnostics, text, interrupted, log: self.log() })
     }
 }
 

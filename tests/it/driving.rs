@@ -121,8 +121,8 @@ fn interrupts_in_the_lab_lose_nothing_and_a_rolling_update_is_shown_broker_by_br
     let apply = |when: &str, act: &str| {
         lab.sh(&format!(
             "env --default-signal=HUP,INT,TERM kgen apply --yes --json > apply.json 2> apply.log & kgen=$!\n\
-             for _ in $(seq 1200); do grep -q '{when}' apply.log && break; sleep 0.1; done\n\
-             grep '{when}' apply.log\n{act}\ncode=0; wait $kgen || code=$?; echo code $code"
+             until grep -q '{when}' apply.log; do kill -0 $kgen || {{ cat apply.log >&2; exit 1; }}; sleep 0.1; done\n\
+             {act}\ncode=0; wait $kgen || code=$?; echo code $code"
         ))
     };
     let ensure_unlocked = || lab.sh("[ ! -e terraform/.terraform.tfstate.lock.info ]");
@@ -135,7 +135,6 @@ fn interrupts_in_the_lab_lose_nothing_and_a_rolling_update_is_shown_broker_by_br
     lab.sh("kgen render");
     for (act, undo) in [
         ("kill -INT $kgen", "kgen destroy --yes"),
-        ("kill -HUP $kgen", "kgen destroy --yes"),
         ("for signal in INT TERM INT HUP INT; do kill -$signal $kgen || true; sleep 0.1; done", "true"),
     ] {
         let ended = apply(creating, &format!("{created}; {act}"));
