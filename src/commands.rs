@@ -33,6 +33,7 @@ mod documents;
 mod explain;
 mod figures;
 mod generate;
+mod foreign;
 mod lab;
 mod look;
 mod out;

@@ -28,6 +28,7 @@ mod run;
 
 // Other programs, files, the folder that a user works in.
 mod files;
+mod locate;
 mod process;
 mod project;
 mod terraform;

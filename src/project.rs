@@ -2,6 +2,7 @@
 //!
 //! Reads and replaces files; what is in them is the business of [`stack`](crate::stack).
 
+mod folder;
 mod lock;
 mod replace;
 mod terraform_files;
@@ -10,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+pub use folder::Disk;
 pub use lock::Lock;
-pub use replace::replace_all;
+pub use replace::{replace_all, replace_unchanged};
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
 use crate::stack::{

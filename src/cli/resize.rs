@@ -1,6 +1,6 @@
 //! Arguments of `resize` and `demo`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -15,11 +15,22 @@ Exits with 3 if a cause is still found afterwards.
 Examples:
   kgen resize kafka.m5.large --dry-run
   kgen resize kafka.m5.large
-  kgen resize kafka.m7g.large --yes --measure 1m --json")]
+  kgen resize kafka.m7g.large --yes --measure 1m --json
+  kgen resize kafka.m5.large --dir infra/prod --dry-run
+  kgen resize kafka.m5.large --dir infra --cluster orders --var-file prod.tfvars")]
 pub struct Resize {
     /// The broker type to change to
     #[arg(value_name = "TYPE")]
     pub broker_type: BrokerType,
+    /// A folder of Terraform or Terragrunt that kgen did not write: edit it, and stop before terraform
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Which cluster of --dir: its address, resource name or cluster_name
+    #[arg(long, value_name = "NAME", requires = "dir")]
+    pub cluster: Option<String>,
+    /// A file that terraform is given with -var-file; may be repeated, in the same order
+    #[arg(long, value_name = "FILE", requires = "dir")]
+    pub var_file: Vec<PathBuf>,
     /// Show what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -47,6 +47,9 @@ const WARM_UP: Duration = Duration::from_secs(25);
 pub const INTERVAL: Duration = Duration::from_secs(2);
 
 pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
+    if let Some(dir) = &args.dir {
+        return super::foreign::run(dir, args);
+    }
     if !args.dry_run {
         ensure_confirmable(args.yes, "resize")?;
     }

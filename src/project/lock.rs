@@ -15,6 +15,21 @@ use fs4::{FileExt, TryLockError};
 pub struct Lock(#[expect(dead_code, reason = "it is the open file that holds the lock")] File);
 
 impl Lock {
+    /// Locks the folder itself, and leaves no file in it.
+    ///
+    /// # Errors
+    /// Another kgen holds it, or it cannot be opened.
+    pub fn folder(dir: &Path) -> anyhow::Result<Lock> {
+        let file = File::open(dir).with_context(|| format!("opening {}", dir.display()))?;
+        match FileExt::try_lock(&file) {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another kgen is changing files in {}; wait for it to end", dir.display())
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", dir.display())),
+        }
+    }
+
     pub fn take(kgen_dir: &Path) -> anyhow::Result<Lock> {
         std::fs::create_dir_all(kgen_dir).with_context(|| format!("creating {}", kgen_dir.display()))?;
         let path = kgen_dir.join("lock");
@@ -48,6 +63,16 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_locked_folder_is_refused_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::folder(dir.path()).unwrap();
+        assert!(Lock::folder(dir.path()).unwrap_err().to_string().contains("another kgen"));
+        drop(first);
+        drop(Lock::folder(dir.path()).unwrap());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_second_lock_is_refused_and_names_the_first() {

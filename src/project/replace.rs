@@ -56,6 +56,19 @@ fn commit_all(staged: Vec<(Staged, Replaced)>) -> anyhow::Result<Restore> {
     Ok(done)
 }
 
+/// Replaces one file, if it still holds `before` when the new one is written beside it and synced.
+///
+/// # Errors
+/// It was changed in between, or what the file system says; the file is then untouched.
+pub fn replace_unchanged(path: &Path, before: &[u8], after: &[u8]) -> anyhow::Result<()> {
+    let stage = Staged::new(path, after).with_context(|| format!("writing beside {}", path.display()))?;
+    let now = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    if now != before {
+        bail!("{} was changed in between and stays as it is; run this again", path.display());
+    }
+    stage.commit().with_context(|| format!("replacing {}", path.display()))
+}
+
 impl Restore {
     /// Puts every file back as it was. One that somebody has changed since is left alone.
     ///
@@ -110,6 +123,16 @@ mod tests {
         restore.restore().unwrap();
         assert_eq!(fs::read(&old).unwrap(), b"before");
         assert!(!new.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_expected_is_not_replaced() {
+        let (_dir, old, _) = folder();
+        let error = replace_unchanged(&old, b"other", b"after").unwrap_err().to_string();
+        assert!(error.contains("changed in between"), "{error}");
+        assert_eq!(fs::read(&old).unwrap(), b"before");
+        replace_unchanged(&old, b"before", b"after").unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"after");
     }
 
     #[test]

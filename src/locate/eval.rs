@@ -1,0 +1,304 @@
+//! Evaluates expressions as far as files tell, and remembers where strings stand. What it cannot tell is a [`Stop`], never a guess.
+
+mod collections;
+mod operators;
+mod references;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use super::{
+    inputs::Inputs,
+    scope::{Repetition, Scope, Space},
+    syntax::{Block, Expr, Kind, Part, Place, Step},
+    terragrunt,
+    tree::Tree,
+    value::{Key, Origin, Stop, Text, Thunk, Value},
+};
+
+/// References within references; more are taken for a circle.
+const DEEPEST: usize = 100;
+
+/// Expressions looked at for one question.
+const MOST_STEPS: usize = 200_000;
+
+pub struct Eval<'t> {
+    pub tree: &'t Tree,
+    pub inputs: &'t Inputs,
+    depth: Cell<usize>,
+    steps: Cell<usize>,
+    /// What was followed on the way to the last value, in words with their place.
+    trail: RefCell<Vec<(Place, String)>>,
+    /// Strings that were met, also in what could not be evaluated.
+    seen: RefCell<BTreeSet<Place>>,
+    /// Variables of the root module that were asked for.
+    asked: RefCell<BTreeSet<String>>,
+}
+
+/// What was met while a value was looked for.
+#[derive(Debug, Default, Clone)]
+pub struct Met {
+    pub trail: Vec<(Place, String)>,
+    pub strings: BTreeSet<Place>,
+    pub variables: BTreeSet<String>,
+}
+
+type Answer<'t> = Result<Value<'t>, Stop>;
+
+impl<'t> Eval<'t> {
+    pub fn new(tree: &'t Tree, inputs: &'t Inputs) -> Eval<'t> {
+        Eval {
+            tree,
+            inputs,
+            depth: Cell::new(0),
+            steps: Cell::new(0),
+            trail: RefCell::default(),
+            seen: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// What was met since the last call.
+    pub fn met(&self) -> Met {
+        self.steps.set(0);
+        Met { trail: self.trail.take(), strings: self.seen.take(), variables: self.asked.take() }
+    }
+
+    pub fn value(&self, expr: &'t Expr, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+        self.steps.set(self.steps.get() + 1);
+        if self.depth.get() > DEEPEST || self.steps.get() > MOST_STEPS {
+            return Err(Stop::at(&expr.place, "refers to itself, or is too involved to follow"));
+        }
+        self.depth.set(self.depth.get() + 1);
+        let answer = self.evaluated(expr, scope);
+        self.depth.set(self.depth.get() - 1);
+        answer
+    }
+
+    fn evaluated(&self, expr: &'t Expr, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+        let place = &expr.place;
+        match &expr.kind {
+            Kind::Null => Ok(Value::Null),
+            Kind::Bool(value) => Ok(Value::Bool(*value)),
+            Kind::Number(value) => Ok(Value::Number(*value)),
+            Kind::String(text) => {
+                self.seen.borrow_mut().insert(place.clone());
+                Ok(Value::Text(Text { text: text.clone(), origin: Origin::Literal(place.clone()) }))
+            }
+            Kind::Fixed(text) => {
+                self.seen.borrow_mut().insert(place.clone());
+                Ok(Value::made(text.clone(), "is part of a template in JSON", Some(place.clone())))
+            }
+            Kind::Template(parts) => self.template(parts, place, scope),
+            Kind::List(items) => Ok(Value::List(items.iter().map(|item| Thunk::Later(item, scope.clone())).collect())),
+            Kind::Object(items) => {
+                let mut entries = Vec::new();
+                for (key, value) in items {
+                    entries.push((self.key(key, scope)?, Thunk::Later(value, scope.clone())));
+                }
+                Ok(Value::Object(entries))
+            }
+            Kind::Reference { root, steps } => self.reference(root, steps, place, scope),
+            Kind::Access { base, steps } => {
+                let value = self.value(base, scope)?;
+                self.walk(value, steps, place, scope)
+            }
+            Kind::Conditional { condition, yes, no } => {
+                let chosen = self.aside(|| self.value(condition, scope)).and_then(|value| {
+                    value.truth().ok_or_else(|| Stop::at(&condition.place, "is neither true nor false"))
+                });
+                match chosen {
+                    Ok(true) => self.value(yes, scope),
+                    Ok(false) => self.value(no, scope),
+                    Err(stop) => {
+                        // Both are looked at all the same, so that it is known which strings may be meant.
+                        [yes, no].into_iter().for_each(|branch| drop(self.value(branch, scope)));
+                        let why = self.because("is decided by a condition that cannot be told", &stop);
+                        Err(Stop { why, place: Some(place.clone()), needs: stop.needs })
+                    }
+                }
+            }
+            Kind::Not(inner) => match self.value(inner, scope)?.truth() {
+                Some(truth) => Ok(Value::Bool(!truth)),
+                None => Err(Stop::at(place, "is neither true nor false")),
+            },
+            Kind::Negative(inner) => match self.value(inner, scope)?.number() {
+                Some(number) => Ok(Value::Number(-number)),
+                None => Err(Stop::at(place, "is no number")),
+            },
+            Kind::Binary { operator, left, right } => self.operation(*operator, left, right, place, scope),
+            Kind::Call { name, arguments } => self.call(name, arguments, place, scope),
+            Kind::For(expr) => self.for_each(expr, place, scope),
+            Kind::Other(what) => Err(Stop::at(place, format!("is {what}, which kgen does not evaluate"))),
+        }
+    }
+
+    fn call(&self, name: &str, arguments: &'t [Expr], place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+        if let Space::Terragrunt { .. } = &scope.space
+            && let Some(answer) = terragrunt::call(self, name, arguments, place, scope)
+        {
+            return answer;
+        }
+        // What the arguments hold may be what it picks from.
+        arguments.iter().for_each(|argument| {
+            if let Ok(value) = self.value(argument, scope) {
+                self.look_into(&value, 0);
+            }
+        });
+        Err(Stop::at(place, format!("is a call of {name}(), which kgen does not evaluate")))
+    }
+
+    /// Meets the strings in lists and objects.
+    pub fn look_into(&self, value: &Value<'t>, depth: usize) {
+        if depth > 4 {
+            return;
+        }
+        let inner: Vec<&Thunk<'t>> = match value {
+            Value::List(items) => items.iter().collect(),
+            Value::Object(entries) => entries.iter().map(|(_, value)| value).collect(),
+            _ => Vec::new(),
+        };
+        for thunk in inner {
+            if let Ok(value) = self.force(thunk) {
+                self.look_into(&value, depth + 1);
+            }
+        }
+    }
+
+    fn template(&self, parts: &'t [Part], place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+        // Alone in its quotes, a reference keeps what it is.
+        if let [Part::Value(only)] = parts {
+            return self.value(only, scope);
+        }
+        let mut whole = String::new();
+        for part in parts {
+            match part {
+                Part::Text(text) => whole.push_str(text),
+                Part::Value(expr) => match self.value(expr, scope)?.shown() {
+                    Some(text) => whole.push_str(&text),
+                    None => return Err(Stop::at(&expr.place, "cannot be put into a string")),
+                },
+            }
+        }
+        Ok(Value::made(whole, "is put together from parts", Some(place.clone())))
+    }
+
+    fn key(&self, key: &'t Expr, scope: &Rc<Scope<'t>>) -> Result<Key, Stop> {
+        let place = Some(key.place.clone());
+        match &key.kind {
+            Kind::Fixed(name) => Ok(Key { name: name.clone(), place }),
+            _ => match self.aside(|| self.value(key, scope))?.shown() {
+                Some(name) => Ok(Key { name, place }),
+                None => Err(Stop::at(&key.place, "is a key that cannot be told")),
+            },
+        }
+    }
+
+    pub fn force(&self, thunk: &Thunk<'t>) -> Answer<'t> {
+        match thunk {
+            Thunk::Now(value) => Ok(value.clone()),
+            Thunk::Later(expr, scope) => self.value(expr, scope),
+            Thunk::As(inner, kind, scope) => {
+                let value = self.force(inner)?;
+                self.converted(value, kind, scope)
+            }
+        }
+    }
+
+    /// Evaluates something beside the way to the value: what it follows is not on the trail.
+    pub fn aside<T>(&self, evaluate: impl FnOnce() -> T) -> T {
+        let length = self.trail.borrow().len();
+        let answer = evaluate();
+        self.trail.borrow_mut().truncate(length);
+        answer
+    }
+
+    pub fn follow(&self, place: &Place, what: String) {
+        self.trail.borrow_mut().push((place.clone(), what));
+    }
+
+    /// `what: REASON`, with the place of the reason.
+    pub fn because(&self, what: &str, stop: &Stop) -> String {
+        match &stop.place {
+            Some(place) => format!("{what}: {} {}", self.quoted(place), stop.why),
+            None => format!("{what}: {}", stop.why),
+        }
+    }
+
+    /// What stands at `place`, on one line, with file and line.
+    pub fn quoted(&self, place: &Place) -> String {
+        let file = &self.tree.files[place.file];
+        let text = file.text_at(place).split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut short: String = text.chars().take(60).collect();
+        if short.len() < text.len() {
+            short.push('…');
+        }
+        format!("`{short}` ({}:{})", file.path.display(), file.line(place.start))
+    }
+
+    /// The repetitions of a block, in the order of their keys; nothing where there are none of it.
+    pub fn repetitions(&self, block: &'t Block, scope: &Rc<Scope<'t>>) -> Vec<Repetition<'t>> {
+        if let Some(count) = block.body.attribute("count") {
+            return match self.count(count, scope) {
+                Ok(count) => (0..count).map(Repetition::Count).collect(),
+                Err(stop) => vec![Repetition::Unknown(stop)],
+            };
+        }
+        let Some(each) = block.body.attribute("for_each") else { return vec![Repetition::None] };
+        let unknown = |stop: Stop| vec![Repetition::Unknown(stop)];
+        let entries = match &each.kind {
+            // The one function that for_each cannot do without.
+            Kind::Call { name, arguments } if name == "toset" && arguments.len() == 1 => {
+                self.value(&arguments[0], scope)
+            }
+            _ => self.value(each, scope),
+        };
+        match entries {
+            Ok(Value::Object(entries)) => {
+                let mut entries = entries;
+                entries.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+                entries.into_iter().map(|(key, value)| Repetition::Each(key, value)).collect()
+            }
+            // A set, written as toset([…]) or by the type of a variable: its strings are its keys.
+            Ok(Value::List(items)) => {
+                let mut keys = BTreeMap::new();
+                for item in &items {
+                    match self.force(item).map(|value| value.shown()) {
+                        Ok(Some(name)) => keys.insert(name.clone(), name),
+                        Ok(None) => return unknown(Stop::at(&each.place, "has something else than strings for keys")),
+                        Err(stop) => return unknown(stop),
+                    };
+                }
+                let repetition = |name: String| {
+                    let value = Value::made(name.clone(), "is a key of for_each", Some(each.place.clone()));
+                    Repetition::Each(Key { name, place: None }, Thunk::Now(value))
+                };
+                keys.into_values().map(repetition).collect()
+            }
+            Ok(_) => unknown(Stop::at(&each.place, "is neither a map nor a set")),
+            Err(stop) => unknown(stop),
+        }
+    }
+
+    /// How many `count` makes. One that is 0 or 1 by an undecidable condition counts as 1: there is no other to be confused with.
+    fn count(&self, count: &'t Expr, scope: &Rc<Scope<'t>>) -> Result<usize, Stop> {
+        let most = match &count.kind {
+            Kind::Conditional { yes, no, .. } => {
+                let both = [yes, no].map(|branch| self.value(branch, scope).ok().and_then(|value| value.number()));
+                both.into_iter().collect::<Option<Vec<f64>>>().map(|both| both.into_iter().fold(0.0, f64::max))
+            }
+            _ => None,
+        };
+        match self.value(count, scope) {
+            Ok(value) => match value.number() {
+                Some(number) if number >= 0.0 && number.fract() == 0.0 && number < 1000.0 => Ok(number as usize),
+                _ => Err(Stop::at(&count.place, "is no count")),
+            },
+            Err(_) if most == Some(1.0) => Ok(1),
+            Err(stop) => Err(stop),
+        }
+    }
+}

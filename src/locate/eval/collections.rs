@@ -1,0 +1,151 @@
+//! What is taken from lists and objects, `for` expressions, and conversion to the type of a variable.
+
+use std::rc::Rc;
+
+use super::{super::syntax::For, Answer, Eval, Expr, Key, Kind, Origin, Place, Scope, Step, Stop, Text, Thunk, Value};
+
+/// Entries that a `for` expression may go through.
+const MOST_ENTRIES: usize = 1000;
+
+impl<'t> Eval<'t> {
+    /// Takes `steps` from `value`.
+    pub(super) fn walk(&self, value: Value<'t>, steps: &'t [Step], place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+        let mut value = value;
+        for step in steps {
+            let wanted = match step {
+                Step::Name(name) => name.clone(),
+                Step::Splat => {
+                    return Err(Stop::at(place, "takes the same from several ([*]), which kgen does not follow"));
+                }
+                Step::Index(index) => match self.aside(|| self.value(index, scope))?.shown() {
+                    Some(index) => index,
+                    None => return Err(Stop::at(&index.place, "is no key and no index")),
+                },
+            };
+            let found = match &value {
+                Value::Object(entries) => entries.iter().find(|(key, _)| key.name == wanted).map(|(_, value)| value),
+                Value::List(items) => wanted.parse().ok().and_then(|index: usize| items.get(index)),
+                _ => {
+                    return Err(Stop::at(
+                        place,
+                        format!("takes {wanted} from something that is no list, map or object"),
+                    ));
+                }
+            };
+            value = match found {
+                Some(found) => self.force(found)?,
+                None => return Err(Stop::at(place, format!("names {wanted}, which is not there"))),
+            };
+        }
+        Ok(value)
+    }
+
+    pub(super) fn for_each(&self, expr: &'t For, place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+        if expr.grouping {
+            return Err(Stop::at(place, "groups by key (…), which kgen does not follow"));
+        }
+        let entries: Vec<(Value<'t>, Thunk<'t>)> = match self.value(&expr.collection, scope)? {
+            Value::Object(entries) => {
+                let key = |key: Key| Value::made(key.name, "is the key of a map", key.place);
+                entries.into_iter().map(|(name, value)| (key(name), value)).collect()
+            }
+            Value::List(items) => {
+                items.into_iter().enumerate().map(|(at, item)| (Value::Number(at as f64), item)).collect()
+            }
+            _ => return Err(Stop::at(&expr.collection.place, "is no list, map or object")),
+        };
+        if entries.len() > MOST_ENTRIES {
+            return Err(Stop::at(place, "goes through too many entries"));
+        }
+        let (mut list, mut object) = (Vec::new(), Vec::new());
+        for (key, value) in entries {
+            let mut inner = scope.with_name(&expr.value_name, self.force(&value)?);
+            if let Some(name) = &expr.key_name {
+                inner = inner.with_name(name, key);
+            }
+            let inner = Rc::new(inner);
+            if let Some(condition) = &expr.condition {
+                match self.aside(|| self.value(condition, &inner))?.truth() {
+                    Some(true) => {}
+                    Some(false) => continue,
+                    None => return Err(Stop::at(&condition.place, "is neither true nor false")),
+                }
+            }
+            match &expr.key {
+                Some(key) => object.push((self.key(key, &inner)?, Thunk::Later(&expr.value, inner))),
+                None => list.push(Thunk::Later(&expr.value, inner)),
+            }
+        }
+        Ok(if expr.key.is_some() { Value::Object(object) } else { Value::List(list) })
+    }
+
+    /// `value` as Terraform converts it to the type `kind` of a variable; defaults of optional attributes come in.
+    pub(super) fn converted(&self, value: Value<'t>, kind: &'t Expr, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+        let each = |thunk: Thunk<'t>, kind: &'t Expr| Thunk::As(Box::new(thunk), kind, scope.clone());
+        match (&kind.kind, value) {
+            (_, Value::Null) => Ok(Value::Null),
+            (Kind::Reference { root, steps }, value) if steps.is_empty() => Ok(primitive(root, value)),
+            (Kind::String(name), _) if name.contains("optional(") => {
+                Err(Stop::at(&kind.place, "has optional attributes, which kgen does not follow in JSON"))
+            }
+            (Kind::String(name), value) => Ok(primitive(name, value)),
+            (Kind::Call { name, arguments }, value) => match (name.as_str(), arguments.first(), value) {
+                ("optional", Some(inner), value) => self.converted(value, inner, scope),
+                ("map", Some(inner), Value::Object(entries)) => {
+                    Ok(Value::Object(entries.into_iter().map(|(key, value)| (key, each(value, inner))).collect()))
+                }
+                ("list" | "set", Some(inner), Value::List(items)) => {
+                    Ok(Value::List(items.into_iter().map(|item| each(item, inner)).collect()))
+                }
+                ("object", Some(Expr { kind: Kind::Object(fields), .. }), Value::Object(entries)) => {
+                    let mut converted = Vec::new();
+                    for (key, kind) in fields {
+                        let Kind::Fixed(name) = &key.kind else { continue };
+                        let given = entries.iter().find(|(key, _)| key.name == *name);
+                        let given = match given {
+                            Some((_, value)) if is_optional(kind).is_some() => {
+                                match self.force(value) {
+                                    // Given as null, an optional attribute has its default.
+                                    Ok(Value::Null) => None,
+                                    _ => given,
+                                }
+                            }
+                            _ => given,
+                        };
+                        let value = match (given, is_optional(kind)) {
+                            (Some((_, value)), _) => each(value.clone(), kind),
+                            (None, Some(Some(default))) => each(Thunk::Later(default, scope.clone()), kind),
+                            (None, Some(None)) => Thunk::Now(Value::Null),
+                            (None, None) => continue,
+                        };
+                        let key = Key { name: name.clone(), place: Some(key.place.clone()) };
+                        converted.push((key, value));
+                    }
+                    Ok(Value::Object(converted))
+                }
+                (_, _, value) => Ok(value),
+            },
+            (_, value) => Ok(value),
+        }
+    }
+}
+
+/// The default of an optional attribute, if the type says it is one.
+fn is_optional(kind: &Expr) -> Option<Option<&Expr>> {
+    match &kind.kind {
+        Kind::Call { name, arguments } if name == "optional" => Some(arguments.get(1)),
+        _ => None,
+    }
+}
+
+fn primitive<'t>(name: &str, value: Value<'t>) -> Value<'t> {
+    match (name, &value) {
+        ("string", Value::Bool(_) | Value::Number(_)) => match value.shown() {
+            Some(text) => Value::Text(Text { text, origin: Origin::Made("is no string where it is set", None) }),
+            None => value,
+        },
+        ("number", Value::Text(_)) => value.number().map_or(value, Value::Number),
+        ("bool", Value::Text(_)) => value.truth().map_or(value, Value::Bool),
+        _ => value,
+    }
+}

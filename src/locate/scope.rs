@@ -1,0 +1,86 @@
+//! Where an expression is evaluated: in which call of which module, in which repetition of it, with which names bound.
+
+use std::{path::PathBuf, rc::Rc};
+
+use super::{
+    syntax::{Body, FileId},
+    value::{Key, Stop, Thunk, Value},
+};
+
+#[derive(Debug, Clone)]
+pub struct Scope<'t> {
+    pub space: Space<'t>,
+    pub repetition: Repetition<'t>,
+    /// Names of `for` expressions and dynamic blocks, the innermost last.
+    pub names: Vec<(String, Value<'t>)>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Space<'t> {
+    Module {
+        module: usize,
+        /// Names of the calls that lead here, with dots between; empty for the root.
+        key: String,
+        /// As Terraform writes it: `module.a["x"].module.b`; empty for the root.
+        address: String,
+        /// The call's arguments, and where they are evaluated. Nothing for the root.
+        caller: Option<(&'t Body, Rc<Scope<'t>>)>,
+        is_installed: bool,
+    },
+    /// A file of Terragrunt; paths in it are relative to `dir`.
+    Terragrunt { file: FileId, dir: PathBuf },
+}
+
+/// Which one of those that `count` or `for_each` makes.
+#[derive(Debug, Clone)]
+pub enum Repetition<'t> {
+    /// There is no such argument.
+    None,
+    Count(usize),
+    Each(Key, Thunk<'t>),
+    /// It cannot be told which there are.
+    Unknown(Stop),
+}
+
+impl<'t> Scope<'t> {
+    pub fn repeated(&self, repetition: Repetition<'t>) -> Rc<Scope<'t>> {
+        Rc::new(Scope { repetition, ..self.clone() })
+    }
+
+    pub fn with_name(&self, name: &str, value: Value<'t>) -> Scope<'t> {
+        let mut scope = self.clone();
+        scope.names.push((name.to_owned(), value));
+        scope
+    }
+
+    pub fn name(&self, name: &str) -> Option<&Value<'t>> {
+        self.names.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The address of the module instance.
+    pub fn address(&self) -> &str {
+        match &self.space {
+            Space::Module { address, .. } => address,
+            Space::Terragrunt { .. } => "",
+        }
+    }
+
+    pub fn key(&self) -> &str {
+        match &self.space {
+            Space::Module { key, .. } => key,
+            Space::Terragrunt { .. } => "",
+        }
+    }
+}
+
+impl Repetition<'_> {
+    /// What an address ends with: `[0]`, `["key"]` or nothing.
+    pub fn suffix(&self) -> String {
+        match self {
+            Repetition::None => String::new(),
+            Repetition::Count(index) => format!("[{index}]"),
+            Repetition::Each(key, _) => format!("[{:?}]", key.name),
+            Repetition::Unknown(_) => "[?]".to_owned(),
+        }
+    }
+}

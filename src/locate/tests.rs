@@ -1,0 +1,258 @@
+//! The table of cases in tests/resize: small trees of files, and the edit or the refusal that is right for each.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::*;
+
+const TO: &str = "kafka.m5.large";
+
+/// Files of a case, by path.
+#[derive(Debug, Default)]
+struct Table(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Folder for Table {
+    fn names(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let dir = clean(dir);
+        let inside = |path: &&PathBuf| dir == Path::new(".") || path.starts_with(&dir);
+        if !self.0.keys().any(|path| inside(&path)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let here = self.0.keys().filter(|path| clean(path.parent().unwrap_or(Path::new(""))) == dir);
+        Ok(here.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect())
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.get(&clean(path)).cloned().ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf> {
+        let dir = clean(dir);
+        let below = |path: &&PathBuf| (dir == Path::new(".") || path.starts_with(&dir)) && is_assignments(path);
+        self.0.keys().filter(below).cloned().collect()
+    }
+}
+
+/// A case: how kgen is called, on which files, and what is right.
+#[derive(Debug, Default)]
+struct Case {
+    name: String,
+    dir: PathBuf,
+    cluster: Option<String>,
+    var_files: Vec<PathBuf>,
+    environment: Environment,
+    files: Table,
+    /// The file that is to change, and what it becomes.
+    edit: Option<(PathBuf, String)>,
+    /// Words that the refusal must have.
+    refusal: Vec<String>,
+}
+
+/// Reads the cases of a file; its format is in tests/resize/README.md.
+fn cases(text: &str) -> Vec<Case> {
+    text.split("\n=== ").skip(1).map(case).collect()
+}
+
+fn case(text: &str) -> Case {
+    let (head, files) = text.split_once("\n--- ").unwrap_or_else(|| panic!("no files in the case {text:?}"));
+    let mut lines = head.lines();
+    let name = lines.next().unwrap_or_default().to_owned();
+    let mut case = Case { name, dir: PathBuf::from("."), ..Case::default() };
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (key, value) = line.split_once(": ").unwrap_or_else(|| panic!("{}: {line:?}", case.name));
+        match key {
+            "dir" => case.dir = value.into(),
+            "cluster" => case.cluster = Some(value.to_owned()),
+            "var-file" => case.var_files.push(value.into()),
+            "workspace" => case.environment.workspace_selected = Some(value.to_owned()),
+            "arguments" => case.environment.hidden_arguments = Some(value.to_owned()),
+            "env" => {
+                let (name, value) = value.split_once('=').unwrap();
+                case.environment.variables.push((name.to_owned(), value.to_owned()));
+            }
+            "refused" => case.refusal = value.split(" | ").map(str::to_owned).collect(),
+            _ => panic!("{}: {key:?} is no key of a case", case.name),
+        }
+    }
+    for file in files.split("\n--- ") {
+        let (heading, text) = file.split_once('\n').unwrap_or((file, ""));
+        let mut words = heading.split(' ');
+        let path = PathBuf::from(words.next().unwrap());
+        let mut text = format!("{}\n", text.trim_end_matches('\n'));
+        for word in words {
+            text = match word {
+                "crlf" => text.replace('\n', "\r\n"),
+                "bom" => format!("\u{feff}{text}"),
+                _ => panic!("{}: {word:?} is no way to write a file", case.name),
+            };
+        }
+        if let (Some(start), Some(end)) = (text.find('«'), text.find('»')) {
+            let becomes = format!("{}\"{TO}\"{}", &text[..start], &text[end + '»'.len_utf8()..]);
+            assert!(case.edit.is_none(), "{}: two edits", case.name);
+            case.edit = Some((path.clone(), becomes));
+        }
+        case.files.0.insert(path, text.replace(['«', '»'], "").into_bytes());
+    }
+    assert_ne!(case.edit.is_some(), !case.refusal.is_empty(), "{}: an edit or a refusal", case.name);
+    case
+}
+
+/// What is wrong with the answer to a case; nothing if it is right.
+fn judged(case: &Case) -> Result<(), String> {
+    let question = Question {
+        dir: &case.dir,
+        cluster: case.cluster.as_deref(),
+        var_files: &case.var_files,
+        environment: &case.environment,
+        to: TO,
+    };
+    match (locate(&case.files, &question), &case.edit) {
+        (Ok(located), Some((file, text))) => {
+            if located.edit.file != *file || located.edit.after() != *text {
+                return Err(format!(
+                    "edits {}:{}, {:?}",
+                    located.edit.file.display(),
+                    located.edit.line,
+                    located.edit.old
+                ));
+            }
+            Ok(())
+        }
+        (Ok(located), None) => Err(format!(
+            "edits {}:{}, {:?}, instead of refusing",
+            located.edit.file.display(),
+            located.edit.line,
+            located.edit.old
+        )),
+        (Err(refusal), Some(_)) => Err(format!("refuses instead of editing: {refusal}")),
+        (Err(refusal), None) => {
+            let text = refusal.to_string();
+            match case.refusal.iter().find(|word| !text.contains(*word)) {
+                Some(word) => Err(format!("does not say {word:?}: {text}")),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+fn all_cases() -> Vec<Case> {
+    let texts = [
+        include_str!("../../tests/resize/places.txt"),
+        include_str!("../../tests/resize/precedence.txt"),
+        include_str!("../../tests/resize/modules.txt"),
+        include_str!("../../tests/resize/several.txt"),
+        include_str!("../../tests/resize/refusals.txt"),
+        include_str!("../../tests/resize/terragrunt.txt"),
+        include_str!("../../tests/resize/writing.txt"),
+    ];
+    texts.into_iter().flat_map(cases).collect()
+}
+
+#[test]
+fn every_case_gets_the_right_edit_or_refusal() {
+    let cases = all_cases();
+    let wrong: Vec<String> =
+        cases.iter().filter_map(|case| Some(format!("{}: {}", case.name, judged(case).err()?))).collect();
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    let edits = cases.iter().filter(|case| case.edit.is_some()).count();
+    assert!(edits >= 40 && cases.len() - edits >= 30, "{edits} edits, {} refusals", cases.len() - edits);
+}
+
+#[test]
+fn a_refusal_says_what_where_and_what_to_do() {
+    let text = "\n=== x\nrefused: -\n--- main.tf\nlocals {\n  type = lookup(var.types, \"prod\", \"kafka.t3.small\")\n}\n\
+                resource \"aws_msk_cluster\" \"main\" {\n  broker_node_group_info {\n    instance_type = local.type\n  }\n}\n";
+    let case = &cases(text)[0];
+    let environment = Environment::default();
+    let question = Question { dir: &case.dir, cluster: None, var_files: &[], environment: &environment, to: TO };
+    let refusal = locate(&case.files, &question).unwrap_err();
+    insta::assert_snapshot!(refusal, @r#"
+    aws_msk_cluster.main (main.tf:4): its broker type cannot be told
+      main.tf:2: local type
+      main.tf:2: `lookup(var.types, "prod", "kafka.t3.small")` is a call of lookup(), which kgen does not evaluate
+      main.tf:2: "kafka.t3.small" may be what counts
+    nothing was changed: edit by hand the one of these that counts
+    "#);
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What may stand between attributes: comments, blank lines, heredocs, other attributes.
+    fn filling() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            "[ -~]{0,30}".prop_map(|text| format!("  # {text}\n")),
+            Just("\n".to_owned()),
+            "[a-z]{3,8}".prop_map(|name| format!("  x_{name}   =   [1,2 , 3] // \"kafka.t3.small\"\n")),
+            "[a-z ü€\t]{0,20}".prop_map(|text| format!("  /* {text}\n */\n")),
+            "[a-z \t]{0,20}"
+                .prop_map(|text| format!("  h_{} = <<-EOT\n\t{text}\n  instance_type = \"no\"\n  EOT\n", text.len())),
+        ];
+        proptest::collection::vec(line, 0..5).prop_map(|lines| {
+            // An attribute may be set once only.
+            let mut names = std::collections::BTreeSet::new();
+            let fresh = |line: &String| {
+                !line.contains(" = ") || names.insert(line.split('=').next().unwrap_or_default().to_owned())
+            };
+            lines.into_iter().filter(fresh).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_rest_of_the_file_is_byte_for_byte_the_same(
+            above in filling(), before in filling(),
+            old in "[ -~ü€]{0,20}", new in "[ -~ü€]{1,20}", spaces in "[ \t]{0,4}", crlf: bool, bom: bool,
+        ) {
+            prop_assume!(old != new);
+            let quoted = format!("\"{}\"", crate::hcl::escape(&old));
+            let mut head = format!("{above}\nresource \"aws_msk_cluster\" \"main\" {{\n  broker_node_group_info {{\n{before}    instance_type{spaces}={spaces}");
+            let mut tail = format!("{spaces}# {quoted}\n  }}\n}}\n");
+            if crlf {
+                head = head.replace('\n', "\r\n");
+                tail = tail.replace('\n', "\r\n");
+            }
+            if bom {
+                head = format!("\u{feff}{head}");
+            }
+            // What hcl-edit does not take is refused, and not what is looked at here.
+            let text = format!("{head}{quoted}{tail}");
+            let table = Table([(PathBuf::from("main.tf"), text.clone().into_bytes())].into());
+            let environment = Environment::default();
+            let question = Question { dir: Path::new("."), cluster: None, var_files: &[], environment: &environment, to: &new };
+            let located = locate(&table, &question).map_err(|refusal| TestCaseError::fail(format!("{refusal}\n{text}")))?;
+            let becomes = format!("{head}\"{}\"{tail}", crate::hcl::escape(&new));
+            prop_assert_eq!(located.edit.after(), becomes);
+            prop_assert_eq!(located.edit.old, old);
+        }
+
+        #[test]
+        fn any_string_of_any_json_file_can_be_replaced(old in "\\PC{0,20}", new in "\\PC{1,20}", key in "[a-zü]{1,8}", spaces in "[ \n\t]{0,4}") {
+            let quoted = |text: &str| serde_json::Value::from(text).to_string();
+            let whole = |value: &str| format!("{{{spaces}\"{key}\"{spaces}:{spaces}[{}, {value}{spaces}]{spaces}}}", quoted("ü€"));
+            let text = whole(&quoted(&old));
+            let file = File::parse(0, Path::new("x.tfvars.json"), text.as_bytes()).unwrap();
+            let strings = file.strings();
+            let (_, last) = strings.last().unwrap();
+            let edit = Edit::new(&file, &last.place, &old, &new);
+            prop_assert_eq!(edit.after(), whole(&quoted(&new)));
+        }
+
+        #[test]
+        fn no_input_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "[a-z{}\"=$\\[\\]().?: \n<-]{0,200}") {
+            for bytes in [bytes, text.into_bytes()] {
+                for name in ["main.tf", "main.tf.json", "terragrunt.hcl", "terraform.tfvars"] {
+                    let table = Table([(PathBuf::from(name), bytes.clone())].into());
+                    let environment = Environment::default();
+                    let question = Question { dir: Path::new("."), cluster: None, var_files: &[], environment: &environment, to: TO };
+                    prop_assert!(locate(&table, &question).is_err());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The files of a working directory and of the modules that it calls, read and merged as Terraform merges them.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::syntax::{Attribute, Block, Body, Expr, File, FileId, Kind, SyntaxError};
+
+/// Calls within calls, and modules in all, that are followed; nobody's configuration has as many.
+const DEEPEST: usize = 16;
+const MOST_MODULES: usize = 1000;
+
+/// Where files come from: the disk, or a table in a test.
+pub trait Folder {
+    /// Names of the files in `dir`, without folders.
+    ///
+    /// # Errors
+    /// There is no such folder, or it cannot be read.
+    fn names(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// # Errors
+    /// There is no such file, or it cannot be read.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Files of variables (`*.tfvars`, `*.tfvars.json`) in `dir` and in the folders below it.
+    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf>;
+}
+
+#[derive(Debug, Default)]
+pub struct Tree {
+    pub files: Vec<File>,
+    modules: Vec<Module>,
+    by_dir: BTreeMap<PathBuf, usize>,
+    targets: BTreeMap<String, Target>,
+    manifest: Vec<Installed>,
+}
+
+/// The files of one folder, merged.
+#[derive(Debug, Default)]
+pub struct Module {
+    pub dir: PathBuf,
+    pub variables: BTreeMap<String, Body>,
+    pub locals: BTreeMap<String, Expr>,
+    pub outputs: BTreeMap<String, Expr>,
+    pub resources: Vec<Block>,
+    pub data: Vec<Block>,
+    pub calls: Vec<Block>,
+    pub providers: Vec<Block>,
+    pub broken: Vec<Broken>,
+    /// Whether its state, and with it the workspace, is kept by HCP Terraform.
+    pub is_cloud: bool,
+}
+
+/// A file that could not be read as Terraform.
+#[derive(Debug, Clone)]
+pub struct Broken {
+    pub path: PathBuf,
+    pub error: SyntaxError,
+    /// It names something of MSK, or calls a module.
+    pub may_matter: bool,
+}
+
+/// What a module call calls.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// Index of a module that was read. `is_installed`: a copy that `terraform init` has made.
+    Module { module: usize, is_installed: bool },
+    /// A module that is not on this machine, by its source.
+    Remote(String),
+    /// No such folder.
+    Missing(PathBuf),
+}
+
+/// An entry of `.terraform/modules/modules.json`.
+#[derive(Debug, Deserialize)]
+struct Installed {
+    #[serde(rename = "Key")]
+    key: String,
+    #[serde(rename = "Source")]
+    source: String,
+    #[serde(rename = "Dir")]
+    dir: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(rename = "Modules")]
+    modules: Vec<Installed>,
+}
+
+impl Tree {
+    /// Reads the module in `dir` as the root, and all that it calls.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn read_root(&mut self, dir: &Path, folder: &dyn Folder) -> io::Result<usize> {
+        let manifest = folder.read(&dir.join(".terraform/modules/modules.json"));
+        let manifest = manifest.ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        self.manifest = manifest.map(|manifest| manifest.modules).unwrap_or_default();
+        let root = self.module_in(dir, folder)?;
+        self.follow(root, "", dir, folder, 0);
+        Ok(root)
+    }
+
+    pub fn module(&self, module: usize) -> &Module {
+        &self.modules[module]
+    }
+
+    /// What the call at `key` (names of calls with dots between) calls.
+    pub fn target(&self, key: &str) -> Option<&Target> {
+        self.targets.get(key)
+    }
+
+    /// Reads one more file.
+    ///
+    /// # Errors
+    /// It is no Terraform file. An unreadable one is taken for an empty one that says why.
+    pub fn add(&mut self, path: &Path, folder: &dyn Folder) -> Result<FileId, SyntaxError> {
+        if let Some(known) = self.files.iter().position(|file| file.path == path) {
+            return Ok(known);
+        }
+        let unreadable =
+            |error: io::Error| SyntaxError { line: 1, column: 1, message: format!("cannot be read: {error}") };
+        let bytes = folder.read(path).map_err(unreadable)?;
+        let id = self.files.len();
+        self.files.push(File::parse(id, path, &bytes)?);
+        Ok(id)
+    }
+
+    fn module_in(&mut self, dir: &Path, folder: &dyn Folder) -> io::Result<usize> {
+        if let Some(known) = self.by_dir.get(dir) {
+            return Ok(*known);
+        }
+        let mut names: Vec<String> = folder.names(dir)?.into_iter().filter(|name| is_configuration(name)).collect();
+        // Overrides come last, each kind in the order of the names (Terraform, "Override Files").
+        names.sort_by_key(|name| (is_override(name), name.clone()));
+        let mut module = Module { dir: dir.to_owned(), ..Module::default() };
+        for name in names {
+            let path = clean(&dir.join(&name));
+            match self.add(&path, folder) {
+                Ok(file) => module.merge(&self.files[file], is_override(&name)),
+                Err(error) => {
+                    let text = folder.read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                    let text = text.unwrap_or_default();
+                    let may_matter = ["msk", "kafka", "module", "instance_type"].iter().any(|word| text.contains(word));
+                    module.broken.push(Broken { path, error, may_matter });
+                }
+            }
+        }
+        let index = self.modules.len();
+        self.modules.push(module);
+        self.by_dir.insert(dir.to_owned(), index);
+        Ok(index)
+    }
+
+    fn follow(&mut self, module: usize, key: &str, root: &Path, folder: &dyn Folder, depth: usize) {
+        let calls: Vec<(String, Option<String>)> = self.modules[module]
+            .calls
+            .iter()
+            .filter_map(|call| Some((call.labels.first()?.clone(), source(call))))
+            .collect();
+        for (name, source) in calls {
+            let inner = if key.is_empty() { name } else { format!("{key}.{name}") };
+            let target = self.targeted(module, &inner, source.as_deref().unwrap_or(""), root, folder);
+            self.targets.insert(inner.clone(), target.clone());
+            if let Target::Module { module, .. } = target
+                && depth < DEEPEST
+                && self.targets.len() < MOST_MODULES
+            {
+                self.follow(module, &inner, root, folder, depth + 1);
+            }
+        }
+    }
+
+    fn targeted(&mut self, caller: usize, key: &str, source: &str, root: &Path, folder: &dyn Folder) -> Target {
+        let is_local = ["./", "../"].iter().any(|start| source.starts_with(start)) || [".", ".."].contains(&source);
+        let (dir, is_installed) = if is_local {
+            (clean(&self.modules[caller].dir.join(source)), false)
+        } else {
+            // What init has fetched, if it is for this very source.
+            let is_it = |entry: &&Installed| entry.key == key && entry.source.ends_with(source) && !source.is_empty();
+            match self.manifest.iter().find(is_it) {
+                Some(entry) => (clean(&root.join(&entry.dir)), true),
+                None => return Target::Remote(source.to_owned()),
+            }
+        };
+        match self.module_in(&dir, folder) {
+            Ok(module) => Target::Module { module, is_installed },
+            Err(_) if is_installed => Target::Remote(source.to_owned()),
+            Err(_) => Target::Missing(dir),
+        }
+    }
+}
+
+/// The source of a module call, where it is written out.
+pub fn source(call: &Block) -> Option<String> {
+    match &call.body.attribute("source")?.kind {
+        Kind::String(source) | Kind::Fixed(source) => Some(source.clone()),
+        _ => None,
+    }
+}
+
+impl Module {
+    fn merge(&mut self, file: &File, is_override: bool) {
+        for block in &file.body.blocks {
+            let first = block.labels.first();
+            match (block.keyword.as_str(), first) {
+                ("variable", Some(name)) => {
+                    merged(self.variables.entry(name.clone()).or_default(), &block.body);
+                }
+                ("output", Some(name)) => {
+                    if let Some(value) = block.body.attribute("value") {
+                        self.outputs.insert(name.clone(), value.clone());
+                    }
+                }
+                ("locals", _) => {
+                    for Attribute { name, value } in &block.body.attributes {
+                        self.locals.insert(name.clone(), value.clone());
+                    }
+                }
+                ("resource", _) => put(&mut self.resources, block, is_override),
+                ("data", _) => put(&mut self.data, block, is_override),
+                ("module", _) => put(&mut self.calls, block, is_override),
+                ("provider", _) => put(&mut self.providers, block, false),
+                ("terraform", _) => {
+                    let has_workspaces = |backend: &Block| backend.labels.iter().any(|label| label == "remote");
+                    self.is_cloud |=
+                        block.body.blocks("cloud").next().is_some() || block.body.blocks("backend").any(has_workspaces);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn put(blocks: &mut Vec<Block>, block: &Block, is_override: bool) {
+    let known = blocks.iter_mut().find(|known| known.labels == block.labels);
+    match known {
+        Some(known) if is_override => merged(&mut known.body, &block.body),
+        _ => blocks.push(block.clone()),
+    }
+}
+
+/// Arguments one by one; nested blocks of a kind all at once (Terraform, "Override Files", merging behaviour).
+fn merged(base: &mut Body, over: &Body) {
+    for attribute in &over.attributes {
+        base.attributes.retain(|known| known.name != attribute.name);
+        base.blocks.retain(|known| nested_name(known) != attribute.name);
+        base.attributes.push(attribute.clone());
+    }
+    let replaced: Vec<&str> = over.blocks.iter().map(nested_name).collect();
+    base.blocks.retain(|known| !replaced.contains(&nested_name(known)));
+    base.attributes.retain(|known| !replaced.contains(&known.name.as_str()));
+    base.blocks.extend(over.blocks.iter().cloned());
+}
+
+/// The kind of a nested block, also where it is made by a `dynamic` one.
+fn nested_name(block: &Block) -> &str {
+    match block.labels.first() {
+        Some(label) if block.keyword == "dynamic" => label,
+        _ => &block.keyword,
+    }
+}
+
+/// Files that Terraform reads as configuration; not those of editors.
+fn is_configuration(name: &str) -> bool {
+    let is_editors = name.starts_with('.') || name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'));
+    !is_editors && (name.ends_with(".tf") || name.ends_with(".tf.json"))
+}
+
+fn is_override(name: &str) -> bool {
+    let stem = name.trim_end_matches(".json").trim_end_matches(".tf");
+    stem == "override" || stem.ends_with("_override")
+}
+
+/// `path` without `.` and `..` inside, as Terraform joins paths.
+pub fn clean(path: &Path) -> PathBuf {
+    let mut parts: Vec<Component> = Vec::new();
+    for component in path.components() {
+        match (component, parts.last()) {
+            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                parts.pop();
+            }
+            _ => parts.push(component),
+        }
+    }
+    if parts.is_empty() { PathBuf::from(".") } else { parts.into_iter().collect() }
+}

@@ -1,0 +1,117 @@
+//! What an expression comes to, as far as it can be told, and where each string of it stands.
+
+use std::rc::Rc;
+
+use super::{
+    scope::Scope,
+    syntax::{Expr, Place},
+};
+
+/// A value. What is inside of lists and objects is looked at when it is asked for: the rest may be undecidable.
+#[derive(Debug, Clone)]
+pub enum Value<'t> {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(Text),
+    List(Vec<Thunk<'t>>),
+    Object(Vec<(Key, Thunk<'t>)>),
+}
+
+#[derive(Debug, Clone)]
+pub struct Text {
+    pub text: String,
+    pub origin: Origin,
+}
+
+/// Where a string comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// It stands in a file, quotes and all.
+    Literal(Place),
+    /// It is not written anywhere as such, for this reason.
+    Made(&'static str, Option<Place>),
+}
+
+/// The key of an entry, and where it is written, if it is.
+#[derive(Debug, Clone)]
+pub struct Key {
+    pub name: String,
+    pub place: Option<Place>,
+}
+
+/// A value that may not have been looked at yet.
+#[derive(Debug, Clone)]
+pub enum Thunk<'t> {
+    Now(Value<'t>),
+    Later(&'t Expr, Rc<Scope<'t>>),
+    /// As a type of Terraform converts it.
+    As(Box<Thunk<'t>>, &'t Expr, Rc<Scope<'t>>),
+}
+
+/// Why a value cannot be told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stop {
+    /// A clause about what stands at `place`: `is a call of lookup, which kgen does not evaluate`.
+    pub why: String,
+    pub place: Option<Place>,
+    /// A file that was not read yet and is needed.
+    pub needs: Option<std::path::PathBuf>,
+}
+
+impl Stop {
+    pub fn at(place: &Place, why: impl Into<String>) -> Stop {
+        Stop { why: why.into(), place: Some(place.clone()), needs: None }
+    }
+
+    pub fn new(why: impl Into<String>) -> Stop {
+        Stop { why: why.into(), place: None, needs: None }
+    }
+}
+
+impl<'t> Value<'t> {
+    pub fn made(text: impl Into<String>, why: &'static str, place: Option<Place>) -> Value<'t> {
+        Value::Text(Text { text: text.into(), origin: Origin::Made(why, place) })
+    }
+
+    /// As a condition reads it: Terraform takes the strings "true" and "false" too.
+    pub fn truth(&self) -> Option<bool> {
+        match self {
+            Value::Bool(value) => Some(*value),
+            Value::Text(text) if text.text == "true" => Some(true),
+            Value::Text(text) if text.text == "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Value::Number(value) => Some(*value),
+            Value::Text(text) => text.text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// As a template shows it.
+    pub fn shown(&self) -> Option<String> {
+        match self {
+            Value::Text(text) => Some(text.text.clone()),
+            Value::Bool(value) => Some(value.to_string()),
+            // Terraform shows whole numbers without a point; others are left alone.
+            Value::Number(value) if value.fract() == 0.0 && value.abs() < 1e15 => Some(format!("{value:.0}")),
+            _ => None,
+        }
+    }
+
+    /// Whether two values are equal, where that can be told. Values of different kinds are not compared: types are not known.
+    pub fn equals(&self, other: &Value<'_>) -> Option<bool> {
+        match (self, other) {
+            (Value::Null, Value::Null) => Some(true),
+            (Value::Null, _) | (_, Value::Null) => Some(false),
+            (Value::Bool(a), Value::Bool(b)) => Some(a == b),
+            (Value::Number(a), Value::Number(b)) => Some(a == b),
+            (Value::Text(a), Value::Text(b)) => Some(a.text == b.text),
+            _ => None,
+        }
+    }
+}
