@@ -1,19 +1,40 @@
 //! From samples to findings: what is wrong, how that is known, what mends it. Pure.
 //!
 //! A rule is a file here and a line in [`RULES`]; its cases are files in tests/scenarios. Gates come first: while one of
-//! them holds, the samples cannot carry a verdict. Then every cause is judged. Only if there is none are the rest asked,
-//! in order, down to `healthy`.
+//! them holds, the samples cannot carry a verdict. Then every cause is judged: those that are sure come first, in the order
+//! of [`RULES`], which has roots before their consequences. Only if there is none are the rest asked, down to `healthy`.
 
+mod connection_storm;
+mod consumer_slow;
+mod consumer_stalled;
 mod credits;
+mod degraded;
+mod disk_filling;
+mod disk_full;
+mod disk_slow;
+mod down;
+mod fanout;
 mod generator_bound;
 mod healthy;
+mod heap_pressure;
 mod host_contention;
+mod hot_key;
+mod hung;
+mod leaders_not_preferred;
+mod leaders_placement;
 mod maintenance;
+mod min_isr;
+mod network;
 mod no_data;
 mod not_serving;
+mod quota;
+mod replication_throttled;
 #[cfg(test)]
 mod scenarios;
+mod tiny_batches;
 mod too_few_samples;
+mod too_many_partitions;
+mod topology;
 mod undersized;
 mod uneven;
 mod unexplained;
@@ -39,6 +60,12 @@ pub struct Context {
     pub broker_type: Option<String>,
     pub broker_count: u32,
     pub kafka_version: Option<String>,
+    /// Storage of one broker, GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_gib: Option<u32>,
+    /// Where Kafka's own tools reach the brokers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_servers: Option<String>,
     /// Such as `ACTIVE`.
     pub state: Option<String>,
     pub active_operation: Option<String>,
@@ -70,6 +97,12 @@ pub struct Finding {
     pub title: String,
     /// The brokers concerned; empty when it is the cluster.
     pub brokers: Vec<BrokerId>,
+    /// Partitions concerned, as `topic-number`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<String>,
+    /// Consumer groups concerned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     pub cause: String,
     pub evidence_for: Vec<Evidence>,
     pub evidence_against: Vec<Evidence>,
@@ -115,15 +148,35 @@ enum Kind {
     Healthy,
 }
 
-/// Every rule, in the order in which it is asked.
+/// Every rule, in the order in which it is asked; of two causes that hold, the root first.
 pub const RULES: &[Rule] = &[
     maintenance::RULE,
     too_few_samples::RULE,
     not_serving::RULE,
     no_data::RULE,
     host_contention::RULE,
+    disk_full::RULE,
+    down::RULE,
+    hung::RULE,
+    replication_throttled::RULE,
+    min_isr::RULE,
+    disk_slow::RULE,
+    network::RULE,
+    leaders_not_preferred::RULE,
+    leaders_placement::RULE,
+    hot_key::RULE,
+    degraded::RULE,
+    tiny_batches::RULE,
+    connection_storm::RULE,
+    too_many_partitions::RULE,
+    heap_pressure::RULE,
+    fanout::RULE,
     credits::RULE,
     undersized::RULE,
+    quota::RULE,
+    consumer_stalled::RULE,
+    consumer_slow::RULE,
+    disk_filling::RULE,
     uneven::RULE,
     generator_bound::RULE,
     unexplained::RULE,
@@ -144,7 +197,8 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
         return Diagnosis { verdict: Verdict::Inconclusive, findings: vec![gate] };
     }
     let mut findings: Vec<Finding> = ask(Kind::Cause).collect();
-    findings.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    // A stable sort: the sure ones keep the order of the rules.
+    findings.sort_by(|a, b| b.confidence.min(CONFIDENT).total_cmp(&a.confidence.min(CONFIDENT)));
     if findings.first().is_some_and(|first| first.confidence >= CONFIDENT) {
         return Diagnosis { verdict: Verdict::CauseFound, findings };
     }

@@ -1,10 +1,18 @@
 //! A fix as data. It renders to the AWS CLI's command, to an HCL change and to the kgen command that does it all.
 
+mod advice;
+mod expand;
 mod hcl_change;
+mod partitions;
+mod reboot;
 mod resize;
 
 use serde::{Deserialize, Serialize};
 
+pub use advice::Advice;
+pub use expand::Expand;
+pub use partitions::{ElectLeaders, Reassign, RemoveThrottle};
+pub use reboot::Reboot;
 pub use resize::Resize;
 
 use crate::catalogue::BrokerType;
@@ -15,6 +23,18 @@ use crate::catalogue::BrokerType;
 pub enum Remedy {
     /// Another broker type, rolled out by MSK one broker at a time.
     Resize(Resize),
+    /// More storage on every broker.
+    Expand(Expand),
+    /// The broker's process and machine, started anew.
+    Reboot(Reboot),
+    /// Leadership goes back to the first replica of each partition.
+    ElectLeaders(ElectLeaders),
+    /// First replicas spread over the brokers.
+    Reassign(Reassign),
+    /// Replication at full speed again.
+    RemoveThrottle(RemoveThrottle),
+    /// What only the owners of clients and topics can change.
+    Advice(Advice),
     /// Nothing is to be changed but time.
     Wait { until: String },
 }
@@ -26,6 +46,8 @@ pub struct Target<'a> {
     pub arn: Option<&'a str>,
     pub current_version: Option<&'a str>,
     pub region: &'a str,
+    /// `host:port,host:port`, for the commands of Kafka's own tools.
+    pub bootstrap_servers: Option<&'a str>,
     /// terraform/msk.tf as it stands, if there is one.
     pub msk_tf: Option<&'a str>,
 }
@@ -38,6 +60,9 @@ pub struct Rendered {
     pub summary: String,
     /// To be pasted into a shell.
     pub aws_cli: Option<String>,
+    /// Commands of Kafka's own tools, likewise, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kafka_tools: Vec<String>,
     pub kgen: Option<String>,
     /// A unified diff.
     pub hcl_diff: Option<String>,
@@ -49,13 +74,13 @@ impl Remedy {
     pub fn rendered(&self, target: &Target) -> Rendered {
         match self {
             Remedy::Resize(resize) => resize.rendered(target),
-            Remedy::Wait { until } => Rendered {
-                summary: format!("wait until {until}"),
-                aws_cli: None,
-                kgen: None,
-                hcl_diff: None,
-                notes: Vec::new(),
-            },
+            Remedy::Expand(expand) => expand.rendered(target),
+            Remedy::Reboot(reboot) => reboot.rendered(target),
+            Remedy::ElectLeaders(elect) => elect.rendered(target),
+            Remedy::Reassign(reassign) => reassign.rendered(target),
+            Remedy::RemoveThrottle(remove) => remove.rendered(target),
+            Remedy::Advice(advice) => advice.rendered(),
+            Remedy::Wait { until } => Rendered { summary: format!("wait until {until}"), ..Rendered::default() },
         }
     }
 
@@ -63,7 +88,28 @@ impl Remedy {
     pub fn broker_type(&self) -> Option<BrokerType> {
         match self {
             Remedy::Resize(resize) => Some(resize.to),
-            Remedy::Wait { .. } => None,
+            _ => None,
         }
+    }
+
+    /// The kind in a word, as in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Remedy::Resize(_) => "resize",
+            Remedy::Expand(_) => "expand",
+            Remedy::Reboot(_) => "reboot",
+            Remedy::ElectLeaders(_) => "elect_leaders",
+            Remedy::Reassign(_) => "reassign",
+            Remedy::RemoveThrottle(_) => "remove_throttle",
+            Remedy::Advice(_) => "advice",
+            Remedy::Wait { .. } => "wait",
+        }
+    }
+}
+
+impl Target<'_> {
+    /// The address for Kafka's tools, or a variable to be set.
+    fn bootstrap(&self) -> &str {
+        self.bootstrap_servers.unwrap_or("\"$BOOTSTRAP_SERVERS\"")
     }
 }

@@ -23,6 +23,15 @@ pub struct Sample {
     /// What a load generator saw since the sample before, if one runs here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadSample>,
+    /// What the Kafka protocol says of topics, if it was asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub topics: BTreeMap<String, TopicSample>,
+    /// Consumer groups with offsets, likewise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, GroupSample>,
+    /// When the Kafka protocol was asked, ms since the epoch: topics and groups may be older than the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol_at_ms: Option<i64>,
     /// CPU pressure of the machine that the lab runs on (`some avg10` of /proc/pressure/cpu), percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_cpu_pressure_percent: Option<f64>,
@@ -72,8 +81,12 @@ pub struct BrokerSample {
     pub heap_after_gc_percent: Option<f64>,
     /// Heap in use now, percent of its maximum.
     pub heap_used_percent: Option<f64>,
+    /// Share of the time that garbage collection took, percent.
+    pub gc_percent: Option<f64>,
     /// Produce requests since the sample before; `None` also when there were none.
     pub produce: Option<RequestTimes>,
+    /// Processing of followers' fetches at this broker, ms: mean over the interval.
+    pub follower_fetch_local_ms: Option<f64>,
     pub bytes_in_per_s: Option<f64>,
     pub bytes_out_per_s: Option<f64>,
     pub messages_in_per_s: Option<f64>,
@@ -84,6 +97,66 @@ pub struct BrokerSample {
     pub leader_count: Option<u64>,
     /// `KafkaDataLogsDiskUsed`, percent.
     pub disk_used_percent: Option<f64>,
+    pub connection_count: Option<u64>,
+    pub connections_created_per_s: Option<f64>,
+    /// `TrafficShaping`: packets dropped or queued because a network allowance was exceeded. CloudWatch only.
+    pub traffic_shaping: Option<f64>,
+    /// What came of a connection to the broker's Kafka port.
+    pub probe: Option<Probe>,
+}
+
+/// What a broker's Kafka port did when it was asked for its API versions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// It answered after so many milliseconds.
+    Answered(f64),
+    /// Nobody listens there.
+    Refused,
+    /// The connection was taken, or not even that, and nothing came before the deadline.
+    Silent,
+}
+
+/// One topic at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TopicSample {
+    /// In order of their numbers.
+    pub partitions: Vec<PartitionSample>,
+    /// `min.insync.replicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_insync_replicas: Option<u32>,
+    /// A replication throttle is set for replicas of the topic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replication_throttled: bool,
+}
+
+/// One partition of a [`TopicSample`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartitionSample {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<BrokerId>,
+    /// The preferred leader first.
+    pub replicas: Vec<BrokerId>,
+    pub in_sync: Vec<BrokerId>,
+    /// Growth of the end offset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_per_s: Option<f64>,
+}
+
+/// One consumer group at one moment, by topic and partition.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupSample {
+    pub topics: BTreeMap<String, BTreeMap<i32, Progress>>,
+}
+
+/// How far a group has come in a partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Records between the committed offset and the end.
+    pub lag: i64,
+    /// Growth of the committed offset, records/s; `None` at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_per_s: Option<f64>,
 }
 
 /// Where requests of one kind spent their time: means over the interval, ms.
@@ -99,6 +172,9 @@ pub struct RequestTimes {
     pub remote_ms: Option<f64>,
     /// Waiting for a network thread, and sending the response.
     pub send_ms: Option<f64>,
+    /// Held back by a client quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_ms: Option<f64>,
     pub total_ms: f64,
 }
 
@@ -127,5 +203,25 @@ impl BrokerSample {
     /// `MemoryUsed` over the memory of the broker type, percent.
     pub fn memory_percent(&self) -> Option<f64> {
         Some(self.memory_used_bytes? as f64 / self.memory_total_bytes? as f64 * 100.0)
+    }
+
+    /// Records in a produce request: 1 means that clients do not batch.
+    pub fn records_per_request(&self) -> Option<f64> {
+        let requests = self.produce?.per_s.filter(|requests| *requests > 0.0)?;
+        Some(self.messages_in_per_s? / requests)
+    }
+
+    /// Bytes that consumers read for each byte that is produced.
+    pub fn fan_out(&self) -> Option<f64> {
+        let bytes_in = self.bytes_in_per_s.filter(|bytes| *bytes > 0.0)?;
+        Some(self.bytes_out_per_s? / bytes_in)
+    }
+
+    /// Milliseconds until the broker's Kafka port answered.
+    pub fn round_trip_ms(&self) -> Option<f64> {
+        match self.probe? {
+            Probe::Answered(ms) => Some(ms),
+            Probe::Refused | Probe::Silent => None,
+        }
     }
 }

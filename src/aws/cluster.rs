@@ -18,6 +18,8 @@ pub struct Cluster {
     pub broker_type: String,
     pub broker_count: u32,
     pub kafka_version: String,
+    /// Storage of one broker, GiB; Express brokers have none of their own.
+    pub volume_gib: Option<u32>,
     /// ARN of the operation that runs now.
     pub active_operation: Option<String>,
 }
@@ -116,6 +118,7 @@ impl TryFrom<types::Cluster> for Cluster {
         }
         let provisioned = cluster.provisioned.ok_or(lacks("provisioned"))?;
         let brokers = provisioned.broker_node_group_info.ok_or(lacks("brokerNodeGroupInfo"))?;
+        let volume = brokers.storage_info.and_then(|storage| storage.ebs_storage_info).and_then(|ebs| ebs.volume_size);
         let software = provisioned.current_broker_software_info.and_then(|software| software.kafka_version);
         Ok(Cluster {
             arn: cluster.cluster_arn.ok_or(lacks("clusterArn"))?,
@@ -126,6 +129,7 @@ impl TryFrom<types::Cluster> for Cluster {
             broker_type: brokers.instance_type.ok_or(lacks("instanceType"))?,
             broker_count: provisioned.number_of_broker_nodes.unwrap_or_default().try_into().unwrap_or_default(),
             kafka_version: software.ok_or(lacks("kafkaVersion"))?,
+            volume_gib: volume.and_then(|gib| gib.try_into().ok()),
             active_operation: cluster.active_operation_arn.filter(|arn| !arn.is_empty()),
         })
     }

@@ -107,6 +107,7 @@ pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> 
         arn: context.arn.as_deref(),
         current_version: context.current_version.as_deref(),
         region: &context.region,
+        bootstrap_servers: context.bootstrap_servers.as_deref(),
         msk_tf: msk_tf.as_deref(),
     };
     diagnosis.findings.iter().map(|finding| finding.remedy.as_ref().map(|remedy| remedy.rendered(&target))).collect()

@@ -82,6 +82,8 @@ fn context(name: &str, region: &str, cluster: Option<&Cluster>, lab_scale: Optio
         broker_type: cluster.map(|cluster| cluster.broker_type.clone()),
         broker_count: cluster.map_or(0, |cluster| cluster.broker_count),
         kafka_version: cluster.map(|cluster| cluster.kafka_version.clone()),
+        volume_gib: cluster.and_then(|cluster| cluster.volume_gib),
+        bootstrap_servers: None,
         state: cluster.map(|cluster| cluster.state.clone()),
         active_operation: cluster.and_then(|cluster| cluster.active_operation.clone()),
         lab_scale,

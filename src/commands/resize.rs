@@ -187,6 +187,7 @@ impl Ready<'_> {
             arn: Some(&self.cluster.arn),
             current_version: Some(&self.cluster.current_version),
             region: self.project.stack().region(),
+            bootstrap_servers: None,
             msk_tf: msk_tf.as_deref(),
         };
         resize.rendered(&target)

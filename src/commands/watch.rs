@@ -194,6 +194,7 @@ mod tests {
                 local_ms: Some(1.8),
                 remote_ms: Some(25.04),
                 send_ms: Some(0.2),
+                throttle_ms: None,
                 total_ms: 31.0,
             }),
             bytes_in_per_s: Some(512_000.0),

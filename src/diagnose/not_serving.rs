@@ -1,7 +1,7 @@
 //! A broker does not answer, or has only just begun to.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::names};
-use crate::sample::{BrokerId, BrokerState};
+use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, window::names};
+use crate::sample::{BrokerId, BrokerState, Probe};
 
 pub const RULE: Rule = Rule {
     id: "inconclusive.broker-not-serving",
@@ -15,7 +15,14 @@ pub const RULE: Rule = Rule {
 };
 
 fn judge(window: &Window) -> Option<Finding> {
-    let found = window.not_serving();
+    let mut found = window.not_serving();
+    // What is known to be gone or hung has a rule of its own.
+    found.retain(|(id, state)| {
+        *state != BrokerState::Unreachable
+            || !(window.probed_as(*id, Probe::Refused)
+                || window.probed_as(*id, Probe::Silent)
+                || full(window, *id).is_some())
+    });
     if found.is_empty() {
         return None;
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use super::{Context, Verdict, diagnose};
-use crate::sample::{BrokerId, BrokerSample, LoadSample, Sample, Source};
+use crate::sample::{BrokerId, BrokerSample, GroupSample, LoadSample, Sample, Source, TopicSample};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +43,13 @@ struct Phase {
     #[serde(default)]
     per_second: BTreeMap<String, f64>,
     load: Option<LoadSample>,
+    #[serde(default)]
+    topics: BTreeMap<String, TopicSample>,
+    #[serde(default)]
+    groups: BTreeMap<String, GroupSample>,
+    /// What each second adds to every lag.
+    #[serde(default)]
+    lag_per_second: f64,
     host_cpu_pressure_percent: Option<f64>,
 }
 
@@ -54,6 +61,14 @@ struct Expect {
     id: String,
     #[serde(default)]
     brokers: Option<Vec<BrokerId>>,
+    /// Partitions and groups that the first finding names.
+    partitions: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
+    /// Ids that must be among the findings, in this order.
+    #[serde(default)]
+    also: Vec<String>,
+    /// The kind of remedy.
+    remedy: Option<String>,
     /// The broker type that the remedy leads to.
     broker_type: Option<String>,
     #[serde(default)]
@@ -78,6 +93,8 @@ impl Scenario {
             broker_type: Some(self.broker_type.clone()),
             broker_count: self.brokers,
             kafka_version: Some("3.9.x".to_owned()),
+            volume_gib: Some(100),
+            bootstrap_servers: None,
             state: self.state.clone(),
             active_operation: None,
             lab_scale: self.lab_scale,
@@ -99,6 +116,9 @@ impl Scenario {
                     cluster_state: None,
                     brokers,
                     load: phase.load,
+                    topics: phase.topics.clone(),
+                    groups: phase.groups_at(i as f64 * self.interval_s),
+                    protocol_at_ms: (!phase.topics.is_empty()).then_some(at_ms),
                     host_cpu_pressure_percent: phase.host_cpu_pressure_percent,
                 });
             }
@@ -108,10 +128,22 @@ impl Scenario {
 }
 
 impl Phase {
+    fn groups_at(&self, elapsed_s: f64) -> BTreeMap<String, GroupSample> {
+        let mut groups = self.groups.clone();
+        for progress in groups.values_mut().flat_map(|group| group.topics.values_mut()).flat_map(BTreeMap::values_mut) {
+            progress.lag += (self.lag_per_second * elapsed_s) as i64;
+        }
+        groups
+    }
+
     fn broker_at(&self, id: BrokerId, elapsed_s: f64, n: usize) -> BrokerSample {
         let mut values = Table::from_iter([("state".to_owned(), "serving".into())]);
-        let own = self.broker.get(&id.to_string());
-        values.extend(self.all.clone().into_iter().chain(own.cloned().unwrap_or_default()));
+        let own = self.broker.get(&id.to_string()).cloned().unwrap_or_default();
+        // A broker that is not reached gives nothing of what the others give.
+        if own.get("state").and_then(|state| state.as_str()) != Some("unreachable") {
+            values.extend(self.all.clone());
+        }
+        values.extend(own);
         for (name, rate) in &self.per_second {
             let value = values.get(name).and_then(|value| value.as_float().or(value.as_integer().map(|n| n as f64)));
             values.insert(name.clone(), (value.unwrap_or_default() + rate * elapsed_s).into());
@@ -147,10 +179,14 @@ fn every_scenario_gets_its_verdict() {
             && first.is_some_and(|first| {
                 first.id == expect.id
                     && expect.brokers.as_ref().is_none_or(|brokers| *brokers == first.brokers)
+                    && expect.partitions.as_ref().is_none_or(|partitions| *partitions == first.partitions)
+                    && expect.groups.as_ref().is_none_or(|groups| *groups == first.groups)
+                    && expect.remedy.as_ref().is_none_or(|kind| first.remedy.as_ref().is_some_and(|r| r.kind() == kind))
                     && first.remedy.as_ref().and_then(|r| r.broker_type()).map(|t| t.as_str())
                         == expect.broker_type.as_deref()
                     && expect.confidence_at_least.is_none_or(|least| first.confidence >= least)
             })
+            && expect.also.iter().all(|id| found.findings.iter().any(|finding| finding.id == id))
             && !found.findings.iter().any(|finding| expect.not.iter().any(|id| id == finding.id))
             && expect.evidence.iter().all(|words| evidence.iter().any(|text| text.contains(words)));
         for finding in &found.findings {

@@ -3,7 +3,7 @@
 use super::{Context, Evidence};
 use crate::{
     remedy::{Remedy, Resize},
-    sample::{BrokerId, BrokerSample, BrokerState, Sample, Source},
+    sample::{BrokerId, BrokerSample, BrokerState, Probe, Sample, Source},
 };
 
 /// CPU above which a broker has no room for another one's leaders, percent (MSK best practices).
@@ -32,6 +32,9 @@ const SLOW_AT_LEAST_MS: f64 = 10.0;
 
 /// Slow whatever went before, ms: five times what three healthy brokers showed with `acks=all`.
 const SLOW_MS: f64 = 20.0;
+
+/// Probes of a Kafka port in a row that must agree.
+const PROBES: usize = 3;
 
 /// Samples of one cluster.
 pub struct Window<'a> {
@@ -131,6 +134,23 @@ impl<'a> Window<'a> {
             return Vec::new();
         }
         self.brokers().into_iter().filter_map(not_serving).collect()
+    }
+
+    /// Whether the last probes of broker `id`'s Kafka port all came out as `probe`, and it gave no metrics.
+    pub fn probed_as(&self, id: BrokerId, probe: Probe) -> bool {
+        let seen = self.samples.iter().rev().filter_map(|sample| {
+            let broker = sample.brokers.get(&id)?;
+            Some((broker.state, broker.probe?))
+        });
+        let last: Vec<_> = seen.take(PROBES).collect();
+        last.len() == PROBES && last.iter().all(|(state, seen)| *seen == probe && *state == BrokerState::Unreachable)
+    }
+
+    /// Milliseconds since the epoch at which broker `id` was first not reached, if it is not reached now.
+    pub fn unreachable_since(&self, id: BrokerId) -> Option<i64> {
+        let gone =
+            |sample: &&Sample| sample.brokers.get(&id).is_none_or(|broker| broker.state == BrokerState::Unreachable);
+        self.samples.iter().rev().take_while(gone).last().map(|sample| sample.at_ms)
     }
 
     /// Values of broker `id` in the recent part.

@@ -401,6 +401,7 @@ impl JmxReading {
             local_ms: mean("LocalTimeMs"),
             remote_ms: mean("RemoteTimeMs"),
             send_ms: mean("ResponseQueueTimeMs").zip(mean("ResponseSendTimeMs")).map(|(queue, send)| queue + send),
+            throttle_ms: mean("ThrottleTimeMs"),
             total_ms,
         });
     }

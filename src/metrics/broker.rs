@@ -32,6 +32,10 @@ pub struct Jmx {
     produce: ProduceTimes,
     heap_used_percent: Option<f64>,
     heap_after_gc_percent: Option<f64>,
+    follower_fetch_local: Option<Histogram>,
+    gc_ms: Option<f64>,
+    connections: Option<f64>,
+    connections_created: Option<f64>,
 }
 
 /// Milliseconds spent on produce requests since the broker's start, and the number of requests.
@@ -42,6 +46,7 @@ struct ProduceTimes {
     remote: Option<Histogram>,
     response_queue: Option<Histogram>,
     send: Option<Histogram>,
+    throttle: Option<Histogram>,
     total: Option<Histogram>,
 }
 
@@ -71,11 +76,12 @@ impl Jmx {
         let found = Exposition::parse(text);
         let replicas = |name| found.value("kafka_server_ReplicaManager_Value", &[("name", name)]);
         let topics = |name| found.without_topic("kafka_server_BrokerTopicMetrics_Count", name);
-        let produce = |name| {
-            let labels = [("name", name), ("request", "Produce")];
+        let request = |name, request| {
+            let labels = [("name", name), ("request", request)];
             let count = found.value("kafka_network_RequestMetrics_Count", &labels)?;
             Some(Histogram { sum_ms: found.value("kafka_network_RequestMetrics_Mean", &labels)? * count, count })
         };
+        let produce = |name| request(name, "Produce");
         Jmx {
             started_at_s: found.value("process_start_time_seconds", &[]),
             broker_state: found.value("kafka_server_KafkaServer_Value", &[("name", "BrokerState")]),
@@ -94,6 +100,7 @@ impl Jmx {
                 remote: produce("RemoteTimeMs"),
                 response_queue: produce("ResponseQueueTimeMs"),
                 send: produce("ResponseSendTimeMs"),
+                throttle: produce("ThrottleTimeMs"),
                 total: produce("TotalTimeMs"),
             },
             heap_used_percent: percent(
@@ -101,6 +108,10 @@ impl Jmx {
                 found.value("java_lang_Memory_HeapMemoryUsage_max", &[]),
             ),
             heap_after_gc_percent: heap_after_gc(&found),
+            follower_fetch_local: request("LocalTimeMs", "FetchFollower"),
+            gc_ms: sum(found.names("java_lang_", "_CollectionTime").filter_map(|name| found.value(name, &[]))),
+            connections: sockets(&found, "connection_count"),
+            connections_created: sockets(&found, "connection_creation_total"),
         }
     }
 
@@ -117,6 +128,23 @@ impl Jmx {
             _ => BrokerState::Starting,
         }
     }
+}
+
+/// A value of every network processor, summed up.
+fn sockets(found: &Exposition, what: &str) -> Option<f64> {
+    let name = found.names("kafka_server_socket_server_metrics", "").find(|name| normal(name).ends_with(what))?;
+    sum(found.all(name).map(|(_, value)| value))
+}
+
+/// The JMX exporter keeps or replaces dashes according to its version.
+fn normal(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// The sum, if there is anything to sum up.
+fn sum(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values = values.peekable();
+    values.peek().is_some().then(|| values.sum())
 }
 
 /// Old generation in use after a collection, percent of its maximum.
@@ -146,12 +174,10 @@ impl Node {
     pub fn parse(text: &str) -> Node {
         let found = Exposition::parse(text);
         let cpu = |modes: &[&str]| {
-            let mut seconds = found
-                .all("node_cpu_seconds_total")
-                .filter(|(labels, _)| modes.is_empty() || labels.get("mode").is_some_and(|mode| modes.contains(&mode)))
-                .map(|(_, value)| value)
-                .peekable();
-            seconds.peek().is_some().then(|| seconds.sum::<f64>())
+            let of_mode = |labels: &prometheus_parse::Labels| {
+                modes.is_empty() || labels.get("mode").is_some_and(|mode| modes.contains(&mode))
+            };
+            sum(found.all("node_cpu_seconds_total").filter(|(labels, _)| of_mode(labels)).map(|(_, value)| value))
         };
         let bare = |name| found.value(name, &[]);
         Node {
@@ -208,6 +234,7 @@ pub fn between(before: Option<&Reading>, now: &Reading) -> BrokerSample {
         partition_count: count(jmx.partition_count),
         leader_count: count(jmx.leader_count),
         disk_used_percent: node.and_then(|node| node.disk_used_percent),
+        connection_count: count(jmx.connections),
         ..BrokerSample::default()
     };
     let Some(before) = before else { return sample };
@@ -221,6 +248,9 @@ pub fn between(before: Option<&Reading>, now: &Reading) -> BrokerSample {
         sample.bytes_out_per_s = per_s(was.bytes_out, jmx.bytes_out);
         sample.messages_in_per_s = per_s(was.messages_in, jmx.messages_in);
         sample.produce = request_times(&was.produce, &jmx.produce, seconds);
+        sample.follower_fetch_local_ms = mean(was.follower_fetch_local, jmx.follower_fetch_local);
+        sample.connections_created_per_s = per_s(was.connections_created, jmx.connections_created);
+        sample.gc_percent = percent(risen(was.gc_ms, jmx.gc_ms), Some(seconds * 1000.0));
     }
     if let (Some(was), Some(node)) = (&before.node, node) {
         let total = risen(was.cpu_total_s, node.cpu_total_s);
@@ -233,12 +263,6 @@ pub fn between(before: Option<&Reading>, now: &Reading) -> BrokerSample {
 }
 
 fn request_times(was: &ProduceTimes, now: &ProduceTimes, seconds: f64) -> Option<RequestTimes> {
-    let mean = |was: Option<Histogram>, now: Option<Histogram>| {
-        let (was, now) = (was?, now?);
-        let requests = now.count - was.count;
-        // Both come from one scrape but not from one instant, so a sum may seem to fall by a hair.
-        (requests > 0.0).then(|| ((now.sum_ms - was.sum_ms) / requests).max(0.0))
-    };
     let sent = mean(was.send, now.send);
     Some(RequestTimes {
         per_s: Some((now.total?.count - was.total?.count) / seconds),
@@ -246,8 +270,17 @@ fn request_times(was: &ProduceTimes, now: &ProduceTimes, seconds: f64) -> Option
         local_ms: mean(was.local, now.local),
         remote_ms: mean(was.remote, now.remote),
         send_ms: mean(was.response_queue, now.response_queue).zip(sent).map(|(queued, sent)| queued + sent).or(sent),
+        throttle_ms: mean(was.throttle, now.throttle),
         total_ms: mean(was.total, now.total)?,
     })
+}
+
+/// Mean over the requests between two readings; nothing when there were none.
+fn mean(was: Option<Histogram>, now: Option<Histogram>) -> Option<f64> {
+    let (was, now) = (was?, now?);
+    let requests = now.count - was.count;
+    // Both come from one scrape but not from one instant, so a sum may seem to fall by a hair.
+    (requests > 0.0).then(|| ((now.sum_ms - was.sum_ms) / requests).max(0.0))
 }
 
 /// The rise of a counter; nothing when it fell, as after a restart.

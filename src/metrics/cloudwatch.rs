@@ -25,7 +25,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const CREDITS_HOLD_MS: i64 = 10 * 60_000;
 
 /// The metrics read, each with the statistic that AWS advises for it.
-const METRICS: [(&str, &str); 17] = [
+const METRICS: [(&str, &str); 21] = [
     ("CpuUser", "Average"),
     ("CpuSystem", "Average"),
     ("CPUCreditBalance", "Minimum"),
@@ -43,6 +43,10 @@ const METRICS: [(&str, &str); 17] = [
     ("PartitionCount", "Maximum"),
     ("LeaderCount", "Maximum"),
     ("KafkaDataLogsDiskUsed", "Maximum"),
+    ("ConnectionCount", "Maximum"),
+    ("ConnectionCreationRate", "Average"),
+    ("TrafficShaping", "Average"),
+    ("ProduceThrottleTime", "Average"),
 ];
 
 /// Reads the brokers of one cluster from CloudWatch.
@@ -186,6 +190,7 @@ fn broker_at(id: BrokerId, series: &Series, at: i64, memory_total: Option<u64>) 
             local_ms: value("ProduceLocalTimeMsMean"),
             remote_ms: None,
             send_ms: None,
+            throttle_ms: value("ProduceThrottleTime"),
             total_ms,
         }),
         bytes_in_per_s: value("BytesInPerSec"),
@@ -197,6 +202,10 @@ fn broker_at(id: BrokerId, series: &Series, at: i64, memory_total: Option<u64>) 
         partition_count: count("PartitionCount"),
         leader_count: count("LeaderCount"),
         disk_used_percent: value("KafkaDataLogsDiskUsed"),
+        connection_count: count("ConnectionCount"),
+        connections_created_per_s: value("ConnectionCreationRate"),
+        traffic_shaping: value("TrafficShaping"),
+        ..BrokerSample::default()
     }
 }
 

@@ -23,6 +23,30 @@ pub fn instance_type_diff(text: Option<&str>, from: &str, to: &str) -> String {
     diff.unified_diff().context_radius(1).header(&format!("a/{FILE}"), &format!("b/{FILE}")).to_string()
 }
 
+/// The change of `volume_size`, GiB: in `text` if it has that number on a line of its own, else as kgen renders it.
+pub fn volume_size_diff(text: Option<&str>, from_gib: u32, to_gib: u32) -> String {
+    let is_size = |line: &&str| {
+        line.trim()
+            .strip_prefix("volume_size")
+            .and_then(|rest| rest.trim_start().strip_prefix('='))
+            .is_some_and(|value| value.trim() == from_gib.to_string())
+    };
+    let rendered = format!("        volume_size = {from_gib}\n");
+    let before = text.filter(|text| text.lines().filter(is_size).count() == 1).unwrap_or(&rendered);
+    let after: String = before
+        .split_inclusive('\n')
+        .map(|line| {
+            if is_size(&line.trim_end()) {
+                line.replace(&from_gib.to_string(), &to_gib.to_string())
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    let diff = similar::TextDiff::from_lines(before, &after);
+    diff.unified_diff().context_radius(1).header(&format!("a/{FILE}"), &format!("b/{FILE}")).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,6 +52,7 @@ impl Resize {
             }),
             kgen: Some(format!("kgen resize {to}")),
             hcl_diff: Some(instance_type_diff(target.msk_tf, from, to)),
+            kafka_tools: Vec::new(),
             notes: [Some(self.price()), Some(self.duration()), self.headroom()].into_iter().flatten().collect(),
         }
     }
@@ -103,7 +104,13 @@ mod tests {
 
     #[test]
     fn it_renders_to_what_can_be_pasted() {
-        let target = Target { arn: Some("arn:c"), current_version: Some("K1"), region: "us-west-2", msk_tf: None };
+        let target = Target {
+            arn: Some("arn:c"),
+            current_version: Some("K1"),
+            region: "us-west-2",
+            bootstrap_servers: None,
+            msk_tf: None,
+        };
         let rendered = resize(Some(0.36), true).rendered(&target);
         assert_eq!(
             rendered.aws_cli.as_deref(),

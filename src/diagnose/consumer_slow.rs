@@ -1,0 +1,66 @@
+//! A group that reads slower than records come in.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    consumer_stalled::{LAG_PER_S, stands_still},
+    topology::{Pace, paces},
+};
+use crate::remedy::{Advice, Remedy};
+
+/// Share of what comes in that the lag must grow by.
+const SHARE_OF_INFLOW: f64 = 0.1;
+
+pub const RULE: Rule = Rule {
+    id: "consumer.slow",
+    kind: Kind::Cause,
+    judge,
+    meaning: "A consumer group goes on steadily, and slower than records are produced: its lag grows without end.",
+    told_apart: "Offsets are committed at a steady rate above 0, and lag grows on all partitions of one group. If brokers \
+                 were the reason, every group would lag and requests would be slow.",
+    in_the_lab: "kgen consume --delay 20ms, kgen produce, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let mut finding = Finding::default();
+    for (group, paces) in paces(window) {
+        let moving: Vec<&Pace> = paces.iter().filter(|pace| !stands_still(pace)).collect();
+        let growth: f64 = moving.iter().map(|pace| pace.lag_per_s).sum();
+        let committed: f64 = moving.iter().filter_map(|pace| pace.committed_per_s).sum();
+        let growing = moving.iter().filter(|pace| pace.lag_per_s > 0.0).count();
+        if growth < LAG_PER_S.max((growth + committed) * SHARE_OF_INFLOW)
+            || committed <= 0.0
+            || growing * 2 < moving.len()
+        {
+            continue;
+        }
+        let lag: i64 = moving.iter().map(|pace| pace.lag).sum();
+        finding.evidence_for.push(Evidence::measured(
+            format!("group {group}: reads {committed:.0} records/s, lag {lag} grows by {growth:.0} records/s"),
+            growth,
+            LAG_PER_S,
+        ));
+        finding.groups.push(group);
+    }
+    if finding.groups.is_empty() {
+        return None;
+    }
+    let slow_brokers = window.brokers().into_iter().any(|id| window.slow_produce(id).is_some());
+    if slow_brokers {
+        finding.evidence_against.push(Evidence::fact("produce requests are slow too, so brokers may be the reason"));
+    }
+    Some(Finding {
+        title: format!("consumer group {} is too slow", finding.groups.join(", ")),
+        cause: "it processes less than comes in".to_owned(),
+        check: Some("the time that the application takes for a record, and members against partitions".to_owned()),
+        confidence: if slow_brokers { 0.7 } else { 0.85 },
+        remedy: Some(Remedy::Advice(Advice::new(
+            "more consumers in the group, up to the number of partitions, or faster processing",
+            &[
+                "process records in parallel within a member",
+                "more partitions only if members already equal partitions",
+            ],
+        ))),
+        anti_recommendations: vec!["do not resize: brokers have nothing to do with it".to_owned()],
+        ..finding
+    })
+}

@@ -1,0 +1,90 @@
+//! One broker that can do less than the others.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    undersized::{all_saturated, is_saturated},
+    window::{THROTTLED_PERCENT, median, names},
+};
+use crate::{
+    remedy::{Reboot, Remedy},
+    sample::{BrokerId, BrokerSample},
+};
+
+/// Traffic of the weak broker over the others' up to which it counts as the same.
+const SAME_TRAFFIC: f64 = 1.4;
+
+/// Local produce time over the others' that shows the weakness.
+const LOCAL_TIMES: f64 = 3.0;
+const LOCAL_MS: f64 = 2.0;
+
+pub const RULE: Rule = Rule {
+    id: "broker.degraded",
+    kind: Kind::Cause,
+    judge,
+    meaning: "One broker is out of CPU at the same traffic that the others bear easily: it has less, or something else runs \
+              there.",
+    told_apart: "Traffic is even (else it is keys or leaders). Periods are throttled or CPU is used up (else it is the disk \
+                 or the network). With acks=all every broker's remote time rises, which points away from the culprit.",
+    in_the_lab: "kgen lab fault start broker.degraded --broker 2, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let brokers = window.brokers();
+    let held_back = |id: BrokerId| {
+        is_saturated(window, id) || window.lasts_above(id, THROTTLED_PERCENT, |broker| broker.cpu_throttled_percent)
+    };
+    let weak: Vec<BrokerId> = brokers.iter().copied().filter(|id| held_back(*id)).collect();
+    if weak.is_empty() || weak.len() * 2 >= brokers.len() || all_saturated(window) == Some(true) {
+        return None;
+    }
+    let others = |value: fn(&BrokerSample) -> Option<f64>| {
+        median(brokers.iter().filter(|id| !weak.contains(id)).filter_map(|id| window.median(*id, value)).collect())
+    };
+    let (mut evidence_for, mut missing) = (Vec::new(), Vec::new());
+    let mut confidence: f64 = 0.7;
+    for id in &weak {
+        match window.median(*id, |b| b.bytes_in_per_s).zip(others(|b| b.bytes_in_per_s)) {
+            Some((own, others)) if own > others.max(1.0) * SAME_TRAFFIC => return None,
+            Some((own, others)) => {
+                confidence += 0.1;
+                let times = own / others.max(1.0);
+                let text = format!("broker {id}: {times:.1} times the traffic of the others");
+                evidence_for.push(Evidence::measured(text, times, SAME_TRAFFIC));
+            }
+            None => missing.push("BytesInPerSec of each broker".to_owned()),
+        }
+        if let Some(throttled) = window.median(*id, |broker| broker.cpu_throttled_percent) {
+            let text = format!("broker {id}: held back in {throttled:.0} % of the periods");
+            evidence_for.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
+        }
+        let local = window.median(*id, |broker| broker.produce?.local_ms);
+        if let Some((own, others)) = local.zip(others(|broker| broker.produce?.local_ms))
+            && own >= LOCAL_MS
+            && own >= others * LOCAL_TIMES
+        {
+            confidence += 0.1;
+            let text = format!("broker {id}: writing takes {own:.1} ms, {others:.1} ms on the others");
+            evidence_for.push(Evidence::measured(text, own, others * LOCAL_TIMES));
+        }
+    }
+    Some(Finding {
+        title: format!("{} can do less than the others", names(&weak)),
+        cause: "the same work uses up its CPU and not theirs".to_owned(),
+        evidence_for,
+        missing,
+        check: Some(
+            "the broker's own history: if it was like the others before, a reboot gives it another machine".to_owned(),
+        ),
+        confidence: confidence.min(0.9),
+        remedy: Some(Remedy::Reboot(Reboot {
+            brokers: weak.clone(),
+            reason: "it is weaker than the others".to_owned(),
+        })),
+        anti_recommendations: vec![
+            "do not resize: two of three have room, and one that is broken stays so".to_owned(),
+            "do not look at the brokers whose requests take longest: they wait for this one".to_owned(),
+        ],
+        brokers: weak,
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,91 @@
+//! A volume that takes its time.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    window::{CPU_PERCENT, THROTTLED_PERCENT, names},
+};
+use crate::{
+    remedy::{Advice, Remedy},
+    sample::{BrokerId, BrokerSample},
+};
+
+/// Local produce time that tells of the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
+const LOCAL_MS: f64 = 20.0;
+
+/// One broker's time over the others' from which on it alone is meant.
+const TIMES_OTHERS: f64 = 4.0;
+
+/// Processing of followers' fetches that tells of the disk, ms. Measured: 59 against 0.3; a weak CPU shows about 1.
+const FOLLOWER_FETCH_MS: f64 = 10.0;
+
+pub const RULE: Rule = Rule {
+    id: "disk.slow",
+    kind: Kind::Cause,
+    judge,
+    meaning: "Writes wait for the volume: its throughput or operations a second are used up, or it is failing.",
+    told_apart: "Local time of produce requests is high while CPU has room; followers' fetches take as long there. A weak \
+                 broker is throttled, a slow network has a normal local time, too many partitions show on every broker.",
+    in_the_lab: "kgen lab fault start disk.slow --broker 2 (needs a block device that cgroups can limit), then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let local = |id: BrokerId| window.median(id, |broker| broker.produce?.local_ms);
+    let has_cpu = |id: BrokerId| {
+        window.median(id, BrokerSample::cpu_percent).is_none_or(|cpu| cpu < CPU_PERCENT)
+            && window.median(id, |broker| broker.cpu_throttled_percent).is_none_or(|t| t < THROTTLED_PERCENT)
+    };
+    let slow: Vec<BrokerId> = window
+        .brokers()
+        .into_iter()
+        .filter(|id| local(*id).is_some_and(|ms| ms >= LOCAL_MS) && has_cpu(*id))
+        .filter(|id| {
+            let others: Vec<f64> = window.brokers().into_iter().filter(|other| other != id).filter_map(local).collect();
+            super::window::median(others).is_none_or(|others| local(*id).unwrap_or_default() >= others * TIMES_OTHERS)
+        })
+        .collect();
+    if slow.is_empty() {
+        return None;
+    }
+    let mut confidence: f64 = 0.7;
+    let (mut evidence_for, mut evidence_against, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for id in &slow {
+        let ms = local(*id).unwrap_or_default();
+        evidence_for.push(Evidence::measured(format!("broker {id}: writing takes {ms:.0} ms"), ms, LOCAL_MS));
+        match window.median(*id, |broker| broker.follower_fetch_local_ms) {
+            Some(ms) if ms >= FOLLOWER_FETCH_MS => {
+                confidence += 0.15;
+                let text = format!("broker {id}: followers' fetches take {ms:.0} ms");
+                evidence_for.push(Evidence::measured(text, ms, FOLLOWER_FETCH_MS));
+            }
+            Some(ms) => evidence_against.push(Evidence::measured(
+                format!("broker {id}: followers' fetches take {ms:.1} ms"),
+                ms,
+                FOLLOWER_FETCH_MS,
+            )),
+            None => missing.push("local time of followers' fetches".to_owned()),
+        }
+        if let Some(cpu) = window.median(*id, BrokerSample::cpu_percent) {
+            evidence_for.push(Evidence::measured(format!("broker {id}: CPU has room ({cpu:.0} %)"), cpu, CPU_PERCENT));
+        }
+    }
+    Some(Finding {
+        title: format!("the disk of {} is slow", names(&slow)),
+        cause: "writes wait for the volume".to_owned(),
+        evidence_for,
+        evidence_against,
+        missing,
+        check: Some("VolumeQueueLength, VolumeTotalWriteTime and BurstBalance of that broker in CloudWatch".to_owned()),
+        confidence: confidence.min(0.9),
+        remedy: Some(Remedy::Advice(Advice::new(
+            if slow.len() == 1 {
+                "replace the broker's volume (reboot the broker; ask AWS support if it stays), move leaders off it meanwhile"
+            } else {
+                "provisioned storage throughput, or a type with a higher EBS baseline"
+            },
+            &["storage_info.ebs_storage_info.provisioned_throughput in Terraform (kafka.m5.4xlarge and larger)"],
+        ))),
+        anti_recommendations: vec!["do not resize for CPU: it has room".to_owned()],
+        brokers: slow,
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,56 @@
+//! A broker that is gone.
+
+use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, topology::partitions, window::names};
+use crate::{
+    remedy::{Reboot, Remedy},
+    sample::{BrokerId, Probe},
+};
+
+pub const RULE: Rule = Rule {
+    id: "broker.down",
+    kind: Kind::Cause,
+    judge,
+    meaning: "A broker's process is gone: nothing listens on its Kafka port. The others lead its partitions and lack its \
+              replicas.",
+    told_apart: "The connection is refused at once; a hung broker takes it and says nothing. With the control plane not \
+                 ACTIVE it is cluster.maintenance, with a full volume right before it is disk.full.",
+    in_the_lab: "kgen lab fault start broker.down --broker 2, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let brokers: Vec<BrokerId> = window
+        .brokers()
+        .into_iter()
+        .filter(|id| window.probed_as(*id, Probe::Refused) && full(window, *id).is_none())
+        .collect();
+    if brokers.is_empty() {
+        return None;
+    }
+    let mut evidence_for =
+        vec![Evidence::fact(format!("{}: connections are refused, and no metrics come", names(&brokers)))];
+    let without = partitions(window)
+        .iter()
+        .filter(|placed| {
+            brokers.iter().any(|id| placed.partition.replicas.contains(id) && !placed.partition.in_sync.contains(id))
+        })
+        .count();
+    if without > 0 {
+        evidence_for.push(Evidence::seen(format!("{without} partitions lack its replica"), without as f64));
+    }
+    Some(Finding {
+        title: format!("{} {} down", names(&brokers), if brokers.len() == 1 { "is" } else { "are" }),
+        cause: "the process has ended; why is in its log".to_owned(),
+        evidence_for,
+        check: Some(
+            "the end of the broker's log: OutOfMemoryError, no space left, or a shutdown that was asked for".to_owned(),
+        ),
+        confidence: if without > 0 { 0.95 } else { 0.85 },
+        remedy: Some(Remedy::Reboot(Reboot { brokers: brokers.clone(), reason: "its process is gone".to_owned() })),
+        anti_recommendations: vec![
+            "do not reassign its partitions before it is known to be gone for good: that copies every byte".to_owned(),
+            "do not resize now: a rolling restart takes more replicas away".to_owned(),
+        ],
+        brokers,
+        ..Finding::default()
+    })
+}

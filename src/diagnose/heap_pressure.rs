@@ -1,0 +1,58 @@
+//! A heap that stays full after collection.
+
+use super::{Evidence, Finding, Kind, Rule, Window, window::names};
+use crate::sample::BrokerId;
+
+/// Heap after collection that leaves the collector no room, percent. AWS wants an alarm at 60 (MSK best practices);
+/// measured: 93 to 96 under pressure, up to 64 without.
+const FULL_PERCENT: f64 = 80.0;
+
+/// Share of the time in collections that shows, percent. Measured: 2 to 8 under pressure, below 1 without.
+const GC_PERCENT: f64 = 2.0;
+
+pub const RULE: Rule = Rule {
+    id: "broker.heap-pressure",
+    kind: Kind::Cause,
+    judge,
+    meaning: "The heap of a broker stays nearly full after collections, so that it collects all the time and will fail.",
+    told_apart: "HeapMemoryAfterGC, not MemoryUsed (page cache). With more partitions than the type is made for, those come \
+                 first.",
+    in_the_lab: "kgen lab fault start broker.heap-pressure --broker 2, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let full = |id: &BrokerId| window.lasts_above(*id, FULL_PERCENT, |broker| broker.heap_after_gc_percent);
+    let brokers: Vec<BrokerId> = window.brokers().into_iter().filter(full).collect();
+    if brokers.is_empty() {
+        return None;
+    }
+    let mut evidence_for = Vec::new();
+    let mut confidence: f64 = 0.8;
+    for id in &brokers {
+        if let Some(heap) = window.median(*id, |broker| broker.heap_after_gc_percent) {
+            let text = format!("broker {id}: heap {heap:.0} % full after collection");
+            evidence_for.push(Evidence::measured(text, heap, FULL_PERCENT));
+        }
+        if let Some(gc) = window.median(*id, |broker| broker.gc_percent).filter(|gc| *gc >= GC_PERCENT) {
+            confidence = 0.9;
+            let text = format!("broker {id}: {gc:.1} % of the time goes into collections");
+            evidence_for.push(Evidence::measured(text, gc, GC_PERCENT));
+        }
+    }
+    Some(Finding {
+        title: format!("the heap of {} is full", names(&brokers)),
+        cause: "what is alive nearly fills the heap".to_owned(),
+        brokers,
+        evidence_for,
+        check: Some(
+            "connections, groups and partitions of the broker against the others': what it has more of fills it"
+                .to_owned(),
+        ),
+        confidence,
+        remedy: window.next_larger("it has more memory", true),
+        anti_recommendations: vec![
+            "do not judge by MemoryUsed: page cache fills it on a healthy broker too".to_owned(),
+        ],
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,56 @@
+//! Leaders that stayed where a restart had put them.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    topology::{not_led_by_preferred, partitions, per_broker, skew},
+};
+use crate::remedy::{ElectLeaders, Remedy};
+
+/// Share of partitions that must be led by another than the first replica (Kafka's own
+/// `leader.imbalance.per.broker.percentage` is 10).
+const SHARE: f64 = 0.1;
+
+/// The broker with most leaders over the mean.
+const SKEW: f64 = 1.3;
+
+pub const RULE: Rule = Rule {
+    id: "leaders.not-preferred",
+    kind: Kind::Cause,
+    judge,
+    meaning: "After a broker was away, its partitions are led by others still, which carry its work too.",
+    told_apart: "The first replica is in sync and does not lead. In leaders.placement-skew it does lead, and an election \
+                 changes nothing.",
+    in_the_lab: "kgen lab fault start leaders.not-preferred --broker 2, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let misplaced = not_led_by_preferred(window);
+    let all = partitions(window).len();
+    if misplaced.is_empty() || (misplaced.len() as f64) < all as f64 * SHARE {
+        return None;
+    }
+    let leaders = per_broker(window, |partition| partition.leader);
+    let (busiest, times) = skew(&leaders).filter(|(_, times)| *times >= SKEW)?;
+    let counts: Vec<String> = leaders.iter().map(|(id, count)| format!("{count} on broker {id}")).collect();
+    let mut brokers: Vec<_> =
+        leaders.iter().filter(|(_, count)| **count == leaders[&busiest]).map(|(id, _)| *id).collect();
+    brokers.sort_unstable();
+    Some(Finding {
+        title: format!("{} of {all} partitions are not led by their first replica", misplaced.len()),
+        cause: "leadership was not given back after a broker had been away".to_owned(),
+        brokers,
+        evidence_for: vec![
+            Evidence::measured(
+                format!("{} first replicas are in sync and do not lead", misplaced.len()),
+                misplaced.len() as f64,
+                all as f64 * SHARE,
+            ),
+            Evidence::measured(format!("leaders: {}", counts.join(", ")), times, SKEW),
+        ],
+        confidence: 0.9,
+        remedy: Some(Remedy::ElectLeaders(ElectLeaders { partitions: misplaced.len() })),
+        anti_recommendations: vec!["do not resize: one broker does the work of two, the others have room".to_owned()],
+        partitions: misplaced.iter().map(super::topology::Placed::name).collect(),
+        ..Finding::default()
+    })
+}

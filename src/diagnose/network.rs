@@ -1,0 +1,112 @@
+//! Brokers that wait for the network.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    window::{CPU_PERCENT, THROTTLED_PERCENT, names},
+};
+use crate::{
+    remedy::Remedy,
+    sample::{BrokerId, BrokerSample},
+};
+
+/// Time in which followers did not confirm, ms. Measured: 216 to 373 at 6 Mbit/s, 3 when healthy.
+const REMOTE_MS: f64 = 60.0;
+
+/// Local time up to which the leaders themselves are quick, ms.
+const LOCAL_MS: f64 = 10.0;
+
+/// A round trip over the others' from which on one broker is meant.
+const ROUND_TRIP_TIMES: f64 = 5.0;
+const ROUND_TRIP_MS: f64 = 20.0;
+
+pub const RULE: Rule = Rule {
+    id: "network.constrained",
+    kind: Kind::Cause,
+    judge,
+    meaning: "Records wait for the way between brokers: a network allowance is used up, or a link is slow.",
+    told_apart: "Remote time is high, local time and CPU are low, nothing is throttled. A slow disk shows in the local time, \
+                 a short CPU in throttled periods. The broker whose round trip rose is the one.",
+    in_the_lab: "needs a network of its own for each broker, which the lab does not make; recorded runs show it",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let shaped: Vec<BrokerId> = window
+        .brokers()
+        .into_iter()
+        .filter(|id| window.lasts_above(*id, 0.0, |broker| broker.traffic_shaping))
+        .collect();
+    let remote = window.typical(|broker| broker.produce?.remote_ms);
+    let local = window.typical(|broker| broker.produce?.local_ms);
+    let cpu = window.typical(BrokerSample::cpu_percent);
+    let throttled = window
+        .brokers()
+        .into_iter()
+        .any(|id| window.median(id, |broker| broker.cpu_throttled_percent).is_some_and(|t| t >= THROTTLED_PERCENT));
+    let behind = window
+        .brokers()
+        .into_iter()
+        .any(|id| window.median(id, |b| b.produce?.local_ms).is_some_and(|ms| ms >= LOCAL_MS * 2.0));
+    let waits = remote.is_some_and(|ms| ms >= REMOTE_MS)
+        && local.is_none_or(|ms| ms < LOCAL_MS)
+        && cpu.is_none_or(|cpu| cpu < CPU_PERCENT)
+        && !throttled
+        && !behind;
+    if !waits && shaped.is_empty() {
+        return None;
+    }
+    let mut evidence_for = Vec::new();
+    let mut missing = Vec::new();
+    if let Some(ms) = remote.filter(|_| waits) {
+        evidence_for.push(Evidence::measured(format!("followers confirm after {ms:.0} ms"), ms, REMOTE_MS));
+    }
+    if let Some(ms) = local.filter(|_| waits) {
+        evidence_for.push(Evidence::measured(format!("leaders write within {ms:.1} ms"), ms, LOCAL_MS));
+    }
+    for id in &shaped {
+        evidence_for.push(Evidence::fact(format!("broker {id}: TrafficShaping is above 0")));
+    }
+    let slow = slow_round_trips(window);
+    for (id, ms, others) in &slow {
+        let text = format!("broker {id}: answers after {ms:.0} ms, the others after {others:.0} ms");
+        evidence_for.push(Evidence::measured(text, *ms, others * ROUND_TRIP_TIMES));
+    }
+    let mut brokers = shaped.clone();
+    brokers.extend(slow.iter().map(|(id, ..)| *id).filter(|id| !shaped.contains(id)));
+    if brokers.is_empty() {
+        missing.push("a round trip that tells which broker".to_owned());
+    }
+    Some(Finding {
+        title: if brokers.is_empty() {
+            "the network between brokers is slow".to_owned()
+        } else {
+            format!("the network of {} is slow", names(&brokers))
+        },
+        cause: "bandwidth is used up or a link is slow; CPU and disk wait for it".to_owned(),
+        evidence_for,
+        missing,
+        check: Some(
+            "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch".to_owned(),
+        ),
+        confidence: if waits && !brokers.is_empty() { 0.9 } else { 0.7 },
+        remedy: window
+            .next_larger("its network baseline is higher", true)
+            .filter(|remedy| matches!(remedy, Remedy::Resize(_))),
+        anti_recommendations: vec!["do not resize for CPU: it falls while records wait".to_owned()],
+        brokers,
+        ..Finding::default()
+    })
+}
+
+/// Brokers whose answers take much longer than the others', with both times in ms.
+fn slow_round_trips(window: &Window) -> Vec<(BrokerId, f64, f64)> {
+    let of = |id: BrokerId| window.median(id, BrokerSample::round_trip_ms);
+    let brokers = window.brokers();
+    let others = |id: BrokerId| {
+        super::window::median(brokers.iter().filter(|other| **other != id).filter_map(|other| of(*other)).collect())
+    };
+    brokers
+        .iter()
+        .filter_map(|id| Some((*id, of(*id)?, others(*id)?)))
+        .filter(|(_, ms, others)| *ms >= ROUND_TRIP_MS && *ms >= others * ROUND_TRIP_TIMES)
+        .collect()
+}

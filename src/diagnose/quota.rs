@@ -1,0 +1,58 @@
+//! Clients that a quota slows down.
+
+use super::{Evidence, Finding, Kind, Rule, Window, window::CPU_PERCENT};
+use crate::{
+    remedy::{Advice, Remedy},
+    sample::{BrokerId, BrokerSample},
+};
+
+/// Mean time that a quota holds back an answer, ms: without a quota it is 0.
+const THROTTLE_MS: f64 = 5.0;
+
+pub const RULE: Rule = Rule {
+    id: "client.quota-throttled",
+    kind: Kind::Cause,
+    judge,
+    meaning: "A client quota (producer_byte_rate) is below what clients want to send; the brokers delay their answers.",
+    told_apart: "ThrottleTimeMs above 0 while brokers have room. A broker that is out of CPU has a throttle time of 0.",
+    in_the_lab: "kgen lab fault start client.quota-throttled, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let throttle = |broker: &BrokerSample| broker.produce?.throttle_ms;
+    let held: Vec<BrokerId> =
+        window.brokers().into_iter().filter(|id| window.lasts_above(*id, THROTTLE_MS, throttle)).collect();
+    if held.is_empty() {
+        return None;
+    }
+    let evidence_for: Vec<Evidence> = held
+        .iter()
+        .filter_map(|id| {
+            let ms = window.median(*id, throttle)?;
+            Some(Evidence::measured(
+                format!("broker {id}: answers are held back {ms:.0} ms by a quota"),
+                ms,
+                THROTTLE_MS,
+            ))
+        })
+        .chain(window.load_evidence())
+        .collect();
+    let cpu = window.typical(BrokerSample::cpu_percent).filter(|cpu| *cpu > CPU_PERCENT);
+    Some(Finding {
+        title: "a client quota is reached".to_owned(),
+        cause: "clients want to send more than producer_byte_rate allows".to_owned(),
+        evidence_for,
+        evidence_against: cpu
+            .map(|cpu| Evidence::seen(format!("CPU is short as well: {cpu:.0} %"), cpu))
+            .into_iter()
+            .collect(),
+        check: Some("kafka-configs.sh --describe --entity-type clients --entity-type users".to_owned()),
+        confidence: 0.9,
+        remedy: Some(Remedy::Advice(Advice::new(
+            "raise the quota, or lower the clients' rate",
+            &["kafka-configs.sh --alter --add-config producer_byte_rate=… --entity-type clients --entity-name CLIENT"],
+        ))),
+        anti_recommendations: vec!["do not resize: the brokers wait on purpose".to_owned()],
+        ..Finding::default()
+    })
+}

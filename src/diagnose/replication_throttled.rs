@@ -1,0 +1,52 @@
+//! A replication throttle that was left behind.
+
+use super::{Evidence, Finding, Kind, Rule, Window, topology::topics};
+use crate::{
+    remedy::{Remedy, RemoveThrottle},
+    sample::BrokerSample,
+};
+
+pub const RULE: Rule = Rule {
+    id: "replication.throttled",
+    kind: Kind::Cause,
+    judge,
+    meaning: "A throttle for replication, set for a reassignment and never removed, keeps replicas from catching up.",
+    told_apart: "Partitions stay under-replicated while no resource is used up, and topics have \
+                 *.replication.throttled.replicas set. A replica that only catches up gets nearer; replicas in sync are not \
+                 throttled, so nothing shows until a broker was away.",
+    in_the_lab: "kgen lab fault start replication.throttled --broker 2, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let throttled: Vec<String> =
+        topics(window)?.iter().filter(|(_, topic)| topic.replication_throttled).map(|(name, _)| name.clone()).collect();
+    let behind: f64 = window
+        .brokers()
+        .into_iter()
+        .filter_map(|id| window.median(id, |broker| broker.under_replicated_partitions.map(|count| count as f64)))
+        .sum();
+    if throttled.is_empty() || behind == 0.0 {
+        return None;
+    }
+    let mut evidence_against = Vec::new();
+    let cpu = window.typical(BrokerSample::cpu_percent);
+    if let Some(cpu) = cpu.filter(|cpu| *cpu > super::window::CPU_PERCENT) {
+        evidence_against.push(Evidence::seen(format!("CPU is short as well: {cpu:.0} %"), cpu));
+    }
+    Some(Finding {
+        title: "a replication throttle keeps replicas behind".to_owned(),
+        cause: format!("a throttle is set for {}", throttled.join(", ")),
+        evidence_for: vec![
+            Evidence::fact(format!("throttled replicas are set for {}", throttled.join(", "))),
+            Evidence::measured(format!("{behind:.0} partitions are under-replicated, lasting"), behind, 0.0),
+        ],
+        confidence: if evidence_against.is_empty() { 0.9 } else { 0.7 },
+        evidence_against,
+        check: Some(
+            "kafka-reassign-partitions.sh --list: with a reassignment under way the throttle is meant".to_owned(),
+        ),
+        remedy: Some(Remedy::RemoveThrottle(RemoveThrottle { topics: throttled, brokers: window.brokers() })),
+        anti_recommendations: vec!["do not add brokers: nothing is used up".to_owned()],
+        ..Finding::default()
+    })
+}

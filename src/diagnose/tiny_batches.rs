@@ -1,0 +1,75 @@
+//! Producers that send each record by itself.
+
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    undersized::is_saturated,
+    window::{THROTTLED_PERCENT, median},
+};
+use crate::{
+    remedy::{Advice, Remedy},
+    sample::BrokerSample,
+};
+
+/// Records in a request up to which nobody batches. Measured: 1.00 without batches, 9.5 to 10 with.
+const RECORDS_A_REQUEST: f64 = 1.2;
+
+/// Requests a second on one broker from which on their number is a load of its own.
+const REQUESTS_PER_S: f64 = 60.0;
+
+/// Larger requests are no trouble of batching, bytes.
+const REQUEST_BYTES: f64 = 8192.0;
+
+/// CPU from which on the requests matter, percent.
+const CPU_PERCENT: f64 = 40.0;
+
+pub const RULE: Rule = Rule {
+    id: "client.tiny-batches",
+    kind: Kind::Cause,
+    judge,
+    meaning: "Producers send one record a request. A request costs the brokers as much as a batch; measured: 5.6 times the \
+              CPU for a record.",
+    told_apart: "Records in a request are 1, even while requests wait (a producer that batches would fill its batches \
+                 then). The size of records says nothing: it is the same with good and bad batches.",
+    in_the_lab: "kgen lab fault start client.tiny-batches, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let of = |value: fn(&BrokerSample) -> Option<f64>| -> Vec<f64> {
+        window.brokers().into_iter().filter_map(|id| window.median(id, value)).collect()
+    };
+    let records = median(of(BrokerSample::records_per_request))?;
+    let requests = of(|broker| broker.produce?.per_s).into_iter().reduce(f64::max)?;
+    let bytes = median(of(|broker| {
+        let requests = broker.produce?.per_s.filter(|requests| *requests > 0.0)?;
+        Some(broker.bytes_in_per_s? / requests)
+    }));
+    let cpu = of(BrokerSample::cpu_percent).into_iter().reduce(f64::max).unwrap_or_default();
+    let throttled = of(|broker| broker.cpu_throttled_percent).into_iter().reduce(f64::max).unwrap_or_default();
+    if records > RECORDS_A_REQUEST
+        || requests < REQUESTS_PER_S
+        || bytes.is_some_and(|bytes| bytes > REQUEST_BYTES)
+        || (cpu < CPU_PERCENT && throttled < THROTTLED_PERCENT)
+    {
+        return None;
+    }
+    let saturated = window.brokers().into_iter().any(|id| is_saturated(window, id));
+    Some(Finding {
+        title: "producers send one record a request".to_owned(),
+        cause: format!("{requests:.0} requests/s on a broker for as many records: the requests are the load"),
+        evidence_for: vec![
+            Evidence::measured(format!("{records:.2} records in a request"), records, RECORDS_A_REQUEST),
+            Evidence::measured(format!("{requests:.0} produce requests/s on one broker"), requests, REQUESTS_PER_S),
+            Evidence::measured(format!("CPU {cpu:.0} % at most"), cpu, CPU_PERCENT),
+        ],
+        check: Some("batch-size-avg and record-queue-time-avg of the producers (JMX of the client)".to_owned()),
+        confidence: if saturated { 0.85 } else { 0.75 },
+        remedy: Some(Remedy::Advice(Advice::new(
+            "let the producers batch",
+            &["linger.ms=5 to 25", "batch.size=65536 to 131072", "compression.type=lz4 or zstd"],
+        ))),
+        anti_recommendations: vec![
+            "do not resize first: a larger type pays for requests that batches make needless".to_owned(),
+        ],
+        ..Finding::default()
+    })
+}

@@ -1,0 +1,56 @@
+//! More partitions than a broker type is made for.
+
+use super::{Evidence, Finding, Kind, Rule, Window};
+use crate::sample::BrokerId;
+
+pub const RULE: Rule = Rule {
+    id: "cluster.too-many-partitions",
+    kind: Kind::Cause,
+    judge,
+    meaning: "Brokers hold more partitions than AWS recommends for their type. Each costs memory and fetches, busy or not.",
+    told_apart: "By the number of partitions a broker against the type's (MSK best practices). Followers' fetches take \
+                 longer, and the heap fills; CPU may have room.",
+    in_the_lab: "kgen topic create many --partitions 1000, then kgen diagnose",
+};
+
+fn judge(window: &Window) -> Option<Finding> {
+    let broker_type = window.context.known_type()?;
+    let limit = f64::from(broker_type.partitions_recommended);
+    let count = |id: BrokerId| window.median(id, |broker| broker.partition_count.map(|count| count as f64));
+    let over: Vec<(BrokerId, f64)> = window
+        .brokers()
+        .into_iter()
+        .filter_map(|id| Some((id, count(id)?)))
+        .filter(|(_, count)| *count > limit)
+        .collect();
+    if over.is_empty() {
+        return None;
+    }
+    let brokers: Vec<BrokerId> = over.iter().map(|(id, _)| *id).collect();
+    let mut evidence_for: Vec<Evidence> = over
+        .iter()
+        .map(|(id, count)| Evidence::measured(format!("broker {id}: {count:.0} partitions"), *count, limit))
+        .collect();
+    let fetch = window.typical(|broker| broker.follower_fetch_local_ms);
+    if let Some(ms) = fetch.filter(|ms| *ms >= 2.0) {
+        evidence_for.push(Evidence::seen(format!("followers' fetches take {ms:.1} ms"), ms));
+    }
+    let most = over.iter().map(|(_, count)| *count).fold(0.0, f64::max);
+    let fits = |remedy: &crate::remedy::Remedy| {
+        remedy.broker_type().is_some_and(|to| f64::from(to.partitions_max_for_updates) >= most)
+    };
+    Some(Finding {
+        title: format!("{} partitions on a broker are too many for {}", most, broker_type.as_str()),
+        cause: format!("AWS recommends {limit:.0} at most for this type"),
+        evidence_for,
+        check: Some(
+            "topics without traffic (kafka-topics.sh --describe, BytesInPerSec by topic): delete or merge them"
+                .to_owned(),
+        ),
+        confidence: if most > limit * 1.05 { 0.9 } else { 0.7 },
+        remedy: window.next_larger("it is made for more partitions", true).filter(fits),
+        anti_recommendations: vec!["do not add partitions to make consumers faster before this is mended".to_owned()],
+        brokers,
+        ..Finding::default()
+    })
+}

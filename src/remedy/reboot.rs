@@ -1,0 +1,36 @@
+//! A broker started anew by MSK.
+
+use serde::Serialize;
+
+use super::{Rendered, Target};
+use crate::sample::BrokerId;
+
+/// One broker, or several one after another.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Reboot {
+    pub brokers: Vec<BrokerId>,
+    pub reason: String,
+}
+
+impl Reboot {
+    pub(super) fn rendered(&self, target: &Target) -> Rendered {
+        let ids: Vec<String> = self.brokers.iter().map(ToString::to_string).collect();
+        let command = target.arn.map(|arn| {
+            format!(
+                "aws kafka reboot-broker --cluster-arn {arn} --broker-ids {} --region {}",
+                ids.join(" "),
+                target.region
+            )
+        });
+        Rendered {
+            summary: format!("reboot broker {}: {}", ids.join(", "), self.reason),
+            aws_cli: command,
+            notes: vec![
+                "MSK reboots one broker at a time and takes some minutes; with replication factor 3 and \
+                 min.insync.replicas 2 clients go on"
+                    .to_owned(),
+            ],
+            ..Rendered::default()
+        }
+    }
+}
