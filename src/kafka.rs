@@ -1,6 +1,7 @@
 //! How kgen talks to brokers: client settings, whether anybody answers, what librdkafka has to say.
 
 pub mod admin;
+pub mod observe;
 
 use std::{
     collections::BTreeMap,

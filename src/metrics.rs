@@ -1,9 +1,10 @@
-//! One stream of samples, whether from the brokers' Prometheus endpoints or from CloudWatch.
+//! One stream of samples: from the brokers' Prometheus endpoints and the Kafka protocol, or from CloudWatch.
 
 mod broker;
 mod cloudwatch;
 mod exposition;
 mod prometheus;
+mod protocol;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,6 +12,7 @@ use tokio::{sync::mpsc, time};
 
 pub use cloudwatch::CloudWatch;
 pub use prometheus::{Prometheus, Targets};
+pub use protocol::Protocol;
 
 use crate::{aws::AwsError, sample::Sample};
 

@@ -16,7 +16,8 @@ use crate::{
     aws::{Aws, AwsError, Cluster},
     cli::{Look, SourceChoice, refused},
     diagnose::{Context, Verdict},
-    metrics::{CloudWatch, Prometheus, Source, Targets},
+    kafka::Connection,
+    metrics::{CloudWatch, Prometheus, Protocol, Source, Targets},
     sample::{BrokerId, BrokerState, Sample},
     stack::Stack,
 };
@@ -68,8 +69,18 @@ pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<O
         Err(error) => return Err(refused(error)),
     };
     let scale = lab.map(|lab| lab.scale.unwrap_or(1.0));
-    let context = context(name, region, cluster.as_ref(), scale);
-    let source = source(look, &aws, cluster.as_ref(), &context).await?;
+    let mut context = context(name, region, cluster.as_ref(), scale);
+    if let Some(cluster) = &cluster {
+        // A cluster without a plaintext listener, or none that answers yet, is watched without the Kafka protocol.
+        context.bootstrap_servers = aws.bootstrap(cluster).await.ok().and_then(|bootstrap| bootstrap.plaintext);
+    }
+    let source = match (source(look, &aws, cluster.as_ref(), &context).await?, &context.bootstrap_servers) {
+        (Source::Prometheus(source), Some(servers)) => {
+            let protocol = Protocol::start(Connection::plain(servers.as_str()), look.interval);
+            Source::Prometheus(source.with_protocol(protocol))
+        }
+        (source, _) => source,
+    };
     Ok(Opened { aws, context, source })
 }
 

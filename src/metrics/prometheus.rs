@@ -12,7 +12,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{
-    MetricsError,
+    MetricsError, Protocol,
     broker::{Jmx, Node, Reading, between},
 };
 use crate::{
@@ -52,6 +52,7 @@ pub struct Prometheus {
     endpoints: BTreeMap<BrokerId, Endpoints>,
     last: BTreeMap<BrokerId, Reading>,
     samples_until_lookup: u32,
+    protocol: Option<Protocol>,
 }
 
 /// `host:port` of a broker's exporters.
@@ -74,7 +75,13 @@ impl Prometheus {
             endpoints: BTreeMap::new(),
             last: BTreeMap::new(),
             samples_until_lookup: 0,
+            protocol: None,
         }
+    }
+
+    /// Asks the Kafka protocol as well.
+    pub fn with_protocol(self, protocol: Protocol) -> Prometheus {
+        Prometheus { protocol: Some(protocol), ..self }
     }
 
     /// Reads every broker once; rates and means are since the call before.
@@ -100,6 +107,7 @@ impl Prometheus {
             });
         }
         let mut sample = Sample { at_ms: now_ms(), source: Source::Prometheus, ..Sample::default() };
+        let probes = self.protocol.as_ref().map(|protocol| protocol.probe(self.deadline));
         let mut is_empty_cluster = true;
         while let Some(scraped) = scrapes.join_next().await {
             let Ok((id, reading)) = scraped else { continue };
@@ -112,6 +120,9 @@ impl Prometheus {
             if reading.jmx.is_some() && (reading.node.is_some() || last.node.is_none()) {
                 self.last.insert(id, reading);
             }
+        }
+        if let (Some(protocol), Some(probes)) = (&self.protocol, probes) {
+            protocol.add_to(&mut sample, probes.join_all().await);
         }
         if is_empty_cluster {
             sample.brokers.values_mut().for_each(|broker| broker.state = BrokerState::Serving);
