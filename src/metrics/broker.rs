@@ -111,7 +111,7 @@ impl Jmx {
             follower_fetch_local: request("LocalTimeMs", "FetchFollower"),
             gc_ms: sum(found.names("java_lang_", "_CollectionTime").filter_map(|name| found.value(name, &[]))),
             connections: sockets(&found, "connection_count"),
-            connections_created: sockets(&found, "connection_creation_total"),
+            connections_created: sockets(&found, "connection_creation"),
         }
     }
 
@@ -132,13 +132,10 @@ impl Jmx {
 
 /// A value of every network processor, summed up.
 fn sockets(found: &Exposition, what: &str) -> Option<f64> {
-    let name = found.names("kafka_server_socket_server_metrics", "").find(|name| normal(name).ends_with(what))?;
+    // The exporter's versions differ in dashes, and in whether a counter ends with `total`.
+    let is_meant = |name: &str| name.replace('-', "_").trim_end_matches("_total").ends_with(what);
+    let name = found.names("kafka_server_socket_server_metrics", "").find(|name| is_meant(name))?;
     sum(found.all(name).map(|(_, value)| value))
-}
-
-/// The JMX exporter keeps or replaces dashes according to its version.
-fn normal(name: &str) -> String {
-    name.replace('-', "_")
 }
 
 /// The sum, if there is anything to sum up.

@@ -31,6 +31,9 @@ use crate::{
 /// size, key, version, correlation id, client id.
 const API_VERSIONS: [u8; 18] = [0, 0, 0, 14, 0, 18, 0, 0, 0, 0, 0, 1, 0, 4, b'k', b'g', b'e', b'n'];
 
+/// The shortest time between two looks: each costs every broker a few requests.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Looks at one cluster until it is dropped.
 #[derive(Debug)]
 pub struct Protocol {
@@ -52,14 +55,14 @@ struct Newest {
 }
 
 impl Protocol {
-    /// Begins to look every `interval`.
+    /// Begins to look every `interval`, and no more often than every two seconds.
     pub fn start(connection: Connection, interval: Duration) -> Protocol {
         let shared = Arc::new(Shared::default());
         let for_thread = shared.clone();
         // Without a thread the samples lack topics and groups, which is a state that rules know.
         let _ = thread::Builder::new()
             .name("kafka-observer".to_owned())
-            .spawn(move || look_on(&connection, interval, &for_thread));
+            .spawn(move || look_on(&connection, interval.max(SHORTEST_INTERVAL), &for_thread));
         Protocol { shared }
     }
 
