@@ -50,7 +50,7 @@ use crate::{
 use window::Window;
 
 /// What is known of the cluster beside the samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Context {
     pub cluster: String,
     pub region: String,

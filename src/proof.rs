@@ -254,14 +254,11 @@ mod tests {
         Context {
             cluster: "demo".to_owned(),
             region: "us-west-2".to_owned(),
-            arn: None,
-            current_version: None,
             broker_type: Some("kafka.t3.small".to_owned()),
             broker_count: 1,
-            kafka_version: None,
             state: Some("ACTIVE".to_owned()),
-            active_operation: None,
             lab_scale: Some(4.0),
+            ..Context::default()
         }
     }
 

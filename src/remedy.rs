@@ -91,20 +91,6 @@ impl Remedy {
             _ => None,
         }
     }
-
-    /// The kind in a word, as in JSON.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Remedy::Resize(_) => "resize",
-            Remedy::Expand(_) => "expand",
-            Remedy::Reboot(_) => "reboot",
-            Remedy::ElectLeaders(_) => "elect_leaders",
-            Remedy::Reassign(_) => "reassign",
-            Remedy::RemoveThrottle(_) => "remove_throttle",
-            Remedy::Advice(_) => "advice",
-            Remedy::Wait { .. } => "wait",
-        }
-    }
 }
 
 impl Target<'_> {

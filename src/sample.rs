@@ -106,7 +106,7 @@ pub struct BrokerSample {
 }
 
 /// What a broker's Kafka port did when it was asked for its API versions.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
     /// It answered after so many milliseconds.
@@ -118,7 +118,7 @@ pub enum Probe {
 }
 
 /// One topic at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TopicSample {
     /// In order of their numbers.
     pub partitions: Vec<PartitionSample>,
@@ -131,7 +131,7 @@ pub struct TopicSample {
 }
 
 /// One partition of a [`TopicSample`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PartitionSample {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<BrokerId>,
@@ -144,13 +144,13 @@ pub struct PartitionSample {
 }
 
 /// One consumer group at one moment, by topic and partition.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GroupSample {
     pub topics: BTreeMap<String, BTreeMap<i32, Progress>>,
 }
 
 /// How far a group has come in a partition.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Progress {
     /// Records between the committed offset and the end.
     pub lag: i64,

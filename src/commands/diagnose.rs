@@ -152,9 +152,15 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
                 lines.push(format!("\n  by kgen, which changes the HCL, applies it and proves it:\n    {command}"));
             }
             if let Some(command) = &fix.aws_cli {
-                lines.push(format!(
-                    "\n  by the AWS CLI (then change the HCL as well, or Terraform changes it back):\n    {command}"
-                ));
+                let then = match fix.hcl_diff {
+                    Some(_) => " (then change the HCL as well, or Terraform changes it back)",
+                    None => "",
+                };
+                lines.push(format!("\n  by the AWS CLI{then}:\n    {command}"));
+            }
+            if !fix.kafka_tools.is_empty() {
+                lines.push("\n  by Kafka's tools:".to_owned());
+                lines.extend(fix.kafka_tools.iter().map(|command| format!("    {command}")));
             }
             if let Some(diff) = &fix.hcl_diff {
                 lines.push("\n  in Terraform, then `terraform apply`:".to_owned());

@@ -20,7 +20,7 @@ pub const RULE: Rule = Rule {
     meaning: "Clients open connections without end: one a request, or they fail and try again without waiting. Handshakes \
               use up the brokers' CPU.",
     told_apart: "ConnectionCreationRate stays high. A fleet that starts does so once.",
-    in_the_lab: "kgen lab fault start client.connection-storm, then kgen diagnose",
+    in_the_lab: "while :; do (: >/dev/tcp/127.0.0.1/PORT); done in a few shells, with a broker's port, then kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -18,7 +18,7 @@ pub const RULE: Rule = Rule {
     judge,
     meaning: "A consumer group commits nothing on some partitions while records come in: a member hangs, or never commits.",
     told_apart: "The rate of committed offsets is 0. In consumer.slow it is above 0 and steady.",
-    in_the_lab: "kgen consume --stall-after 10s, kgen produce, then kgen diagnose",
+    in_the_lab: "kgen produce, kgen consume & kill -STOP $!, then kgen diagnose",
 };
 
 /// Whether a pace is that of a reader that stands still while records come in.

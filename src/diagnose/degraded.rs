@@ -25,7 +25,7 @@ pub const RULE: Rule = Rule {
               there.",
     told_apart: "Traffic is even (else it is keys or leaders). Periods are throttled or CPU is used up (else it is the disk \
                  or the network). With acks=all every broker's remote time rises, which points away from the culprit.",
-    in_the_lab: "kgen lab fault start broker.degraded --broker 2, then kgen diagnose",
+    in_the_lab: "lower cpu.cfs_quota_us (cgroup v1) or cpu.max (v2) of one broker to a fifth, kgen produce, kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

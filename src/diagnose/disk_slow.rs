@@ -25,7 +25,7 @@ pub const RULE: Rule = Rule {
     meaning: "Writes wait for the volume: its throughput or operations a second are used up, or it is failing.",
     told_apart: "Local time of produce requests is high while CPU has room; followers' fetches take as long there. A weak \
                  broker is throttled, a slow network has a normal local time, too many partitions show on every broker.",
-    in_the_lab: "kgen lab fault start disk.slow --broker 2 (needs a block device that cgroups can limit), then kgen diagnose",
+    in_the_lab: "needs a block device that cgroups can hold back; tests/scenarios/disk_slow.toml has the samples",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -14,7 +14,7 @@ pub const RULE: Rule = Rule {
               replicas.",
     told_apart: "The connection is refused at once; a hung broker takes it and says nothing. With the control plane not \
                  ACTIVE it is cluster.maintenance, with a full volume right before it is disk.full.",
-    in_the_lab: "kgen lab fault start broker.down --broker 2, then kgen diagnose",
+    in_the_lab: "kill -9 the pid that `kgen lab status` shows for a broker, and kgen diagnose at once: the lab starts it again",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -13,7 +13,7 @@ pub const RULE: Rule = Rule {
     meaning: "A broker's port takes connections, and nothing comes back: the process stands still (a long pause, a dead \
               disk, a frozen machine). Clients wait for their time-outs.",
     told_apart: "The connection is taken and stays silent; broker.down refuses it at once.",
-    in_the_lab: "kgen lab fault start broker.hung --broker 2, then kgen diagnose",
+    in_the_lab: "kill -STOP the pid that `kgen lab status` shows for a broker, then kgen diagnose (and -CONT)",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

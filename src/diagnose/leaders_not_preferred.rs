@@ -20,7 +20,8 @@ pub const RULE: Rule = Rule {
     meaning: "After a broker was away, its partitions are led by others still, which carry its work too.",
     told_apart: "The first replica is in sync and does not lead. In leaders.placement-skew it does lead, and an election \
                  changes nothing.",
-    in_the_lab: "kgen lab fault start leaders.not-preferred --broker 2, then kgen diagnose",
+    in_the_lab: "auto.leader.rebalance.enable = false in cluster.server_properties, kgen apply, kgen produce, aws kafka \
+                 reboot-broker --broker-ids 2, kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -26,7 +26,8 @@ pub const RULE: Rule = Rule {
               its share.",
     told_apart: "PreferredReplicaImbalanceCount is 0: an election changes nothing, the lists of replicas must. A hot key \
                  loads one partition, this loads all partitions of a broker.",
-    in_the_lab: "kgen lab fault start leaders.placement-skew, kgen produce to that topic, kgen diagnose",
+    in_the_lab: "kafka-topics.sh --create --topic skewed --replica-assignment 1:2:3,1:2:3,1:2:3,1:2:3,1:2:3,1:2:3, kgen produce \
+                 --topic skewed, kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

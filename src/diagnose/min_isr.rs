@@ -14,7 +14,8 @@ pub const RULE: Rule = Rule {
               NOT_ENOUGH_REPLICAS.",
     told_apart: "UnderMinIsrPartitionCount above 0. It is a consequence: the broker that is away comes first, and a topic \
                  whose min.insync.replicas equals its replication factor makes one broker enough.",
-    in_the_lab: "kgen lab fault start replication.min-isr-blocked --broker 2, then kgen diagnose",
+    in_the_lab: "kgen topic create strict --replication-factor 3 --config min.insync.replicas=3, then kill -STOP a broker \
+                 (`kgen lab status` shows its pid) and kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

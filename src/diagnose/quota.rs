@@ -15,7 +15,8 @@ pub const RULE: Rule = Rule {
     judge,
     meaning: "A client quota (producer_byte_rate) is below what clients want to send; the brokers delay their answers.",
     told_apart: "ThrottleTimeMs above 0 while brokers have room. A broker that is out of CPU has a throttle time of 0.",
-    in_the_lab: "kgen lab fault start client.quota-throttled, then kgen diagnose",
+    in_the_lab: "kafka-configs.sh --alter --entity-type clients --entity-name kgen --add-config producer_byte_rate=50000, kgen \
+                 produce, kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -14,7 +14,9 @@ pub const RULE: Rule = Rule {
     told_apart: "Partitions stay under-replicated while no resource is used up, and topics have \
                  *.replication.throttled.replicas set. A replica that only catches up gets nearer; replicas in sync are not \
                  throttled, so nothing shows until a broker was away.",
-    in_the_lab: "kgen lab fault start replication.throttled --broker 2, then kgen diagnose",
+    in_the_lab: "kafka-configs.sh --alter --entity-type topics --entity-name TOPIC --add-config \
+                 follower.replication.throttled.replicas=*, a follower.replication.throttled.rate of 1000 for broker 2, \
+                 kgen produce, aws kafka reboot-broker --broker-ids 2, kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
               CPU for a record.",
     told_apart: "Records in a request are 1, even while requests wait (a producer that batches would fill its batches \
                  then). The size of records says nothing: it is the same with good and bad batches.",
-    in_the_lab: "kgen lab fault start client.tiny-batches, then kgen diagnose",
+    in_the_lab: "kgen produce --record-size 100 --set linger.ms=0 --set batch.num.messages=1, then kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

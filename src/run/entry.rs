@@ -231,14 +231,10 @@ mod tests {
         let cluster = Context {
             cluster: "demo".into(),
             region: "us-west-2".into(),
-            arn: None,
-            current_version: None,
             broker_type: Some("kafka.t3.small".into()),
             broker_count: 3,
-            kafka_version: None,
-            state: None,
-            active_operation: None,
             lab_scale: Some(4.0),
+            ..Context::default()
         };
         let broker = BrokerSample { cpu_user_percent: Some(70.5), ..BrokerSample::default() };
         let sample = Sample { at_ms: 1, brokers: [(1, broker.clone()), (2, broker)].into(), ..Sample::default() };

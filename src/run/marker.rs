@@ -93,14 +93,10 @@ mod tests {
         let cluster = |broker_type: &str, state: &str| Context {
             cluster: "c".into(),
             region: "r".into(),
-            arn: None,
-            current_version: None,
             broker_type: Some(broker_type.into()),
             broker_count: 1,
-            kafka_version: None,
             state: Some(state.into()),
-            active_operation: None,
-            lab_scale: None,
+            ..Context::default()
         };
         let diagnosis = |verdict| Diagnosis { verdict, findings: Vec::new() };
         use Verdict::{CauseFound, Healthy, Inconclusive};
