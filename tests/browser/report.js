@@ -1,4 +1,4 @@
-// Called by scripts/report-check: node report-check.js REPORT.html FOLDER
+// Called by scripts/report-check: node tests/browser/report.js REPORT.html FOLDER
 const { chromium } = require('playwright-core');
 const axe = require('axe-core');
 const { pathToFileURL } = require('node:url');
