@@ -8,6 +8,7 @@ mod own;
 mod render;
 mod report;
 mod resize;
+mod runs;
 mod terraform;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Resize};
+pub use runs::{Runs, RunsAction};
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
 /// Reproduce, detect and fix an undersized Amazon MSK cluster
@@ -50,6 +52,7 @@ pub enum Command {
     Explain(Explain),
     Resize(Resize),
     Demo(Demo),
+    Runs(Runs),
     Report(Report),
     Topic(load::Topic),
     Produce(load::Produce),
@@ -99,7 +102,6 @@ mod tests {
             assert!(lines.clone().any(|line| line.contains(path)), "{path} is in none of its examples");
             for line in lines.filter(|line| line.trim().starts_with("kgen ")) {
                 let words: Vec<&str> = line
-                    .trim()
                     .split_whitespace()
                     .take_while(|word| !["#", "|", ">", "&&"].contains(word))
                     .map(|word| word.trim_matches(['\'', '"']))

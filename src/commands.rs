@@ -47,6 +47,7 @@ mod render;
 mod report;
 mod resize;
 mod rolling;
+mod runs;
 mod schemas;
 mod topic;
 mod watch;
@@ -127,6 +128,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Explain(args) => explain::run(&args),
         Command::Resize(args) => resize::run(project, &args),
         Command::Demo(args) => demo::run(project, &args),
+        Command::Runs(args) => runs::run(&args, project),
         Command::Report(args) => report::run(&args, project),
         Command::Topic(args) => topic::run(args, project),
         Command::Produce(args) => produce::run(args, project),

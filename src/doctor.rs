@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn the_c_library_is_read_from_the_version_names() {
-        let rows: [(&[u8], Result<Option<(u32, u32)>, ()>); 5] = [
+        type Row = (&'static [u8], Result<Option<(u32, u32)>, ()>);
+        let rows: [Row; 5] = [
             (b"\x7fELF..GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.17\0", Ok(Some((2, 34)))),
             (b"\x7fELF..GLIBC_2.2.5\0", Ok(Some((2, 2)))),
             (b"\x7fELF..nothing of it", Ok(None)),

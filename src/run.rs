@@ -6,15 +6,13 @@
 mod entry;
 mod environment;
 mod list;
-mod marker;
 mod reader;
 mod writer;
 
-pub use entry::{End, Entry, Event, Fix, Found, LoadSecond, Mark, Marked, Named, Observed};
+pub use entry::{End, Entry, Event, Fix, Found, LoadSecond, Mark, Observed};
 pub use environment::{Environment, masked};
 pub use list::{Listed, find, list};
-pub use marker::Marker;
-pub use reader::{ReadError, Run};
+pub use reader::Run;
 pub use writer::{Start, Writer, new_id};
 
 use serde::{Deserialize, Serialize};

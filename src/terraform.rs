@@ -39,6 +39,8 @@ pub struct Terraform {
     state_dir: PathBuf,
     /// How long it waits for a state that another run has locked.
     lock_timeout: Duration,
+    /// What plans are given with `-var-file`, in this order.
+    var_files: Vec<PathBuf>,
 }
 
 /// What a plan is for.
@@ -174,12 +176,19 @@ impl Terraform {
         let tool = Tool::new(program, dir).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
         // Terraform runs in another folder than this process.
         let state_dir = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
-        Terraform { tool, state_dir, lock_timeout: LOCK_TIMEOUT }
+        Terraform { tool, state_dir, lock_timeout: LOCK_TIMEOUT, var_files: Vec::new() }
     }
 
     /// This terraform, waiting so long for a state that another run has locked.
     pub fn with_lock_timeout(self, lock_timeout: Duration) -> Terraform {
         Terraform { lock_timeout, ..self }
+    }
+
+    /// This terraform, with these files of variables for its plans.
+    pub fn with_var_files(self, files: &[PathBuf]) -> Terraform {
+        // Terraform runs in another folder than this process.
+        let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        Terraform { var_files: files.iter().map(absolute).collect(), ..self }
     }
 
     /// This terraform with more variables in its environment.
@@ -230,6 +239,11 @@ impl Terraform {
         let mut args = ["plan", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
         args.extend([self.lock_timeout_argument(), "-detailed-exitcode".into()]);
         args.extend((goal == Goal::Destroy).then(|| "-destroy".into()));
+        args.extend(self.var_files.iter().map(|file| {
+            let mut arg = OsString::from("-var-file=");
+            arg.push(file);
+            arg
+        }));
         let mut out = OsString::from("-out=");
         out.push(self.plan_file());
         args.push(out);

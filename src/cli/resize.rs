@@ -17,12 +17,13 @@ Examples:
   kgen resize kafka.m5.large
   kgen resize kafka.m7g.large --yes --measure 1m --json
   kgen resize kafka.m5.large --dir infra/prod --dry-run
-  kgen resize kafka.m5.large --dir infra --cluster orders --var-file prod.tfvars")]
+  kgen resize kafka.m5.large --dir infra --cluster orders --var-file prod.tfvars
+  kgen resize kafka.m5.large --dir infra/prod --apply --yes")]
 pub struct Resize {
     /// The broker type to change to
     #[arg(value_name = "TYPE")]
     pub broker_type: BrokerType,
-    /// A folder of Terraform or Terragrunt that kgen did not write: edit it, and stop before terraform
+    /// A folder of Terraform or Terragrunt that kgen did not write: edit it, and stop before terraform unless --apply
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Which cluster of --dir: its address, resource name or cluster_name
@@ -31,6 +32,9 @@ pub struct Resize {
     /// A file that terraform is given with -var-file; may be repeated, in the same order
     #[arg(long, value_name = "FILE", requires = "dir")]
     pub var_file: Vec<PathBuf>,
+    /// After the edit of --dir, plan and apply it, if the plan updates that cluster in place and nothing else
+    #[arg(long, requires = "dir")]
+    pub apply: bool,
     /// Show what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,

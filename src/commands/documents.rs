@@ -1,6 +1,9 @@
 //! What `--json` prints, where no other module has a type for it. Each has its name in `schema`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,6 +60,7 @@ documents! {
     "kgen.demo/1" Played<'_>,
     "kgen.lab/1" LabStatus,
     "kgen.config/1" Settings,
+    "kgen.runs/1" Recorded,
 }
 
 /// `kgen plan --json`.
@@ -159,6 +163,30 @@ pub struct Played<'a> {
     pub proof: &'a Verification,
     /// Where every sample is, a line each (kgen.sample/1).
     pub samples: &'a Path,
+}
+
+/// `kgen runs --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Recorded {
+    /// The oldest first.
+    pub runs: Vec<RecordedRun>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct RecordedRun {
+    pub id: String,
+    pub command: String,
+    pub args: Vec<String>,
+    /// RFC 3339.
+    pub started: String,
+    pub duration_s: f64,
+    /// Such as `done`, `interrupted`, `running` or `killed`.
+    pub outcome: String,
+    pub exit_code: Option<u8>,
+    pub cluster: Option<String>,
+    pub lab_scale: Option<f64>,
+    pub dir: PathBuf,
+    pub bytes: u64,
 }
 
 /// `kgen config --json`.

@@ -1,21 +1,38 @@
-//! `kgen resize --dir`: another broker type in Terraform that kgen did not write. Edits one value and stops there.
+//! `kgen resize --dir`: another broker type in Terraform that kgen did not write. Edits one value, and applies it only when
+//! asked to and when the plan is that change alone.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 
+use super::{
+    look::runtime,
+    place::{self, Place},
+    progress::Progress,
+    resize::{ATTRIBUTE, RESOURCE, ensure_active, ensure_changeable, replication},
+    rolling,
+    working_dir::{confirmed, ended, ensure_confirmable},
+};
 use crate::{
     catalogue::{BrokerType, KafkaVersion},
     cli::{Outcome, Resize, refused},
     locate::{Environment, Located, Question, clean, locate},
     project::{Disk, Lock, replace_unchanged, unified_diff},
     stack::{Provenance, provenance},
+    terraform::{Goal, Terraform, plan::Plan},
 };
 
+/// Longest wait for the control plane, which may not be reached from here at all.
+const ASK_WITHIN: Duration = Duration::from_secs(10);
+
 pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
+    if args.apply && !args.dry_run {
+        ensure_confirmable(args.yes, "resize --apply")?;
+    }
     let dir = clean(dir);
     let environment = environment(&dir);
     let var_files: Vec<PathBuf> = args.var_file.iter().map(|path| clean(path)).collect();
@@ -30,7 +47,11 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
             edit.file.display()
         )));
     }
-    let unchecked = checked(&located, to).map_err(refused)?;
+    let mut unchecked = checked(&located, to).map_err(refused)?;
+    unchecked.extend(asked(&located, to)?);
+    if args.apply && located.is_terragrunt {
+        return Err(refused(anyhow!("{} is run by Terragrunt: leave out --apply, and apply it there", dir.display())));
+    }
     let name = edit.file.display().to_string();
     let after = edit.after();
     for step in &located.trail {
@@ -45,8 +66,29 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     }
     let real = fs::canonicalize(&edit.file).with_context(|| format!("finding {name}"))?;
     let _lock = Lock::folder(real.parent().unwrap_or(Path::new("/"))).map_err(refused)?;
+    // Looked for before the edit, which would otherwise be for nothing.
+    let terraform = match args.apply {
+        true => Some(terraform(&dir, &var_files, args)?),
+        false => None,
+    };
     replace_unchanged(&edit.file, edit.before.as_bytes(), after.as_bytes()).map_err(refused)?;
     eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
+    if let Some(terraform) = terraform {
+        let mut progress = Progress::new();
+        let planned = planned(&terraform, &located, &mut progress).and_then(|plan| match args.yes {
+            true => Ok(Some(plan)),
+            false => Ok(confirmed(&format!("Apply this to {}?", located.address))?.then_some(plan)),
+        });
+        return match planned {
+            Ok(Some(plan)) => applied(&terraform, &plan, &mut progress),
+            not => {
+                progress.clear();
+                replace_unchanged(&edit.file, after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
+                eprintln!("{name} is as it was before");
+                not.map(|_| Outcome::Done)
+            }
+        };
+    }
     eprintln!("next, and look whether the plan updates {} in place and changes nothing else:", located.address);
     println!("{}", next(&dir, &var_files, located.is_terragrunt));
     Ok(Outcome::Done)
@@ -86,10 +128,83 @@ fn checked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
         Some(Ok(version)) => version.check_sold_with(to)?,
         _ => unchecked.push(format!("not checked: whether {to} is sold with the cluster's Kafka version")),
     }
-    unchecked.push(
-        "not checked: that the cluster is ACTIVE with no operation running, and that its partitions fit".to_owned(),
-    );
     Ok(unchecked)
+}
+
+/// Asks the control plane and the brokers whether MSK would change the cluster now, and returns what could not be asked.
+///
+/// # Errors
+/// Refused: it would not.
+fn asked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
+    const STATE: &str =
+        "not checked: that the cluster is ACTIVE with no operation running, and that its partitions fit";
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let region = located.region.clone().or_else(|| set("AWS_REGION")).or_else(|| set("AWS_DEFAULT_REGION"));
+    let (Some(name), Some(region)) = (&located.cluster_name, region) else {
+        return Ok(vec![format!("{STATE}: files do not tell its name and region")]);
+    };
+    let found = runtime()?.block_on(async {
+        let aws = Place::Environment.aws(&region).await;
+        let found = async {
+            let cluster = aws.cluster(name).await?;
+            let bootstrap = place::cluster(&aws, name).await.map(|(_, bootstrap)| bootstrap);
+            anyhow::Ok((cluster, bootstrap))
+        };
+        tokio::time::timeout(ASK_WITHIN, found).await
+    });
+    let (cluster, bootstrap) = match found {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return Ok(vec![format!("{STATE}: {error:#}")]),
+        Err(_) => return Ok(vec![format!("{STATE}: no answer from AWS within {} s", ASK_WITHIN.as_secs())]),
+    };
+    ensure_active(&cluster)?;
+    match bootstrap.and_then(|bootstrap| replication(&bootstrap)) {
+        Ok(replication) => ensure_changeable(&cluster, &replication, to).map(|()| Vec::new()),
+        Err(error) => Ok(vec![format!("not checked: that its partitions fit and are in sync: {error:#}")]),
+    }
+}
+
+/// The terraform for `dir`. Plan and log lie in Terraform's own data folder there, which nobody commits.
+fn terraform(dir: &Path, var_files: &[PathBuf], args: &Resize) -> anyhow::Result<Terraform> {
+    let program = Terraform::find(args.terraform.terraform_bin.as_deref()).map_err(refused)?;
+    let terraform = Terraform::new(&program, dir, &dir.join(".terraform/kgen")).with_var_files(var_files);
+    if let Some(earlier) = terraform.earlier() {
+        return Err(refused(anyhow!(
+            "`{}` (process {}), started earlier, still runs in {}: wait for it to end",
+            earlier.command_line,
+            earlier.pid,
+            dir.display()
+        )));
+    }
+    Ok(terraform)
+}
+
+/// Plans the edit.
+///
+/// # Errors
+/// The plan does anything but update that cluster's broker type in place.
+fn planned(terraform: &Terraform, located: &Located, progress: &mut Progress) -> anyhow::Result<Plan> {
+    progress.phase("planning");
+    let plan = terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
+    progress.clear();
+    progress.line(&plan.changes.to_string());
+    let other = "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
+    let updated = plan.changes.ensure_updates_in_place(RESOURCE, ATTRIBUTE).context(other)?;
+    let is_meant = updated.address == located.address || updated.address.starts_with(&format!("{}.", located.address));
+    ensure!(is_meant, "the plan updates {}, and {} was meant", updated.address, located.address);
+    Ok(plan)
+}
+
+/// Applies the plan. What fails from here on may have begun to change the cluster, so the edit stays.
+fn applied(terraform: &Terraform, plan: &Plan, progress: &mut Progress) -> anyhow::Result<Outcome> {
+    progress.phase("applying");
+    match rolling::apply(terraform, plan, &Place::Environment, progress) {
+        Ok(_) => {
+            progress.clear();
+            Ok(Outcome::Done)
+        }
+        Err(error) => ended(error, progress),
+    }
 }
 
 /// The command that shows what the edit does.

@@ -34,8 +34,8 @@ use crate::{
 };
 
 /// The one attribute that a resize may change.
-const RESOURCE: &str = "aws_msk_cluster";
-const ATTRIBUTE: &str = "broker_node_group_info[0].instance_type";
+pub const RESOURCE: &str = "aws_msk_cluster";
+pub const ATTRIBUTE: &str = "broker_node_group_info[0].instance_type";
 
 /// How long MSK may take to be ACTIVE with every replica in sync after terraform has ended; in the lab it is at once.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -131,16 +131,22 @@ pub fn prepare<'a>(project: &'a Project, to: BrokerType, place: &'a Place) -> an
         place::cluster(&aws, name).await
     });
     let (cluster, bootstrap) = found.map_err(refused)?;
-    if cluster.state != "ACTIVE" || cluster.active_operation.is_some() {
-        return Err(refused(anyhow!(
-            "cluster {name} is {}: MSK changes the broker type of an ACTIVE cluster with no operation running; wait for it",
-            cluster.state
-        )));
-    }
-    let replication = replication(&bootstrap)?;
+    ensure_changeable(&cluster, &replication(&bootstrap)?, to)?;
+    let kgen_toml = crate::stack::with_broker_type(&project.kgen_toml_text()?, to)?;
+    Ok(Ready { project, place, resized, cluster, bootstrap, kgen_toml })
+}
+
+/// Checks that MSK would change `cluster`, replicated like this, to `to` now.
+///
+/// # Errors
+/// Refused, with the reason.
+pub fn ensure_changeable(cluster: &Cluster, replication: &Replication, to: BrokerType) -> anyhow::Result<()> {
+    let name = &cluster.name;
+    ensure_active(cluster)?;
     let partitions = replication.brokers.values().map(|broker| broker.replicas).max().unwrap_or(0);
-    let now: BrokerType = cluster.broker_type.parse().unwrap_or(stack.broker_type());
-    if now != to {
+    if let Ok(now) = cluster.broker_type.parse::<BrokerType>()
+        && now != to
+    {
         let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
         now.check_change_to(to, Some(partitions)).map_err(refused)?;
     }
@@ -152,8 +158,20 @@ pub fn prepare<'a>(project: &'a Project, to: BrokerType, place: &'a Place) -> an
             replication.offline
         )));
     }
-    let kgen_toml = crate::stack::with_broker_type(&project.kgen_toml_text()?, to)?;
-    Ok(Ready { project, place, resized, cluster, bootstrap, kgen_toml })
+    Ok(())
+}
+
+/// # Errors
+/// Refused: MSK changes nothing now.
+pub fn ensure_active(cluster: &Cluster) -> anyhow::Result<()> {
+    if cluster.state == "ACTIVE" && cluster.active_operation.is_none() {
+        return Ok(());
+    }
+    Err(refused(anyhow!(
+        "cluster {} is {}: MSK changes the broker type of an ACTIVE cluster with no operation running; wait for it",
+        cluster.name,
+        cluster.state
+    )))
 }
 
 impl Ready<'_> {
@@ -277,7 +295,9 @@ impl Ready<'_> {
     }
 }
 
-fn replication(bootstrap: &str) -> anyhow::Result<Replication> {
+/// # Errors
+/// Refused: no broker answers.
+pub fn replication(bootstrap: &str) -> anyhow::Result<Replication> {
     let connection = Connection::plain(bootstrap);
     connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     Ok(Admin::connect(&connection)?.replication(REACHABLE_WITHIN)?)

@@ -12,8 +12,10 @@ use crate::{
     load::{consumer, producer},
 };
 
+type Published = (&'static str, fn() -> Schema);
+
 /// Every published schema: its name, and how it is made. docs/schemas has a file for each.
-const PUBLISHED: &[(&str, fn() -> Schema)] = &[
+const PUBLISHED: &[Published] = &[
     (Applied::SCHEMA, of::<Named<Applied>>),
     (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
     (Settings::SCHEMA, of::<Named<Settings>>),
@@ -27,6 +29,7 @@ const PUBLISHED: &[(&str, fn() -> Schema)] = &[
     (Outputs::SCHEMA, of::<Named<Outputs>>),
     (Planned::SCHEMA, of::<Named<Planned>>),
     (producer::SCHEMA, of::<producer::Summary>),
+    (Recorded::SCHEMA, of::<Named<Recorded>>),
     (RenderedFiles::SCHEMA, of::<Named<RenderedFiles<'static>>>),
     (Resized::SCHEMA, of::<Named<Resized>>),
     (Line::SCHEMA, of::<Line>),

@@ -44,8 +44,6 @@ pub struct Cluster {
     pub uncertain: Option<Stop>,
     /// Where Terraform is told to take no notice of the broker type.
     pub ignored: Option<Place>,
-    /// It is in a copy of a module that `terraform init` has made.
-    pub is_installed: bool,
 }
 
 /// What was found in a configuration.
@@ -87,8 +85,8 @@ pub fn of_unit(eval: &Eval<'_>, remote: &str, place: &Place) -> Option<Cluster> 
     let kafka_version = terragrunt::input(eval, "kafka_version").ok().flatten().and_then(|value| value.shown());
     let address = "the cluster of this unit".to_owned();
     let place = place.clone();
-    let (uncertain, ignored, is_installed) = (None, None, false);
-    Some(Cluster { address, place, name, kafka_version, broker_type, met, uncertain, ignored, is_installed })
+    let (uncertain, ignored) = (None, None);
+    Some(Cluster { address, place, name, kafka_version, broker_type, met, uncertain, ignored })
 }
 
 /// The region of the AWS provider, where the root module says it.
@@ -105,11 +103,11 @@ pub fn region(eval: &Eval<'_>, root: usize) -> Option<String> {
 
 impl Clusters {
     fn of_module<'t>(&mut self, eval: &Eval<'t>, scope: &Rc<Scope<'t>>, uncertain: Option<&Stop>) {
-        let Space::Module { module, is_installed, .. } = &scope.space else { return };
+        let Space::Module { module, .. } = &scope.space else { return };
         let module = eval.tree.module(*module);
         for block in &module.resources {
             match block.labels.first().map(String::as_str) {
-                Some("aws_msk_cluster") => self.of_resource(eval, block, scope, uncertain, *is_installed),
+                Some("aws_msk_cluster") => self.of_resource(eval, block, scope, uncertain),
                 Some("aws_msk_serverless_cluster") => {
                     self.others
                         .push((block.place.clone(), "a serverless cluster, which has no broker type".to_owned()));
@@ -148,14 +146,7 @@ impl Clusters {
         }
     }
 
-    fn of_resource<'t>(
-        &mut self,
-        eval: &Eval<'t>,
-        block: &'t Block,
-        scope: &Rc<Scope<'t>>,
-        uncertain: Option<&Stop>,
-        is_installed: bool,
-    ) {
+    fn of_resource<'t>(&mut self, eval: &Eval<'t>, block: &'t Block, scope: &Rc<Scope<'t>>, uncertain: Option<&Stop>) {
         let label = block.labels.get(1).map_or("", String::as_str);
         let start = if scope.address().is_empty() { String::new() } else { format!("{}.", scope.address()) };
         let repetitions = eval.aside(|| eval.repetitions(block, scope));
@@ -182,7 +173,6 @@ impl Clusters {
                 met,
                 uncertain: own.or(uncertain.cloned()),
                 ignored: ignored(&block.body),
-                is_installed,
             });
         }
     }
@@ -199,7 +189,6 @@ impl Clusters {
     ) {
         let label = call.labels.first().map_or("", String::as_str);
         let start = if scope.address().is_empty() { String::new() } else { format!("{}.", scope.address()) };
-        let is_installed = matches!(&scope.space, Space::Module { is_installed: true, .. });
         let Some((_, argument, name)) = source(call).and_then(|source| known(&source)) else {
             eval.met();
             let given: Vec<Place> =
@@ -218,7 +207,6 @@ impl Clusters {
                         met: Met { strings: [given.clone()].into(), ..Met::default() },
                         uncertain: uncertain.cloned(),
                         ignored: None,
-                        is_installed,
                     });
                 }
             }
@@ -249,7 +237,6 @@ impl Clusters {
                 met,
                 uncertain: own.or(uncertain.cloned()),
                 ignored: None,
-                is_installed,
             });
         }
     }

@@ -197,6 +197,7 @@ impl File {
     }
 
     /// Every string of the file that stands there as such, with the name of the attribute that it belongs to.
+    #[cfg(test)]
     pub fn strings(&self) -> Vec<(&str, &Expr)> {
         let mut found = Vec::new();
         collect(&self.body, &mut found);
@@ -204,6 +205,7 @@ impl File {
     }
 }
 
+#[cfg(test)]
 fn collect<'a>(body: &'a Body, found: &mut Vec<(&'a str, &'a Expr)>) {
     for attribute in &body.attributes {
         strings_in(&attribute.name, &attribute.value, found);
@@ -213,6 +215,7 @@ fn collect<'a>(body: &'a Body, found: &mut Vec<(&'a str, &'a Expr)>) {
     }
 }
 
+#[cfg(test)]
 fn strings_in<'a>(name: &'a str, expr: &'a Expr, found: &mut Vec<(&'a str, &'a Expr)>) {
     match &expr.kind {
         Kind::String(_) => found.push((name, expr)),

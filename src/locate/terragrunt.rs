@@ -125,7 +125,7 @@ fn chain(eval: &Eval<'_>, unit: &Terragrunt) -> Result<Vec<FileId>, Stop> {
 fn sets_variables(extra: &Block) -> bool {
     let lists = ["required_var_files", "optional_var_files", "env_vars"];
     lists.iter().any(|name| extra.body.attribute(name).is_some())
-        || extra.body.attribute("arguments").is_some_and(|arguments| mentions_variables(arguments))
+        || extra.body.attribute("arguments").is_some_and(mentions_variables)
 }
 
 fn mentions_variables(expr: &Expr) -> bool {

@@ -256,3 +256,66 @@ mod random {
         }
     }
 }
+
+/// Every string of every file of Terraform below the folders in `KGEN_CORPUS` (separated by colons; this repository
+/// unless set) is replaced, one at a time: the rest has to stay byte for byte, and to mean the same. `scripts/corpus`
+/// shows the figures.
+#[test]
+#[ignore = "reads whole trees; scripts/corpus runs it"]
+fn every_string_of_a_corpus_can_be_replaced() {
+    const NEW: &str = "kafka.corpus.large";
+    let folders = std::env::var("KGEN_CORPUS").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let (mut files, mut unread, mut strings) = (0, Vec::new(), 0);
+    let mut wrong = Vec::new();
+    for entry in folders.split(':').flat_map(|folder| walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok))
+    {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy();
+        let is_meant = [".tf", ".tfvars", ".tf.json", ".tfvars.json"].iter().any(|end| name.ends_with(end))
+            || name == "terragrunt.hcl";
+        if !is_meant || !entry.file_type().is_file() || path.components().any(|part| part.as_os_str() == "target") {
+            continue;
+        }
+        let bytes = std::fs::read(path).unwrap();
+        files += 1;
+        let file = match File::parse(0, path, &bytes) {
+            Ok(file) => file,
+            Err(error) => {
+                unread.push(format!("{}:{}: {}", path.display(), error.line, error.message));
+                continue;
+            }
+        };
+        let found = file.strings();
+        let all: Vec<String> =
+            found.iter().map(|(name, expr)| format!("{name} = {}", file.text_at(&expr.place))).collect();
+        for (at, (name, expr)) in found.iter().enumerate() {
+            strings += 1;
+            let after = Edit::new(&file, &expr.place, "", NEW).after();
+            let (head, tail) = (&file.text[..expr.place.start], &file.text[expr.place.end..]);
+            let stays = after.starts_with(head)
+                && after.ends_with(tail)
+                && after.len() == head.len() + tail.len() + NEW.len() + 2;
+            let again = File::parse(0, path, after.as_bytes()).map(|again| {
+                let now: Vec<String> = again
+                    .strings()
+                    .iter()
+                    .map(|(name, expr)| format!("{name} = {}", again.text_at(&expr.place)))
+                    .collect();
+                let mut expected = all.clone();
+                expected[at] = format!("{name} = \"{NEW}\"");
+                now == expected
+            });
+            if !stays || !again.unwrap_or(false) {
+                wrong.push(format!("{}:{}: {name}", path.display(), file.line(expr.place.start)));
+            }
+        }
+    }
+    println!(
+        "{files} files, {} not read as Terraform, {strings} strings replaced, {} wrong",
+        unread.len(),
+        wrong.len()
+    );
+    unread.iter().for_each(|file| println!("not read: {file}"));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(strings > 100, "{strings} strings in {folders}");
+}

@@ -63,10 +63,6 @@ impl Stop {
     pub fn at(place: &Place, why: impl Into<String>) -> Stop {
         Stop { why: why.into(), place: Some(place.clone()), needs: None }
     }
-
-    pub fn new(why: impl Into<String>) -> Stop {
-        Stop { why: why.into(), place: None, needs: None }
-    }
 }
 
 impl<'t> Value<'t> {

@@ -182,6 +182,9 @@ pub fn load(run: &Run, frame: &Frame) -> Group {
     group
 }
 
+/// A line's name and its value.
+type Drawn = (&'static str, fn(&BrokerSample) -> Option<f64>);
+
 /// How one kind of value of the brokers is drawn.
 struct Kind {
     id: &'static str,
@@ -190,7 +193,7 @@ struct Kind {
     unit: &'static str,
     /// A percentage of something: the axis ends at 100, and this is what 100 is.
     limit: Option<&'static str>,
-    lines: &'static [(&'static str, fn(&BrokerSample) -> Option<f64>)],
+    lines: &'static [Drawn],
     /// Left out without a word where no broker has it.
     optional: bool,
 }

@@ -82,10 +82,6 @@ impl Axis {
         ((value - low) / (high - low)).clamp(0.0, 1.0)
     }
 
-    pub fn high(&self) -> f64 {
-        self.high
-    }
-
     pub fn low(&self) -> f64 {
         self.low
     }
@@ -160,7 +156,7 @@ mod tests {
         let check = |max: f64, expected: &str| {
             let axis = Axis::from_zero(max);
             assert_eq!(labels(&axis), expected, "{max}");
-            assert!(axis.high() >= max.max(0.0), "{axis:?}");
+            assert!(axis.high >= max.max(0.0), "{axis:?}");
         };
         check(0.0, "0 0.25 0.50 0.75 1.00");
         check(503.0, "0 200 400 600");

@@ -110,8 +110,6 @@ pub enum Mark {
 }
 
 impl Mark {
-    pub const ALL: [Mark; 5] = [Mark::Onset, Mark::Seen, Mark::Named, Mark::Fixed, Mark::Verified];
-
     pub fn name(self) -> &'static str {
         match self {
             Mark::Onset => "onset",

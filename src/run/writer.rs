@@ -94,7 +94,7 @@ impl Writer {
         if let Some(kind) = kind {
             let every = 1 << (self.written / self.step).min(62);
             self.offered[kind] += 1;
-            if self.offered[kind] % every != 0 && every > 1 {
+            if !self.offered[kind].is_multiple_of(every) {
                 return Ok(());
             }
         }

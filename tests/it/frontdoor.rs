@@ -143,7 +143,8 @@ fn every_error_says_what_is_wrong_and_what_to_do() {
     let taken = listener.local_addr().unwrap().port().to_string();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let broken = "{\"schema\": \"kgen.sample/9\"";
-    let rows: &[(&[&str], &[(&str, &str)], &[&str])] = &[
+    type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let rows: &[Row] = &[
         (&["prodcue"], &[], &["prodcue", "--help"]),
         (&["produce", "--topik", "x"], &[], &["--topik", "--topic"]),
         (&["produce", "--rate", "fast"], &[], &["fast", "--help"]),

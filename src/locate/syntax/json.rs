@@ -38,12 +38,9 @@ pub fn parse(file: FileId, text: &str, skipped: usize, templates: bool) -> Resul
     }
     let mut body = Body::default();
     for property in &object.properties {
-        match BLOCKS.iter().find(|(keyword, _)| *keyword == property.name.as_str()) {
-            Some((keyword, labels)) => {
-                from.blocks(keyword, *labels, &mut Vec::new(), &property.value, &mut body.blocks)
-            }
-            // Settings, imports, checks: nothing that sets a value.
-            None => {}
+        // Others are settings, imports, checks: nothing that sets a value.
+        if let Some((keyword, labels)) = BLOCKS.iter().find(|(keyword, _)| *keyword == property.name.as_str()) {
+            from.blocks(keyword, *labels, &mut Vec::new(), &property.value, &mut body.blocks);
         }
     }
     Ok(body)

@@ -1,0 +1,83 @@
+//! `kgen runs`: the recorded runs of a project, and their pruning.
+
+use std::path::Path;
+
+use super::documents::{self, Recorded, RecordedRun};
+use crate::{
+    cli::{Outcome, Runs, RunsAction, refused},
+    project::Project,
+    run::{Head, Listed, list},
+};
+use anyhow::Context as _;
+use comfy_table::Table;
+
+pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(project).map_err(refused)?;
+    let folder = project.kgen_dir().join("runs");
+    let runs = list(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    match args.action {
+        Some(RunsAction::Prune { keep }) => prune(&runs, keep)?,
+        None if args.json => documents::print(Recorded { runs: runs.iter().map(document).collect() })?,
+        None if runs.is_empty() => eprintln!("no run is recorded in {}", folder.display()),
+        None => print(&runs),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Deletes the oldest runs until `keep` are left. One that still runs stays.
+fn prune(runs: &[Listed], keep: usize) -> anyhow::Result<()> {
+    let surplus = &runs[..runs.len().saturating_sub(keep)];
+    for listed in surplus.iter().filter(|listed| !listed.is_running) {
+        std::fs::remove_dir_all(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
+        println!("deleted {}", listed.head.id);
+    }
+    Ok(())
+}
+
+fn outcome(listed: &Listed) -> &str {
+    match &listed.end {
+        Some(end) => &end.outcome,
+        None if listed.is_running => "running",
+        // A kill or a crash leaves no time to say how it ended.
+        None => "killed",
+    }
+}
+
+fn seconds(listed: &Listed) -> f64 {
+    listed.last.duration_since(listed.head.started).as_secs_f64()
+}
+
+fn document(listed: &Listed) -> RecordedRun {
+    let Head { id, command, args, started, environment, .. } = listed.head.clone();
+    RecordedRun {
+        id,
+        command,
+        args,
+        started: started.to_string(),
+        duration_s: seconds(listed),
+        outcome: outcome(listed).to_owned(),
+        exit_code: listed.end.as_ref().map(|end| end.exit_code),
+        cluster: environment.cluster,
+        lab_scale: environment.lab_scale,
+        dir: listed.dir.clone(),
+        bytes: listed.bytes,
+    }
+}
+
+fn print(runs: &[Listed]) {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["run", "command", "started", "duration", "outcome", "cluster"]);
+    for listed in runs {
+        let started = listed.head.started.to_zoned(jiff::tz::TimeZone::system());
+        table.add_row([
+            listed.head.id.clone(),
+            listed.head.command.clone(),
+            started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            format!("{:.0} s", seconds(listed)),
+            outcome(listed).to_owned(),
+            listed.head.environment.cluster.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    println!("{table}");
+}
