@@ -62,6 +62,10 @@ impl Connection {
         for (name, value) in defaults {
             config.set(*name, *value);
         }
+        // The OpenSSL inside a portable kgen does not know where this system keeps its authorities; librdkafka looks for them.
+        if cfg!(feature = "portable") && !self.settings.contains_key("ssl.ca.pem") {
+            config.set("ssl.ca.location", "probe");
+        }
         config.set("bootstrap.servers", &self.bootstrap_servers);
         for (name, value) in &self.settings {
             config.set(name, value);
