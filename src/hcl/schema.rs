@@ -21,6 +21,7 @@ pub struct Schema {
     provider: Type,
     resource_schemas: BTreeMap<String, Type>,
     data_source_schemas: BTreeMap<String, Type>,
+    ephemeral_resource_schemas: BTreeMap<String, Type>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,7 +137,11 @@ impl Schema {
     }
 
     fn block(&self, mode: &str, name: &str) -> Option<&BlockSchema> {
-        let section = if mode == "data" { &self.data_source_schemas } else { &self.resource_schemas };
+        let section = match mode {
+            "data" => &self.data_source_schemas,
+            "ephemeral" => &self.ephemeral_resource_schemas,
+            _ => &self.resource_schemas,
+        };
         section.get(name).map(|found| &found.block)
     }
 }

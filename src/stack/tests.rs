@@ -70,7 +70,7 @@ fn every_rendered_file() {
 }
 
 /// The stacks below tests/stacks, each with its name: one for each group of options.
-fn variants() -> Vec<(String, Stack)> {
+pub(super) fn variants() -> Vec<(String, Stack)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stacks");
     let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut variants: Vec<_> = paths

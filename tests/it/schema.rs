@@ -52,11 +52,12 @@ fn cut(mut provider: Value, types: &str) -> Value {
     cut["provider"]["block"]["block_types"].as_object_mut().unwrap().remove("endpoints");
     slim(&mut cut["provider"]);
     for line in types.lines().filter(|line| !line.starts_with('#')) {
-        let (mode, name) = line.split_once(' ').expect("a line is `resource TYPE` or `data TYPE`");
+        let (mode, name) = line.split_once(' ').expect("a line is `resource TYPE`, `data TYPE` or `ephemeral TYPE`");
         let section = match mode {
             "resource" => "resource_schemas",
             "data" => "data_source_schemas",
-            other => panic!("{other}: neither resource nor data"),
+            "ephemeral" => "ephemeral_resource_schemas",
+            other => panic!("{other}: neither resource nor data nor ephemeral"),
         };
         let mut schema = provider[section][name].take();
         assert!(schema.is_object(), "the provider has no {mode} {name}, or it is named twice");
@@ -94,10 +95,11 @@ fn printed(cut: &Value) -> String {
         types.map(|(name, schema)| format!("\"{name}\": {schema}")).collect::<Vec<_>>().join(",\n")
     };
     format!(
-        "{{\n\"provider_version\": {},\n\"provider\": {},\n\"data_source_schemas\": {{\n{}\n}},\n\"resource_schemas\": {{\n{}\n}}\n}}\n",
+        "{{\n\"provider_version\": {},\n\"provider\": {},\n\"data_source_schemas\": {{\n{}\n}},\n\"ephemeral_resource_schemas\": {{\n{}\n}},\n\"resource_schemas\": {{\n{}\n}}\n}}\n",
         cut["provider_version"],
         cut["provider"],
         section("data_source_schemas"),
+        section("ephemeral_resource_schemas"),
         section("resource_schemas")
     )
 }

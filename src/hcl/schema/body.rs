@@ -33,14 +33,14 @@ pub fn check(schema: &Schema, body: &Body) -> Vec<Fault> {
         let labels: Vec<&str> = block.labels.iter().map(BlockLabel::as_str).collect();
         let keyword = block.identifier.as_str();
         scope.at = match (keyword, &labels[..]) {
-            (mode @ ("resource" | "data"), [kind, name]) => address(mode, kind, name),
+            (mode @ ("resource" | "data" | "ephemeral"), [kind, name]) => address(mode, kind, name),
             _ => std::iter::once(keyword).chain(labels.iter().copied()).collect::<Vec<_>>().join("."),
         };
         if !["terraform", "locals"].contains(&keyword) && !seen.insert(scope.at.clone()) {
             scope.fault(Mistake::Twice(scope.at.clone()));
         }
         match (keyword, &labels[..]) {
-            (mode @ ("resource" | "data"), [kind, _]) => match schema.block(mode, kind) {
+            (mode @ ("resource" | "data" | "ephemeral"), [kind, _]) => match schema.block(mode, kind) {
                 Some(of_type) => scope.resource(of_type, &block.body),
                 None => scope.fault(Mistake::UnknownType((*kind).to_owned())),
             },

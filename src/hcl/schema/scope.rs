@@ -39,7 +39,7 @@ impl<'s> Scope<'s> {
         for block in body.blocks() {
             let labels: Vec<&str> = block.labels.iter().map(BlockLabel::as_str).collect();
             match (block.identifier.as_str(), &labels[..]) {
-                (mode @ ("resource" | "data"), [kind, name]) => {
+                (mode @ ("resource" | "data" | "ephemeral"), [kind, name]) => {
                     let has = |name: &str| block.body.attributes().any(|attribute| attribute.key.as_str() == name);
                     let repetition = match () {
                         () if has("for_each") => Repetition::Keyed,
@@ -230,7 +230,9 @@ impl<'s> Scope<'s> {
             "path" | "terraform" => Kind::Text(None),
             "count" => Kind::Number,
             "self" => Kind::Unknown,
-            "data" => self.declared("data", name(0), name(1), operators.get(2..).unwrap_or_default()),
+            mode @ ("data" | "ephemeral") => {
+                self.declared(mode, name(0), name(1), operators.get(2..).unwrap_or_default())
+            }
             kind => self.declared("resource", kind, name(0), operators.get(1..).unwrap_or_default()),
         }
     }
@@ -294,5 +296,5 @@ impl<'s> Scope<'s> {
 }
 
 pub(super) fn address(mode: &str, kind: &str, name: &str) -> String {
-    if mode == "data" { format!("data.{kind}.{name}") } else { format!("{kind}.{name}") }
+    if mode == "resource" { format!("{kind}.{name}") } else { format!("{mode}.{kind}.{name}") }
 }

@@ -1,7 +1,10 @@
 use std::sync::LazyLock;
 
 use super::*;
-use crate::stack::{Stack, tests::EVERYTHING};
+use crate::stack::{
+    Stack,
+    tests::{EVERYTHING, variants},
+};
 
 static SCHEMA: LazyLock<Schema> =
     LazyLock::new(|| Schema::parse(include_str!("../../../tests/schema/aws.json")).unwrap());
@@ -33,6 +36,14 @@ fn with(block: &str) -> Vec<String> {
 #[test]
 fn what_is_rendered_is_whole() {
     for stack in [Stack::default(), Stack::parse(EVERYTHING).unwrap()] {
+        ensure_whole(&stack);
+    }
+}
+
+/// Every option, and with `hardened.toml` the hardened profile.
+#[test]
+fn what_each_option_renders_is_whole() {
+    for (_, stack) in variants() {
         ensure_whole(&stack);
     }
 }
