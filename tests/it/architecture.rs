@@ -19,7 +19,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proof", &["diagnose", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
     ("run", &["sample", "diagnose", "remedy"]),
-    ("screen", &["stack", "sample", "diagnose", "run"]),
     ("terraform", &["process"]),
     ("project", &["stack", "hcl", "terraform", "sample", "locate"]),
     ("aws", &["catalogue", "sample"]),
