@@ -23,7 +23,7 @@ use crate::{
     locate::{Environment, Located, Question, clean, locate},
     project::{Disk, Lock, replace_unchanged, unified_diff},
     stack::{Provenance, provenance},
-    terraform::{Goal, Terraform, plan::Plan},
+    terraform::{Goal, Terraform, TerraformError, plan::Plan},
 };
 
 /// Longest wait for the control plane, which may not be reached from here at all.
@@ -34,6 +34,9 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         ensure_confirmable(args.yes, "resize --apply")?;
     }
     let dir = clean(dir);
+    // Held from the first look to the end of an apply: the plan that is applied is of these files.
+    let whole = fs::canonicalize(&dir).ok().filter(|_| !args.dry_run);
+    let _whole = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
     let environment = environment(&dir);
     let var_files: Vec<PathBuf> = args.var_file.iter().map(|path| clean(path)).collect();
     let to = args.broker_type;
@@ -65,7 +68,9 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let real = fs::canonicalize(&edit.file).with_context(|| format!("finding {name}"))?;
-    let _lock = Lock::folder(real.parent().unwrap_or(Path::new("/"))).map_err(refused)?;
+    // A module may lie elsewhere, and be called from there too.
+    let beside = real.parent().filter(|parent| Some(*parent) != whole.as_deref());
+    let _beside = beside.map(Lock::folder).transpose().map_err(refused)?;
     // Looked for before the edit, which would otherwise be for nothing.
     let terraform = match args.apply {
         true => Some(terraform(&dir, &var_files, args)?),
@@ -85,7 +90,11 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
                 progress.clear();
                 replace_unchanged(&edit.file, after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
                 eprintln!("{name} is as it was before");
-                not.map(|_| Outcome::Done)
+                match not.map_err(anyhow::Error::downcast::<TerraformError>) {
+                    Ok(_) => Ok(Outcome::Done),
+                    Err(Ok(error)) => ended(error, &mut progress),
+                    Err(Err(error)) => Err(error),
+                }
             }
         };
     }

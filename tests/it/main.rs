@@ -8,5 +8,6 @@ mod project;
 mod real;
 mod refusals;
 mod render;
+mod resize_dir;
 mod schema;
 mod terraform;
