@@ -20,6 +20,9 @@ pub struct Runs {
 #[derive(Debug, Subcommand)]
 pub enum RunsAction {
     /// Delete the oldest runs
+    #[command(after_help = "\
+Examples:
+  kgen runs prune --keep 20")]
     Prune {
         /// How many of the latest stay
         #[arg(long, value_name = "N")]
