@@ -20,10 +20,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use edit::Edit;
-pub use inputs::{Environment, is_assignments};
+pub use inputs::Environment;
 pub use refusal::Refusal;
 #[cfg(test)]
 use syntax::File;
+pub use syntax::is_assignments;
 pub use tree::{Folder, clean};
 
 use clusters::{Cluster, Clusters};

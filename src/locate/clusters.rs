@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use super::{
     eval::{Eval, Met},
-    scope::{Repetition, Scope, Space},
+    scope::{Scope, Space},
     syntax::{Block, Body, Expr, Kind, Place, Step},
     terragrunt,
-    tree::source,
+    tree::{Tree, source},
     value::{Key, Stop, Text, Thunk, Value},
 };
 
@@ -59,11 +59,8 @@ pub struct Clusters {
 /// # Errors
 /// What is missing to look at them.
 pub fn clusters(eval: &Eval<'_>, root: usize) -> Result<Clusters, Stop> {
-    let space =
-        Space::Module { module: root, key: String::new(), address: String::new(), caller: None, is_installed: false };
-    let scope = Rc::new(Scope { space, repetition: Repetition::None, names: Vec::new() });
     let mut clusters = Clusters::default();
-    clusters.of_module(eval, &scope, None);
+    clusters.of_module(eval, &Scope::root(root), None);
     let needs = |cluster: &Cluster| cluster.broker_type.as_ref().err().filter(|stop| stop.needs.is_some()).cloned();
     match clusters.found.iter().find_map(needs) {
         Some(stop) => Err(stop),
@@ -73,7 +70,7 @@ pub fn clusters(eval: &Eval<'_>, root: usize) -> Result<Clusters, Stop> {
 
 /// The cluster of a Terragrunt unit whose module is not on this machine but known.
 pub fn of_unit(eval: &Eval<'_>, remote: &str, place: &Place) -> Option<Cluster> {
-    let (_, argument, name) = known(remote)?;
+    let (argument, name) = known(remote)?;
     eval.met();
     let broker_type = match terragrunt::input(eval, argument) {
         Ok(Some(value)) => text(eval, value, place),
@@ -91,14 +88,11 @@ pub fn of_unit(eval: &Eval<'_>, remote: &str, place: &Place) -> Option<Cluster> 
 
 /// The region of the AWS provider, where the root module says it.
 pub fn region(eval: &Eval<'_>, root: usize) -> Option<String> {
-    let space =
-        Space::Module { module: root, key: String::new(), address: String::new(), caller: None, is_installed: false };
-    let scope = Rc::new(Scope { space, repetition: Repetition::None, names: Vec::new() });
     let is_default = |block: &&Block| {
         block.labels.first().is_some_and(|label| label == "aws") && block.body.attribute("alias").is_none()
     };
     let provider = eval.tree.module(root).providers.iter().find(is_default)?;
-    eval.aside(|| eval.value(provider.body.attribute("region")?, &scope).ok()?.shown())
+    eval.aside(|| eval.value(provider.body.attribute("region")?, &Scope::root(root)).ok()?.shown())
 }
 
 impl Clusters {
@@ -132,13 +126,10 @@ impl Clusters {
                     }
                     for inner in inner {
                         let unknown = match &inner.space {
-                            Space::Module { caller: Some((_, caller)), .. } => match &caller.repetition {
-                                Repetition::Unknown(stop) => Some(stop.clone()),
-                                _ => None,
-                            },
+                            Space::Module { caller: Some((_, caller)), .. } => caller.repetition.unknown(),
                             _ => None,
                         };
-                        self.of_module(eval, &inner, unknown.as_ref().or(uncertain));
+                        self.of_module(eval, &inner, unknown.or(uncertain));
                     }
                 }
                 Err(stop) => self.of_remote(eval, call, scope, uncertain, stop),
@@ -148,17 +139,13 @@ impl Clusters {
 
     fn of_resource<'t>(&mut self, eval: &Eval<'t>, block: &'t Block, scope: &Rc<Scope<'t>>, uncertain: Option<&Stop>) {
         let label = block.labels.get(1).map_or("", String::as_str);
-        let start = if scope.address().is_empty() { String::new() } else { format!("{}.", scope.address()) };
         let repetitions = eval.aside(|| eval.repetitions(block, scope));
         if repetitions.is_empty() {
             self.others.push((block.place.clone(), "a cluster that is made 0 times".to_owned()));
         }
         for repetition in repetitions {
-            let address = format!("{start}aws_msk_cluster.{label}{}", repetition.suffix());
-            let own = match &repetition {
-                Repetition::Unknown(stop) => Some(stop.clone()),
-                _ => None,
-            };
+            let address = scope.address_of(&format!("aws_msk_cluster.{label}{}", repetition.suffix()));
+            let uncertain = repetition.unknown().or(uncertain).cloned();
             let scope = scope.repeated(repetition);
             eval.met();
             let broker_type = instance_type(eval, block, &scope);
@@ -171,7 +158,7 @@ impl Clusters {
                 kafka_version: shown("kafka_version"),
                 broker_type,
                 met,
-                uncertain: own.or(uncertain.cloned()),
+                uncertain,
                 ignored: ignored(&block.body),
             });
         }
@@ -188,8 +175,7 @@ impl Clusters {
         stop: Stop,
     ) {
         let label = call.labels.first().map_or("", String::as_str);
-        let start = if scope.address().is_empty() { String::new() } else { format!("{}.", scope.address()) };
-        let Some((_, argument, name)) = source(call).and_then(|source| known(&source)) else {
+        let Some((argument, name)) = source(call).and_then(|source| known(&source)) else {
             eval.met();
             let given: Vec<Place> =
                 call.body.attributes.iter().flat_map(|attribute| types_in(eval, &attribute.value, scope)).collect();
@@ -199,7 +185,7 @@ impl Clusters {
                 Some(given) => {
                     let why = format!("{}; it is given {}, perhaps for its brokers", stop.why, eval.quoted(given));
                     self.found.push(Cluster {
-                        address: format!("{start}module.{label}"),
+                        address: scope.address_of(&format!("module.{label}")),
                         place: call.place.clone(),
                         name: None,
                         kafka_version: None,
@@ -213,11 +199,8 @@ impl Clusters {
             return;
         };
         for repetition in eval.aside(|| eval.repetitions(call, scope)) {
-            let address = format!("{start}module.{label}{}", repetition.suffix());
-            let own = match &repetition {
-                Repetition::Unknown(stop) => Some(stop.clone()),
-                _ => None,
-            };
+            let address = scope.address_of(&format!("module.{label}{}", repetition.suffix()));
+            let uncertain = repetition.unknown().or(uncertain).cloned();
             let scope = scope.repeated(repetition);
             eval.met();
             let broker_type = match call.body.attribute(argument) {
@@ -235,26 +218,23 @@ impl Clusters {
                 kafka_version: shown("kafka_version"),
                 broker_type,
                 met,
-                uncertain: own.or(uncertain.cloned()),
+                uncertain,
                 ignored: None,
             });
         }
     }
 }
 
-/// The entry of a source, in the forms of the registry and of git.
-fn known(source: &str) -> Option<(&'static str, &'static str, &'static str)> {
+/// The arguments for broker type and name of the module at `source`, in the forms of the registry and of git.
+fn known(source: &str) -> Option<(&'static str, &'static str)> {
     let (source, _) = source.split_once('?').unwrap_or((source, ""));
-    let start = |text: &str| -> Option<String> {
-        let mut text = text.trim_start_matches("git::").trim_start_matches("tfr://").trim_start_matches('/');
-        for start in ["https://", "ssh://", "git@", "registry.terraform.io/", "registry.opentofu.org/", "www."] {
-            text = text.trim_start_matches(start);
-        }
-        let text = text.replacen("github.com:", "github.com/", 1);
-        Some(text.trim_start_matches("github.com/").trim_end_matches('/').trim_end_matches(".git").to_owned())
-    };
-    let source = start(source)?;
-    KNOWN.iter().find(|(name, ..)| *name == source).copied()
+    let mut bare = source.trim_start_matches("git::").trim_start_matches("tfr://").trim_start_matches('/');
+    for start in ["https://", "ssh://", "git@", "registry.terraform.io/", "registry.opentofu.org/", "www."] {
+        bare = bare.trim_start_matches(start);
+    }
+    let bare = bare.replacen("github.com:", "github.com/", 1);
+    let bare = bare.trim_start_matches("github.com/").trim_end_matches('/').trim_end_matches(".git");
+    KNOWN.iter().find(|(name, ..)| *name == bare).map(|(_, argument, name)| (*argument, *name))
 }
 
 /// The expression of a cluster's broker type, evaluated.
@@ -329,11 +309,13 @@ fn types_in<'t>(eval: &Eval<'t>, expr: &'t Expr, scope: &Rc<Scope<'t>>) -> Vec<P
     if let Ok(value) = eval.value(expr, scope) {
         eval.look_into(&value, 0);
     }
-    let is_type = |place: &Place| {
-        let text = eval.tree.files[place.file].text_at(place).trim_matches('"').to_owned();
-        ["kafka.", "express."].iter().any(|start| text.starts_with(start)) && text.matches('.').count() == 2
-    };
-    eval.met().strings.into_iter().filter(is_type).collect()
+    eval.met().strings.into_iter().filter(|place| is_broker_type(eval.tree, place)).collect()
+}
+
+/// Whether the string at `place` looks like a broker type.
+pub fn is_broker_type(tree: &Tree, place: &Place) -> bool {
+    let text = tree.files[place.file].text_at(place).trim_matches('"');
+    ["kafka.", "express."].iter().any(|start| text.starts_with(start)) && text.matches('.').count() == 2
 }
 
 /// Where `ignore_changes` covers the broker type.

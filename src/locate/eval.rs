@@ -231,12 +231,7 @@ impl<'t> Eval<'t> {
     /// What stands at `place`, on one line, with file and line.
     pub fn quoted(&self, place: &Place) -> String {
         let file = &self.tree.files[place.file];
-        let text = file.text_at(place).split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut short: String = text.chars().take(60).collect();
-        if short.len() < text.len() {
-            short.push('…');
-        }
-        format!("`{short}` ({}:{})", file.path.display(), file.line(place.start))
+        format!("`{}` ({}:{})", file.short(place, 60), file.path.display(), file.line(place.start))
     }
 
     /// The repetitions of a block, in the order of their keys; nothing where there are none of it.

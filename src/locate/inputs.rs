@@ -1,6 +1,6 @@
 //! What sets the variables of the root module, in Terraform's order of precedence.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     syntax::{Expr, FileId, SyntaxError},
@@ -92,10 +92,4 @@ fn automatic(name: &str) -> Option<u8> {
         _ if name.ends_with(".auto.tfvars") || name.ends_with(".auto.tfvars.json") => Some(2),
         _ => None,
     }
-}
-
-/// Whether a file holds values of variables.
-pub fn is_assignments(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.ends_with(".tfvars") || name.ends_with(".tfvars.json")
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Located, Question,
-    clusters::{Cluster, Clusters},
+    clusters::{Cluster, Clusters, is_broker_type},
     syntax::{Place, SyntaxError},
     tree::Tree,
     value::Stop,
@@ -177,18 +177,9 @@ fn cluster_finding(tree: &Tree, cluster: &Cluster) -> Finding {
     Finding::at(tree, &cluster.place, format!("{}{name}, {what}", cluster.address))
 }
 
-fn is_broker_type(tree: &Tree, place: &Place) -> bool {
-    let text = tree.files[place.file].text_at(place).trim_matches('"');
-    ["kafka.", "express."].iter().any(|start| text.starts_with(start)) && text.matches('.').count() == 2
-}
-
 /// What stands at a place, on one line, cut.
 fn short(tree: &Tree, place: &Place) -> String {
-    let text = tree.files[place.file].text_at(place).split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(70) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
+    tree.files[place.file].short(place, 70)
 }
 
 /// The first line of a block.

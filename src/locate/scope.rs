@@ -4,6 +4,7 @@ use std::{path::PathBuf, rc::Rc};
 
 use super::{
     syntax::{Body, FileId},
+    tree::dotted,
     value::{Key, Stop, Thunk, Value},
 };
 
@@ -25,7 +26,6 @@ pub enum Space<'t> {
         address: String,
         /// The call's arguments, and where they are evaluated. Nothing for the root.
         caller: Option<(&'t Body, Rc<Scope<'t>>)>,
-        is_installed: bool,
     },
     /// A file of Terragrunt; paths in it are relative to `dir`.
     Terragrunt { file: FileId, dir: PathBuf },
@@ -43,6 +43,16 @@ pub enum Repetition<'t> {
 }
 
 impl<'t> Scope<'t> {
+    /// Outside of any repetition, with no names bound.
+    pub fn of(space: Space<'t>) -> Rc<Scope<'t>> {
+        Rc::new(Scope { space, repetition: Repetition::None, names: Vec::new() })
+    }
+
+    /// The scope of the root module `module`.
+    pub fn root(module: usize) -> Rc<Scope<'t>> {
+        Scope::of(Space::Module { module, key: String::new(), address: String::new(), caller: None })
+    }
+
     pub fn repeated(&self, repetition: Repetition<'t>) -> Rc<Scope<'t>> {
         Rc::new(Scope { repetition, ..self.clone() })
     }
@@ -57,11 +67,11 @@ impl<'t> Scope<'t> {
         self.names.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The address of the module instance.
-    pub fn address(&self) -> &str {
+    /// The address of what is called `name` inside of the module instance.
+    pub fn address_of(&self, name: &str) -> String {
         match &self.space {
-            Space::Module { address, .. } => address,
-            Space::Terragrunt { .. } => "",
+            Space::Module { address, .. } => dotted(address, name),
+            Space::Terragrunt { .. } => name.to_owned(),
         }
     }
 
@@ -74,6 +84,14 @@ impl<'t> Scope<'t> {
 }
 
 impl Repetition<'_> {
+    /// Why it cannot be told which there are.
+    pub fn unknown(&self) -> Option<&Stop> {
+        match self {
+            Repetition::Unknown(stop) => Some(stop),
+            _ => None,
+        }
+    }
+
     /// What an address ends with: `[0]`, `["key"]` or nothing.
     pub fn suffix(&self) -> String {
         match self {

@@ -188,6 +188,15 @@ impl File {
         &self.text[place.start..place.end]
     }
 
+    /// What stands at `place`, on one line, cut after `most` characters.
+    pub fn short(&self, place: &Place, most: usize) -> String {
+        let text = self.text_at(place).split_whitespace().collect::<Vec<_>>().join(" ");
+        match text.char_indices().nth(most) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        }
+    }
+
     /// `text` as a string in the syntax of this file, with its quotes.
     pub fn quoted(&self, text: &str) -> String {
         match self.syntax {
@@ -252,8 +261,10 @@ impl Place {
     }
 }
 
-fn is_assignments(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".tfvars.json"))
+/// Whether a file holds values of variables, by its name.
+pub fn is_assignments(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.ends_with(".tfvars") || name.ends_with(".tfvars.json")
 }
 
 /// Line and column, counted from 1.

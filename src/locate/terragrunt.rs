@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     eval::Eval,
-    scope::{Repetition, Scope, Space},
+    scope::{Scope, Space},
     syntax::{Block, Expr, FileId, Kind, Place, Step, SyntaxError},
     tree::{Folder, Tree, clean},
     value::{Key, Stop, Thunk, Value},
@@ -73,8 +73,7 @@ impl Terragrunt {
 }
 
 fn scope<'t>(file: FileId, dir: &Path) -> Rc<Scope<'t>> {
-    let space = Space::Terragrunt { file, dir: dir.to_owned() };
-    Rc::new(Scope { space, repetition: Repetition::None, names: Vec::new() })
+    Scope::of(Space::Terragrunt { file, dir: dir.to_owned() })
 }
 
 /// The module that a unit is made of.

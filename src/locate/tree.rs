@@ -67,8 +67,8 @@ pub struct Broken {
 /// What a module call calls.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
-    /// Index of a module that was read. `is_installed`: a copy that `terraform init` has made.
-    Module { module: usize, is_installed: bool },
+    /// Index of a module that was read.
+    Module(usize),
     /// A module that is not on this machine, by its source.
     Remote(String),
     /// No such folder.
@@ -164,10 +164,10 @@ impl Tree {
             .filter_map(|call| Some((call.labels.first()?.clone(), source(call))))
             .collect();
         for (name, source) in calls {
-            let inner = if key.is_empty() { name } else { format!("{key}.{name}") };
+            let inner = dotted(key, &name);
             let target = self.targeted(module, &inner, source.as_deref().unwrap_or(""), root, folder);
             self.targets.insert(inner.clone(), target.clone());
-            if let Target::Module { module, .. } = target
+            if let Target::Module(module) = target
                 && depth < DEEPEST
                 && self.targets.len() < MOST_MODULES
             {
@@ -189,11 +189,16 @@ impl Tree {
             }
         };
         match self.module_in(&dir, folder) {
-            Ok(module) => Target::Module { module, is_installed },
+            Ok(module) => Target::Module(module),
             Err(_) if is_installed => Target::Remote(source.to_owned()),
             Err(_) => Target::Missing(dir),
         }
     }
+}
+
+/// `inner` as it is called from outside of `outer`, which is empty for the root.
+pub fn dotted(outer: &str, inner: &str) -> String {
+    if outer.is_empty() { inner.to_owned() } else { format!("{outer}.{inner}") }
 }
 
 /// The source of a module call, where it is written out.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    super::{inputs::Assigned, tree::Target},
+    super::{inputs::Assigned, tree::{Module, Target, dotted}},
     Answer, Eval, Expr, Kind, Place, Repetition, Scope, Space, Step, Stop, Value, terragrunt,
 };
 
@@ -62,7 +62,7 @@ impl<'t> Eval<'t> {
         self.walk(value, rest, place, scope)
     }
 
-    fn module_of(&self, scope: &Scope<'t>, place: &Place) -> Result<&'t super::super::tree::Module, Stop> {
+    fn module_of(&self, scope: &Scope<'t>, place: &Place) -> Result<&'t Module, Stop> {
         match &scope.space {
             Space::Module { module, .. } => {
                 let module = self.tree.module(*module);
@@ -184,9 +184,9 @@ impl<'t> Eval<'t> {
     /// The module is not on this machine.
     pub fn inner_scopes(&self, call: &'t super::Block, scope: &Rc<Scope<'t>>) -> Result<Vec<Rc<Scope<'t>>>, Stop> {
         let name = call.labels.first().map_or("", String::as_str);
-        let key = if scope.key().is_empty() { name.to_owned() } else { format!("{}.{name}", scope.key()) };
-        let (module, installed) = match self.tree.target(&key) {
-            Some(Target::Module { module, is_installed }) => (*module, *is_installed),
+        let key = dotted(scope.key(), name);
+        let module = match self.tree.target(&key) {
+            Some(Target::Module(module)) => *module,
             Some(Target::Remote(source)) => {
                 return Err(Stop::at(
                     &call.place,
@@ -198,18 +198,10 @@ impl<'t> Eval<'t> {
             }
             None => return Err(Stop::at(&call.place, "calls modules too deeply")),
         };
-        let is_inside = matches!(&scope.space, Space::Module { is_installed: true, .. });
         let scopes = self.aside(|| self.repetitions(call, scope)).into_iter().map(|repetition| {
-            let start = if scope.address().is_empty() { String::new() } else { format!("{}.", scope.address()) };
-            let address = format!("{start}module.{name}{}", repetition.suffix());
-            let space = Space::Module {
-                module,
-                key: key.clone(),
-                address,
-                caller: Some((&call.body, scope.repeated(repetition))),
-                is_installed: installed || is_inside,
-            };
-            Rc::new(Scope { space, repetition: Repetition::None, names: Vec::new() })
+            let address = scope.address_of(&format!("module.{name}{}", repetition.suffix()));
+            let caller = Some((&call.body, scope.repeated(repetition)));
+            Scope::of(Space::Module { module, key: key.clone(), address, caller })
         });
         Ok(scopes.collect())
     }
