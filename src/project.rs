@@ -89,6 +89,11 @@ impl Project {
         self.inside(".kgen")
     }
 
+    /// Where runs are recorded, a folder each.
+    pub fn runs_dir(&self) -> PathBuf {
+        self.kgen_dir().join("runs")
+    }
+
     /// A path that reads well in messages: `terraform`, not `./terraform`.
     fn inside(&self, name: &str) -> PathBuf {
         if self.dir == Path::new(".") { name.into() } else { self.dir.join(name) }

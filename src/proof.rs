@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     diagnose::{Context, diagnose},
     sample::{BrokerSample, LoadSample, Sample},
-    statistics::{Better, Change, Estimate, FEWEST, Verdict, change},
+    statistics::{Better, Change, Estimate, FEWEST, Verdict, change, mean},
 };
 
 /// How far the offered rates of both stretches may lie apart, percent, and still be called the same load.
@@ -222,11 +222,11 @@ fn offered(measured: &Measured) -> Option<f64> {
 }
 
 fn messages_in(measured: &Measured) -> Option<f64> {
-    mean(total(measured.samples, |broker| broker.messages_in_per_s).into_iter())
+    mean(total(measured.samples, |broker| broker.messages_in_per_s))
 }
 
 /// The values of the broker whose mean is the highest.
-fn worst(samples: &[Sample], value: fn(&BrokerSample) -> Option<f64>) -> Vec<f64> {
+pub fn worst(samples: &[Sample], value: fn(&BrokerSample) -> Option<f64>) -> Vec<f64> {
     let ids: BTreeSet<_> = samples.iter().flat_map(|sample| sample.brokers.keys()).collect();
     let of = |id| samples.iter().filter_map(move |sample| sample.brokers.get(id).and_then(value));
     let means = ids.into_iter().filter_map(|id| Some((id, mean(of(id))?)));
@@ -235,14 +235,9 @@ fn worst(samples: &[Sample], value: fn(&BrokerSample) -> Option<f64>) -> Vec<f64
 }
 
 /// The sum over the brokers in each sample that has any.
-fn total(samples: &[Sample], value: fn(&BrokerSample) -> Option<f64>) -> Vec<f64> {
+pub fn total(samples: &[Sample], value: fn(&BrokerSample) -> Option<f64>) -> Vec<f64> {
     let sums = samples.iter().map(|sample| sample.brokers.values().filter_map(value).reduce(|a, b| a + b));
     sums.flatten().collect()
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| sum / f64::from(count))
 }
 
 #[cfg(test)]

@@ -58,6 +58,12 @@ pub struct Change {
     pub verdict: Verdict,
 }
 
+/// `None` when there are no values.
+pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.into_iter().fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
 /// The change of the mean from `before` to `after`, values of successive seconds. The same seed gives the same interval.
 ///
 /// Values that are not finite were not seen and are left out. Returns `None` when fewer than [`FEWEST`] are left of

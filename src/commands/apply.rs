@@ -50,7 +50,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     }
     if args.json {
         let applied = plan.has_changes() && !args.dry_run;
-        documents::print(summary(terraform, &plan, applied, &progress, &steps)?)?;
+        documents::print(summary(terraform, &plan, applied, &progress, steps)?)?;
     }
     Ok(Outcome::Done)
 }
@@ -60,7 +60,7 @@ fn summary(
     plan: &Plan,
     applied: bool,
     progress: &Progress,
-    steps: &[rolling::Ended],
+    steps: Vec<rolling::Ended>,
 ) -> anyhow::Result<Applied> {
     let outputs = terraform
         .output()?
@@ -68,13 +68,7 @@ fn summary(
         .filter(|(_, output)| !output.sensitive)
         .map(|(name, output)| (name, output.value))
         .collect();
-    Ok(Applied {
-        applied,
-        changes: (&plan.changes).into(),
-        resources: progress.ended().to_vec(),
-        steps: steps.to_vec(),
-        outputs,
-    })
+    Ok(Applied { applied, changes: (&plan.changes).into(), resources: progress.ended().to_vec(), steps, outputs })
 }
 
 /// What the brokers of each cluster in the plan cost, a line each.

@@ -47,7 +47,7 @@ pub fn run(args: Consume, project: &Path) -> anyhow::Result<Outcome> {
 
 /// A run's id means its folder.
 fn found(ledger: &Path, project: &Project) -> PathBuf {
-    let run = project.kgen_dir().join("runs").join(ledger);
+    let run = project.runs_dir().join(ledger);
     if run.is_dir() { run } else { ledger.to_owned() }
 }
 

@@ -141,7 +141,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
         idempotent: true,
         compression: "none".to_owned(),
         clients: 1,
-        runs: outer.kgen_dir().join("runs"),
+        runs: outer.runs_dir(),
         flush_within: Duration::from_secs(60),
     };
     events.start_load(config);
@@ -234,7 +234,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
 
     let summary = events.stop_load()?;
     record.result("load", &summary)?;
-    let ledgers = Ledger::read_run(&outer.kgen_dir().join("runs").join(&summary.run))?;
+    let ledgers = Ledger::read_run(&outer.runs_dir().join(&summary.run))?;
     let never = std::sync::atomic::AtomicBool::new(false);
     let verified = consumer::verify(&connection, &topic.name, ledgers, &never, &mut |_, _| {})?;
     let verified = verified.context("reading the topic back was stopped")?;

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::{
     load::latency::{Quantiles, Times},
-    proof::Proof,
+    proof::{Proof, total, worst},
     sample::{BrokerSample, Sample},
-    statistics::Verdict,
+    statistics::{Verdict, mean},
 };
 
 /// One stretch of time: the worst broker of each kind, by its mean over the stretch.
@@ -47,18 +47,7 @@ pub struct LoadFigures {
 
 impl Figures {
     pub fn of(broker_type: &str, samples: &[Sample]) -> Figures {
-        let worst = |value: &dyn Fn(&BrokerSample) -> Option<f64>| {
-            let ids = samples.iter().flat_map(|sample| sample.brokers.keys());
-            let ids: std::collections::BTreeSet<_> = ids.collect();
-            let means = ids
-                .into_iter()
-                .filter_map(|id| mean(samples.iter().filter_map(|sample| sample.brokers.get(id).and_then(value))));
-            means.max_by(f64::total_cmp)
-        };
-        let cluster = samples.iter().filter_map(|sample| {
-            let rates: Vec<f64> = sample.brokers.values().filter_map(|broker| broker.messages_in_per_s).collect();
-            (!rates.is_empty()).then(|| rates.iter().sum())
-        });
+        let worst = |value| mean(worst(samples, value));
         let seconds = match samples {
             [first, .., last] => (last.at_ms - first.at_ms) as f64 / 1000.0,
             _ => 0.0,
@@ -66,14 +55,14 @@ impl Figures {
         Figures {
             broker_type: broker_type.to_owned(),
             seconds,
-            cpu_percent: worst(&BrokerSample::cpu_percent),
-            cpu_throttled_percent: worst(&|broker| broker.cpu_throttled_percent),
-            memory_percent: worst(&BrokerSample::memory_percent),
-            heap_percent: worst(&|broker| broker.heap_after_gc_percent.or(broker.heap_used_percent)),
-            produce_local_ms: worst(&|broker| broker.produce?.local_ms),
-            produce_total_ms: worst(&|broker| Some(broker.produce?.total_ms)),
-            messages_in_per_s: mean(cluster),
-            under_replicated_partitions: worst(&|broker| broker.under_replicated_partitions.map(|count| count as f64)),
+            cpu_percent: worst(BrokerSample::cpu_percent),
+            cpu_throttled_percent: worst(|broker| broker.cpu_throttled_percent),
+            memory_percent: worst(BrokerSample::memory_percent),
+            heap_percent: worst(|broker| broker.heap_after_gc_percent.or(broker.heap_used_percent)),
+            produce_local_ms: worst(|broker| broker.produce?.local_ms),
+            produce_total_ms: worst(|broker| Some(broker.produce?.total_ms)),
+            messages_in_per_s: mean(total(samples, |broker| broker.messages_in_per_s)),
+            under_replicated_partitions: worst(|broker| broker.under_replicated_partitions.map(|count| count as f64)),
             ..Figures::default()
         }
     }
@@ -91,11 +80,6 @@ impl Figures {
     pub fn has_load(&self) -> bool {
         self.messages_in_per_s.is_some_and(|rate| rate >= 1.0)
     }
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// Before and after, a row a figure with the 95 % interval of its change, and what it comes to.

@@ -104,7 +104,7 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
         idempotent: args.idempotent,
         compression: args.compression.clone(),
         clients: args.clients,
-        runs: project.kgen_dir().join("runs"),
+        runs: project.runs_dir(),
         flush_within: args.flush_within,
     })
 }

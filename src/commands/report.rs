@@ -23,7 +23,7 @@ const TIMES_BYTES: u64 = 256 << 20;
 
 pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    let runs = project.kgen_dir().join("runs");
+    let runs = project.runs_dir();
     // A run that has only begun says nothing yet.
     let path = find(&runs, args.run.as_deref(), |_| true).map_err(|error| refused(anyhow!("{error}")))?;
     let run = Run::read(&path).map_err(refused)?;
@@ -71,9 +71,9 @@ fn times(run: &Run, path: &Path, runs: &Path) -> Vec<u8> {
     let load = run.result("load").and_then(|load| load.get("run")?.as_str().map(str::to_owned));
     // Only an id, never a path that a record could name.
     let load = load.filter(|id| id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()));
-    let beside = folder(path).parent().map(Path::to_owned);
-    let places =
-        [Some(folder(path)), load.as_ref().map(|id| runs.join(id)), load.and_then(|id| Some(beside?.join(id)))];
+    let own = folder(path);
+    let beside = own.parent().map(Path::to_owned);
+    let places = [Some(own), load.as_ref().map(|id| runs.join(id)), load.and_then(|id| Some(beside?.join(id)))];
     let readable = |place: PathBuf| {
         let file = place.join(TIMES);
         let fits = fs::metadata(&file).is_ok_and(|meta| meta.is_file() && meta.len() <= TIMES_BYTES);

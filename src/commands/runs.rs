@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
+use comfy_table::Table;
+
 use super::documents::{self, Recorded, RecordedRun};
 use crate::{
     cli::{Outcome, Runs, RunsAction, refused},
     project::Project,
     run::{Head, Listed, list},
 };
-use anyhow::Context as _;
-use comfy_table::Table;
 
 pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    let folder = project.kgen_dir().join("runs");
+    let folder = project.runs_dir();
     let runs = list(&folder).with_context(|| format!("reading {}", folder.display()))?;
     match args.action {
         Some(RunsAction::Prune { keep }) => prune(&runs, keep)?,

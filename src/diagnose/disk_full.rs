@@ -38,7 +38,7 @@ fn judge(window: &Window) -> Option<Finding> {
         .map(|(id, used)| Evidence::measured(format!("broker {id}: data volume {used:.0} % full"), *used, FULL_PERCENT))
         .collect();
     for id in &brokers {
-        if window.unreachable_since(*id).is_some() {
+        if window.is_unreachable(*id) {
             evidence_for.push(Evidence::fact(format!("broker {id}: gone since")));
         }
     }

@@ -4,10 +4,7 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
-use crate::{
-    remedy::Remedy,
-    sample::{BrokerId, BrokerSample},
-};
+use crate::sample::{BrokerId, BrokerSample};
 
 /// Time in which followers did not confirm, ms. Measured: 216 to 373 at 6 Mbit/s, 3 when healthy.
 const REMOTE_MS: f64 = 60.0;
@@ -88,9 +85,7 @@ fn judge(window: &Window) -> Option<Finding> {
             "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch".to_owned(),
         ),
         confidence: if waits && !brokers.is_empty() { 0.9 } else { 0.7 },
-        remedy: window
-            .next_larger("its network baseline is higher", true)
-            .filter(|remedy| matches!(remedy, Remedy::Resize(_))),
+        remedy: window.next_larger("its network baseline is higher", true),
         anti_recommendations: vec!["do not resize for CPU: it falls while records wait".to_owned()],
         brokers,
         ..Finding::default()

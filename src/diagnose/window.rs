@@ -146,11 +146,11 @@ impl<'a> Window<'a> {
         last.len() == PROBES && last.iter().all(|(state, seen)| *seen == probe && *state == BrokerState::Unreachable)
     }
 
-    /// Milliseconds since the epoch at which broker `id` was first not reached, if it is not reached now.
-    pub fn unreachable_since(&self, id: BrokerId) -> Option<i64> {
+    /// Whether broker `id` is not reached now.
+    pub fn is_unreachable(&self, id: BrokerId) -> bool {
         let gone =
-            |sample: &&Sample| sample.brokers.get(&id).is_none_or(|broker| broker.state == BrokerState::Unreachable);
-        self.samples.iter().rev().take_while(gone).last().map(|sample| sample.at_ms)
+            |sample: &Sample| sample.brokers.get(&id).is_none_or(|broker| broker.state == BrokerState::Unreachable);
+        self.samples.last().is_some_and(gone)
     }
 
     /// Values of broker `id` in the recent part.

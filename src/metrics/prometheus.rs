@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use tokio::task::JoinSet;
@@ -106,7 +106,8 @@ impl Prometheus {
                 )
             });
         }
-        let mut sample = Sample { at_ms: now_ms(), source: Source::Prometheus, ..Sample::default() };
+        let mut sample =
+            Sample { at_ms: jiff::Timestamp::now().as_millisecond(), source: Source::Prometheus, ..Sample::default() };
         let probes = self.protocol.as_ref().map(|protocol| protocol.probe(self.deadline));
         let mut is_empty_cluster = true;
         while let Some(scraped) = scrapes.join_next().await {
@@ -188,11 +189,6 @@ fn from_groups(cluster: &str, groups: &[TargetGroup]) -> BTreeMap<BrokerId, Endp
 async fn scrape(http: &reqwest::Client, target: Option<&str>, deadline: Duration) -> Option<String> {
     let answer = http.get(format!("http://{}/metrics", target?)).timeout(deadline).send().await.ok()?;
     answer.error_for_status().ok()?.text().await.ok()
-}
-
-fn now_ms() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    elapsed.as_millis().try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -19,8 +19,7 @@ pub fn instance_type_diff(text: Option<&str>, from: &str, to: &str) -> String {
     });
     let (from, to) = (format!("\"{from}\""), format!("\"{to}\""));
     let (before, after) = changed.unwrap_or_else(|| (BLOCK.replace("\"FROM\"", &from), BLOCK.replace("\"FROM\"", &to)));
-    let diff = similar::TextDiff::from_lines(&before, &after);
-    diff.unified_diff().context_radius(1).header(&format!("a/{FILE}"), &format!("b/{FILE}")).to_string()
+    diff(&before, &after)
 }
 
 /// The change of `volume_size`, GiB: in `text` if it has that number on a line of its own, else as kgen renders it.
@@ -43,7 +42,11 @@ pub fn volume_size_diff(text: Option<&str>, from_gib: u32, to_gib: u32) -> Strin
             }
         })
         .collect();
-    let diff = similar::TextDiff::from_lines(before, &after);
+    diff(before, &after)
+}
+
+fn diff(before: &str, after: &str) -> String {
+    let diff = similar::TextDiff::from_lines(before, after);
     diff.unified_diff().context_radius(1).header(&format!("a/{FILE}"), &format!("b/{FILE}")).to_string()
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 use super::{
     chart::{Chart, Line, Mark, Stretch},
     scale::{Axis, minutes},
@@ -25,7 +27,7 @@ const WIDE: (f64, f64) = (420.0, 160.0);
 const PANEL: (f64, f64) = (350.0, 110.0);
 
 /// Charts that belong together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Group {
     pub title: &'static str,
     pub what: &'static str,
@@ -34,7 +36,7 @@ pub struct Group {
     pub missing: Vec<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Panel {
     pub title: String,
     pub svg: String,
@@ -42,7 +44,6 @@ pub struct Panel {
 
 /// Everything that the charts of one run have in common.
 pub struct Frame {
-    start_ms: i64,
     from: f64,
     to: f64,
     marks: Vec<Mark>,
@@ -54,34 +55,28 @@ pub struct Frame {
 impl Frame {
     /// `None` when the run has neither samples nor seconds of load.
     pub fn of(run: &Run, stretches: Option<&Stretches>) -> Option<Frame> {
-        let start_ms = run.head.started.as_millisecond();
-        let seconds = |at_ms: i64| (at_ms - start_ms) as f64 / 1000.0;
-        let samples = run.samples().map(|observed| seconds(observed.sample.at_ms));
-        let loads = run.loads().map(|(at, _)| seconds(at.as_millisecond()));
+        let samples = run.samples().map(|observed| run.seconds_at(observed.sample.at_ms));
+        let loads = run.loads().map(|(at, _)| run.seconds_at(at.as_millisecond()));
         let drawn: Vec<f64> = samples.chain(loads).collect();
-        let marks: Vec<Mark> = marks(run).into_iter().map(|(at, number, ..)| Mark { at, number }).collect();
+        let marked = marks(run);
+        let marks: Vec<Mark> = marked.iter().map(|(at, number, ..)| Mark { at: *at, number: *number }).collect();
         let all = || drawn.iter().copied().chain(marks.iter().map(|mark| mark.at));
         let (from, to) = (all().min_by(f64::total_cmp)?, all().max_by(f64::total_cmp)?);
         if drawn.is_empty() {
             return None;
         }
-        let told: Vec<String> =
-            self::marks(run).iter().map(|(at, _, name, _)| format!("{name} at {}", minutes(*at))).collect();
+        let told: Vec<String> = marked.iter().map(|(at, _, name, _)| format!("{name} at {}", minutes(*at))).collect();
         let mut named = Vec::new();
         if let Some(stretches) = stretches {
             let stretch = |from_ms: i64, to_ms: i64, name| {
-                let (low, high) = (seconds(from_ms).max(from), seconds(to_ms).min(to));
+                let (low, high) = (run.seconds_at(from_ms).max(from), run.seconds_at(to_ms).min(to));
                 Some(Stretch { from: low, to: high, name }).filter(|stretch| stretch.from < stretch.to)
             };
             named.extend(stretch(stretches.before.from_ms, stretches.before.to_ms, "before"));
             named.extend(stretch(stretches.before.to_ms, fixed_ms(run, stretches), "fix"));
             named.extend(stretch(stretches.after.from_ms, stretches.after.to_ms, "after"));
         }
-        Some(Frame { start_ms, from, to, marks, stretches: named, told: told.join(", ") })
-    }
-
-    fn seconds(&self, at_ms: i64) -> f64 {
-        (at_ms - self.start_ms) as f64 / 1000.0
+        Some(Frame { from, to, marks, stretches: named, told: told.join(", ") })
     }
 
     fn chart(&self, id: String, title: String, size: (f64, f64), y: Axis, unit: &str, lines: Vec<Line>) -> Chart {
@@ -126,11 +121,8 @@ fn fixed_ms(run: &Run, stretches: &Stretches) -> i64 {
 
 /// Marks in the order of their times: seconds since the run began, number, name, text.
 pub fn marks(run: &Run) -> Vec<(f64, usize, &'static str, String)> {
-    let start = run.head.started.as_millisecond();
-    let mut marks: Vec<_> = run
-        .marks()
-        .map(|(at, mark, text)| ((at.as_millisecond() - start) as f64 / 1000.0, mark, text.to_owned()))
-        .collect();
+    let mut marks: Vec<_> =
+        run.marks().map(|(at, mark, text)| (run.seconds_at(at.as_millisecond()), mark, text.to_owned())).collect();
     marks.sort_by(|a, b| a.0.total_cmp(&b.0));
     marks.into_iter().take(MARKS).zip(1..).map(|((at, mark, text), number)| (at, number, mark.name(), text)).collect()
 }
@@ -138,7 +130,7 @@ pub fn marks(run: &Run) -> Vec<(f64, usize, &'static str, String)> {
 /// Charts of kgen's own load; no panels where there was none.
 pub fn load(run: &Run, frame: &Frame) -> Group {
     let seconds: Vec<(f64, &LoadSecond)> =
-        run.loads().map(|(at, second)| (frame.seconds(at.as_millisecond()), second)).collect();
+        run.loads().map(|(at, second)| (run.seconds_at(at.as_millisecond()), second)).collect();
     let line = |name, value: fn(&LoadSecond) -> Option<f64>| Line {
         name,
         points: gapped(seconds.iter().map(|(at, second)| (*at, value(second))).collect()),
@@ -272,7 +264,7 @@ const KINDS: &[Kind] = &[
 /// Charts of the brokers, a group a kind of value; also those brokers that are not drawn.
 pub fn brokers(run: &Run, frame: &Frame) -> (Vec<Group>, Vec<BrokerId>) {
     let samples: Vec<(f64, &Observed)> =
-        run.samples().map(|observed| (frame.seconds(observed.sample.at_ms), observed)).collect();
+        run.samples().map(|observed| (run.seconds_at(observed.sample.at_ms), observed)).collect();
     let ids: BTreeSet<BrokerId> =
         samples.iter().flat_map(|(_, observed)| observed.sample.brokers.keys().copied()).collect();
     let peak = |id: BrokerId| {
@@ -291,7 +283,7 @@ pub fn brokers(run: &Run, frame: &Frame) -> (Vec<Group>, Vec<BrokerId>) {
 
 fn group(kind: &Kind, samples: &[(f64, &Observed)], ids: &[BrokerId], frame: &Frame) -> Option<Group> {
     let lines_of = |id: BrokerId| -> Vec<Line> {
-        let line = |(name, value): &(&'static str, fn(&BrokerSample) -> Option<f64>)| Line {
+        let line = |(name, value): &Drawn| Line {
             name,
             points: gapped(
                 samples.iter().map(|(at, seen)| (*at, seen.sample.brokers.get(&id).and_then(value))).collect(),

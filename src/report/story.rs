@@ -98,10 +98,9 @@ fn opening(run: &Run) -> String {
 }
 
 fn marked(run: &Run) -> Vec<String> {
-    let start = run.head.started.as_millisecond();
     let at = |wanted: Mark| {
         let found = run.marks().find(|(_, mark, _)| *mark == wanted);
-        found.map(|(at, _, text)| ((at.as_millisecond() - start) as f64 / 1000.0, text))
+        found.map(|(at, _, text)| (run.seconds_at(at.as_millisecond()), text))
     };
     let mut told = Vec::new();
     let onset = at(Mark::Onset);

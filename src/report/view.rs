@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     chart::{Chart, Line},
-    charts::{self, Frame},
+    charts::{self, Frame, Group},
     scale::{Axis, minutes},
     story,
     stretches::{Stretches, proven},
@@ -41,8 +41,8 @@ pub struct View {
     /// Length of the two stretches in words.
     pub measured: Option<String>,
     pub marks: Vec<Mark>,
-    pub load: Option<Charts>,
-    pub brokers: Vec<Charts>,
+    pub load: Option<Group>,
+    pub brokers: Vec<Group>,
     /// What there are no charts of, and why.
     pub missing: Vec<String>,
     pub distribution: Option<Distribution>,
@@ -74,20 +74,6 @@ pub struct Mark {
     pub name: &'static str,
     pub at: String,
     pub text: String,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Charts {
-    pub title: &'static str,
-    pub what: &'static str,
-    pub panels: Vec<Drawn>,
-    pub missing: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Drawn {
-    pub title: String,
-    pub svg: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -187,7 +173,7 @@ impl View {
         if load.panels.is_empty() {
             self.missing.extend(load.missing);
         } else {
-            self.load = Some(Charts::from(load));
+            self.load = Some(load);
         }
         let (groups, left) = charts::brokers(run, &frame);
         if groups.is_empty() {
@@ -197,7 +183,7 @@ impl View {
             if group.panels.is_empty() {
                 self.missing.extend(group.missing);
             } else {
-                self.brokers.push(Charts::from(group));
+                self.brokers.push(group);
             }
         }
         if !left.is_empty() {
@@ -213,25 +199,17 @@ impl View {
 
     /// Every finding once, as it was told last, in the order of the first time.
     fn tell_findings(&mut self, run: &Run) {
-        let start = run.head.started.as_millisecond();
         let mut seen: Vec<(f64, &Found)> = Vec::new();
         for (at, found) in run.findings() {
             match seen.iter_mut().find(|(_, known)| known.id == found.id && known.brokers == found.brokers) {
                 Some((_, known)) => *known = found,
-                None => seen.push(((at.as_millisecond() - start) as f64 / 1000.0, found)),
+                None => seen.push((run.seconds_at(at.as_millisecond()), found)),
             }
         }
         // What can be mended first; the sort keeps the order of the rest.
         seen.sort_by_key(|(_, found)| found.remedy.is_none());
         self.more_findings = seen.len().saturating_sub(FINDINGS);
         self.findings = seen.into_iter().take(FINDINGS).map(|(at, found)| told(at, found)).collect();
-    }
-}
-
-impl From<charts::Group> for Charts {
-    fn from(group: charts::Group) -> Charts {
-        let panels = group.panels.into_iter().map(|panel| Drawn { title: panel.title, svg: panel.svg }).collect();
-        Charts { title: group.title, what: group.what, panels, missing: group.missing }
     }
 }
 
@@ -412,7 +390,6 @@ fn diff(text: &str) -> Vec<(&'static str, String)> {
 
 /// Notes of the run and its end, in order.
 fn events(run: &Run) -> Vec<Moment> {
-    let start = run.head.started.as_millisecond();
     let text = |event: &Event| match event {
         Event::Note { text } => Some(text.clone()),
         Event::Mark(marked) => Some(format!("{}: {}", marked.mark.name(), marked.text)),
@@ -424,11 +401,8 @@ fn events(run: &Run) -> Vec<Moment> {
         run.entries.iter().filter_map(|entry| Some((entry.at.as_millisecond(), text(&entry.event)?))).collect();
     all.sort_by_key(|(at, _)| *at);
     let left = all.len().saturating_sub(NOTES);
-    let mut events: Vec<Moment> = all
-        .into_iter()
-        .take(NOTES)
-        .map(|(at, text)| Moment { at: minutes((at - start) as f64 / 1000.0), text })
-        .collect();
+    let mut events: Vec<Moment> =
+        all.into_iter().take(NOTES).map(|(at, text)| Moment { at: minutes(run.seconds_at(at)), text }).collect();
     if left > 0 {
         events.push(Moment { at: String::new(), text: format!("and {left} more in the record") });
     }

@@ -148,6 +148,11 @@ impl Run {
         self.samples().last().map(|observed| &observed.cluster)
     }
 
+    /// Seconds from its beginning to `at_ms`, milliseconds since the epoch.
+    pub fn seconds_at(&self, at_ms: i64) -> f64 {
+        (at_ms - self.head.started.as_millisecond()) as f64 / 1000.0
+    }
+
     /// From its beginning to the last thing that was written.
     pub fn duration(&self) -> Duration {
         let last = self.entries.iter().map(|entry| entry.at).max().unwrap_or(self.head.started);

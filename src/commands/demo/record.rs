@@ -43,7 +43,7 @@ impl Record {
                 ..Environment::here()
             },
         };
-        let runs = outer.kgen_dir().join("runs");
+        let runs = outer.runs_dir();
         let writer =
             Writer::create(&runs, start).with_context(|| format!("recording the run in {}", runs.display()))?;
         let dir = writer.dir().to_owned();

@@ -72,9 +72,7 @@ impl Moment {
             Moment::Destroyed => "destroyed",
         }
     }
-}
 
-impl Moment {
     /// The point on the time axis of every chart that it is.
     fn mark(self) -> Option<Mark> {
         match self {

@@ -3,7 +3,10 @@
 use std::rc::Rc;
 
 use super::{
-    super::{inputs::Assigned, tree::{Module, Target, dotted}},
+    super::{
+        inputs::Assigned,
+        tree::{Module, Target, dotted},
+    },
     Answer, Eval, Expr, Kind, Place, Repetition, Scope, Space, Step, Stop, Value, terragrunt,
 };
 
