@@ -13,4 +13,4 @@ pub use detached::start_detached;
 pub use interrupts::Interrupts;
 pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartingServer};
-pub use tool::{Tool, ToolError, shell_quoted, shell_word};
+pub use tool::{Tool, ToolError, absolute, shell_quoted, shell_word};

@@ -20,7 +20,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError};
+use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError, absolute};
 pub use listing::Listing;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};
@@ -174,9 +174,7 @@ impl Terraform {
     /// `program`, used on the working directory `dir`; plan file and log are kept in `state_dir`.
     pub fn new(program: &Path, dir: &Path, state_dir: &Path) -> Terraform {
         let tool = Tool::new(program, dir).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
-        // Terraform runs in another folder than this process.
-        let state_dir = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
-        Terraform { tool, state_dir, lock_timeout: LOCK_TIMEOUT, var_files: Vec::new() }
+        Terraform { tool, state_dir: absolute(state_dir), lock_timeout: LOCK_TIMEOUT, var_files: Vec::new() }
     }
 
     /// This terraform, waiting so long for a state that another run has locked.
@@ -186,9 +184,7 @@ impl Terraform {
 
     /// This terraform, with these files of variables for its plans.
     pub fn with_var_files(self, files: &[PathBuf]) -> Terraform {
-        // Terraform runs in another folder than this process.
-        let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
-        Terraform { var_files: files.iter().map(absolute).collect(), ..self }
+        Terraform { var_files: files.iter().map(|file| absolute(file)).collect(), ..self }
     }
 
     /// This terraform with more variables in its environment.

@@ -21,6 +21,7 @@ use crate::{
     catalogue::{BrokerType, KafkaVersion},
     cli::{Outcome, Resize, refused},
     locate::{Environment, Located, Question, clean, locate},
+    process::{absolute, shell_quoted},
     project::{Disk, Lock, replace_unchanged, unified_diff},
     stack::{Provenance, provenance},
     terraform::{Goal, Terraform, TerraformError, plan::Plan},
@@ -79,24 +80,7 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     replace_unchanged(&edit.file, edit.before.as_bytes(), after.as_bytes()).map_err(refused)?;
     eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
     if let Some(terraform) = terraform {
-        let mut progress = Progress::new();
-        let planned = planned(&terraform, &located, &mut progress).and_then(|plan| match args.yes {
-            true => Ok(Some(plan)),
-            false => Ok(confirmed(&format!("Apply this to {}?", located.address))?.then_some(plan)),
-        });
-        return match planned {
-            Ok(Some(plan)) => applied(&terraform, &plan, &mut progress),
-            not => {
-                progress.clear();
-                replace_unchanged(&edit.file, after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
-                eprintln!("{name} is as it was before");
-                match not.map_err(anyhow::Error::downcast::<TerraformError>) {
-                    Ok(_) => Ok(Outcome::Done),
-                    Err(Ok(error)) => ended(error, &mut progress),
-                    Err(Err(error)) => Err(error),
-                }
-            }
-        };
+        return carry_out(&terraform, &located, &after, args.yes);
     }
     eprintln!("next, and look whether the plan updates {} in place and changes nothing else:", located.address);
     println!("{}", next(&dir, &var_files, located.is_terragrunt));
@@ -156,7 +140,7 @@ fn asked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
         let aws = Place::Environment.aws(&region).await;
         let found = async {
             let cluster = aws.cluster(name).await?;
-            let bootstrap = place::cluster(&aws, name).await.map(|(_, bootstrap)| bootstrap);
+            let bootstrap = place::plaintext(&aws, &cluster).await;
             anyhow::Ok((cluster, bootstrap))
         };
         tokio::time::timeout(ASK_WITHIN, found).await
@@ -186,6 +170,29 @@ fn terraform(dir: &Path, var_files: &[PathBuf], args: &Resize) -> anyhow::Result
         )));
     }
     Ok(terraform)
+}
+
+/// Plans the edit, which has made the file `after`, and applies it when that is wanted; else undoes the edit.
+fn carry_out(terraform: &Terraform, located: &Located, after: &str, yes: bool) -> anyhow::Result<Outcome> {
+    let mut progress = Progress::new();
+    let wanted = planned(terraform, located, &mut progress).and_then(|plan| {
+        let is_wanted = yes || confirmed(&format!("Apply this to {}?", located.address))?;
+        Ok(is_wanted.then_some(plan))
+    });
+    let failed = match wanted {
+        Ok(Some(plan)) => return applied(terraform, &plan, &mut progress),
+        Ok(None) => None,
+        Err(error) => Some(error),
+    };
+    progress.clear();
+    let edit = &located.edit;
+    replace_unchanged(&edit.file, after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
+    eprintln!("{} is as it was before", edit.file.display());
+    match failed.map(anyhow::Error::downcast::<TerraformError>) {
+        None => Ok(Outcome::Done),
+        Some(Ok(error)) => ended(error, &mut progress),
+        Some(Err(error)) => Err(error),
+    }
 }
 
 /// Plans the edit.
@@ -218,12 +225,11 @@ fn applied(terraform: &Terraform, plan: &Plan, progress: &mut Progress) -> anyho
 
 /// The command that shows what the edit does.
 fn next(dir: &Path, var_files: &[PathBuf], is_terragrunt: bool) -> String {
-    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
     if is_terragrunt {
         return format!("cd {} && terragrunt plan", quoted(dir));
     }
     // With -chdir, terraform takes other paths from there.
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let files: String = var_files.iter().map(|path| format!(" -var-file={}", quoted(&absolute(path)))).collect();
     format!("terraform -chdir={} plan{files}", quoted(dir))
 }

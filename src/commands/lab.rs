@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::Child,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,7 +26,7 @@ use crate::{
         install::moto_server,
         service::{self, Folder, Running},
     },
-    process::{shell_quoted, start_detached},
+    process::{absolute, shell_quoted, start_detached},
     project::Project,
 };
 
@@ -252,8 +252,4 @@ pub fn hardware(args: &LabUp) -> Hardware {
         hardware.t3 = hardware::T3Mode::Credits;
     }
     hardware
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -42,11 +42,20 @@ impl Place {
 /// There is no such cluster, the API cannot be reached, or the cluster has no plaintext listener.
 pub async fn cluster(aws: &Aws, name: &str) -> anyhow::Result<(Cluster, String)> {
     let cluster = aws.cluster(name).await?;
-    let bootstrap = aws.bootstrap(&cluster).await?;
-    let plaintext = bootstrap.plaintext.with_context(|| {
-        format!("cluster {name} has no plaintext listener (name its brokers with --bootstrap-servers and --set security.protocol=ssl)")
-    })?;
+    let plaintext = plaintext(aws, &cluster).await?;
     Ok((cluster, plaintext))
+}
+
+/// The plaintext bootstrap brokers of `cluster`.
+///
+/// # Errors
+/// The API cannot be reached, or the cluster has no plaintext listener.
+pub async fn plaintext(aws: &Aws, cluster: &Cluster) -> anyhow::Result<String> {
+    let bootstrap = aws.bootstrap(cluster).await?;
+    bootstrap.plaintext.with_context(|| {
+        let name = &cluster.name;
+        format!("cluster {name} has no plaintext listener (name its brokers with --bootstrap-servers and --set security.protocol=ssl)")
+    })
 }
 
 /// The brokers that the arguments name, else those of the stack's cluster.

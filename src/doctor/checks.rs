@@ -1,6 +1,6 @@
 //! The checks themselves: one entry each.
 
-use super::{Check, Credentials, Judged, Lab, Package, Provider, Side, State};
+use super::{Check, Credentials, Judged, Lab, Package, Provider, Side};
 
 /// The oldest Terraform that reads what kgen renders and prints the JSON that kgen reads.
 const TERRAFORM_MIN: (u32, u32) = (1, 5);
@@ -224,9 +224,7 @@ pub const CHECKS: &[Check] = &[
             match mib {
                 mib if mib >= MEMORY_WANTED_MIB => Judged::ok(found),
                 mib if mib >= MEMORY_NEEDED_MIB => Judged::warning(found, "kgen lab up --scale 8"),
-                _ => {
-                    Judged(State::Missing, found, Some("ps -eo rss,pid,args --sort=-rss | head   # what to end".into()))
-                }
+                _ => Judged::missing(found, "ps -eo rss,pid,args --sort=-rss | head   # what to end"),
             }
         },
     },
@@ -262,7 +260,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        super::{Binary, CpuLimits, Found, Platform, Program, examine},
+        super::{Binary, CpuLimits, Found, Platform, Program, State, examine},
         *,
     };
 

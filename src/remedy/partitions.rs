@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::{Rendered, Target};
-use crate::sample::BrokerId;
 
 /// CPU above which MSK advises against reassigning, percent (MSK best practices).
 const REASSIGN_BELOW_CPU_PERCENT: u32 = 70;
@@ -44,18 +43,18 @@ pub struct Reassign {
 pub struct Move {
     pub topic: String,
     pub partition: i32,
-    pub replicas: Vec<BrokerId>,
+    pub replicas: Vec<i32>,
 }
 
 impl Reassign {
     /// Rotates replica lists until first replicas are spread as evenly as the lists allow.
     ///
     /// `partitions` are (topic, number, replicas). The sets of replicas stay as they are.
-    pub fn spread<'a>(partitions: impl IntoIterator<Item = (&'a str, i32, &'a [BrokerId])>) -> Reassign {
-        let mut first: std::collections::BTreeMap<BrokerId, u32> = std::collections::BTreeMap::new();
+    pub fn spread<'a>(partitions: impl IntoIterator<Item = (&'a str, i32, &'a [i32])>) -> Reassign {
+        let mut first: std::collections::BTreeMap<i32, u32> = std::collections::BTreeMap::new();
         let mut moves = Vec::new();
         for (topic, partition, replicas) in partitions {
-            let count = |id: &BrokerId| first.get(id).copied().unwrap_or_default();
+            let count = |id: &i32| first.get(id).copied().unwrap_or_default();
             // Of equals the one that is first already, so that little is changed.
             let Some(chosen) = replicas.iter().copied().min_by_key(count) else { continue };
             *first.entry(chosen).or_default() += 1;
@@ -112,7 +111,7 @@ impl Reassign {
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RemoveThrottle {
     pub topics: Vec<String>,
-    pub brokers: Vec<BrokerId>,
+    pub brokers: Vec<i32>,
 }
 
 impl RemoveThrottle {
@@ -147,7 +146,7 @@ mod tests {
 
     #[test]
     fn first_replicas_are_spread_and_sets_stay() {
-        let lists: Vec<(&str, i32, Vec<BrokerId>)> = (0..7).map(|n| ("orders", n, vec![1, 2, 3])).collect();
+        let lists: Vec<(&str, i32, Vec<i32>)> = (0..7).map(|n| ("orders", n, vec![1, 2, 3])).collect();
         let spread = Reassign::spread(lists.iter().map(|(topic, n, replicas)| (*topic, *n, replicas.as_slice())));
         let mut first = [0; 4];
         for (_, n, replicas) in &lists {

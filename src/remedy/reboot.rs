@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use super::{Rendered, Target};
-use crate::sample::BrokerId;
 
 /// One broker, or several one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Reboot {
-    pub brokers: Vec<BrokerId>,
+    pub brokers: Vec<i32>,
     pub reason: String,
 }
 

@@ -84,9 +84,9 @@ fn own_subnets(stack: &Stack, document: Document, vpc: Address) -> NetworkFile {
     let mut document =
         document.commented("One subnet a zone: MSK puts the same number of brokers into each.", subnet_block);
 
-    let (kind, tag) = if stack.network().public { ("public", "public") } else { ("private", "private") };
+    let kind = if stack.network().public { "public" } else { "private" };
     let (table_block, table) = Block::resource("aws_route_table", kind);
-    let table_block = table_block.set("vpc_id", vpc.attr("id")).set("tags", named(&format!("{name}-{tag}")));
+    let table_block = table_block.set("vpc_id", vpc.attr("id")).set("tags", named(&format!("{name}-{kind}")));
     let (association_block, association) = Block::resource("aws_route_table_association", kind);
     let association_block = association_block
         .set("for_each", subnets.itself())

@@ -49,8 +49,12 @@ fn rule(
     description: impl Into<Expression>,
 ) -> (Block, Address) {
     let (block, address) = Block::resource(kind, label);
+    (rule_of(stack, block, of, description), address)
+}
+
+fn rule_of(stack: &Stack, block: Block, of: &Address, description: impl Into<Expression>) -> Block {
     let described = stack.network().rule_descriptions.then(|| description.into());
-    (block.set("security_group_id", of.attr("id")).set_some("description", described), address)
+    block.set("security_group_id", of.attr("id")).set_some("description", described)
 }
 
 const INGRESS: &str = "aws_vpc_security_group_ingress_rule";
@@ -65,11 +69,8 @@ pub(super) fn render(stack: &Stack, network: &NetworkFile, endpoints: Option<&En
     let between = |kind: &'static str, label: &'static str, of: &Address, other: &Address| {
         let ranges = ports.iter().map(|(name, from, to, _)| (*name, object([("from", *from), ("to", *to)])));
         let (block, _) = Block::resource(kind, label);
-        let described = || Text::new().literal("Client to brokers: ").value(attr_of("each", "key"));
-        block
-            .set("for_each", object(ranges))
-            .set("security_group_id", of.attr("id"))
-            .set_some("description", stack.network().rule_descriptions.then(described))
+        let description = Text::new().literal("Client to brokers: ").value(attr_of("each", "key"));
+        rule_of(stack, block.set("for_each", object(ranges)), of, description)
             .set("referenced_security_group_id", other.attr("id"))
             .set("ip_protocol", "tcp")
             .set("from_port", each_value("from"))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::hcl::{
-    BlockLabel, Body, Expression, Template,
+    BlockLabel, Body, Expression, Identifier, Template,
     expr::{ForExpr, FuncCall, ObjectKey, Operation, TemplateExpr, Traversal, TraversalOperator},
     template::{Directive, Element},
 };
@@ -141,11 +141,17 @@ impl<'s> Scope<'s> {
         })
     }
 
-    fn for_expression(&mut self, expression: &ForExpr) -> Kind<'s> {
-        let element = self.kind(&expression.collection_expr).element();
+    /// Binds the names that a `for` gives to what is in `collection`; returns how many there were before.
+    fn bind_each(&mut self, collection: &Expression, value: &Identifier, key: Option<&Identifier>) -> usize {
+        let element = self.kind(collection).element();
         let before = self.bound.len();
-        self.bound.push((expression.value_var.to_string(), element));
-        self.bound.extend(expression.key_var.as_ref().map(|name| (name.to_string(), Kind::Text(None))));
+        self.bound.push((value.to_string(), element));
+        self.bound.extend(key.map(|name| (name.to_string(), Kind::Text(None))));
+        before
+    }
+
+    fn for_expression(&mut self, expression: &ForExpr) -> Kind<'s> {
+        let before = self.bind_each(&expression.collection_expr, &expression.value_var, expression.key_var.as_ref());
         let key = expression.key_expr.as_ref().map(|key| self.kind(key));
         let value = Box::new(self.kind(&expression.value_expr));
         if let Some(condition) = &expression.cond_expr {
@@ -186,10 +192,8 @@ impl<'s> Scope<'s> {
                         directive.false_template.iter().for_each(|template| self.template(template));
                     }
                     Directive::For(directive) => {
-                        let element = self.kind(&directive.collection_expr).element();
-                        let before = self.bound.len();
-                        self.bound.push((directive.value_var.to_string(), element));
-                        self.bound.extend(directive.key_var.as_ref().map(|name| (name.to_string(), Kind::Text(None))));
+                        let (value, key) = (&directive.value_var, directive.key_var.as_ref());
+                        let before = self.bind_each(&directive.collection_expr, value, key);
                         self.template(&directive.template);
                         self.bound.truncate(before);
                     }

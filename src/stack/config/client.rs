@@ -1,6 +1,6 @@
 //! `[client]`: the EC2 instances inside the VPC from which load is sent, and how they get kgen.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::stack::error::Fault;
@@ -40,8 +40,8 @@ pub enum Architecture {
 }
 
 /// An S3 bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Bucket {
     /// Made for it, and destroyed with the stack.
     Own,
@@ -94,13 +94,14 @@ impl Architecture {
     }
 }
 
-impl<'de> Deserialize<'de> for Bucket {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl TryFrom<String> for Bucket {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Bucket, String> {
         match text.as_str() {
             "own" => Ok(Bucket::Own),
             _ if is_bucket_name(&text) => Ok(Bucket::Named(text)),
-            _ => Err(serde::de::Error::custom(format!("{text:?} is neither \"own\" nor the name of an S3 bucket"))),
+            _ => Err(format!("{text:?} is neither \"own\" nor the name of an S3 bucket")),
         }
     }
 }
