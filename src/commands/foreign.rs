@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, ensure};
+use tokio::time::timeout;
 
 use super::{
     look::runtime,
@@ -18,11 +19,15 @@ use super::{
     working_dir::{confirmed, ended, ensure_confirmable},
 };
 use crate::{
+    aws::{Aws, Cluster},
     catalogue::{BrokerType, KafkaVersion},
     cli::{Outcome, Resize, refused},
+    kafka::admin::{BrokerPartitions, Replication},
     locate::{Environment, Located, Question, clean, locate},
+    metrics::CloudWatch,
     process::{absolute, shell_quoted},
     project::{Disk, Lock, replace_unchanged, unified_diff},
+    sample::BrokerId,
     stack::{Provenance, provenance},
     terraform::{Goal, Terraform, TerraformError, plan::Plan},
 };
@@ -129,6 +134,7 @@ fn checked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// Refused: it would not.
 fn asked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
+    const PUBLISHED: &str = "partitions were checked by the last minute in CloudWatch: no broker answers from here";
     const STATE: &str =
         "not checked: that the cluster is ACTIVE with no operation running, and that its partitions fit";
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
@@ -136,25 +142,42 @@ fn asked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
     let (Some(name), Some(region)) = (&located.cluster_name, region) else {
         return Ok(vec![format!("{STATE}: files do not tell its name and region")]);
     };
-    let found = runtime()?.block_on(async {
-        let aws = Place::Environment.aws(&region).await;
-        let found = async {
-            let cluster = aws.cluster(name).await?;
-            let bootstrap = place::plaintext(&aws, &cluster).await;
-            anyhow::Ok((cluster, bootstrap))
-        };
-        tokio::time::timeout(ASK_WITHIN, found).await
-    });
-    let (cluster, bootstrap) = match found {
+    let runtime = runtime()?;
+    let aws = runtime.block_on(Place::Environment.aws(&region));
+    let found = async {
+        let cluster = aws.cluster(name).await?;
+        let bootstrap = place::plaintext(&aws, &cluster).await;
+        anyhow::Ok((cluster, bootstrap))
+    };
+    let (cluster, bootstrap) = match runtime.block_on(async { timeout(ASK_WITHIN, found).await }) {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Ok(vec![format!("{STATE}: {error:#}")]),
         Err(_) => return Ok(vec![format!("{STATE}: no answer from AWS within {} s", ASK_WITHIN.as_secs())]),
     };
     ensure_active(&cluster)?;
-    match bootstrap.and_then(|bootstrap| replication(&bootstrap)) {
-        Ok(replication) => ensure_changeable(&cluster, &replication, to).map(|()| Vec::new()),
-        Err(error) => Ok(vec![format!("not checked: that its partitions fit and are in sync: {error:#}")]),
+    let error = match bootstrap.and_then(|bootstrap| replication(&bootstrap)) {
+        Ok(replication) => return ensure_changeable(&cluster, &replication, to).map(|()| Vec::new()),
+        Err(error) => error,
+    };
+    // From here the brokers may be out of reach, or want credentials; what they publish is not.
+    let published = async { timeout(ASK_WITHIN, published(&aws, &cluster)).await };
+    match runtime.block_on(published).ok().flatten() {
+        Some(replication) => ensure_changeable(&cluster, &replication, to).map(|()| vec![PUBLISHED.to_owned()]),
+        None => Ok(vec![format!("not checked: that its partitions fit and are in sync: {error:#}")]),
     }
+}
+
+/// Partitions by the last whole minute in CloudWatch, where every broker has published them.
+async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
+    let ids = (1..=BrokerId::try_from(cluster.broker_count).ok()?).collect();
+    let sample = CloudWatch::new(aws.clone(), &cluster.name, ids, None).sample().await.ok()?;
+    let mut found = Replication::default();
+    for (id, broker) in &sample.brokers {
+        let replicas = broker.partition_count?;
+        found.under_replicated += broker.under_replicated_partitions?;
+        found.brokers.insert(*id, BrokerPartitions { replicas, ..BrokerPartitions::default() });
+    }
+    Some(found)
 }
 
 /// The terraform for `dir`. Plan and log lie in Terraform's own data folder there, which nobody commits.
