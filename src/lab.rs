@@ -15,8 +15,8 @@ pub mod limits;
 pub mod monitoring;
 mod proxy;
 pub mod readings;
-mod server;
+pub mod server;
 pub mod service;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 pub mod tls;

@@ -49,6 +49,8 @@ mod report;
 
 #[doc(hidden)]
 pub mod bench;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod redact;
 
 /// Runs the command line `args` and returns the process's exit code.

@@ -10,6 +10,8 @@ mod inputs;
 mod refusal;
 mod scope;
 mod syntax;
+#[cfg(any(test, fuzzing))]
+pub mod table;
 mod terragrunt;
 mod tree;
 mod value;

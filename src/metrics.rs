@@ -1,6 +1,6 @@
 //! One stream of samples: from the brokers' Prometheus endpoints and the Kafka protocol, or from CloudWatch.
 
-mod broker;
+pub mod broker;
 mod cloudwatch;
 mod exposition;
 mod prometheus;

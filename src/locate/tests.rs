@@ -1,40 +1,10 @@
 //! The table of cases in tests/resize: small trees of files, and the edit or the refusal that is right for each.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use super::*;
+use super::{table::Table, *};
 
 const TO: &str = "kafka.m5.large";
-
-/// Files of a case, by path.
-#[derive(Debug, Default)]
-struct Table(BTreeMap<PathBuf, Vec<u8>>);
-
-impl Folder for Table {
-    fn names(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let dir = clean(dir);
-        let inside = |path: &&PathBuf| dir == Path::new(".") || path.starts_with(&dir);
-        if !self.0.keys().any(|path| inside(&path)) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let here = self.0.keys().filter(|path| clean(path.parent().unwrap_or(Path::new(""))) == dir);
-        Ok(here.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect())
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.get(&clean(path)).cloned().ok_or(io::ErrorKind::NotFound.into())
-    }
-
-    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf> {
-        let dir = clean(dir);
-        let below = |path: &&PathBuf| (dir == Path::new(".") || path.starts_with(&dir)) && is_assignments(path);
-        self.0.keys().filter(below).cloned().collect()
-    }
-}
 
 /// A case: how kgen is called, on which files, and what is right.
 #[derive(Debug, Default)]

@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lab", &["catalogue", "sample", "process", "kafka"]),
     ("cli", &["catalogue", "load", "stack"]),
     ("bench", &["hcl", "stack"]),
+    ("fuzzing", &["cli", "diagnose", "lab", "locate", "metrics", "report", "run", "stack", "terraform"]),
     ("lib", &["commands"]),
 ];
 
