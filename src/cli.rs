@@ -13,7 +13,7 @@ mod terraform;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 pub use exit::{Outcome, Refused, refused};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
@@ -21,7 +21,7 @@ pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Resize};
-pub use runs::{Runs, RunsAction};
+pub use runs::{Replay, Runs, RunsAction};
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
 /// Reproduce, detect and fix an undersized Amazon MSK cluster
@@ -34,8 +34,20 @@ pub struct Cli {
     /// Put stand-ins for account ids, ARNs, addresses and host names into all that is printed or recorded
     #[arg(long, global = true, env = "KGEN_REDACT", value_parser = clap::builder::FalseyValueParser::new())]
     pub redact: bool,
+    /// Colours of the screen and of lines; auto heeds NO_COLOR, CLICOLOR, CLICOLOR_FORCE and whether there is a terminal
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +65,7 @@ pub enum Command {
     Resize(Resize),
     Demo(Demo),
     Runs(Runs),
+    Replay(Replay),
     Report(Report),
     Topic(load::Topic),
     Produce(load::Produce),

@@ -42,8 +42,10 @@ mod place;
 mod plan;
 mod produce;
 mod progress;
+mod record;
 mod reference;
 mod render;
+mod replay;
 mod report;
 mod resize;
 mod rolling;
@@ -51,13 +53,17 @@ mod runs;
 mod schemas;
 mod topic;
 mod watch;
+mod watching;
 mod working_dir;
 
 use std::ffi::OsString;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, Outcome, Refused};
+use crate::{
+    cli::{Cli, Color, Command, Outcome, Refused},
+    screen::ColorChoice,
+};
 
 /// Runs a command line and returns the exit code. Errors go to standard error.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -75,6 +81,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     if cli.redact {
         out::redact_from_now_on(hosts(&cli));
     }
+    out::color_from_now_on(match cli.color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    });
     let ended = dispatch(cli).and_then(|outcome| match out::failure() {
         None => Ok(outcome),
         Some(error) => Err(anyhow::Error::new(error).context("printing the result")),
@@ -129,6 +140,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Resize(args) => resize::run(project, &args),
         Command::Demo(args) => demo::run(project, &args),
         Command::Runs(args) => runs::run(&args, project),
+        Command::Replay(args) => replay::run(&args, project),
         Command::Report(args) => report::run(&args, project),
         Command::Topic(args) => topic::run(args, project),
         Command::Produce(args) => produce::run(args, project),

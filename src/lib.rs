@@ -46,6 +46,7 @@ mod lab;
 mod cli;
 mod commands;
 mod report;
+mod screen;
 
 #[doc(hidden)]
 pub mod bench;

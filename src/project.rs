@@ -22,7 +22,7 @@ use crate::stack::{
 };
 
 /// A folder, and the stack that its kgen.toml describes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Project {
     dir: PathBuf,
     stack: Stack,

@@ -145,6 +145,9 @@ pub struct Produce {
     /// Print a JSON line each second
     #[arg(long, conflicts_with = "json")]
     pub json_stream: bool,
+    /// Print lines, draw nothing
+    #[arg(long)]
+    pub plain: bool,
 }
 
 /// Read a topic, or prove a run's ledger against it

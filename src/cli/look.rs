@@ -32,11 +32,14 @@ pub enum SourceChoice {
     Cloudwatch,
 }
 
-/// Watch each broker: CPU, memory, heap, produce times, traffic, replication
+/// Watch each broker: CPU, memory, heap, produce times, traffic, replication, and what is wrong
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Draws on a terminal (? shows the keys), else prints lines and a summary. It is recorded: `kgen replay` shows it again.
+
 Examples:
   kgen watch
+  kgen watch --plain                       # lines, on a terminal too
   kgen watch --duration 1m --interval 2s
   kgen watch --json > samples.jsonl        # for kgen diagnose --replay
   kgen watch --source cloudwatch --cluster orders --region eu-central-1")]
@@ -49,6 +52,9 @@ pub struct Watch {
     /// Print one JSON object a sample (schema kgen.sample/1)
     #[arg(long)]
     pub json: bool,
+    /// Print lines, draw nothing
+    #[arg(long, conflicts_with = "json")]
+    pub plain: bool,
 }
 
 /// Name what is wrong with the cluster, and the exact fix

@@ -47,6 +47,9 @@ pub struct Resize {
     /// Print one JSON document at the end (schema kgen.resize/1)
     #[arg(long)]
     pub json: bool,
+    /// Print lines, draw nothing
+    #[arg(long)]
+    pub plain: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }
@@ -70,6 +73,9 @@ pub struct Demo {
     /// Print one JSON document at the end (schema kgen.demo/1)
     #[arg(long)]
     pub json: bool,
+    /// Print lines, draw nothing
+    #[arg(long)]
+    pub plain: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }

@@ -29,3 +29,30 @@ Examples:
         keep: usize,
     },
 }
+
+/// Play a recorded run in the screen, as if it happened now
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without a terminal, or with --plain, prints the run as lines: at once, or in its own time when --speed is given.
+The keys are in docs/screen.md, and shown by ?.
+
+Examples:
+  kgen replay                              # the last run, eight times as fast
+  kgen replay demo-20261125-003853 --speed 30
+  kgen replay samples.jsonl --plain        # written by kgen watch --json")]
+pub struct Replay {
+    /// Id of a run in .kgen/runs, the beginning of one, or a path; the last run unless named
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// How many times as fast as it happened, 0.125 to 1024; in the screen 8 unless given, and + and - change it
+    #[arg(long, value_name = "N", value_parser = speed)]
+    pub speed: Option<f64>,
+    /// Print lines, draw nothing
+    #[arg(long)]
+    pub plain: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.trim_start_matches('x').parse().map_err(|_| "expected a number such as 8".to_owned())?;
+    if (0.125..=1024.0).contains(&speed) { Ok(speed) } else { Err("expected 0.125 to 1024".to_owned()) }
+}

@@ -1,6 +1,5 @@
 //! `kgen demo`: the whole story in a lab of its own, told as it happens and summed up at the end.
 
-mod record;
 mod stage;
 mod story;
 
@@ -13,7 +12,6 @@ use anyhow::{Context as _, bail};
 
 pub use self::story::Story;
 use self::{
-    record::Record,
     stage::Stage,
     story::{Events, Moment},
 };
@@ -21,16 +19,18 @@ use super::{
     diagnose::{fixes, text},
     documents::{self, Played},
     figures::{Figures, table},
+    lab::hardware,
     look::refresh,
-    place,
+    out, place,
     produce::stack_load,
     progress::Progress,
+    record::Record,
     report::write_page,
     resize,
 };
 use crate::{
     catalogue::BrokerType,
-    cli::{Demo, Outcome, refused},
+    cli::{Demo, Outcome, lab::LabUp, refused},
     diagnose::{Verdict, diagnose},
     kafka::{
         Connection, REACHABLE_WITHIN,
@@ -44,7 +44,7 @@ use crate::{
     project::Project,
     proof::proof,
     report::{STRETCHES, Stretches},
-    run::{Event, Fix, Found},
+    run::{Environment, Event, Fix, Found},
     terraform::Goal,
 };
 
@@ -66,7 +66,8 @@ const WINDOW: Duration = Duration::from_secs(30);
 pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outer = Project::open(dir).map_err(refused)?;
     let mut stage = Stage::set(&outer, args)?;
-    let record = Record::begin(&outer, args)?;
+    let record = Record::begin(&outer, "demo", environment(&outer, args))?;
+    record.show(args.json || args.plain);
     let played = play(&outer, args, &mut stage, &record);
     // Whatever happened, nothing of it stays.
     let struck = stage.strike();
@@ -83,6 +84,16 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outcome = played?;
     struck?;
     Ok(outcome)
+}
+
+fn environment(outer: &Project, args: &Demo) -> Environment {
+    let lab = hardware(&LabUp { port: 0, scale: None, t3: args.t3 });
+    Environment {
+        lab_scale: Some(lab.scale),
+        region: Some(outer.stack().region().to_owned()),
+        cluster: Some(outer.stack().cluster().name.clone()),
+        ..Environment::here()
+    }
 }
 
 fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> anyhow::Result<Outcome> {
@@ -183,7 +194,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
         let found = Found::new(&events.context.cluster, finding, fix.clone());
         record.tell(Event::Finding(Box::new(found)))?;
     }
-    eprintln!("\n{}", text(&events.context, events.samples(WINDOW), &named, &remedies));
+    out::aside(format_args!("\n{}\n", text(&events.context, events.samples(WINDOW), &named, &remedies)));
     let Some(to) = finding.remedy.as_ref().and_then(|remedy| remedy.broker_type()) else {
         eprintln!("the remedy of {} is no other broker type", finding.id);
         return Ok(Outcome::Unhealthy);

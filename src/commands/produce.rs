@@ -3,7 +3,10 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,11 @@ use anyhow::Context as _;
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::place::connection;
+use super::{
+    place::{Place, connection},
+    record::Record,
+    watching::{Beside, Marks},
+};
 use crate::{
     cli::{Outcome, load::Produce, refused},
     kafka::REACHABLE_WITHIN,
@@ -22,7 +29,9 @@ use crate::{
         payload::Payload,
         producer::{self, Load, ProducerConfig, Summary, Tick},
     },
+    process::Interrupts,
     project::Project,
+    run::{Environment, Event, Mark},
     stack::Stack,
 };
 
@@ -39,9 +48,44 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
         return Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")));
     }
     let stop = stop_on_signals()?;
-    let mut progress = Progress::new(&config, args.json_stream);
-    let summary = producer::run(&config, &stop, &mut |tick| progress.show(tick))?;
+    let interrupts = Interrupts::hold()?;
+    let record = Record::begin_if_possible(&project, "produce", environment(&project));
+    record.show(args.json || args.json_stream || args.plain);
+    let ran = send(&args, &project, &config, &stop, &interrupts, &record);
+    let recorded = record.end(&ran, interrupts.count() > 0);
+    let outcome = ran?;
+    recorded?;
+    Ok(outcome)
+}
+
+/// Sends the load while the brokers are watched, and sums it up.
+fn send(
+    args: &Produce,
+    project: &Project,
+    config: &ProducerConfig,
+    stop: &AtomicBool,
+    interrupts: &Interrupts,
+    record: &Record,
+) -> anyhow::Result<Outcome> {
+    // Brokers that are named by hand may be those of another cluster than the stack's.
+    let watched = args.brokers.bootstrap_servers.is_none();
+    let beside = watched.then(|| Beside::start(project, &Place::Environment, record, Marks::new(project.stack())));
+    if !watched {
+        record.tell(Event::note("brokers named by --bootstrap-servers are not watched"))?;
+    }
+    let rate = config.load.rate.mean().map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
+    record.tell(Event::mark(Mark::Onset, format!("{rate} to {}", config.load.topic)))?;
+    let mut progress = Progress::new(config, args.json_stream, record.clone());
+    let summary = producer::run(config, stop, &mut |tick| {
+        progress.show(tick);
+        if interrupts.count() > 0 {
+            stop.store(true, Ordering::SeqCst);
+        }
+    })?;
     progress.finish();
+    drop(beside);
+    record.result("load", &summary)?;
+    record.close();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else if args.json_stream {
@@ -55,6 +99,12 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
         summary if summary.generator_bound => Outcome::Inconclusive,
         _ => Outcome::Done,
     })
+}
+
+fn environment(project: &Project) -> Environment {
+    let stack = project.stack();
+    let (region, cluster) = (Some(stack.region().to_owned()), Some(stack.cluster().name.clone()));
+    Environment { region, cluster, ..Environment::here() }
 }
 
 /// A flag that Ctrl-C and SIGTERM set. The second of them ends the program at once.
@@ -109,8 +159,10 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
     })
 }
 
-/// A bar on a terminal, else a line now and then.
+/// A bar on a terminal, else a line now and then; nothing while a screen shows it. Every second is recorded.
 struct Progress {
+    record: Record,
+    is_recorded: bool,
     bar: Option<ProgressBar>,
     json_stream: bool,
     last_line_s: f64,
@@ -118,15 +170,15 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(config: &ProducerConfig, json_stream: bool) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+    fn new(config: &ProducerConfig, json_stream: bool, record: Record) -> Self {
+        let bar = (std::io::stderr().is_terminal() && !record.is_shown()).then(|| {
             let bar = ProgressBar::new(config.load.duration.as_secs().max(1));
             let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
-        Progress { bar, json_stream, last_line_s: 0.0, last_failed: 0 }
+        Progress { record, is_recorded: true, bar, json_stream, last_line_s: 0.0, last_failed: 0 }
     }
 
     fn show(&mut self, tick: &Tick) {
@@ -136,6 +188,11 @@ impl Progress {
             // Whoever read this may have gone; the run goes on.
             let _ = writeln!(super::out::stdout(), "{line}");
         }
+        if let Err(error) = self.record.load(tick)
+            && std::mem::take(&mut self.is_recorded)
+        {
+            self.print(&format!("note: {error:#}"));
+        }
         let line = line(tick);
         for note in &tick.notes {
             self.print(&format!("client: {note}"));
@@ -143,7 +200,9 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(tick.at_s as u64);
             bar.set_message(line);
-        } else if tick.at_s - self.last_line_s >= LINE_EVERY - 0.5 || tick.total_failed > self.last_failed {
+        } else if !self.record.is_shown()
+            && (tick.at_s - self.last_line_s >= LINE_EVERY - 0.5 || tick.total_failed > self.last_failed)
+        {
             self.print(&line);
             self.last_line_s = tick.at_s;
         }

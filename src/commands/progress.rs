@@ -35,7 +35,7 @@ pub struct Ended {
 
 impl Progress {
     pub fn new() -> Progress {
-        let spinners = io::stderr().is_terminal().then(MultiProgress::new);
+        let spinners = (io::stderr().is_terminal() && !out::is_holding()).then(MultiProgress::new);
         Progress { spinners, phase: None, resources: HashMap::new(), ended: Vec::new() }
     }
 

@@ -13,7 +13,9 @@ use super::{
     look::{Opened, collected, open, runtime},
     place::{self, Place},
     progress::Progress,
+    record::Record,
     rolling,
+    watching::{Beside, Marks},
     working_dir::{WorkingDir, confirmed, ensure_confirmable},
 };
 use crate::{
@@ -28,6 +30,8 @@ use crate::{
     project::{Project, replace_all, unified_diff},
     proof::{Measured, proof},
     remedy::{self, Remedy, Rendered, Target},
+    report::{STRETCHES, Span, Stretches},
+    run::{Environment, Event, Fix, Mark},
     sample::Sample,
     stack::Stack,
     terraform::{Goal, TerraformError},
@@ -73,23 +77,58 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
 
+    let record = Record::begin_if_possible(&project, "resize", environment(&project));
+    record.show(args.json || args.plain);
+    let beside = Beside::start(&project, &place, &record, Marks::new(project.stack()).without_fixed());
+    let ended = change(args, &project, &place, &working_dir, &ready, &record);
+    drop(beside);
+    let recorded = record.end(&ended, false);
+    let outcome = ended?;
+    recorded?;
+    Ok(outcome)
+}
+
+fn environment(project: &Project) -> Environment {
+    let stack = project.stack();
+    let (region, cluster) = (Some(stack.region().to_owned()), Some(stack.cluster().name.clone()));
+    Environment { region, cluster, ..Environment::here() }
+}
+
+/// Measures, carries out the change, and measures again.
+fn change(
+    args: &Resize,
+    project: &Project,
+    place: &Place,
+    working_dir: &WorkingDir,
+    ready: &Ready,
+    record: &Record,
+) -> anyhow::Result<Outcome> {
     eprintln!("measuring for {} s before the change", args.measure.as_secs());
-    let (before_context, before) = measured(&project, &place, args.measure)?;
+    let (before_context, before) = measured(project, place, args.measure)?;
     let started = Instant::now();
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;
-    match ready.carry_out(&working_dir, &mut progress)? {
+    let command = format!("kgen resize {}", args.broker_type);
+    record.tell(Event::Remedy(Box::new(Fix { command, rendered: ready.rendered() })))?;
+    match ready.carry_out(working_dir, &mut progress)? {
         Outcome::Done => {}
         other => return Ok(other),
     }
+    record.tell(Event::mark(Mark::Fixed, format!("every broker is {}, every partition in sync", args.broker_type)))?;
     eprintln!("{} is {} after {} s", ready.cluster.name, args.broker_type, started.elapsed().as_secs());
     eprintln!("measuring for {} s, after {} s of warming up", args.measure.as_secs(), WARM_UP.as_secs());
     std::thread::sleep(WARM_UP);
-    let (after_context, after) = measured(&project, &place, args.measure)?;
+    let (after_context, after) = measured(project, place, args.measure)?;
 
     let verdict = diagnose(&after_context, &after).verdict;
     let side = |context, samples| Measured { context: Some(context), samples, load: &[] };
     let change = proof(&side(&before_context, &before), &side(&after_context, &after));
+    record.result("conclusion", &change)?;
+    let span = |samples: &[Sample]| Span {
+        from_ms: samples.first().map_or(0, |sample| sample.at_ms - 1),
+        to_ms: samples.last().map_or(0, |sample| sample.at_ms),
+    };
+    record.result(STRETCHES, &Stretches { before: span(&before), after: span(&after) })?;
     let before = Figures::of(before_context.broker_type.as_deref().unwrap_or("?"), &before);
     let after = Figures::of(after_context.broker_type.as_deref().unwrap_or("?"), &after);
     let conclusion = match (before.has_load() && after.has_load(), verdict) {

@@ -1,8 +1,7 @@
-//! `kgen watch`: every broker, each interval.
+//! `kgen watch`: every broker, each interval: drawn, as lines, or as JSON.
 
 use std::{
-    collections::VecDeque,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
     time::Duration,
 };
@@ -10,72 +9,92 @@ use std::{
 use tokio::time::{self, Instant};
 
 use super::{
-    look::{Line, Opened, headline, open, refresh, runtime},
+    look::{Opened, headline, open, runtime},
+    out,
     place::Place,
+    record::Record,
+    watching::{Marks, Watching, line},
 };
 use crate::{
     cli::{Outcome, Watch, refused},
-    diagnose::{Context, Diagnosis, diagnose},
+    process::Interrupts,
     project::Project,
-    sample::{BrokerSample, BrokerState, Sample},
-    stack::Stack,
+    run::{Entry, Environment, Event},
+    screen::{Lines, Quit},
 };
 
-/// Samples that the running diagnosis looks back on.
-const LOOK_BACK: usize = 60;
-
-/// Lines between two headings without a terminal.
-const LINES_A_HEADING: usize = 30;
-
-/// Time between two looks at the control plane.
-const STATE_EVERY: Duration = Duration::from_secs(5);
-
-const HEADING: &str = "time      broker  state        cpu%  held%   mem%  heap%  local  remote   total ms   in MB/s  \
-                       out MB/s   urp";
+/// Time between two looks whether the user wants to leave.
+const LEFT_EVERY: Duration = Duration::from_millis(100);
 
 pub fn run(args: &Watch, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    runtime()?.block_on(watch(args, project.stack()))
+    runtime()?.block_on(watch(args, &project))
 }
 
-async fn watch(args: &Watch, stack: &Stack) -> anyhow::Result<Outcome> {
-    let Opened { aws, mut context, source } = open(&args.look, stack, &Place::Environment).await?;
-    eprintln!("watching {}", headline(&context));
+async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
+    let opened = open(&args.look, project.stack(), &Place::Environment).await?;
+    let interrupts = Interrupts::hold()?;
+    let context = &opened.context;
+    let record = Record::begin_if_possible(
+        project,
+        "watch",
+        Environment {
+            lab_scale: context.lab_scale,
+            region: Some(context.region.clone()),
+            cluster: Some(context.cluster.clone()),
+            ..Environment::here()
+        },
+    );
+    let mut output =
+        Output { json: args.json, record: record.clone(), lines: Lines::new(record.head(), out::lines_palette()) };
+    record.show(args.json || args.plain);
+    if !record.is_shown() {
+        eprintln!("watching {}", headline(context));
+    }
+    let watched = watched(args, project, opened, &record, &interrupts, &mut output).await;
+    let recorded = record.end(&watched, interrupts.count() > 0);
+    if !args.json {
+        output.lines.summary().iter().for_each(|line| println!("{line}"));
+    }
+    let outcome = watched?;
+    recorded?;
+    Ok(outcome)
+}
+
+async fn watched(
+    args: &Watch,
+    project: &Project,
+    opened: Opened,
+    record: &Record,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> anyhow::Result<Outcome> {
+    let Opened { aws, context, source } = opened;
     let end = args.duration.map(|duration| Instant::now() + duration + args.look.interval);
     let mut samples = source.stream(args.look.interval);
-    let mut output = Output { json: args.json, refresh: !args.json && io::stdout().is_terminal(), ..Output::default() };
-    let mut seen: VecDeque<Sample> = VecDeque::new();
-    let mut state_read = Instant::now();
+    let mut watching = Watching::new(aws, context, project, record.clone(), Marks::new(project.stack()));
+    let mut left = time::interval(LEFT_EVERY);
     loop {
         let received = tokio::select! {
             received = samples.recv() => received,
             () = ended(end) => return Ok(Outcome::Done),
-            _ = tokio::signal::ctrl_c() => return Ok(Outcome::Interrupted),
+            _ = left.tick() => {
+                if interrupts.count() > 0 {
+                    return Ok(Outcome::Interrupted);
+                }
+                match record.left() {
+                    Some(Quit::Left) => return Ok(Outcome::Done),
+                    _ => continue,
+                }
+            }
         };
         let Some(sample) = received else { return Ok(Outcome::Done) };
-        let mut sample = sample?;
-        if state_read.elapsed() >= STATE_EVERY {
-            // Metrics go on while the control plane does not answer.
-            if let Err(error) = refresh(&aws, &mut context).await {
-                eprintln!("note: {error}");
+        for entry in watching.take(sample?).await? {
+            match output.show(entry) {
+                // The reader of the pipe has what it wanted.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),
+                shown => shown?,
             }
-            state_read = Instant::now();
-        }
-        sample.cluster_state = context.state.clone();
-        // CloudWatch gives the same minute until the next one is complete.
-        if seen.back().is_some_and(|last| last.at_ms == sample.at_ms) {
-            continue;
-        }
-        seen.push_back(sample);
-        if seen.len() > LOOK_BACK {
-            seen.pop_front();
-        }
-        let diagnosis = diagnose(&context, seen.make_contiguous());
-        let Some(sample) = seen.back() else { continue };
-        match output.show(&context, sample, &diagnosis) {
-            // The reader of the pipe has what it wanted.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),
-            shown => shown?,
         }
     }
 }
@@ -87,126 +106,28 @@ async fn ended(end: Option<Instant>) {
     }
 }
 
-/// What has been printed, so that a finding is told once and a block is drawn over.
-#[derive(Default)]
+/// What goes to standard output.
 struct Output {
     json: bool,
-    refresh: bool,
-    lines_since_heading: Option<usize>,
-    lines_to_draw_over: usize,
-    told: String,
+    record: Record,
+    lines: Lines,
 }
 
 impl Output {
-    fn show(&mut self, context: &Context, sample: &Sample, diagnosis: &Diagnosis) -> io::Result<()> {
-        let mut out = super::out::stdout();
+    fn show(&mut self, entry: Entry) -> io::Result<()> {
+        let mut out = out::stdout();
         if self.json {
-            let line = Line {
-                schema: Line::SCHEMA.to_owned(),
-                cluster: context.clone(),
-                sample: sample.clone(),
-                verdict: Some(diagnosis.verdict),
-                findings: diagnosis.findings.iter().map(|finding| finding.id.to_owned()).collect(),
-            };
-            writeln!(out, "{}", serde_json::to_string(&line)?)?;
+            if let Event::Sample(observed) = &entry.event {
+                writeln!(out, "{}", serde_json::to_string(&line(observed))?)?;
+            }
             return out.flush();
         }
-        let time = clock(sample.at_ms);
-        let mut block: Vec<String> = sample.brokers.iter().map(|(id, broker)| row(&time, *id, broker)).collect();
-        let finding = diagnosis.findings.first();
-        let told = finding.map(|finding| format!("{}: {}", finding.id, finding.title)).unwrap_or_default();
-        if self.refresh {
-            block.insert(0, HEADING.to_owned());
-            block.push(told);
-            if self.lines_to_draw_over > 0 {
-                write!(out, "\x1b[{}A\x1b[J", self.lines_to_draw_over)?;
+        let lines = self.lines.of(&out::redacted_entry(entry));
+        if !self.record.is_shown() {
+            for line in lines {
+                writeln!(out, "{line}")?;
             }
-            self.lines_to_draw_over = block.len();
-        } else {
-            if self.lines_since_heading.is_none_or(|lines| lines >= LINES_A_HEADING) {
-                self.lines_since_heading = Some(0);
-                block.insert(0, HEADING.to_owned());
-            }
-            self.lines_since_heading = self.lines_since_heading.map(|lines| lines + block.len());
-            if told != self.told {
-                block.push(format!("{time}  {told}"));
-                self.told = told;
-            }
-        }
-        for line in block {
-            writeln!(out, "{line}")?;
         }
         out.flush()
-    }
-}
-
-/// One broker's line under [`HEADING`]. A value that was not given is a dash.
-fn row(time: &str, id: i32, broker: &BrokerSample) -> String {
-    let state = match broker.state {
-        BrokerState::Unreachable => "unreachable",
-        BrokerState::Starting => "starting",
-        BrokerState::Serving => "serving",
-    };
-    let number = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
-    let megabytes = |bytes: Option<f64>| number(bytes.map(|bytes| bytes / 1e6), 3);
-    let produce = broker.produce.as_ref();
-    format!(
-        "{time:<8}  {id:>6}  {state:<11} {:>5} {:>6} {:>6} {:>6} {:>6} {:>7} {:>10} {:>9} {:>9} {:>5}",
-        number(broker.cpu_percent(), 0),
-        number(broker.cpu_throttled_percent, 0),
-        number(broker.memory_percent(), 0),
-        number(broker.heap_after_gc_percent.or(broker.heap_used_percent), 0),
-        number(produce.and_then(|times| times.local_ms), 1),
-        number(produce.and_then(|times| times.remote_ms), 1),
-        number(produce.map(|times| times.total_ms), 1),
-        megabytes(broker.bytes_in_per_s),
-        megabytes(broker.bytes_out_per_s),
-        broker.under_replicated_partitions.map_or("-".to_owned(), |count| count.to_string()),
-    )
-}
-
-/// The time of day here.
-fn clock(at_ms: i64) -> String {
-    let zone = jiff::tz::TimeZone::system();
-    jiff::Timestamp::from_millisecond(at_ms)
-        .map(|at| at.to_zoned(zone).strftime("%H:%M:%S").to_string())
-        .unwrap_or_else(|_| at_ms.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::RequestTimes;
-
-    #[test]
-    fn rows_stand_under_their_heading() {
-        let busy = BrokerSample {
-            state: BrokerState::Serving,
-            cpu_user_percent: Some(70.2),
-            cpu_system_percent: Some(16.1),
-            cpu_throttled_percent: Some(66.0),
-            memory_used_bytes: Some(950),
-            memory_total_bytes: Some(1000),
-            heap_after_gc_percent: Some(41.0),
-            produce: Some(RequestTimes {
-                per_s: Some(160.0),
-                queue_ms: Some(3.1),
-                local_ms: Some(1.8),
-                remote_ms: Some(25.04),
-                send_ms: Some(0.2),
-                throttle_ms: None,
-                total_ms: 31.0,
-            }),
-            bytes_in_per_s: Some(512_000.0),
-            bytes_out_per_s: Some(1_024_000.0),
-            under_replicated_partitions: Some(0),
-            ..BrokerSample::default()
-        };
-        let rows = [HEADING.to_owned(), row("12:00:01", 1, &busy), row("12:00:01", 2, &BrokerSample::default())];
-        insta::assert_snapshot!(rows.join("\n"), @r"
-        time      broker  state        cpu%  held%   mem%  heap%  local  remote   total ms   in MB/s  out MB/s   urp
-        12:00:01       1  serving        86     66     95     41    1.8    25.0       31.0     0.512     1.024     0
-        12:00:01       2  unreachable     -      -      -      -      -       -          -         -         -     -
-        ");
     }
 }

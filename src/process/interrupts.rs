@@ -1,10 +1,10 @@
-//! Ctrl-C, SIGTERM and SIGHUP, held back while a child must be let to end.
+//! Ctrl-C, SIGTERM and SIGHUP: held back while a child must be let to end, and what is done before they end the process.
 
 use std::{
     io,
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
     },
 };
 
@@ -29,15 +29,47 @@ struct Handlers {
     holders: Arc<AtomicUsize>,
 }
 
+/// What is done before an interrupt ends this process: a [`fn()`], or nothing.
+static BEFORE_DEATH: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// From now on `act` is called when an interrupt is about to end this process. Only what a signal's handler may do:
+/// system calls, no memory, no locks.
+///
+/// # Errors
+/// The handlers cannot be installed.
+pub fn before_death(act: fn()) -> io::Result<()> {
+    BEFORE_DEATH.store(act as *mut (), Ordering::SeqCst);
+    handlers().map(drop)
+}
+
+/// Interrupts that this process has got and not died of. None are counted before the first [`Interrupts::hold`] or
+/// [`before_death`].
+pub fn interrupts_seen() -> usize {
+    let handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+    handlers.as_ref().map_or(0, |handlers| handlers.seen.load(Ordering::SeqCst))
+}
+
+/// Interrupts this process, as Ctrl-C does at a terminal that is not in raw mode.
+pub fn interrupt_self() {
+    // Of one's own process it does not fail.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT);
+}
+
+/// Those of this process, installed by the first who asks.
+fn handlers() -> io::Result<Handlers> {
+    let mut handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(match &*handlers {
+        Some(handlers) => handlers.clone(),
+        None => handlers.insert(Handlers::install()?).clone(),
+    })
+}
+
 impl Interrupts {
     /// # Errors
     /// The handlers cannot be installed.
     pub fn hold() -> io::Result<Interrupts> {
-        let mut handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let handlers = match &*handlers {
-            Some(handlers) => handlers.clone(),
-            None => handlers.insert(Handlers::install()?).clone(),
-        };
+        let handlers = handlers()?;
+        let _alone = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
         handlers.holders.fetch_add(1, Ordering::SeqCst);
         handlers.deadly.store(false, Ordering::SeqCst);
         let before = handlers.seen.load(Ordering::SeqCst);
@@ -62,12 +94,25 @@ impl Drop for Interrupts {
 
 impl Handlers {
     fn install() -> io::Result<Handlers> {
-        let handlers = Handlers { deadly: Arc::default(), seen: Arc::default(), holders: Arc::default() };
+        let deadly = Arc::new(AtomicBool::new(true));
+        let handlers = Handlers { deadly, seen: Arc::default(), holders: Arc::default() };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Under nohup a hang-up stays ignored.
             if signal == SIGHUP && hang_up_is_ignored() {
                 continue;
             }
+            // Actions of one signal run in the order in which they are registered.
+            let deadly = handlers.deadly.clone();
+            let last_act = move || {
+                let act = BEFORE_DEATH.load(Ordering::SeqCst);
+                if deadly.load(Ordering::SeqCst) && !act.is_null() {
+                    // SAFETY: only `before_death` stores here, and only functions of this type.
+                    let act: fn() = unsafe { std::mem::transmute(act) };
+                    act();
+                }
+            };
+            // SAFETY: loads of two atoms, and what `before_death` asks to be async-signal-safe.
+            unsafe { signal_hook::low_level::register(signal, last_act) }?;
             signal_hook::flag::register_conditional_default(signal, handlers.deadly.clone())?;
             let seen = handlers.seen.clone();
             let count = move || {

@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proof", &["diagnose", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
     ("run", &["sample", "diagnose", "remedy"]),
+    ("screen", &["diagnose", "process", "run", "sample"]),
     ("terraform", &["process"]),
     ("project", &["stack", "hcl", "terraform", "sample", "locate"]),
     ("aws", &["catalogue", "sample"]),

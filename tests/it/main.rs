@@ -10,4 +10,5 @@ mod refusals;
 mod render;
 mod resize_dir;
 mod schema;
+mod screen;
 mod terraform;

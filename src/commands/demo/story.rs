@@ -19,22 +19,23 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::{record::Record, stage::Stage};
+use super::stage::Stage;
 use crate::{
     aws::Aws,
     catalogue::BrokerType,
     commands::{
         figures::{Figures, LoadFigures},
         look::{Line, Opened, open},
-        out::redacted,
+        out::{aside, redacted},
         place::Place,
+        record::Record,
         resize::{INTERVAL, own_look},
     },
     diagnose::Context,
     load::producer::{self, ProducerConfig, Summary, Tick},
     proof::Measured,
     report::Span,
-    run::{Event, LoadSecond, Mark, Observed, now},
+    run::{Event, Mark, Observed, now},
     sample::{BrokerId, LoadSample, Sample},
     stack::Stack,
 };
@@ -112,7 +113,7 @@ impl Story {
     /// Adds a moment, shows it and records it.
     pub fn tell(&mut self, moment: Moment, text: String) {
         let told = Told { at_s: self.begun.elapsed().as_secs_f64(), moment, text };
-        eprintln!("{}", line(&told));
+        aside(format_args!("{}\n", line(&told)));
         let event = match moment.mark() {
             Some(mark) => Event::mark(mark, told.text.clone()),
             None => Event::note(format!("{}: {}", moment.name(), told.text)),
@@ -317,16 +318,7 @@ impl Events {
     }
 
     fn take_tick(&mut self, tick: Tick) -> anyhow::Result<()> {
-        let at = Timestamp::from_millisecond(tick.at_ms).unwrap_or_else(|_| now());
-        let second = LoadSecond {
-            at_s: tick.at_s,
-            sample: tick.sample,
-            max_ms: tick.response.quantile_ms(1.0),
-            offered: tick.total_offered,
-            acknowledged: tick.total_acknowledged,
-            failed: tick.total_failed,
-        };
-        self.record.tell_at(at, Event::Load(second))?;
+        self.record.load(&tick)?;
         self.stretch.seconds.push((tick.at_ms, tick.sample));
         let load = &mut self.stretch.load;
         let seconds = self.latest_load.as_ref().map_or(tick.at_s, |last| tick.at_s - last.at_s);

@@ -1,0 +1,190 @@
+//! The run that a command makes: told once, it is recorded in .kgen/runs as it happens, and drawn where there is a screen.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::out;
+use crate::{
+    cli::Outcome,
+    load::producer::Tick,
+    project::Project,
+    run::{End, Entry, Environment, Event, FILE, Head, LoadSecond, Run, Start, Writer, masked, new_id, now},
+    screen::{self, Live, Quit},
+};
+
+/// Written while it happens, from every part of a command.
+#[derive(Clone)]
+pub struct Record(Arc<Inner>);
+
+struct Inner {
+    head: Head,
+    dir: PathBuf,
+    writer: Mutex<Option<Writer>>,
+    screen: Mutex<Option<Live>>,
+}
+
+impl Record {
+    /// # Errors
+    /// The run's folder or its file cannot be made.
+    pub fn begin(project: &Project, command: &str, environment: Environment) -> anyhow::Result<Record> {
+        let start = start(command, environment);
+        let runs = project.runs_dir();
+        let writer =
+            Writer::create(&runs, start).with_context(|| format!("recording the run in {}", runs.display()))?;
+        let dir = writer.dir().to_owned();
+        let head = Run::read(&dir.join(FILE))?.head;
+        Ok(Record::of(head, dir, Some(writer)))
+    }
+
+    /// As [`Record::begin`]; where nothing can be written, the run goes on without a record, and that is said.
+    pub fn begin_if_possible(project: &Project, command: &str, environment: Environment) -> Record {
+        Record::begin(project, command, environment.clone()).unwrap_or_else(|error| {
+            eprintln!("note: this run is not recorded: {error:#}");
+            let Start { id, command, args, started, environment } = start(command, environment);
+            let schema = crate::run::SCHEMA.to_owned();
+            Record::of(Head { schema, id, command, args, started, environment }, PathBuf::new(), None)
+        })
+    }
+
+    fn of(head: Head, dir: PathBuf, writer: Option<Writer>) -> Record {
+        Record(Arc::new(Inner { head, dir, writer: Mutex::new(writer), screen: Mutex::new(None) }))
+    }
+
+    pub fn head(&self) -> &Head {
+        &self.0.head
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// Draws the run from now on, if there is a terminal to draw on and nothing speaks against it. Until the screen is
+    /// closed, what is printed is kept for afterwards.
+    pub fn show(&self, is_unwanted: bool) {
+        if is_unwanted || !screen::is_usable() {
+            return;
+        }
+        let opened = Live::open(&self.0.head, out::palette(true), out::release);
+        match opened {
+            Ok(live) => {
+                let tell = live.teller();
+                out::hold(move |text| tell(Entry { at: now(), event: Event::note(text) }));
+                // It may have been left already.
+                if live.is_closed() {
+                    out::release();
+                }
+                *lock(&self.0.screen) = Some(live);
+            }
+            Err(error) => eprintln!("note: nothing is drawn: {error}"),
+        }
+    }
+
+    /// Whether the run is being drawn.
+    pub fn is_shown(&self) -> bool {
+        lock(&self.0.screen).as_ref().is_some_and(|screen| !screen.is_closed())
+    }
+
+    /// How the screen was left, if it was.
+    pub fn left(&self) -> Option<Quit> {
+        lock(&self.0.screen).as_ref().and_then(Live::left)
+    }
+
+    /// Gives the terminal back, and prints what was kept.
+    pub fn close(&self) {
+        let screen = lock(&self.0.screen).take();
+        drop(screen);
+        out::release();
+    }
+
+    /// # Errors
+    /// The record cannot be written.
+    pub fn tell(&self, event: Event) -> anyhow::Result<()> {
+        self.tell_at(now(), event)
+    }
+
+    /// # Errors
+    /// The record cannot be written.
+    pub fn tell_at(&self, at: Timestamp, event: Event) -> anyhow::Result<()> {
+        let entry = out::redacted_entry(Entry { at, event });
+        if let Some(screen) = &*lock(&self.0.screen) {
+            screen.tell(&entry);
+        }
+        let written = match &mut *lock(&self.0.writer) {
+            Some(writer) => writer.write(&entry),
+            None => Ok(()),
+        };
+        written.with_context(|| format!("writing {}", self.0.dir.display()))
+    }
+
+    /// A second of the load.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn load(&self, tick: &Tick) -> anyhow::Result<()> {
+        let at = Timestamp::from_millisecond(tick.at_ms).unwrap_or_else(|_| now());
+        let second = LoadSecond {
+            at_s: tick.at_s,
+            sample: tick.sample,
+            max_ms: tick.response.quantile_ms(1.0),
+            offered: tick.total_offered,
+            acknowledged: tick.total_acknowledged,
+            failed: tick.total_failed,
+        };
+        self.tell_at(at, Event::Load(second))
+    }
+
+    /// # Errors
+    /// The record cannot be written.
+    pub fn result(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
+        self.tell(Event::result(name, value)?)
+    }
+
+    /// The last line, whatever the outcome was. Closes the screen.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn end(&self, played: &anyhow::Result<Outcome>, was_interrupted: bool) -> anyhow::Result<()> {
+        let (exit_code, outcome, error) = match played {
+            _ if was_interrupted => (Outcome::Interrupted.code(), "interrupted", None),
+            Ok(outcome) => (outcome.code(), word(*outcome), None),
+            Err(error) => (1, "failed", Some(format!("{error:#}"))),
+        };
+        let told = self.tell(Event::End(End { exit_code, outcome: outcome.to_owned(), error }));
+        self.close();
+        told
+    }
+}
+
+fn start(command: &str, environment: Environment) -> Start {
+    let started = now();
+    Start {
+        id: new_id(command, started),
+        command: command.to_owned(),
+        args: masked(std::env::args().skip(1)).iter().map(|arg| out::redacted(arg).into_owned()).collect(),
+        started,
+        environment,
+    }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Differs => "differs",
+        Outcome::Lacking => "lacking",
+        Outcome::Changes => "changes",
+        Outcome::Unhealthy => "unhealthy",
+        Outcome::Inconclusive => "inconclusive",
+        Outcome::RecordsLost => "records_lost",
+        Outcome::Interrupted => "interrupted",
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
