@@ -70,6 +70,7 @@ pub enum Command {
     Topic(load::Topic),
     Produce(load::Produce),
     Consume(load::Consume),
+    Compare(load::Compare),
     /// Run the local MSK
     #[command(subcommand)]
     #[command(after_help = "\

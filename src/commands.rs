@@ -22,6 +22,7 @@ macro_rules! eprint {
 
 mod apply;
 mod bootstrap;
+mod compare;
 mod config;
 mod connect;
 mod consume;
@@ -146,6 +147,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Produce(args) => produce::run(args, project),
         Command::Lab(command) => lab::run(project, &command),
         Command::Consume(args) => consume::run(args, project),
+        Command::Compare(args) => compare::run(&args, project),
         Command::Doctor(args) => doctor::run(&args, project),
         Command::Config(args) => config::run(&args, project),
         Command::Completions(args) => generate::completions(&args),

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod observe;
+mod security;
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +12,14 @@ use std::{
 
 use rdkafka::{
     ClientConfig, ClientContext,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
     producer::ProducerContext,
 };
+
+pub use security::{Security, region_of};
 
 /// How long kgen waits for the first answer of a cluster.
 pub const REACHABLE_WITHIN: Duration = Duration::from_secs(10);
@@ -27,6 +31,8 @@ pub struct Connection {
     pub bootstrap_servers: String,
     /// Settings by librdkafka's names; they win over what kgen sets itself.
     pub settings: BTreeMap<String, String>,
+    /// Clients prove who they are with AWS credentials, signed for this region.
+    pub iam_region: Option<String>,
 }
 
 /// Why there is no cluster to work with.
@@ -42,6 +48,13 @@ pub enum ConnectError {
     )]
     Untrusted { bootstrap_servers: String, reason: String },
     #[error(
+        "the brokers at {bootstrap_servers} refuse this client: {reason} (check user and password, or the AWS \
+         credentials and their policy; --security says how kgen proves who it is)"
+    )]
+    Unauthenticated { bootstrap_servers: String, reason: String },
+    #[error("no IAM token for the brokers: {0} (check the AWS credentials: `aws sts get-caller-identity`)")]
+    NoToken(String),
+    #[error(
         "no broker answers at {bootstrap_servers} within {} s: {reason} (check the address, that the cluster runs \
          and that this machine may reach it; for the lab: `kgen lab status`)",
         waited.as_secs()
@@ -52,7 +65,7 @@ pub enum ConnectError {
 impl Connection {
     /// Plain settings only: what the cluster's plaintext listener needs.
     pub fn plain(bootstrap_servers: impl Into<String>) -> Self {
-        Connection { bootstrap_servers: bootstrap_servers.into(), settings: BTreeMap::new() }
+        Connection { bootstrap_servers: bootstrap_servers.into(), settings: BTreeMap::new(), iam_region: None }
     }
 
     /// `defaults`, then the bootstrap servers, then the user's own settings.
@@ -81,7 +94,8 @@ impl Connection {
         let notes = Notes::default();
         let config = self.config(&[]);
         let consumer: BaseConsumer<Context> =
-            config.create_with_context(Context::new(notes.clone())).map_err(ConnectError::from)?;
+            config.create_with_context(Context::of(self, notes.clone())).map_err(ConnectError::from)?;
+        consumer.context().authorize(consumer.client())?;
         let started = Instant::now();
         loop {
             let left = within.saturating_sub(started.elapsed());
@@ -99,13 +113,9 @@ impl Connection {
                     for _ in 0..20 {
                         let _ = consumer.poll(Duration::from_millis(1));
                     }
-                    let refused = |cause: &String| cause.contains("certificate verify failed");
-                    // Asking again shows the same certificate.
-                    if let Some(reason) = notes.cause().filter(refused) {
-                        return Err(ConnectError::Untrusted {
-                            bootstrap_servers: self.bootstrap_servers.clone(),
-                            reason,
-                        });
+                    // Asking again shows the same certificate, and the same credentials.
+                    if let Some(error) = notes.cause().and_then(|cause| self.refusal(cause)) {
+                        return Err(error);
                     }
                     if started.elapsed() >= within {
                         return Err(ConnectError::Unreachable {
@@ -116,6 +126,20 @@ impl Connection {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Connection {
+    /// What a reason that librdkafka gives says for good.
+    fn refusal(&self, reason: String) -> Option<ConnectError> {
+        let bootstrap_servers = self.bootstrap_servers.clone();
+        if reason.contains("certificate verify failed") {
+            Some(ConnectError::Untrusted { bootstrap_servers, reason })
+        } else if reason.contains("SASL authentication error") || reason.contains("SASL authentication failure") {
+            Some(ConnectError::Unauthenticated { bootstrap_servers, reason })
+        } else {
+            None
         }
     }
 }
@@ -187,15 +211,27 @@ impl Notes {
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     notes: Notes,
+    iam_region: Option<String>,
 }
 
 impl Context {
-    pub fn new(notes: Notes) -> Self {
-        Context { notes }
+    /// For a client of `connection`.
+    pub fn of(connection: &Connection, notes: Notes) -> Self {
+        Context { notes, iam_region: connection.iam_region.clone() }
     }
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let token = self.token().unwrap_or_else(|| Err("only --security iam makes tokens".to_owned()));
+        token.map_err(|reason| {
+            self.notes.add(&format!("no IAM token: {reason}"));
+            reason.into()
+        })
+    }
+
     fn log(&self, level: RDKafkaLogLevel, _facility: &str, text: &str) {
         if level as i32 <= RDKafkaLogLevel::Warning as i32 {
             self.notes.add(text);

@@ -10,14 +10,14 @@
 // What is known, and what was seen: values.
 mod catalogue;
 mod sample;
-#[allow(dead_code, reason = "what compares runs comes with the next changes")]
 mod statistics;
 
 // What is to be built, and how it is written down.
 mod hcl;
 mod stack;
 
-// What is wrong, and what would mend it.
+// What is wrong, what would mend it, and what changed.
+mod comparison;
 mod diagnose;
 mod doctor;
 mod proof;
@@ -53,6 +53,8 @@ pub mod bench;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod redact;
+#[cfg(test)]
+mod testing;
 
 /// Runs the command line `args` and returns the process's exit code.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {

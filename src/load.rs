@@ -1,6 +1,6 @@
 //! The load generator: what is sent when, how long it took, and the proof that it arrived.
 //!
-//! `pacer`, `keys`, `payload`, `latency`, `ledger` and `verify` decide and count; `producer` and `consumer` talk to
+//! `pacer`, `keys`, `sizes`, `payload`, `latency`, `ledger` and `verify` decide and count; `producer` and `consumer` talk to
 //! brokers. Every record carries run, producer and sequence in its value (see [`payload`]), so that
 //! [`verify`] can hold the topic against the [`ledger`].
 
@@ -11,4 +11,6 @@ pub mod ledger;
 pub mod pacer;
 pub mod payload;
 pub mod producer;
+pub mod sizes;
+pub mod slo;
 pub mod verify;

@@ -74,11 +74,11 @@ class Client:
         with tempfile.TemporaryDirectory(prefix="kgen-bench-") as folder:
             command = self.command(job, folder)
             with open(os.path.join(folder, "out"), "w+") as out:
-                started = time.monotonic()
+                started, besides = time.monotonic(), None
                 child = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
                 try:
                     if at_start:
-                        at_start(child)
+                        besides = at_start(child)
                     # This child's own account, not that of all children so far. Its ru_maxrss would begin with the memory of
                     # this process, so the peak is read while it runs.
                     peak_kib = 0
@@ -93,6 +93,8 @@ class Client:
                     child.wait()
                     raise
                 wall = time.monotonic() - started
+                if besides:
+                    besides.join()
                 child.returncode = os.waitstatus_to_exitcode(status)
                 out.seek(0)
                 text = out.read()

@@ -74,6 +74,21 @@ class Brokers:
             consumer.close()
         return found
 
+    def await_first(self, topic, still_runs, seconds=120):
+        """Returns once the topic has a record, or whoever is to send it has ended: whether it has."""
+        partitions = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.servers, "group.id": "bench", "enable.auto.commit": False})
+        try:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and still_runs():
+                for number in partitions:
+                    if consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, number), timeout=5)[1] > 0:
+                        return True
+                time.sleep(0.02)
+        finally:
+            consumer.close()
+        return False
+
     def stop_for(self, topic, seconds):
         """Stops the process that leads the only partition of `topic`, continues it, and returns for how long, s."""
         leader = self.admin.list_topics(topic, timeout=10).topics[topic].partitions[0].leader

@@ -18,6 +18,7 @@ Exit codes:
   3    a cause was found (diagnose), or the cluster did not recover (resize, demo)
   4    inconclusive: not enough was seen, or the run is void
   5    records were lost, duplicated or damaged (produce, consume --verify, demo)
+  6    an objective of --slo was missed (produce, consume), or the run is worse than the one before (compare)
   130  interrupted";
 
 /// How a command ended that did what it was asked.
@@ -30,6 +31,7 @@ pub enum Outcome {
     Unhealthy,
     Inconclusive,
     RecordsLost,
+    Missed,
     Interrupted,
 }
 
@@ -42,7 +44,23 @@ impl Outcome {
             Outcome::Unhealthy => 3,
             Outcome::Inconclusive => 4,
             Outcome::RecordsLost => 5,
+            Outcome::Missed => 6,
             Outcome::Interrupted => 130,
+        }
+    }
+
+    /// The name in records of runs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Differs => "differs",
+            Outcome::Lacking => "lacking",
+            Outcome::Changes => "changes",
+            Outcome::Unhealthy => "unhealthy",
+            Outcome::Inconclusive => "inconclusive",
+            Outcome::RecordsLost => "records_lost",
+            Outcome::Missed => "missed",
+            Outcome::Interrupted => "interrupted",
         }
     }
 }

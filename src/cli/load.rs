@@ -4,15 +4,29 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use crate::load::{keys::Keys, pacer::Rate, payload::Payload, producer::Acks};
+use crate::{
+    kafka::Security,
+    load::{
+        consumer::Stall,
+        keys::Keys,
+        pacer::{Rate, duration},
+        payload::Payload,
+        producer::{Acks, Commit},
+        sizes::Sizes,
+        slo::Slo,
+    },
+};
 
 /// Which cluster, and how to talk to it.
 #[derive(Debug, Clone, Args)]
 pub struct Brokers {
-    /// Bootstrap brokers, host:port,host:port; without it, the plaintext ones of the stack's cluster are asked for
+    /// Bootstrap brokers, host:port,host:port; without it, those of the stack's cluster are asked for
     #[arg(long, value_name = "HOSTS", env = "KGEN_BOOTSTRAP_SERVERS")]
     pub bootstrap_servers: Option<String>,
-    /// Client setting by librdkafka's name, such as linger.ms=0 or security.protocol=ssl
+    /// How the brokers are talked to; plaintext unless given
+    #[arg(long, value_enum, env = "KGEN_SECURITY")]
+    pub security: Option<Security>,
+    /// Client setting by librdkafka's name, such as linger.ms=0 or ssl.ca.location=FILE; wins over all others
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
 }
@@ -95,15 +109,17 @@ impl Topic {
 Examples:
   kgen produce --bootstrap-servers HOST:9092 --topic stress-demo --rate 500 --duration 600
   kgen produce --bootstrap-servers HOST:9092 --keys hot --duration 10m --json
-  kgen produce --bootstrap-servers HOST:9092 --rate max --record-size 100 --payload random --set linger.ms=20")]
+  kgen produce --bootstrap-servers HOST:9092 --rate max --record-size 100 --payload random --set linger.ms=20
+  kgen produce --bootstrap-servers HOST:9092 --rate 100x30s,2000x60s --slo p99=50ms,errors=0
+  kgen produce --bootstrap-servers HOST:9098 --security iam --topic orders,payments --transactions 500ms")]
 pub struct Produce {
     #[command(flatten)]
     pub brokers: Brokers,
-    /// The topic; the stack's unless named
-    #[arg(long)]
-    pub topic: Option<String>,
-    /// Records/s: 500, 100..900 (a ramp), poisson:500, or max; the stack's unless given
-    #[arg(long)]
+    /// Topics, by turns: a,b; the stack's unless named
+    #[arg(long, value_name = "TOPIC,…", value_delimiter = ',')]
+    pub topic: Vec<String>,
+    /// Records/s: 500, 100..900 (a ramp), 100x30s,500x1m (steps), poisson:500, or max; the stack's unless given
+    #[arg(long, visible_alias = "ramp", visible_alias = "steps")]
     pub rate: Option<Rate>,
     /// How long: seconds, or 90s, 10m, 1h; the stack's unless given
     #[arg(long, value_parser = duration)]
@@ -111,22 +127,28 @@ pub struct Produce {
     /// End after so many records
     #[arg(long, value_name = "N")]
     pub records: Option<u64>,
-    /// Bytes of each record's value; the stack's unless given
+    /// Bytes of each record's value: 1024, uniform:100..2000, or normal:MEAN:DEVIATION; the stack's unless given
     #[arg(long, value_name = "BYTES")]
-    pub record_size: Option<usize>,
+    pub record_size: Option<Sizes>,
     /// Key of each record: none, uniform:KEYS, hot (80 % to 2 keys), hot:PERCENT:HOT:KEYS, zipf:KEYS:EXPONENT;
     /// the stack's unless given
     #[arg(long)]
     pub keys: Option<Keys>,
-    /// Value of each record: json, random, or random:PERCENT (of bytes that compress away)
+    /// Value of each record: json, random, random:PERCENT (of bytes that compress away), or lines:FILE (a record a line)
     #[arg(long, default_value = "json")]
     pub payload: Payload,
+    /// Header of each record; again for more
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = pair)]
+    pub headers: Vec<(String, String)>,
     /// Which replicas must have a record
     #[arg(long, value_enum, default_value_t = Acks::All)]
     pub acks: Acks,
     /// Rule out duplicates and reordering by retries
     #[arg(long)]
     pub idempotent: bool,
+    /// Send in transactions of so many records, or so long: 1000, 500ms; a record counts when its transaction is committed
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, default_missing_value = "1000")]
+    pub transactions: Option<Commit>,
     /// Compression codec
     #[arg(long, default_value = "none")]
     pub compression: String,
@@ -139,6 +161,9 @@ pub struct Produce {
     /// How long the end waits for outstanding answers
     #[arg(long, default_value = "30", value_parser = duration)]
     pub flush_within: Duration,
+    /// What the run has to keep: p99=50ms,errors=0,rate=499 (also mean, p50 … p99.99, max); else the exit code is 6
+    #[arg(long, value_name = "NAME=LIMIT,…")]
+    pub slo: Option<Slo>,
     /// Print one JSON document at the end
     #[arg(long)]
     pub json: bool,
@@ -156,15 +181,16 @@ pub struct Produce {
 Examples:
   kgen consume --bootstrap-servers HOST:9092 --topic stress-demo --max 1000
   kgen consume --bootstrap-servers HOST:9092 --rate 100 --delay 5ms --duration 10m
+  kgen consume --bootstrap-servers HOST:9092 --stall 30s@10s --duration 60 --slo lag=20000,p99=40s
   kgen consume --bootstrap-servers HOST:9092 --verify 8c1f0d92ab34e677")]
 pub struct Consume {
     #[command(flatten)]
     pub brokers: Brokers,
-    /// The topic; with --verify, the ledger's own unless named
-    #[arg(long)]
-    pub topic: Option<String>,
+    /// Topics: a,b; the stack's unless named; with --verify, the ledger's own unless named
+    #[arg(long, value_name = "TOPIC,…", value_delimiter = ',')]
+    pub topic: Vec<String>,
     /// Prove that what this run's ledger calls acknowledged is there: a run id, its folder, or a ledger file
-    #[arg(long, value_name = "RUN|PATH", conflicts_with_all = ["group", "from", "max", "duration", "delay", "rate"])]
+    #[arg(long, value_name = "RUN|PATH", conflicts_with_all = ["group", "from", "max", "duration", "delay", "rate", "stalls", "slo", "json_stream"])]
     pub verify: Option<PathBuf>,
     /// Consumer group
     #[arg(long, default_value = "kgen")]
@@ -184,7 +210,35 @@ pub struct Consume {
     /// Read at most so many records/s
     #[arg(long, value_parser = positive)]
     pub rate: Option<f64>,
+    /// Read nothing for a while: 30s@10s is 30 s from 10 s on; again for more. The signal USR1 stalls and continues
+    #[arg(long = "stall", value_name = "LENGTH@START")]
+    pub stalls: Vec<Stall>,
+    /// What the run has to keep: p99=2s,lag=5000,rate=100 (times are from due to read); else the exit code is 6
+    #[arg(long, value_name = "NAME=LIMIT,…")]
+    pub slo: Option<Slo>,
     /// Print one JSON document at the end
+    #[arg(long)]
+    pub json: bool,
+    /// Print a JSON line each second
+    #[arg(long, conflicts_with = "json")]
+    pub json_stream: bool,
+}
+
+/// Compare two runs: what changed, with the interval that holds the change in 95 of 100 cases
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen compare 8c1f0d92ab34e677 91aa07d3c04be512
+  kgen compare before.jsonl after.jsonl --json")]
+pub struct Compare {
+    /// The run before: its id, its folder, or what `--json-stream` of produce or consume printed
+    pub before: PathBuf,
+    /// The run after
+    pub after: PathBuf,
+    /// Leave out the first seconds of each run: connections are made and caches filled
+    #[arg(long, value_parser = duration, default_value = "0")]
+    pub skip: Duration,
+    /// Print one JSON document
     #[arg(long)]
     pub json: bool,
 }
@@ -200,44 +254,5 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
         _ => Err(format!("`{text}` is no rate above 0")),
-    }
-}
-
-/// Seconds as the seed's script takes them, or with a unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "" | "s" => 1.0,
-        "ms" => 1e-3,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(format!("`{text}` is no duration: use seconds, or 500ms, 90s, 10m, 1h")),
-    };
-    let seconds = number.parse::<f64>().ok().map(|number| number * factor);
-    seconds
-        .filter(|seconds| *seconds <= 30.0 * 86_400.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("`{text}` is no duration up to 30 days: use seconds, or 500ms, 90s, 10m, 1h"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_with_and_without_a_unit() {
-        let check = |text: &str, expected: Option<u64>| {
-            assert_eq!(duration(text).ok(), expected.map(Duration::from_millis), "{text}");
-        };
-        check("600", Some(600_000));
-        check("10m", Some(600_000));
-        check("1h", Some(3_600_000));
-        check("1.5s", Some(1500));
-        check("5ms", Some(5));
-        check("", None);
-        check("-1", None);
-        check("10 minutes", None);
-        check("9999h", None);
     }
 }

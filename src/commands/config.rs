@@ -26,9 +26,11 @@ pub struct Other {
 }
 
 /// Variables that commands read by themselves, and what they are for.
-const READ_ELSEWHERE: [(&str, &str); 8] = [
+const READ_ELSEWHERE: [(&str, &str); 10] = [
     ("terraform-bin", "KGEN_TERRAFORM_BIN"),
     ("bootstrap-servers", "KGEN_BOOTSTRAP_SERVERS"),
+    ("security", "KGEN_SECURITY"),
+    ("sasl-username", "KGEN_SASL_USERNAME"),
     ("moto-server", "KGEN_MOTO_SERVER"),
     ("allow-real-credentials", "KGEN_ALLOW_REAL_CREDENTIALS"),
     ("kafka-home", "KAFKA_HOME"),

@@ -1,16 +1,26 @@
 //! `kgen consume`: reads a topic, or proves a run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use anyhow::Context as _;
 use comfy_table::Table;
 use serde::Serialize;
 
-use super::{place::connection, produce::stop_on_signals};
+use super::{
+    place::connection,
+    produce::{ensure_topics, print_objectives, stop_on_signals},
+};
 use crate::{
     cli::{Outcome, load::Consume, refused},
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
-        consumer::{self, ConsumerConfig},
+        consumer::{self, Commands, Consumed, ConsumerConfig, ReadTick},
         ledger::Ledger,
         verify::Verification,
     },
@@ -53,11 +63,15 @@ fn found(ledger: &Path, project: &Project) -> PathBuf {
 
 fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result<Outcome> {
     let ledgers = Ledger::read_run(path).map_err(refused)?;
-    let topic = args.topic.clone().unwrap_or_else(|| ledgers[0].topic.clone());
+    let topics = match &args.topic[..] {
+        [] => ledgers[0].topic.split(',').map(str::to_owned).collect(),
+        named => named.to_vec(),
+    };
+    let topic = topics.join(",");
     connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     let stop = stop_on_signals()?;
     let mut seconds = 0.0;
-    let found = consumer::verify(&connection, &topic, ledgers, &stop, &mut |read, total| {
+    let found = consumer::verify(&connection, &topics, ledgers, &stop, &mut |read, total| {
         seconds += 1.0;
         if seconds % LINE_EVERY == 0.0 {
             eprintln!("{read} of {total} records read");
@@ -115,45 +129,110 @@ fn print(topic: &str, found: &Verification) {
 fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Result<Outcome> {
     let config = ConsumerConfig {
         connection,
-        topic: args.topic.unwrap_or_else(|| stack.topic().name.clone()),
+        topics: if args.topic.is_empty() { vec![stack.topic().name.clone()] } else { args.topic },
         group: args.group,
         from_beginning: args.from == "beginning",
         max_records: args.max.unwrap_or(u64::MAX),
         duration: args.duration.unwrap_or(std::time::Duration::MAX),
         delay: args.delay,
         rate: args.rate,
+        stalls: args.stalls,
     };
-    let (cluster, topic) = (config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?, &config.topic);
-    if !cluster.topics.contains_key(topic) {
-        return Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")));
-    }
-    let stop = stop_on_signals()?;
-    let mut shown = 0.0;
-    let consumed = consumer::run(&config, &stop, &mut |progress| {
-        for note in &progress.notes {
-            eprintln!("client: {note}");
-        }
-        if progress.at_s - shown >= LINE_EVERY - 0.5 {
-            let lag = progress.lag.map_or("unknown".to_owned(), |lag| lag.to_string());
-            eprintln!(
-                "{:.0} s: {} records read, {:.0} records/s, lag {lag}",
-                progress.at_s, progress.read, progress.read_per_s
-            );
-            shown = progress.at_s;
-        }
-    })?;
+    let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
+    ensure_topics(&config.topics, &cluster)?;
+    let commands = Commands { stop: stop_on_signals()?, ..Commands::default() };
+    toggle_on_usr1(&commands.stall)?;
+    let mut shown = Shown { json_stream: args.json_stream, at_s: 0.0, stalled: false };
+    let mut consumed = consumer::run(&config, &commands, &mut |tick| shown.show(tick))?;
+    consumed.slo = args.slo.as_ref().map(|slo| slo.judge_consumed(&consumed)).unwrap_or_default();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&consumed)?);
+    } else if args.json_stream {
+        println!("{}", serde_json::to_string(&consumed)?);
     } else {
-        let lag = consumed.lag.map_or("unknown".to_owned(), |lag| lag.to_string());
-        println!(
-            "{} records ({} bytes) in {:.1} s, {:.1} records/s, lag {lag}",
-            consumed.read, consumed.bytes, consumed.duration_s, consumed.read_per_s
-        );
-        if let Some(times) = consumed.end_to_end {
-            println!("end to end: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", times.p50_ms, times.p99_ms, times.max_ms);
-        }
+        print_consumed(&consumed);
     }
-    let stopped = stop.load(std::sync::atomic::Ordering::Relaxed);
-    Ok(if stopped { Outcome::Interrupted } else { Outcome::Done })
+    let stopped = commands.stop.load(Ordering::Relaxed);
+    Ok(match &consumed {
+        _ if stopped => Outcome::Interrupted,
+        consumed if consumed.slo.iter().any(|judged| !judged.kept) => Outcome::Missed,
+        _ => Outcome::Done,
+    })
+}
+
+/// Turns `stall` over with every SIGUSR1.
+fn toggle_on_usr1(stall: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let mut signals =
+        signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1]).context("listening for signals")?;
+    let stall = Arc::clone(stall);
+    let toggle = move || {
+        for _ in signals.forever() {
+            stall.fetch_xor(true, Ordering::Relaxed);
+        }
+    };
+    // It ends with the program.
+    std::thread::Builder::new().name("usr1".into()).spawn(toggle).context("listening for signals")?;
+    Ok(())
+}
+
+/// What was shown last.
+struct Shown {
+    json_stream: bool,
+    at_s: f64,
+    stalled: bool,
+}
+
+impl Shown {
+    fn show(&mut self, tick: &ReadTick) {
+        if self.json_stream
+            && let Ok(line) = serde_json::to_string(tick)
+        {
+            println!("{line}");
+        }
+        for note in &tick.notes {
+            eprintln!("client: {note}");
+        }
+        if tick.at_s - self.at_s < LINE_EVERY - 0.5 && tick.stalled == self.stalled {
+            return;
+        }
+        let behind = tick.end_to_end_p99_ms.map_or(String::new(), |p99| format!(", p99 {p99:.0} ms after due"));
+        let stalled = if tick.stalled { ", told not to read" } else { "" };
+        eprintln!(
+            "{:.0} s: {} records read, {:.0} records/s, lag {}{behind}{stalled}",
+            tick.at_s,
+            tick.read,
+            tick.read_per_s,
+            count(tick.lag)
+        );
+        (self.at_s, self.stalled) = (tick.at_s, tick.stalled);
+    }
+}
+
+fn count(lag: Option<u64>) -> String {
+    lag.map_or("unknown".to_owned(), |lag| lag.to_string())
+}
+
+fn print_consumed(consumed: &Consumed) {
+    println!(
+        "{} records ({} bytes) in {:.1} s, {:.1} records/s, lag {} at the end, {} at most",
+        consumed.read,
+        consumed.bytes,
+        consumed.duration_s,
+        consumed.read_per_s,
+        count(consumed.lag),
+        count(consumed.lag_max)
+    );
+    if consumed.stalled_s > 0.0 {
+        println!("told not to read for {:.1} s", consumed.stalled_s);
+    }
+    if consumed.corrupted > 0 {
+        println!("{} records are damaged", consumed.corrupted);
+    }
+    if let Some(times) = consumed.end_to_end {
+        println!(
+            "end to end (from due to read): p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
+            times.p50_ms, times.p99_ms, times.p99_9_ms, times.max_ms
+        );
+    }
+    print_objectives(&consumed.slo);
 }

@@ -39,7 +39,7 @@ use crate::{
     load::{
         consumer,
         ledger::Ledger,
-        producer::{Acks, ProducerConfig},
+        producer::{Acks, ProducerConfig, new_run},
     },
     project::Project,
     proof::proof,
@@ -146,17 +146,19 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
 
     let load = stack_load(stack);
     let config = ProducerConfig {
+        run: new_run(),
         load: load.clone(),
         connection: connection.clone(),
         acks: Acks::All,
         idempotent: true,
+        transactions: None,
         compression: "none".to_owned(),
         clients: 1,
         runs: outer.runs_dir(),
         flush_within: Duration::from_secs(60),
     };
     events.start_load(config);
-    let rate = load.rate.mean().unwrap_or_default();
+    let rate = load.rate.mean(load.duration).unwrap_or_default();
     story.tell(
         Moment::LoadStarted,
         format!("{rate} records/s of {} bytes to {}, acks=all", load.record_size, topic.name),
@@ -247,7 +249,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     record.result("load", &summary)?;
     let ledgers = Ledger::read_run(&outer.runs_dir().join(&summary.run))?;
     let never = std::sync::atomic::AtomicBool::new(false);
-    let verified = consumer::verify(&connection, &topic.name, ledgers, &never, &mut |_, _| {})?;
+    let verified = consumer::verify(&connection, &load.topics, ledgers, &never, &mut |_, _| {})?;
     let verified = verified.context("reading the topic back was stopped")?;
     record.result("verification", &verified)?;
     story.tell(

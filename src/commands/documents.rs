@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{demo::Story, figures::Figures};
 use crate::{
+    comparison::Comparison,
     diagnose::{Context, Verdict},
     kafka,
     load::{producer::Summary, verify::Verification},
@@ -61,6 +62,7 @@ documents! {
     "kgen.lab/1" LabStatus,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
+    "kgen.compare/1" ComparedRuns<'_>,
 }
 
 /// `kgen plan --json`.
@@ -163,6 +165,16 @@ pub struct Played<'a> {
     pub proof: &'a Verification,
     /// Where every sample is, a line each (kgen.sample/1).
     pub samples: &'a Path,
+}
+
+/// `kgen compare --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct ComparedRuns<'a> {
+    /// As they were named.
+    pub before: &'a Path,
+    pub after: &'a Path,
+    #[serde(flatten)]
+    pub comparison: &'a Comparison,
 }
 
 /// `kgen runs --json`.

@@ -1,12 +1,14 @@
 //! Where the AWS APIs are: AWS or whatever the environment names, or a lab that kgen runs itself.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, anyhow};
 
 use super::look::runtime;
 use crate::{
     aws::{Aws, Cluster},
     cli::{load::Brokers, refused},
-    kafka::Connection,
+    kafka::{Connection, Security, region_of},
     lab::service::Running,
     stack::Stack,
 };
@@ -54,28 +56,54 @@ pub async fn plaintext(aws: &Aws, cluster: &Cluster) -> anyhow::Result<String> {
     let bootstrap = aws.bootstrap(cluster).await?;
     bootstrap.plaintext.with_context(|| {
         let name = &cluster.name;
-        format!("cluster {name} has no plaintext listener (name its brokers with --bootstrap-servers and --set security.protocol=ssl)")
+        format!("cluster {name} has no plaintext listener (--security tls, scram or iam takes another)")
     })
 }
 
 /// The brokers that the arguments name, else those of the stack's cluster.
 ///
 /// # Errors
-/// Refused: none are named, and the stack's cluster cannot be asked.
+/// Refused: none are named, and the stack's cluster cannot be asked or has no such listener.
 pub fn connection(brokers: &Brokers, stack: &Stack) -> anyhow::Result<Connection> {
-    let settings = brokers.set.iter().cloned().collect();
-    if let Some(bootstrap_servers) = brokers.bootstrap_servers.clone() {
-        return Ok(Connection { bootstrap_servers, settings });
+    let mut settings: BTreeMap<String, String> = BTreeMap::new();
+    let mut put = |name: &str, value: &str| settings.insert(name.to_owned(), value.to_owned());
+    for (name, value) in brokers.security.map_or(&[][..], Security::settings) {
+        put(name, value);
     }
+    if brokers.security == Some(Security::Scram) {
+        for (name, variable) in [("sasl.username", "KGEN_SASL_USERNAME"), ("sasl.password", "KGEN_SASL_PASSWORD")] {
+            match std::env::var(variable) {
+                Ok(value) => drop(put(name, &value)),
+                Err(_) if brokers.set.iter().any(|(set, _)| set == name) => {}
+                Err(_) => {
+                    return Err(refused(anyhow!(
+                        "--security scram needs {variable} in the environment (or --set {name}=…)"
+                    )));
+                }
+            }
+        }
+    }
+    settings.extend(brokers.set.iter().cloned());
+    let bootstrap_servers = match brokers.bootstrap_servers.clone() {
+        Some(named) => named,
+        None => runtime()?.block_on(asked(brokers.security, stack)).map_err(refused)?,
+    };
+    let iam_region = (brokers.security == Some(Security::Iam))
+        .then(|| region_of(&bootstrap_servers).unwrap_or(stack.region()).to_owned());
+    Ok(Connection { bootstrap_servers, settings, iam_region })
+}
+
+/// The bootstrap brokers of the stack's cluster for this kind of client.
+async fn asked(security: Option<Security>, stack: &Stack) -> anyhow::Result<String> {
     let name = &stack.cluster().name;
-    let found = runtime()?.block_on(async {
-        let aws = Place::Environment.aws(stack.region()).await;
-        cluster(&aws, name).await
-    });
-    let (_, bootstrap_servers) = found
-        .map_err(|error| {
-            anyhow!("no brokers are named with --bootstrap-servers, and asking for those of {name}: {error:#}")
-        })
-        .map_err(refused)?;
-    Ok(Connection { bootstrap_servers, settings })
+    let asking = || format!("no brokers are named with --bootstrap-servers, and asking for those of {name}");
+    let aws = Place::Environment.aws(stack.region()).await;
+    let cluster = aws.cluster(name).await.with_context(asking)?;
+    let (found, listener) = match security {
+        None | Some(Security::Plaintext) => return plaintext(&aws, &cluster).await.with_context(asking),
+        Some(Security::Tls) => (aws.bootstrap(&cluster).await.with_context(asking)?.tls, "TLS"),
+        Some(Security::Scram) => (aws.bootstrap(&cluster).await.with_context(asking)?.sasl_scram, "SASL/SCRAM"),
+        Some(Security::Iam) => (aws.bootstrap(&cluster).await.with_context(asking)?.sasl_iam, "SASL/IAM"),
+    };
+    found.with_context(|| format!("cluster {name} has no {listener} listener (`kgen bootstrap` shows what it has)"))
 }

@@ -21,13 +21,15 @@ use super::{
 };
 use crate::{
     cli::{Outcome, load::Produce, refused},
-    kafka::REACHABLE_WITHIN,
+    kafka::{Cluster, REACHABLE_WITHIN},
     load::{
         keys::Keys,
         latency::Quantiles,
         pacer::Rate,
         payload::Payload,
-        producer::{self, Load, ProducerConfig, Summary, Tick},
+        producer::{self, Load, ProducerConfig, Summary, Tick, new_run},
+        sizes::Sizes,
+        slo::{Figure, Judged, Slo},
     },
     process::Interrupts,
     project::Project,
@@ -42,14 +44,11 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let config = config(&args, &project)?;
     config.validate().map_err(refused)?;
-    let topic = &config.load.topic;
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
-    if !cluster.topics.contains_key(topic) {
-        return Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")));
-    }
+    ensure_topics(&config.load.topics, &cluster)?;
     let stop = stop_on_signals()?;
     let interrupts = Interrupts::hold()?;
-    let record = Record::begin_if_possible(&project, "produce", environment(&project));
+    let record = Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment(&project));
     record.show(args.json || args.json_stream || args.plain);
     let ran = send(&args, &project, &config, &stop, &interrupts, &record);
     let recorded = record.end(&ran, interrupts.count() > 0);
@@ -73,8 +72,8 @@ fn send(
     if !watched {
         record.tell(Event::note("brokers named by --bootstrap-servers are not watched"))?;
     }
-    let rate = config.load.rate.mean().map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
-    record.tell(Event::mark(Mark::Onset, format!("{rate} to {}", config.load.topic)))?;
+    let rate = config.load.rate.mean(config.load.duration).map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
+    record.tell(Event::mark(Mark::Onset, format!("{rate} to {}", config.load.topics.join(", "))))?;
     let mut progress = Progress::new(config, args.json_stream, record.clone());
     let summary = producer::run(config, stop, &mut |tick| {
         progress.show(tick);
@@ -84,6 +83,7 @@ fn send(
     })?;
     progress.finish();
     drop(beside);
+    let (summary, outcome) = judged(summary, args.slo.as_ref());
     record.result("load", &summary)?;
     record.close();
     if args.json {
@@ -93,12 +93,35 @@ fn send(
     } else {
         print_summary(&summary);
     }
-    Ok(match &summary {
+    Ok(outcome)
+}
+
+/// # Errors
+/// Refused: one of them is not there.
+pub fn ensure_topics(topics: &[String], cluster: &Cluster) -> anyhow::Result<()> {
+    match topics.iter().find(|topic| !cluster.topics.contains_key(*topic)) {
+        Some(topic) => {
+            Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The summary with its objectives judged, and how the command ends.
+fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
+    summary.slo = slo.map(|slo| slo.judge_produced(&summary)).unwrap_or_default();
+    // Whoever says how many errors are too many does not mean "none".
+    let errors_are_judged = slo.is_some_and(|slo| slo.has(Figure::Errors));
+    let outcome = match &summary {
         summary if summary.stopped => Outcome::Interrupted,
-        summary if summary.failed_total() + summary.unsent + summary.lost_track > 0 => Outcome::RecordsLost,
+        summary if !errors_are_judged && summary.failed_total() + summary.unsent + summary.lost_track > 0 => {
+            Outcome::RecordsLost
+        }
         summary if summary.generator_bound => Outcome::Inconclusive,
+        summary if summary.slo.iter().any(|judged| !judged.kept) => Outcome::Missed,
         _ => Outcome::Done,
-    })
+    };
+    (summary, outcome)
 }
 
 fn environment(project: &Project) -> Environment {
@@ -125,33 +148,43 @@ pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 pub fn stack_load(stack: &Stack) -> Load {
     let load = stack.load_settings();
     Load {
-        topic: stack.topic().name.clone(),
+        topics: vec![stack.topic().name.clone()],
         rate: Rate::Constant(load.rate),
         duration: Duration::from_secs(load.duration_s),
         max_records: u64::MAX,
-        record_size: load.record_bytes as usize,
+        record_size: Sizes::Fixed(load.record_bytes as usize),
         keys: if load.hot_keys { Keys::HOT } else { Keys::UNIFORM },
         payload: Payload::Json,
+        headers: Vec::new(),
         seed: 1,
     }
 }
 
 fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
     let default = stack_load(project.stack());
+    let rate = args.rate.clone().unwrap_or(default.rate);
+    if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
+        return Err(refused(anyhow::anyhow!(
+            "--record-size goes with --payload json or random: lines have their own sizes"
+        )));
+    }
     Ok(ProducerConfig {
+        run: new_run(),
         load: Load {
-            topic: args.topic.clone().unwrap_or(default.topic),
-            rate: args.rate.unwrap_or(default.rate),
-            duration: args.duration.unwrap_or(default.duration),
+            topics: if args.topic.is_empty() { default.topics } else { args.topic.clone() },
+            duration: args.duration.or(rate.length()).unwrap_or(default.duration),
+            rate,
             max_records: args.records.unwrap_or(u64::MAX),
             record_size: args.record_size.unwrap_or(default.record_size),
             keys: args.keys.unwrap_or(default.keys),
-            payload: args.payload,
+            payload: args.payload.clone(),
+            headers: args.headers.clone(),
             seed: args.seed,
         },
         connection: connection(&args.brokers, project.stack())?,
         acks: args.acks,
         idempotent: args.idempotent,
+        transactions: args.transactions,
         compression: args.compression.clone(),
         clients: args.clients,
         runs: project.runs_dir(),
@@ -227,13 +260,14 @@ fn line(tick: &Tick) -> String {
     let ms = |time: Option<f64>| time.map_or("none".to_owned(), |time| format!("{time:.1} ms"));
     let sample = &tick.sample;
     let mut line = format!(
-        "{:.0} s: {:.0} records/s due, {:.0} acknowledged, {} outstanding, p50 {}, p99 {}",
+        "{:.0} s: {:.0} records/s due, {:.0} acknowledged, {} outstanding, p50 {}, p99 {} (from the send {})",
         tick.at_s,
         sample.offered_per_s,
         sample.acknowledged_per_s,
         sample.outstanding,
         ms(sample.p50_ms),
-        ms(sample.p99_ms)
+        ms(sample.p99_ms),
+        ms(tick.service_p99_ms)
     );
     if tick.total_failed > 0 {
         line += &format!(", {} failed so far", tick.total_failed);
@@ -273,12 +307,58 @@ fn print_summary(summary: &Summary) {
     println!("{times}");
     if summary.generator_bound {
         println!(
-            "generator bound: {:.2} % of the records were sent more than 100 ms late ({} with the client's queue \
+            "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} with the client's queue \
              full, {} because this machine was busy); these times say little about the cluster",
             summary.late_share * 100.0,
             summary.late_queue_full,
             summary.late_generator
         );
     }
+    print_objectives(&summary.slo);
     println!("proof: kgen consume --verify {} --topic {}", summary.run, summary.topic);
+}
+
+/// Each objective, what was reached, and whether that keeps it.
+pub fn print_objectives(slo: &[Judged]) {
+    for Judged { objective, reached, kept, .. } in slo {
+        let reached = reached.map_or("nothing was measured".to_owned(), |reached| format!("{reached:.3} reached"));
+        println!("objective {objective}: {}, {reached}", if *kept { "kept" } else { "missed" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(failed: u64, generator_bound: bool, stopped: bool) -> Summary {
+        let json = serde_json::json!({
+            "schema": "kgen.produce/1", "run": "0", "topic": "t", "stopped": stopped, "duration_s": 10.0, "offered": 1000,
+            "acknowledged": 1000 - failed, "failed": { "_MSG_TIMED_OUT": failed }, "unsent": 0, "lost_track": 0,
+            "rate_asked": 100.0, "rate_reached": 99.5, "acknowledged_bytes": 0, "late_share": 0.0, "late_queue_full": 0,
+            "late_generator": 0, "generator_bound": generator_bound, "cpu_s": 0.1, "ledgers": [], "latency_log": "",
+            "response": { "mean_ms": 5, "p50_ms": 5, "p90_ms": 5, "p95_ms": 5, "p99_ms": 40, "p99_9_ms": 50,
+                          "p99_99_ms": 60, "max_ms": 60 },
+            "service": null, "send_error": null,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_run_ends_by_what_weighs_most() {
+        let check = |summary: Summary, slo: &str, expected: Outcome| {
+            let slo = (!slo.is_empty()).then(|| slo.parse::<Slo>().unwrap());
+            assert_eq!(judged(summary, slo.as_ref()).1, expected, "{slo:?}");
+        };
+        check(summary(0, false, false), "", Outcome::Done);
+        check(summary(3, false, false), "", Outcome::RecordsLost);
+        check(summary(0, false, false), "p99=50ms,errors=0,rate=99", Outcome::Done);
+        check(summary(0, false, false), "p99=30ms", Outcome::Missed);
+        check(summary(0, false, false), "rate=100", Outcome::Missed);
+        check(summary(3, false, false), "errors=5", Outcome::Done);
+        check(summary(3, false, false), "errors=0.1%", Outcome::Missed);
+        check(summary(3, false, false), "p99=30ms", Outcome::RecordsLost);
+        // No figure about the cluster: neither kept nor missed.
+        check(summary(0, true, false), "p99=30ms", Outcome::Inconclusive);
+        check(summary(3, true, true), "p99=30ms", Outcome::Interrupted);
+    }
 }

@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::out;
+use super::{figures::second, out};
 use crate::{
     cli::Outcome,
     load::producer::Tick,
     project::Project,
-    run::{End, Entry, Environment, Event, FILE, Head, LoadSecond, Run, Start, Writer, masked, new_id, now},
+    run::{End, Entry, Environment, Event, FILE, Head, Run, Start, Writer, masked, new_id, now},
     screen::{self, Live, Quit},
 };
 
@@ -33,7 +33,10 @@ impl Record {
     /// # Errors
     /// The run's folder or its file cannot be made.
     pub fn begin(project: &Project, command: &str, environment: Environment) -> anyhow::Result<Record> {
-        let start = start(command, environment);
+        Record::begun(project, start(command, None, environment))
+    }
+
+    fn begun(project: &Project, start: Start) -> anyhow::Result<Record> {
         let runs = project.runs_dir();
         let writer =
             Writer::create(&runs, start).with_context(|| format!("recording the run in {}", runs.display()))?;
@@ -42,11 +45,13 @@ impl Record {
         Ok(Record::of(head, dir, Some(writer)))
     }
 
-    /// As [`Record::begin`]; where nothing can be written, the run goes on without a record, and that is said.
-    pub fn begin_if_possible(project: &Project, command: &str, environment: Environment) -> Record {
-        Record::begin(project, command, environment.clone()).unwrap_or_else(|error| {
+    /// As [`Record::begin`], under the name `id` if there is one; where nothing can be written, the run goes on without a
+    /// record, and that is said.
+    pub fn begin_if_possible(project: &Project, command: &str, id: Option<String>, environment: Environment) -> Record {
+        let start = start(command, id, environment);
+        Record::begun(project, start.clone()).unwrap_or_else(|error| {
             eprintln!("note: this run is not recorded: {error:#}");
-            let Start { id, command, args, started, environment } = start(command, environment);
+            let Start { id, command, args, started, environment } = start;
             let schema = crate::run::SCHEMA.to_owned();
             Record::of(Head { schema, id, command, args, started, environment }, PathBuf::new(), None)
         })
@@ -128,15 +133,10 @@ impl Record {
     /// The record cannot be written.
     pub fn load(&self, tick: &Tick) -> anyhow::Result<()> {
         let at = Timestamp::from_millisecond(tick.at_ms).unwrap_or_else(|_| now());
-        let second = LoadSecond {
-            at_s: tick.at_s,
-            sample: tick.sample,
-            max_ms: tick.response.quantile_ms(1.0),
-            offered: tick.total_offered,
-            acknowledged: tick.total_acknowledged,
-            failed: tick.total_failed,
-        };
-        self.tell_at(at, Event::Load(second))
+        for note in &tick.notes {
+            self.tell_at(at, Event::note(format!("client: {note}")))?;
+        }
+        self.tell_at(at, Event::Load(second(tick)))
     }
 
     /// # Errors
@@ -152,7 +152,7 @@ impl Record {
     pub fn end(&self, played: &anyhow::Result<Outcome>, was_interrupted: bool) -> anyhow::Result<()> {
         let (exit_code, outcome, error) = match played {
             _ if was_interrupted => (Outcome::Interrupted.code(), "interrupted", None),
-            Ok(outcome) => (outcome.code(), word(*outcome), None),
+            Ok(outcome) => (outcome.code(), outcome.word(), None),
             Err(error) => (1, "failed", Some(format!("{error:#}"))),
         };
         let told = self.tell(Event::End(End { exit_code, outcome: outcome.to_owned(), error }));
@@ -161,27 +161,14 @@ impl Record {
     }
 }
 
-fn start(command: &str, environment: Environment) -> Start {
+fn start(command: &str, id: Option<String>, environment: Environment) -> Start {
     let started = now();
     Start {
-        id: new_id(command, started),
+        id: id.unwrap_or_else(|| new_id(command, started)),
         command: command.to_owned(),
         args: masked(std::env::args().skip(1)).iter().map(|arg| out::redacted(arg).into_owned()).collect(),
         started,
         environment,
-    }
-}
-
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "done",
-        Outcome::Differs => "differs",
-        Outcome::Lacking => "lacking",
-        Outcome::Changes => "changes",
-        Outcome::Unhealthy => "unhealthy",
-        Outcome::Inconclusive => "inconclusive",
-        Outcome::RecordsLost => "records_lost",
-        Outcome::Interrupted => "interrupted",
     }
 }
 

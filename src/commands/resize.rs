@@ -77,7 +77,7 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
 
-    let record = Record::begin_if_possible(&project, "resize", environment(&project));
+    let record = Record::begin_if_possible(&project, "resize", None, environment(&project));
     record.show(args.json || args.plain);
     let beside = Beside::start(&project, &place, &record, Marks::new(project.stack()).without_fixed());
     let ended = change(args, &project, &place, &working_dir, &ready, &record);

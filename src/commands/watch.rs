@@ -38,6 +38,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     let record = Record::begin_if_possible(
         project,
         "watch",
+        None,
         Environment {
             lab_scale: context.lab_scale,
             region: Some(context.region.clone()),

@@ -101,7 +101,8 @@ impl Admin {
     pub fn connect(connection: &Connection) -> Result<Self, ConnectError> {
         // A broker that restarts is to be tried again soon.
         let config = connection.config(&[("reconnect.backoff.max.ms", "1000"), ("log.connection.close", "false")]);
-        let client = AdminClient::from_config_and_context(&config, Context::new(Notes::default()))?;
+        let client = AdminClient::from_config_and_context(&config, Context::of(connection, Notes::default()))?;
+        client.inner().context().authorize(client.inner())?;
         Ok(Admin { client })
     }
 

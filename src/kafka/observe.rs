@@ -71,8 +71,9 @@ impl Observer {
     /// A setting that librdkafka does not take.
     pub fn connect(connection: &Connection) -> Result<Observer, ConnectError> {
         let config = connection.config(&[("reconnect.backoff.max.ms", "1000"), ("log.connection.close", "false")]);
-        let client = config.create_with_context(Context::new(Notes::default()))?;
-        let admin = AdminClient::from_config_and_context(&config, Context::new(Notes::default()))?;
+        let client = config.create_with_context(Context::of(connection, Notes::default()))?;
+        let admin = AdminClient::from_config_and_context(&config, Context::of(connection, Notes::default()))?;
+        admin.inner().context().authorize(admin.inner())?;
         Ok(Observer {
             connection: connection.clone(),
             client,
@@ -190,7 +191,7 @@ impl Observer {
             if !self.groups.contains_key(&name) {
                 let mut config = self.connection.config(&[("log.connection.close", "false")]);
                 config.set("group.id", &name);
-                if let Ok(client) = config.create_with_context(Context::new(Notes::default())) {
+                if let Ok(client) = config.create_with_context(Context::of(&self.connection, Notes::default())) {
                     self.groups.insert(name, client);
                 }
             }

@@ -70,11 +70,39 @@ pub struct Quantiles {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::load::pacer::{Next, Pacer, Rate};
+
+    /// All times of a log, µs, as the hdrhistogram crate reads it.
+    pub fn logged(log: &[u8]) -> Histogram<u64> {
+        use base64::Engine as _;
+        use hdrhistogram::serialization::{
+            Deserializer,
+            interval_log::{IntervalLogIterator, LogEntry},
+        };
+        let mut whole = Histogram::new_with_bounds(1, MAX_US, 3).unwrap();
+        let (mut deserializer, mut starts, mut ends) = (Deserializer::new(), 0, Duration::ZERO);
+        for entry in IntervalLogIterator::new(log) {
+            match entry.expect("every line of the log is one") {
+                LogEntry::StartTime(_) | LogEntry::BaseTime(_) => starts += 1,
+                LogEntry::Interval(interval) => {
+                    // One after the other, without a gap of more than the rounding.
+                    assert!(interval.start_timestamp().abs_diff(ends) < Duration::from_millis(5), "{interval:?}");
+                    ends = interval.start_timestamp() + interval.duration();
+                    let text = base64::engine::general_purpose::STANDARD.decode(interval.encoded_histogram()).unwrap();
+                    let times: Histogram<u64> = deserializer.deserialize(&mut &text[..]).unwrap();
+                    // The column is in ms.
+                    assert!((interval.max() - times.max() as f64 / 1000.0).abs() < 0.001, "{interval:?}");
+                    whole.add(times).unwrap();
+                }
+            }
+        }
+        assert_eq!(starts, 2);
+        whole
+    }
 
     /// A broker that answers at once, except that it stands still from 2 s to 7 s of a run of 10 s at 100/s.
     #[test]

@@ -5,48 +5,144 @@ use std::{str::FromStr, time::Duration};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 /// How fast records become due.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Rate {
     /// Evenly spaced, records/s.
     Constant(f64),
     /// From one rate to another over the whole duration, records/s.
     Ramp(f64, f64),
+    /// One constant rate after another, each for a time of its own.
+    Steps(Vec<Step>),
     /// Independent arrivals with this mean, records/s.
     Poisson(f64),
     /// As fast as the cluster takes them: closed loop, a record is due when it is sent.
     Max,
 }
 
+/// A constant rate for a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// Records/s; 0 is a pause.
+    pub rate: f64,
+    pub length: Duration,
+}
+
+/// What `--rate` may be, for messages.
+const FORMS: &str = "records/s above 0, `100..900`, `100x30s,500x60s`, `poisson:500` or `max`";
+
 impl Rate {
-    /// The mean rate asked for, records/s; `None` for [`Rate::Max`].
-    pub fn mean(self) -> Option<f64> {
+    /// The mean rate asked for in a run of this length, records/s; `None` for [`Rate::Max`].
+    pub fn mean(&self, duration: Duration) -> Option<f64> {
         match self {
-            Rate::Constant(rate) | Rate::Poisson(rate) => Some(rate),
+            Rate::Constant(rate) | Rate::Poisson(rate) => Some(*rate),
             Rate::Ramp(from, to) => Some((from + to) / 2.0),
+            Rate::Steps(steps) => {
+                let length = duration.min(length(steps));
+                let due = due_by(&segments(self), length.as_nanos() as u64);
+                Some(due / length.as_secs_f64().max(1e-9))
+            }
             Rate::Max => None,
+        }
+    }
+
+    /// How long the schedule is by itself: only steps have an end.
+    pub fn length(&self) -> Option<Duration> {
+        match self {
+            Rate::Steps(steps) => Some(length(steps)),
+            _ => None,
         }
     }
 }
 
-/// Reads `500`, `100..900` (a ramp), `poisson:500` or `max`.
+fn length(steps: &[Step]) -> Duration {
+    steps.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(step.length))
+}
+
+/// Reads `500`, `100..900` (a ramp), `100x30s,500x60s` (steps), `poisson:500` or `max`.
 impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let positive = |text: &str| match text.trim().parse::<f64>() {
-            Ok(rate) if rate.is_finite() && rate > 0.0 && rate <= 1e8 => Ok(rate),
-            _ => Err(format!("`{text}` is no rate: give records/s above 0, `100..900`, `poisson:500` or `max`")),
+        let wrong = |text: &str| format!("`{text}` is no rate: give {FORMS}");
+        let number = |text: &str| match text.trim().parse::<f64>() {
+            Ok(rate) if rate.is_finite() && (0.0..=1e8).contains(&rate) => Ok(rate),
+            _ => Err(wrong(text)),
         };
+        let positive = |text: &str| number(text).and_then(|rate| if rate > 0.0 { Ok(rate) } else { Err(wrong(text)) });
         if text == "max" {
             Ok(Rate::Max)
         } else if let Some(rate) = text.strip_prefix("poisson:") {
             positive(rate).map(Rate::Poisson)
+        } else if text.contains('x') {
+            let step = |part: &str| {
+                let (rate, time) = part.split_once('x').ok_or_else(|| wrong(part))?;
+                let length = duration(time)?;
+                if length.is_zero() { Err(wrong(part)) } else { Ok(Step { rate: number(rate)?, length }) }
+            };
+            let steps = text.split(',').map(step).collect::<Result<Vec<_>, _>>()?;
+            if steps.iter().all(|step| step.rate == 0.0) { Err(wrong(text)) } else { Ok(Rate::Steps(steps)) }
         } else if let Some((from, to)) = text.split_once("..") {
             Ok(Rate::Ramp(positive(from)?, positive(to)?))
         } else {
             positive(text).map(Rate::Constant)
         }
     }
+}
+
+/// Seconds as the seed's script takes them, or with a unit: `500ms`, `90s`, `10m`, `1h`.
+///
+/// # Errors
+/// Says what a duration looks like.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("`{text}` is no duration: use seconds, or 500ms, 90s, 10m, 1h")),
+    };
+    let seconds = number.parse::<f64>().ok().map(|number| number * factor);
+    seconds
+        .filter(|seconds| *seconds <= 30.0 * 86_400.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("`{text}` is no duration up to 30 days: use seconds, or 500ms, 90s, 10m, 1h"))
+}
+
+/// A stretch of a schedule in which records are evenly spaced.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    /// ns after the start.
+    from: u64,
+    /// Records due before it.
+    first: f64,
+    /// Records/s.
+    rate: f64,
+}
+
+/// The stretches of an even schedule; none where arrivals are not even.
+fn segments(rate: &Rate) -> Vec<Segment> {
+    match rate {
+        Rate::Constant(rate) => vec![Segment { from: 0, first: 0.0, rate: *rate }],
+        Rate::Steps(steps) => {
+            let (mut from, mut first) = (0, 0.0);
+            let segment = |step: &Step| {
+                let segment = Segment { from, first, rate: step.rate };
+                from += step.length.as_nanos() as u64;
+                first += step.rate * step.length.as_secs_f64();
+                segment
+            };
+            steps.iter().map(segment).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Records due before `at`, ns after the start.
+fn due_by(segments: &[Segment], at: u64) -> f64 {
+    let index = segments.partition_point(|segment| segment.from <= at).saturating_sub(1);
+    segments.get(index).map_or(0.0, |segment| segment.first + (at - segment.from) as f64 * segment.rate / 1e9)
 }
 
 /// What a [`Pacer`] answers.
@@ -64,6 +160,8 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Pacer {
     rate: Rate,
+    /// Of an even schedule.
+    segments: Vec<Segment>,
     end: u64,
     client: u64,
     clients: u64,
@@ -76,9 +174,11 @@ pub struct Pacer {
 impl Pacer {
     /// The part of client number `client` of `clients`; at most `limit` records.
     pub fn new(rate: Rate, duration: Duration, client: u64, clients: u64, limit: u64, seed: u64) -> Self {
+        let duration = duration.min(rate.length().unwrap_or(Duration::MAX));
         let end = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let random = SmallRng::seed_from_u64(seed ^ (client << 32) ^ 0x7061_6365);
-        let mut pacer = Pacer { rate, end, client, clients, limit, sent: 0, due: 0, random };
+        let segments = segments(&rate);
+        let mut pacer = Pacer { rate, segments, end, client, clients, limit, sent: 0, due: 0, random };
         pacer.due = pacer.due_after(0);
         pacer
     }
@@ -101,15 +201,20 @@ impl Pacer {
         self.due = self.due_after(self.due);
     }
 
+    /// ns after the start from which nothing is due any more.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Records that are due at `now` and have not been sent.
     pub fn backlog(&self, now: u64) -> u64 {
         let left = self.limit.saturating_sub(self.sent);
         match self.rate {
             Rate::Max => 0,
             _ if self.due > now || self.due >= self.end => 0,
-            Rate::Constant(rate) => {
+            Rate::Constant(_) | Rate::Steps(_) => {
                 // Records of all clients that are due before this moment.
-                let due = (now.saturating_add(1).min(self.end) as f64 * rate / 1e9).ceil() as u64;
+                let due = due_by(&self.segments, now.saturating_add(1).min(self.end)).ceil() as u64;
                 let ours = due.saturating_sub(self.client).div_ceil(self.clients);
                 ours.saturating_sub(self.sent).min(left)
             }
@@ -132,7 +237,16 @@ impl Pacer {
         match self.rate {
             Rate::Max => 0,
             // Computed from the start every time: an error of rounding cannot add up.
-            Rate::Constant(rate) => (number * 1e9 / rate) as u64,
+            Rate::Constant(_) | Rate::Steps(_) => {
+                let index = self.segments.partition_point(|segment| segment.first <= number).saturating_sub(1);
+                match self.segments.get(index) {
+                    Some(segment) if segment.rate > 0.0 => {
+                        segment.from + ((number - segment.first) * 1e9 / segment.rate) as u64
+                    }
+                    // A pause to the end.
+                    _ => u64::MAX,
+                }
+            }
             Rate::Poisson(rate) => {
                 let unit: f64 = self.random.random::<f64>();
                 previous + (-(1.0 - unit).ln() * self.clients as f64 / rate * 1e9) as u64
@@ -173,6 +287,42 @@ mod tests {
         check("1000", &[(0, 1), (100, 100), (900, 800), (901, 1)]);
         check("1000", &[(5000, 2000), (6000, 0)]);
         check("500", &[(1999, 1000), (2001, 0)]);
+    }
+
+    #[test]
+    fn steps_follow_each_other_with_pauses_between() {
+        check("1000x500ms,0x500ms,100x1s", &[(499, 500), (999, 0), (1000, 1), (1500, 50), (5000, 49)]);
+        check("10x1s,30x1s", &[(1000, 11), (1999, 29)]);
+        // The duration cuts them short; they do not make it longer.
+        check("100x10s", &[(60_000, 200)]);
+        check("100x1s,0x9s", &[(60_000, 100)]);
+        let mean = |rate: &str, s| rate.parse::<Rate>().unwrap().mean(Duration::from_secs(s)).unwrap();
+        assert_eq!(mean("100x30s,500x60s", 90), 33_000.0 / 90.0);
+        assert_eq!(mean("100x30s,500x60s", 30), 100.0);
+        assert_eq!("1x30s,2x1m".parse::<Rate>().unwrap().length(), Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused() {
+        for text in ["", "0", "-1", "x", "100x", "100x0s", "0x10s", "100x30s,", "100x30y", "1..", "poisson:0", "fast"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_with_and_without_a_unit() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(duration(text).ok(), expected.map(Duration::from_millis), "{text}");
+        };
+        check("600", Some(600_000));
+        check("10m", Some(600_000));
+        check("1h", Some(3_600_000));
+        check("1.5s", Some(1500));
+        check("5ms", Some(5));
+        check("", None);
+        check("-1", None);
+        check("10 minutes", None);
+        check("9999h", None);
     }
 
     #[test]

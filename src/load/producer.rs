@@ -6,34 +6,44 @@ mod worker;
 
 use std::{
     path::PathBuf,
-    sync::{atomic::AtomicBool, mpsc},
+    str::FromStr,
+    sync::{Arc, atomic::AtomicBool, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context as _;
 
-pub use summary::{SCHEMA, Summary, Tick};
+pub use summary::{SCHEMA, Summary, TICK_SCHEMA, Tick};
 
 use self::{
     native::Native,
     summary::Tally,
     worker::{Report, Worker},
 };
-use super::{keys::Keys, ledger::LedgerWriter, pacer::Rate, payload::Payload};
+use super::{
+    keys::Keys,
+    ledger::LedgerWriter,
+    pacer::{self, Rate},
+    payload::{Bodies, Payload},
+    sizes::Sizes,
+};
 use crate::kafka::{Connection, Notes};
 
 /// What is sent, independent of where to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    pub topic: String,
+    /// Each gets every n-th record.
+    pub topics: Vec<String>,
     pub rate: Rate,
     pub duration: Duration,
     /// Ends the run early; `u64::MAX` for no limit.
     pub max_records: u64,
-    /// Bytes of a record's value.
-    pub record_size: usize,
+    /// Bytes of a record's value; lines of a file have their own.
+    pub record_size: Sizes,
     pub keys: Keys,
     pub payload: Payload,
+    /// What every record has beside its stamp.
+    pub headers: Vec<(String, String)>,
     /// The same seed draws the same keys, bodies and arrivals.
     pub seed: u64,
 }
@@ -41,11 +51,15 @@ pub struct Load {
 /// Where and how a [`Load`] is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProducerConfig {
+    /// See [`new_run`].
+    pub run: u64,
     pub load: Load,
     pub connection: Connection,
     pub acks: Acks,
     /// No duplicates and no reordering by the client's own retries; needs `acks=all`.
     pub idempotent: bool,
+    /// Records are sent in transactions, and count as acknowledged when theirs is committed.
+    pub transactions: Option<Commit>,
     /// librdkafka's name of the codec: `none`, `gzip`, ….
     pub compression: String,
     /// Client instances, each with its own connections and its share of the rate.
@@ -54,6 +68,41 @@ pub struct ProducerConfig {
     pub runs: PathBuf,
     /// How long the end of a run waits for answers before it gives up what is outstanding.
     pub flush_within: Duration,
+}
+
+/// When a transaction is committed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Commit {
+    /// After so many records.
+    Records(u64),
+    /// So long after its first record.
+    Every(Duration),
+}
+
+/// Reads a number of records, or a time with its unit.
+impl FromStr for Commit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is no size of a transaction: use a number of records, or a time such as 500ms");
+        match text.parse::<u64>() {
+            Ok(0) => Err(wrong()),
+            Ok(records) => Ok(Commit::Records(records)),
+            Err(_) => match pacer::duration(text).map_err(|_| wrong())? {
+                time if time.is_zero() => Err(wrong()),
+                time => Ok(Commit::Every(time)),
+            },
+        }
+    }
+}
+
+/// Headers that a load may have.
+pub const MOST_HEADERS: usize = 32;
+
+/// An id for a run; its folder is named so, in 16 hexadecimal digits.
+pub fn new_run() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
 }
 
 /// Which replicas have to have a record before it is acknowledged.
@@ -84,25 +133,33 @@ const IN_FLIGHT_BYTES_MAX: usize = 6 << 20;
 
 impl ProducerConfig {
     /// Records that one client may have due or on their way; more wait, and their latency counts.
-    pub fn in_flight(&self) -> usize {
+    pub fn in_flight(&self, bodies: &Bodies) -> usize {
         // About 200 bytes of librdkafka's and ours belong to each.
         let bytes = if self.load.rate == Rate::Max { IN_FLIGHT_BYTES_MAX } else { IN_FLIGHT_BYTES };
-        (bytes / (self.load.record_size + 200)).clamp(64, 100_000)
+        (bytes / (bodies.mean_size() + 200)).clamp(64, 100_000)
     }
 
     /// # Errors
-    /// When the record is too small for its stamp or the settings contradict each other.
+    /// When records are too small for their stamp or the settings contradict each other.
     pub fn validate(&self) -> anyhow::Result<()> {
-        let smallest = self.load.payload.min_size();
+        let (smallest, size) = (self.load.payload.form().min_size(), self.load.record_size);
         anyhow::ensure!(
-            self.load.record_size >= smallest,
+            size.smallest() >= smallest,
             "a record of {} bytes is too small: run, producer, sequence and checksums need {smallest} \
              (--payload random needs {})",
-            self.load.record_size,
-            Payload::Random { repeated: 0.0 }.min_size(),
+            size.smallest(),
+            Payload::Random { repeated: 0.0 }.form().min_size(),
         );
-        anyhow::ensure!(!self.idempotent || self.acks == Acks::All, "an idempotent producer needs --acks all");
+        let replicated = self.acks == Acks::All;
+        anyhow::ensure!(!self.idempotent || replicated, "an idempotent producer needs --acks all");
+        anyhow::ensure!(self.transactions.is_none() || replicated, "a transactional producer needs --acks all");
         anyhow::ensure!(self.clients > 0, "at least one client is needed");
+        anyhow::ensure!(!self.load.topics.is_empty(), "at least one topic is needed");
+        let mut topics = self.load.topics.clone();
+        topics.sort_unstable();
+        topics.dedup();
+        anyhow::ensure!(topics.len() == self.load.topics.len(), "a topic is named twice");
+        anyhow::ensure!(self.load.headers.len() <= MOST_HEADERS, "a record may have {MOST_HEADERS} headers at most");
         Ok(())
     }
 }
@@ -116,13 +173,22 @@ impl ProducerConfig {
 /// Bad settings and ledgers that cannot be written. Records that the brokers refuse are no error: they are counted.
 pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&Tick)) -> anyhow::Result<Summary> {
     config.validate()?;
-    let run = uuid::Uuid::new_v4().as_u64_pair().0;
-    let dir = config.runs.join(format!("{run:016x}"));
+    let load = &config.load;
+    let bodies = Arc::new(Bodies::make(&load.payload, load.record_size, load.seed)?);
+    let dir = config.runs.join(format!("{:016x}", config.run));
     let notes = Notes::default();
     let mut clients = Vec::new();
     for client in 0..config.clients {
-        let native = Native::new(&config.connection, &settings(config), &config.load.topic, notes.clone())?;
-        clients.push((native, LedgerWriter::create(&dir, run, client, &config.load.topic)?));
+        let id = format!("kgen-{:016x}-{client}", config.run);
+        let settings = settings(config, &bodies, &id);
+        let native = Native::new(&config.connection, &settings, &load.topics, &load.headers, notes.clone())?;
+        if config.transactions.is_some() {
+            native.init_transactions(TRANSACTIONS_WITHIN).map_err(|refusal| {
+                let reason = notes.cause().unwrap_or_default();
+                anyhow::anyhow!("the brokers give no transactions: {} {reason}", refusal.code.name())
+            })?;
+        }
+        clients.push((native, LedgerWriter::create(&dir, config.run, client, &load.topics.join(","))?));
     }
     let (reports, inbox) = mpsc::channel();
     let (started, started_at) = (Instant::now(), SystemTime::now());
@@ -131,7 +197,7 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         let workers: Vec<_> = (0u16..)
             .zip(clients)
             .map(|(client, (native, ledger))| {
-                let worker = Worker::new(config, run, client, native, ledger, (started, started_at));
+                let worker = Worker::new(config, client, native, ledger, &bodies, (started, started_at));
                 let reports = reports.clone();
                 std::thread::Builder::new()
                     .name(format!("produce-{client}"))
@@ -151,13 +217,17 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         }
         anyhow::Ok(())
     })?;
-    tally.finish(run, stop.load(std::sync::atomic::Ordering::Relaxed))
+    tally.finish(config.run, stop.load(std::sync::atomic::Ordering::Relaxed))
 }
 
-fn settings(config: &ProducerConfig) -> Vec<(&'static str, &str)> {
+/// How long the brokers may take to make a producer a transactional one.
+const TRANSACTIONS_WITHIN: Duration = Duration::from_secs(30);
+
+fn settings<'a>(config: &'a ProducerConfig, bodies: &Bodies, id: &'a str) -> Vec<(&'static str, &'a str)> {
     let mut settings = vec![
         ("acks", config.acks.setting()),
-        ("enable.idempotence", if config.idempotent { "true" } else { "false" }),
+        // A transactional producer is one.
+        ("enable.idempotence", if config.idempotent || config.transactions.is_some() { "true" } else { "false" }),
         ("compression.type", config.compression.as_str()),
         // As the Java clients do, so that a key goes to the same partition from both.
         ("partitioner", "murmur2_random"),
@@ -176,7 +246,12 @@ fn settings(config: &ProducerConfig) -> Vec<(&'static str, &str)> {
     if !protocol.to_ascii_lowercase().contains("ssl") {
         settings.push(("message.copy.max.bytes", "1000"));
     }
-    if config.load.record_size > 900_000 {
+    if config.transactions.is_some() {
+        settings.push(("transactional.id", id));
+        // librdkafka gives records up after this time at the latest, and refuses more than that.
+        settings.push(("transaction.timeout.ms", "120000"));
+    }
+    if bodies.largest() > 900_000 {
         settings.push(("message.max.bytes", "100000000"));
     }
     settings
@@ -194,19 +269,22 @@ mod tests {
     fn config(bootstrap_servers: String, runs: &std::path::Path) -> ProducerConfig {
         let settings: BTreeMap<_, _> = [("linger.ms".to_owned(), "1".to_owned())].into();
         ProducerConfig {
+            run: new_run(),
             load: Load {
-                topic: "t".into(),
+                topics: vec!["t".into()],
                 rate: Rate::Constant(2000.0),
                 duration: Duration::from_secs(2),
                 max_records: u64::MAX,
-                record_size: 200,
+                record_size: Sizes::Fixed(200),
                 keys: Keys::Hot { share: 0.8, hot: 2, of: 100 },
                 payload: Payload::Json,
+                headers: Vec::new(),
                 seed: 1,
             },
-            connection: Connection { bootstrap_servers, settings },
+            connection: Connection { bootstrap_servers, settings, iam_region: None },
             acks: Acks::All,
             idempotent: true,
+            transactions: None,
             compression: "none".into(),
             clients: 2,
             runs: runs.to_owned(),
@@ -229,13 +307,14 @@ mod tests {
         assert!(ticks.last().is_some_and(|tick| (3000..=4000).contains(&tick.total_acknowledged)), "{ticks:?}");
         let ledgers = Ledger::read_run(&dir.path().join(&summary.run)).unwrap();
         assert_eq!(ledgers.iter().map(|ledger| ledger.acknowledged.len()).sum::<u64>(), 4000);
-        let verify =
-            |ledgers| consumer::verify(&config.connection, "t", ledgers, &stop, &mut |_, _| {}).unwrap().unwrap();
+        let verify = |ledgers| {
+            consumer::verify(&config.connection, &config.load.topics, ledgers, &stop, &mut |_, _| {}).unwrap().unwrap()
+        };
         let found = verify(ledgers.clone());
         assert!(found.is_whole() && found.read == 4000 && found.ledger_complete, "{found:?}");
         // A ledger that claims one record more is caught.
         let mut liar = ledgers;
-        liar[0].acknowledged.insert(1_000_000, 1_000_000);
+        liar[0].acknowledged.insert(1_000_000);
         assert_eq!(verify(liar).lost_examples, [(0, 1_000_000)]);
     }
 
@@ -268,5 +347,158 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         assert!(summary.stopped && summary.acknowledged == 0 && summary.lost_track == 0);
         assert_eq!(summary.failed_total() + summary.unsent, summary.offered, "{summary:?}");
+    }
+
+    #[test]
+    fn a_broker_that_is_gone_for_a_while_weighs_on_every_record_that_was_due() {
+        const RATE: u64 = 500;
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(cluster.bootstrap_servers(), dir.path());
+        (config.clients, config.load.rate) = (1, Rate::Constant(RATE as f64));
+        config.load.duration = Duration::from_secs(5);
+        for (name, value) in [("reconnect.backoff.ms", "20"), ("reconnect.backoff.max.ms", "50")] {
+            config.connection.settings.insert(name.into(), value.into());
+        }
+        let (summary, gone) = std::thread::scope(|scope| {
+            let producing = scope.spawn(|| run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap());
+            std::thread::sleep(Duration::from_secs(1));
+            cluster.broker_down(1).unwrap();
+            let began = Instant::now();
+            std::thread::sleep(Duration::from_secs(2));
+            cluster.broker_up(1).unwrap();
+            let gone = began.elapsed();
+            (producing.join().unwrap(), gone)
+        });
+        assert_eq!((summary.offered, summary.acknowledged), (5 * RATE, 5 * RATE), "{summary:?}");
+        let log = std::fs::read(&summary.latency_log).unwrap();
+        let times = crate::load::latency::tests::logged(&log);
+        let over = |ms: u64| times.len() - times.count_between(0, ms * 1000);
+        // Records that were due more than half a second before the broker came back waited for that half second at least.
+        let half_second = (gone.as_secs_f64() - 0.5) * RATE as f64;
+        assert!(over(500) as f64 > half_second * 0.95, "{} of {half_second}: {summary:?}", over(500));
+        let response = summary.response.unwrap();
+        assert!(response.max_ms >= gone.as_secs_f64() * 1000.0 * 0.95, "{response:?} {gone:?}");
+        // A median from the send alone would hide it, as most records went before and after.
+        assert!(response.p90_ms > 500.0, "{response:?}");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_load() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 3, 1).unwrap();
+        cluster.create_topic("u", 3, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        // Key, size and body of every record by its sequence, of the newest run in the topics.
+        let sent = |seed: u64, rate: Rate| {
+            let mut config = config(cluster.bootstrap_servers(), dir.path());
+            (config.clients, config.load.seed, config.load.rate) = (1, seed, rate);
+            config.load.topics = vec!["t".into(), "u".into()];
+            config.load.max_records = 1500;
+            config.load.record_size = "uniform:200..900".parse().unwrap();
+            config.load.keys = "zipf:50:1".parse().unwrap();
+            config.load.headers = vec![("source".into(), "kgen-test".into())];
+            let summary = run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap();
+            assert_eq!((summary.acknowledged, summary.topic.as_str()), (1500, "t,u"));
+            let mut records = consumer::tests::everything(&config.connection, &config.load.topics);
+            records.retain(|record| record.stamp.run == config.run);
+            records.sort_by_key(|record| record.stamp.sequence);
+            assert_eq!(records.len(), 1500);
+            assert!(records.iter().all(|record| record.headers == [("source".to_owned(), b"kgen-test".to_vec())]));
+            assert!(records.iter().all(|record| (record.topic == "t") == (record.stamp.sequence % 2 == 0)));
+            records
+                .into_iter()
+                .map(|record| (record.topic, record.partition, record.key, record.body))
+                .collect::<Vec<_>>()
+        };
+        let once = sent(1, Rate::Constant(1000.0));
+        // How fast it is sent, and so which records are on their way together, changes nothing.
+        assert_eq!(once, sent(1, Rate::Max));
+        assert_ne!(once, sent(2, Rate::Max));
+    }
+
+    #[test]
+    fn a_transaction_counts_when_it_is_committed() {
+        let cluster = MockCluster::new(3).unwrap();
+        cluster.create_topic("t", 3, 3).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        for commit in [Commit::Records(100), Commit::Every(Duration::from_millis(100))] {
+            let mut config = config(cluster.bootstrap_servers(), dir.path());
+            (config.transactions, config.load.duration) = (Some(commit), Duration::from_secs(1));
+            let summary = run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap();
+            assert_eq!((summary.offered, summary.acknowledged, summary.lost_track), (2000, 2000, 0), "{summary:?}");
+            let ledgers = Ledger::read_run(&dir.path().join(&summary.run)).unwrap();
+            assert!(ledgers.iter().all(|ledger| ledger.complete && ledger.acknowledged.len() == 1000), "{commit:?}");
+            if let Commit::Every(time) = commit {
+                // A record that was due when its transaction began waited for its end.
+                let max = summary.response.unwrap().max_ms;
+                assert!(max >= time.as_secs_f64() * 1000.0 * 0.9, "{max}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_aborted_transaction_fails_as_a_whole() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(cluster.bootstrap_servers(), dir.path());
+        (config.clients, config.load.max_records) = (1, 300);
+        config.transactions = Some(Commit::Records(100));
+        let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[refused]);
+        let summary = run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let failed = summary.failed_total();
+        assert!((1..=100).contains(&failed) && summary.acknowledged == 300 - failed, "{summary:?}");
+        assert!(summary.failed.contains_key("MSG_SIZE_TOO_LARGE"), "{summary:?}");
+        let ledger = &Ledger::read_run(&dir.path().join(&summary.run)).unwrap()[0];
+        assert_eq!((ledger.acknowledged.len(), ledger.unknown(), ledger.complete), (300 - failed, 0, true));
+    }
+
+    #[test]
+    fn a_generator_that_cannot_keep_up_says_so() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(cluster.bootstrap_servers(), dir.path());
+        // More than any machine sends, and more than there is memory for: a broker answers after half a second.
+        cluster.broker_round_trip_time(1, Duration::from_millis(500)).unwrap();
+        config.load.record_size = Sizes::Fixed(100_000);
+        (config.load.rate, config.clients, config.idempotent) = (Rate::Constant(20_000.0), 1, false);
+        (config.load.duration, config.flush_within) = (Duration::from_secs(1), Duration::from_millis(500));
+        let summary = run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap();
+        assert!(summary.generator_bound && summary.late_queue_full > 0 && summary.unsent > 0, "{summary:?}");
+        assert_eq!(summary.acknowledged + summary.failed_total() + summary.unsent, summary.offered, "{summary:?}");
+    }
+
+    #[test]
+    fn no_record_costs_an_allocation() {
+        use crate::load::producer::worker::Worker;
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 6, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut counts = Vec::new();
+        for records in [20_000, 120_000] {
+            let mut config = config(cluster.bootstrap_servers(), dir.path());
+            (config.clients, config.idempotent, config.load.max_records) = (1, false, records);
+            (config.load.rate, config.load.duration) = (Rate::Max, Duration::from_secs(60));
+            let bodies = Arc::new(Bodies::make(&config.load.payload, config.load.record_size, 1).unwrap());
+            let settings = settings(&config, &bodies, "");
+            let native =
+                Native::new(&config.connection, &settings, &config.load.topics, &[], Notes::default()).unwrap();
+            let ledger = LedgerWriter::create(&dir.path().join(records.to_string()), 1, 0, "t").unwrap();
+            let worker = Worker::new(&config, 0, native, ledger, &bodies, (Instant::now(), SystemTime::now()));
+            let (reports, inbox) = mpsc::channel();
+            let before = crate::testing::allocations();
+            let ended = worker.run(&AtomicBool::new(false), &reports).unwrap();
+            // Of this thread alone, and without what librdkafka takes from malloc itself.
+            counts.push(crate::testing::allocations() - before);
+            assert_eq!(ended.lost_track, 0);
+            drop((reports, inbox));
+        }
+        // The places for records in flight are made once; beside them there are blocks of the ledger and reports by the second.
+        let more = counts[1].saturating_sub(counts[0]);
+        assert!(more < 20_000, "100,000 more records cost {more} more allocations ({counts:?})");
     }
 }

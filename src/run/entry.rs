@@ -57,6 +57,9 @@ pub struct LoadSecond {
     /// The longest time from due to acknowledged in this second, ms.
     #[serde(default)]
     pub max_ms: Option<f64>,
+    /// From sent to acknowledged, ms.
+    #[serde(default)]
+    pub service_p99_ms: Option<f64>,
     /// Since the load began, records.
     pub offered: u64,
     pub acknowledged: u64,

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stack", &["catalogue", "hcl"]),
     ("remedy", &["catalogue", "stack", "hcl"]),
     ("diagnose", &["catalogue", "stack", "sample", "remedy"]),
+    ("comparison", &["statistics"]),
     ("proof", &["diagnose", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
     ("run", &["sample", "diagnose", "remedy"]),
@@ -27,14 +28,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("load", &["sample", "kafka"]),
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
     ("lab", &["catalogue", "sample", "process", "kafka"]),
-    ("cli", &["catalogue", "load", "stack"]),
+    ("cli", &["catalogue", "kafka", "load", "stack"]),
     ("bench", &["hcl", "stack"]),
     ("fuzzing", &["cli", "diagnose", "lab", "locate", "metrics", "report", "run", "stack", "terraform"]),
     ("lib", &["commands"]),
 ];
 
-/// May be used by every module.
-const FOR_ALL: &[&str] = &["files"];
+/// May be used by every module; `testing` is there for tests alone.
+const FOR_ALL: &[&str] = &["files", "testing"];
 
 /// May use every module.
 const MAY_USE_ALL: &str = "commands";

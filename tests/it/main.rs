@@ -4,6 +4,7 @@ mod architecture;
 mod driving;
 mod frontdoor;
 mod interrupts;
+mod load;
 mod project;
 mod real;
 mod refusals;

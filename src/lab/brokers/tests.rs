@@ -210,7 +210,7 @@ fn tls_clients_check_who_they_talk_to() {
     let connection = |bootstrap: String, ca: &Certificates| {
         let settings = [("security.protocol", "ssl".to_owned()), ("ssl.ca.location", ca.ca.display().to_string())];
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
-        Connection { bootstrap_servers: bootstrap, settings }
+        Connection { bootstrap_servers: bootstrap, settings, iam_region: None }
     };
     let within = Duration::from_secs(20);
     // Both names of the certificate, a name that is not in it, and an authority that has not signed it.

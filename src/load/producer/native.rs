@@ -1,7 +1,7 @@
 //! The plain produce calls of librdkafka: values that it need not copy, delivery reports by the batch.
 //!
 //! The crate's own producers copy each value and build a list of arguments for each record, which costs more than all
-//! the rest of sending. All unsafe code of kgen is here. What must hold: a value that was handed over is neither moved,
+//! the rest of sending. Nearly all unsafe code of kgen is here. What must hold: a value that was handed over is neither moved,
 //! changed nor freed before its delivery report came or the client is gone.
 
 use std::{
@@ -12,21 +12,30 @@ use std::{
 
 use rdkafka::{
     ClientContext as _,
-    bindings::{self as ffi, RD_KAFKA_EVENT_DR, RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_LOG},
+    bindings::{
+        self as ffi, RD_KAFKA_EVENT_DR, RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_LOG,
+        RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH, rd_kafka_vtype_t as vtype,
+    },
     client::Client,
     config::RDKafkaLogLevel,
     error::KafkaError,
     types::{RDKafkaErrorCode, RDKafkaRespErr, RDKafkaType},
 };
 
-use crate::kafka::{Connection, Context, Notes};
+use crate::{
+    kafka::{Connection, Context, Notes},
+    load::payload,
+};
 
 /// Reports taken from an event at a time.
 const BATCH: usize = 256;
 
-/// A producer of one topic.
+/// A producer of some topics.
 pub struct Native {
-    topic: *mut ffi::rd_kafka_topic_t,
+    topics: Vec<*mut ffi::rd_kafka_topic_t>,
+    /// What every record has beside its stamp.
+    headers: Vec<(CString, Vec<u8>)>,
+    stamp_header: CString,
     queue: *mut ffi::rd_kafka_queue_t,
     wake: OwnedFd,
     // Last: it is dropped after `Drop::drop` has given back what belongs to it.
@@ -62,65 +71,207 @@ impl ErrorCode {
     }
 }
 
+/// A record on its way to [`Native::produce`].
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Which of the topics.
+    pub topic: usize,
+    pub value: *const u8,
+    pub len: usize,
+    pub key: Option<&'a [u8]>,
+    /// The stamp, where the value has none.
+    pub stamp: Option<&'a [u8]>,
+    /// Its delivery carries this.
+    pub number: usize,
+}
+
+/// A transaction did not go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal {
+    pub code: ErrorCode,
+    /// The same call may yet succeed.
+    pub is_retriable: bool,
+    /// This producer can do nothing more.
+    pub is_fatal: bool,
+}
+
 impl Native {
     pub fn new(
         connection: &Connection,
         defaults: &[(&str, &str)],
-        topic: &str,
+        topics: &[String],
+        headers: &[(String, String)],
         notes: Notes,
     ) -> Result<Self, crate::kafka::ConnectError> {
         let config = connection.config(defaults);
         let native = config.create_native_config()?;
         let unusable = |reason: String| KafkaError::ClientCreation(reason);
-        let name = CString::new(topic).map_err(|_| unusable(format!("`{topic}` is no name for a topic")))?;
+        let text = |name: &str, of: &str| {
+            CString::new(name).map_err(|_| unusable(format!("`{}` is no name for a {of}", name.escape_debug())))
+        };
+        let names = topics.iter().map(|topic| text(topic, "topic")).collect::<Result<Vec<_>, _>>()?;
+        let headers = headers
+            .iter()
+            .map(|(name, value)| Ok((text(name, "header")?, value.as_bytes().to_vec())))
+            .collect::<Result<Vec<_>, KafkaError>>()?;
+        let stamp_header = text(payload::HEADER, "header")?;
         let wake =
             rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC)
                 .map_err(|error| unusable(format!("no eventfd: {error}")))?;
         // SAFETY: the configuration is alive and not yet given to a client.
-        unsafe { ffi::rd_kafka_conf_set_events(native.ptr(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR) };
-        let client = Client::new(&config, native, RDKafkaType::RD_KAFKA_PRODUCER, Context::new(notes))?;
-        // SAFETY: the client is alive; topic and queue are given back before it is.
         unsafe {
-            let topic = ffi::rd_kafka_topic_new(client.native_ptr(), name.as_ptr(), std::ptr::null_mut());
-            if topic.is_null() {
-                return Err(unusable(format!("the topic handle: {:?}", ffi::rd_kafka_last_error())).into());
-            }
+            ffi::rd_kafka_conf_set_events(
+                native.ptr(),
+                RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH,
+            );
+        }
+        let context = Context::of(connection, notes);
+        let client = Client::new(&config, native, RDKafkaType::RD_KAFKA_PRODUCER, context)?;
+        client.context().authorize(&client)?;
+        // SAFETY: the client is alive; the queue is given back before it is.
+        let queue = unsafe {
             let queue = ffi::rd_kafka_queue_get_main(client.native_ptr());
             // An eventfd takes eight bytes; librdkafka copies them.
             let one = 1u64.to_ne_bytes();
             ffi::rd_kafka_queue_io_event_enable(queue, wake.as_raw_fd(), one.as_ptr().cast(), one.len());
-            Ok(Native { topic, queue, wake, client })
+            queue
+        };
+        let mut made = Native { topics: Vec::new(), headers, stamp_header, queue, wake, client };
+        for name in &names {
+            // SAFETY: the client is alive; what was made is given back by `Drop`, also after an error.
+            unsafe {
+                let topic = ffi::rd_kafka_topic_new(made.client.native_ptr(), name.as_ptr(), std::ptr::null_mut());
+                if topic.is_null() {
+                    return Err(unusable(format!("the topic handle: {:?}", ffi::rd_kafka_last_error())).into());
+                }
+                made.topics.push(topic);
+            }
         }
+        Ok(made)
     }
 
-    /// Hands over a record. Its delivery carries `number`.
+    /// Hands over a record.
     ///
     /// # Safety
-    /// `value` stays where it is, unchanged, until its delivery was seen or this producer is dropped. When an error is
+    /// The value stays where it is, unchanged, until its delivery was seen or this producer is dropped. When an error is
     /// returned it is free at once.
-    pub unsafe fn produce(
-        &self,
-        value: *const u8,
-        len: usize,
-        key: Option<&[u8]>,
-        number: usize,
-    ) -> Result<(), ErrorCode> {
-        let (key, key_len) = key.map_or((std::ptr::null(), 0), |key| (key.as_ptr(), key.len()));
+    pub unsafe fn produce(&self, record: &Outgoing<'_>) -> Result<(), ErrorCode> {
+        if record.stamp.is_some() || !self.headers.is_empty() {
+            // SAFETY: the same is asked for.
+            return unsafe { self.produce_with_headers(record) };
+        }
+        let (key, key_len) = record.key.map_or((std::ptr::null(), 0), |key| (key.as_ptr(), key.len()));
         // SAFETY: with no flag set the value is neither copied nor freed; librdkafka only reads it.
         let result = unsafe {
             ffi::rd_kafka_produce(
-                self.topic,
+                self.topics[record.topic],
                 -1, // the partitioner decides
                 0,
-                value.cast_mut().cast(),
-                len,
+                record.value.cast_mut().cast(),
+                record.len,
                 key.cast(),
                 key_len,
-                std::ptr::without_provenance_mut(number),
+                std::ptr::without_provenance_mut(record.number),
             )
         };
         // SAFETY: reads the error of this thread's last call.
         if result == 0 { Ok(()) } else { Err(ErrorCode(unsafe { ffi::rd_kafka_last_error() })) }
+    }
+
+    /// The same by way of a list of arguments, which costs more.
+    unsafe fn produce_with_headers(&self, record: &Outgoing<'_>) -> Result<(), ErrorCode> {
+        use ffi::{rd_kafka_vu_s__bindgen_ty_1 as Argument, rd_kafka_vu_t};
+        const MOST: usize = 5 + 1 + super::MOST_HEADERS;
+        let memory = |bytes: &[u8]| Argument {
+            mem: ffi::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+                ptr: bytes.as_ptr().cast_mut().cast(),
+                size: bytes.len(),
+            },
+        };
+        let header = |name: &CStr, value: &[u8]| rd_kafka_vu_t {
+            vtype: vtype::RD_KAFKA_VTYPE_HEADER,
+            u: Argument {
+                header: ffi::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_2 {
+                    name: name.as_ptr(),
+                    val: value.as_ptr().cast(),
+                    size: value.len() as isize,
+                },
+            },
+        };
+        let mut list = [rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_END, u: Argument { i: 0 } }; MOST];
+        let value = Argument {
+            mem: ffi::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+                ptr: record.value.cast_mut().cast(),
+                size: record.len,
+            },
+        };
+        let opaque = Argument { ptr: std::ptr::without_provenance_mut(record.number) };
+        list[0] = rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_RKT, u: Argument { rkt: self.topics[record.topic] } };
+        list[1] = rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_VALUE, u: value };
+        list[2] = rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_OPAQUE, u: opaque };
+        // No flag: neither copied nor freed.
+        list[3] = rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_MSGFLAGS, u: Argument { i: 0 } };
+        let mut count = 4;
+        let mut push = |argument| {
+            list[count] = argument;
+            count += 1;
+        };
+        if let Some(key) = record.key {
+            push(rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_KEY, u: memory(key) });
+        }
+        if let Some(stamp) = record.stamp {
+            push(header(&self.stamp_header, stamp));
+        }
+        for (name, value) in &self.headers {
+            push(header(name, value));
+        }
+        // SAFETY: every argument has the type that its tag names; key and headers are copied by the call.
+        match unsafe { ffi::rd_kafka_produceva(self.client.native_ptr(), list.as_ptr(), count) } {
+            error if error.is_null() => Ok(()),
+            error => Err(Self::taken(error).code),
+        }
+    }
+
+    /// Reads an error and gives it back.
+    fn taken(error: *mut ffi::rd_kafka_error_t) -> Refusal {
+        // SAFETY: the callers pass an error that is theirs and not null; it is not used after.
+        unsafe {
+            let refusal = Refusal {
+                code: ErrorCode(ffi::rd_kafka_error_code(error)),
+                is_retriable: ffi::rd_kafka_error_is_retriable(error) != 0,
+                is_fatal: ffi::rd_kafka_error_is_fatal(error) != 0,
+            };
+            ffi::rd_kafka_error_destroy(error);
+            refusal
+        }
+    }
+
+    fn outcome(error: *mut ffi::rd_kafka_error_t) -> Result<(), Refusal> {
+        if error.is_null() { Ok(()) } else { Err(Self::taken(error)) }
+    }
+
+    /// Makes the producer a transactional one; waits at most `within`.
+    pub fn init_transactions(&self, within: Duration) -> Result<(), Refusal> {
+        // SAFETY: the client is alive.
+        Self::outcome(unsafe { ffi::rd_kafka_init_transactions(self.client.native_ptr(), millis(within)) })
+    }
+
+    /// Begins a transaction: what is produced from here is in it.
+    pub fn begin_transaction(&self) -> Result<(), Refusal> {
+        // SAFETY: the client is alive.
+        Self::outcome(unsafe { ffi::rd_kafka_begin_transaction(self.client.native_ptr()) })
+    }
+
+    /// Commits. Every delivery must have been seen; waits at most `within`.
+    pub fn commit_transaction(&self, within: Duration) -> Result<(), Refusal> {
+        // SAFETY: the client is alive.
+        Self::outcome(unsafe { ffi::rd_kafka_commit_transaction(self.client.native_ptr(), millis(within)) })
+    }
+
+    /// Gives the transaction up. Every delivery must have been seen; waits at most `within`.
+    pub fn abort_transaction(&self, within: Duration) -> Result<(), Refusal> {
+        // SAFETY: the client is alive.
+        Self::outcome(unsafe { ffi::rd_kafka_abort_transaction(self.client.native_ptr(), millis(within)) })
     }
 
     /// Gives every delivery that is there to `on`, and returns whether anything was there. Does not wait.
@@ -136,6 +287,11 @@ impl Native {
             match unsafe { ffi::rd_kafka_event_type(event) } {
                 RD_KAFKA_EVENT_DR => self.deliveries(event, &mut on),
                 RD_KAFKA_EVENT_LOG => self.logged(event),
+                RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => {
+                    if let Err(error) = self.client.context().authorize(&self.client) {
+                        self.client.context().log(RDKafkaLogLevel::Warning, "", &error.to_string());
+                    }
+                }
                 RD_KAFKA_EVENT_ERROR => {
                     // SAFETY: an error event has a code and a text.
                     let (code, text) = unsafe {
@@ -199,6 +355,10 @@ impl Native {
     }
 }
 
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
+
 impl Drop for Native {
     fn drop(&mut self) {
         // SAFETY: both belong to the client, which is still alive, and are not used after this. The wake-up is taken
@@ -206,7 +366,9 @@ impl Drop for Native {
         unsafe {
             ffi::rd_kafka_queue_io_event_enable(self.queue, -1, std::ptr::null(), 0);
             ffi::rd_kafka_queue_destroy(self.queue);
-            ffi::rd_kafka_topic_destroy(self.topic);
+            for topic in &self.topics {
+                ffi::rd_kafka_topic_destroy(*topic);
+            }
         }
     }
 }

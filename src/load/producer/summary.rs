@@ -17,7 +17,10 @@ use super::{
     worker::{Ended, Interval},
 };
 use crate::{
-    load::latency::{Quantiles, Times},
+    load::{
+        latency::{Quantiles, Times},
+        slo::Judged,
+    },
     sample::LoadSample,
 };
 
@@ -26,15 +29,26 @@ pub const SCHEMA: &str = "kgen.produce/1";
 /// Share of records sent late from which a run says more about the generator than about the cluster.
 const GENERATOR_BOUND_FROM: f64 = 0.001;
 
+/// Names the form of a [`Tick`] in JSON.
+pub const TICK_SCHEMA: &str = "kgen.produce-second/1";
+
 /// What happened in about one second.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Tick {
+    pub schema: &'static str,
     /// Seconds since the start.
     pub at_s: f64,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
     #[serde(flatten)]
     pub sample: LoadSample,
+    /// The longest time from due to acknowledged, ms.
+    pub max_ms: Option<f64>,
+    /// From sent to acknowledged, ms.
+    pub service_p50_ms: Option<f64>,
+    pub service_p99_ms: Option<f64>,
+    /// From due to sent, ms.
+    pub send_error_p99_ms: Option<f64>,
     /// Since the start.
     pub total_offered: u64,
     pub total_acknowledged: u64,
@@ -59,6 +73,7 @@ pub struct Summary {
     pub schema: String,
     /// 16 hexadecimal digits; the name of the run's folder.
     pub run: String,
+    /// Several are separated by commas.
     pub topic: String,
     /// The run was stopped before its schedule was over.
     pub stopped: bool,
@@ -85,13 +100,13 @@ pub struct Summary {
     pub service: Option<Quantiles>,
     /// From due to sent: how well the generator kept its own schedule.
     pub send_error: Option<Quantiles>,
-    /// Share of records sent more than 100 ms late (0 to 1).
+    /// Share of records sent more than 100 ms late, or never (0 to 1).
     pub late_share: f64,
-    /// Sent late because the client's memory for records in flight was full.
+    /// Sent late, or never, because the client's memory for records in flight was full.
     pub late_queue_full: u64,
     /// Sent late because the generator was not there in time.
     pub late_generator: u64,
-    /// More than one in a thousand records was sent late: no figure about the cluster.
+    /// More than one in a thousand records was sent late or never: no figure about the cluster.
     pub generator_bound: bool,
     /// CPU that this process used, s: all its threads, so also those that do not send.
     pub cpu_s: f64,
@@ -99,6 +114,9 @@ pub struct Summary {
     pub ledgers: Vec<PathBuf>,
     /// Response times each second, an HdrHistogram V2 log.
     pub latency_log: PathBuf,
+    /// What was asked of the run, and whether it was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<Judged>,
 }
 
 impl Summary {
@@ -131,8 +149,8 @@ impl Tally {
         writeln!(log, "#[StartTime: {start:.3} (seconds since epoch)]\n#[BaseTime: {start:.3} (seconds since epoch)]")?;
         writeln!(log, "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"")?;
         Ok(Tally {
-            rate_asked: config.load.rate.mean(),
-            topic: config.load.topic.clone(),
+            rate_asked: config.load.rate.mean(config.load.duration),
+            topic: config.load.topics.join(","),
             started_at,
             waiting: (0..config.clients).map(|_| None).collect(),
             ended: Vec::new(),
@@ -164,6 +182,7 @@ impl Tally {
         let failed: u64 = all.failed.values().sum();
         let since_epoch = self.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Some(Tick {
+            schema: TICK_SCHEMA,
             at_s: all.to as f64 / 1e9,
             at_ms: (since_epoch + Duration::from_nanos(all.to)).as_millis() as i64,
             sample: LoadSample {
@@ -175,6 +194,10 @@ impl Tally {
                 p99_ms: all.response.quantile_ms(0.99),
                 generator_bound: all.late_queue + all.late_self > 0,
             },
+            max_ms: all.response.quantile_ms(1.0),
+            service_p50_ms: all.service.quantile_ms(0.5),
+            service_p99_ms: all.service.quantile_ms(0.99),
+            send_error_p99_ms: all.send_error.quantile_ms(0.99),
             total_offered: self.total.offered,
             total_acknowledged: self.total.acknowledged,
             total_failed: self.total.failed.values().sum(),
@@ -196,7 +219,10 @@ impl Tally {
         let schedule_end = self.ended.iter().map(|ended| ended.schedule_end).max().unwrap_or(0);
         let last_answer = self.ended.iter().map(|ended| ended.last_answer).max().unwrap_or(0);
         let measured = (schedule_end.max(last_answer) as f64 / 1e9).max(1e-3);
-        let late_share = (total.late_queue + total.late_self) as f64 / total.sent.max(1) as f64;
+        let unsent = self.ended.iter().map(|ended| ended.unsent).sum();
+        // What found no room to the end is later than any other; what was left over by a stop is not.
+        let never = if stopped { 0 } else { unsent };
+        let late_share = (total.late_queue + total.late_self + never) as f64 / (total.sent + never).max(1) as f64;
         Ok(Summary {
             schema: SCHEMA.to_owned(),
             run: format!("{run:016x}"),
@@ -206,7 +232,7 @@ impl Tally {
             offered: total.offered,
             acknowledged: total.acknowledged,
             failed: total.failed.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
-            unsent: self.ended.iter().map(|ended| ended.unsent).sum(),
+            unsent,
             lost_track: self.ended.iter().map(|ended| ended.lost_track).sum(),
             rate_asked: self.rate_asked,
             rate_reached: total.acknowledged as f64 / measured,
@@ -215,12 +241,13 @@ impl Tally {
             service: total.service.quantiles(),
             send_error: total.send_error.quantiles(),
             late_share,
-            late_queue_full: total.late_queue,
+            late_queue_full: total.late_queue + never,
             late_generator: total.late_self,
             generator_bound: late_share > GENERATOR_BOUND_FROM,
             cpu_s: cpu_s() - self.cpu_before,
             ledgers: self.ended.into_iter().map(|ended| ended.ledger).filter(|path| path.is_file()).collect(),
             latency_log: self.log_path,
+            slo: Vec::new(),
         })
     }
 

@@ -4,19 +4,25 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Load, Native, ProducerConfig, native::ErrorCode};
+use anyhow::{anyhow, bail};
+
+use super::{
+    Commit, Native, ProducerConfig,
+    native::{ErrorCode, Outgoing},
+};
 use crate::load::{
     keys::{KeySource, key},
     latency::Times,
     ledger::LedgerWriter,
-    pacer::{Next, Pacer},
-    payload::Stamp,
+    pacer::{Next, Pacer, Rate},
+    payload::{Bodies, Form, Stamp},
 };
 
 /// A record that leaves later than this after it was due was held up by the generator itself.
@@ -77,68 +83,194 @@ pub struct Ended {
 
 /// A place for a record that is on its way.
 struct Slot {
-    value: Box<[u8]>,
+    value: Vec<u8>,
+    /// Which of the bodies is in it.
+    body: u32,
+    /// The next free place with the same body, if this one is free.
+    next_free: u32,
     due: u64,
     sent: u64,
     sequence: u64,
 }
 
-pub struct Worker {
-    // Before the slots: it is dropped first, and reads from them until then.
-    native: Native,
+/// No place.
+const NONE: u32 = u32::MAX;
+
+/// The places for records that are due or on their way.
+///
+/// A record's body follows from its sequence alone, so that the same seed gives the same load. Free places are kept by
+/// the body that is in them; only when there can be no more places, one gets another body.
+struct Places {
+    bodies: Arc<Bodies>,
     slots: Vec<Slot>,
-    free: Vec<usize>,
-    most_slots: usize,
-    load: Load,
+    /// The first free place of each body. The last one given back comes first, so that a slow run touches little memory.
+    free: Vec<u32>,
+    free_count: usize,
+    most: usize,
+    /// Where a place was taken from another body last.
+    taken_from: usize,
+}
+
+impl Places {
+    fn new(bodies: Arc<Bodies>, most: usize) -> Self {
+        let free = vec![NONE; bodies.all.len()];
+        Places { bodies, slots: Vec::new(), free, free_count: 0, most, taken_from: 0 }
+    }
+
+    /// A place with this body in it; `None` when all are in use.
+    fn take(&mut self, body: usize) -> Option<usize> {
+        if let Some(number) = self.pop(body) {
+            return Some(number);
+        }
+        let bytes = &self.bodies.all[body].bytes;
+        if self.slots.len() < self.most {
+            let value = bytes.to_vec();
+            self.slots.push(Slot { value, body: body as u32, next_free: NONE, due: 0, sent: 0, sequence: 0 });
+            return Some(self.slots.len() - 1);
+        }
+        if self.free_count == 0 {
+            return None;
+        }
+        while self.free[self.taken_from] == NONE {
+            self.taken_from = (self.taken_from + 1) % self.free.len();
+        }
+        let number = self.pop(self.taken_from)?;
+        let slot = &mut self.slots[number];
+        slot.value.clear();
+        slot.value.extend_from_slice(&self.bodies.all[body].bytes);
+        slot.body = body as u32;
+        Some(number)
+    }
+
+    fn pop(&mut self, body: usize) -> Option<usize> {
+        let number = self.free[body];
+        if number == NONE {
+            return None;
+        }
+        self.free[body] = self.slots[number as usize].next_free;
+        self.free_count -= 1;
+        Some(number as usize)
+    }
+
+    fn give_back(&mut self, number: usize) {
+        let slot = &mut self.slots[number];
+        slot.next_free = std::mem::replace(&mut self.free[slot.body as usize], number as u32);
+        self.free_count += 1;
+    }
+
+    fn in_use(&self) -> u64 {
+        (self.slots.len() - self.free_count) as u64
+    }
+}
+
+/// What is written down of the answers.
+struct Books {
+    ledger: LedgerWriter,
+    interval: Interval,
+    /// ns after the start.
+    last_answer: u64,
+}
+
+impl Books {
+    /// Notes what became of the record in `slot`.
+    fn settle(&mut self, slot: &Slot, now: u64, error: Option<ErrorCode>) {
+        self.last_answer = now;
+        match error {
+            None => {
+                self.interval.acknowledged += 1;
+                self.interval.bytes += slot.value.len() as u64;
+                self.interval.response.record_ns(now - slot.due);
+                self.interval.service.record_ns(now - slot.sent);
+                self.ledger.acknowledged(slot.sequence);
+            }
+            Some(code) => self.fail(slot.sequence, code),
+        }
+    }
+
+    fn fail(&mut self, sequence: u64, code: ErrorCode) {
+        *self.interval.failed.entry(code.name()).or_default() += 1;
+        self.ledger.failed(sequence, code.name());
+    }
+}
+
+/// The transaction of a transactional producer.
+struct Transaction {
+    commit: Commit,
+    is_open: bool,
+    /// ns after the start.
+    opened: u64,
+    records: u64,
+    /// Nothing more is sent until it has ended.
+    is_ending: bool,
+    /// A record of it failed: it cannot be committed.
+    failed: Option<ErrorCode>,
+    /// Delivered, and acknowledged only with the commit.
+    delivered: Vec<usize>,
+}
+
+pub struct Worker {
+    // Before the places: it is dropped first, and reads from them until then.
+    native: Native,
+    places: Places,
+    books: Books,
+    transaction: Option<Transaction>,
+    closed_loop: bool,
+    /// ns after the start at which the schedule is over.
+    end: u64,
+    topics: u64,
     client: u16,
     run: u64,
     pacer: Pacer,
     keys: KeySource,
-    ledger: LedgerWriter,
     started: Instant,
     started_ms: u64,
     sequence: u64,
     offered_before: u64,
-    last_answer: u64,
     flush_within: u64,
     /// There was no room, and what was due then has not been sent yet.
     was_blocked: bool,
-    interval: Interval,
 }
 
 impl Worker {
     pub fn new(
         config: &ProducerConfig,
-        run: u64,
         client: u16,
         native: Native,
         ledger: LedgerWriter,
+        bodies: &Arc<Bodies>,
         (started, started_at): (Instant, SystemTime),
     ) -> Self {
-        let load = config.load.clone();
+        let load = &config.load;
         let clients = u64::from(config.clients);
         let limit = load.max_records / clients + u64::from(u64::from(client) < load.max_records % clients);
-        let pacer = Pacer::new(load.rate, load.duration, u64::from(client), clients, limit, load.seed);
+        let pacer = Pacer::new(load.rate.clone(), load.duration, u64::from(client), clients, limit, load.seed);
         let since_epoch = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Worker {
             native,
-            slots: Vec::new(),
-            free: Vec::new(),
-            most_slots: config.in_flight(),
+            places: Places::new(Arc::clone(bodies), config.in_flight(bodies)),
+            books: Books { ledger, interval: Interval::default(), last_answer: 0 },
+            transaction: config.transactions.map(|commit| Transaction {
+                commit,
+                is_open: false,
+                opened: 0,
+                records: 0,
+                is_ending: false,
+                failed: None,
+                delivered: Vec::new(),
+            }),
+            closed_loop: load.rate == Rate::Max,
+            end: pacer.end(),
+            topics: load.topics.len() as u64,
             keys: KeySource::new(load.keys, load.seed.wrapping_add(u64::from(client))),
-            load,
             client,
-            run,
+            run: config.run,
             pacer,
-            ledger,
             started,
             started_ms: since_epoch.as_millis() as u64,
             sequence: 0,
             offered_before: 0,
-            last_answer: 0,
             flush_within: config.flush_within.as_nanos() as u64,
             was_blocked: false,
-            interval: Interval::default(),
         }
     }
 
@@ -151,9 +283,8 @@ impl Worker {
             let now = self.now();
             let mut busy = false;
             let mut wake_at = next_tick.min(next_ledger);
-            let end = self.load.duration.as_nanos() as u64;
             if flush_until.is_none() {
-                let over = match self.send(now, &mut busy) {
+                let over = match self.send(now, &mut busy)? {
                     Some(at) => {
                         wake_at = wake_at.min(at);
                         false
@@ -161,16 +292,17 @@ impl Worker {
                     None => !busy,
                 };
                 // Records that were due and found no room in all this time are not sent at all.
-                let stuck = now > end.saturating_add(self.flush_within);
+                let stuck = now > self.end.saturating_add(self.flush_within);
                 if over || stuck || stop.load(Ordering::Relaxed) {
                     unsent = self.pacer.backlog(now);
-                    schedule_end = now.min(end);
+                    schedule_end = now.min(self.end);
                     flush_until = Some(now.saturating_add(self.flush_within));
                 }
             }
             busy |= self.take_deliveries();
-            if now >= next_ledger || self.ledger.is_full() {
-                self.ledger.write(self.sequence)?;
+            busy |= self.end_transaction(now, flush_until.is_some(), &mut wake_at)?;
+            if now >= next_ledger || self.books.ledger.is_full() {
+                self.books.ledger.write(self.sequence)?;
                 next_ledger = now + LEDGER_EVERY;
             }
             if now >= next_tick {
@@ -199,125 +331,192 @@ impl Worker {
         let lost_track = self.outstanding();
         self.report(self.now(), unsent, true, reports);
         let ledger = if lost_track == 0 {
-            self.ledger.close(self.sequence)?
+            self.books.ledger.close(self.sequence)?
         } else {
             // Not closed: what is not told is unknown.
-            self.ledger.write(self.sequence)?;
+            self.books.ledger.write(self.sequence)?;
             PathBuf::new()
         };
-        Ok(Ended { ledger, unsent, lost_track, schedule_end, last_answer: self.last_answer })
+        Ok(Ended { ledger, unsent, lost_track, schedule_end, last_answer: self.books.last_answer })
     }
 
     /// Sends what is due. Returns when to come back, `None` when the schedule is over or more is due right now.
-    fn send(&mut self, mut now: u64, busy: &mut bool) -> Option<u64> {
+    fn send(&mut self, mut now: u64, busy: &mut bool) -> anyhow::Result<Option<u64>> {
+        if self.transaction.as_ref().is_some_and(|transaction| transaction.is_ending) {
+            // What is due meanwhile waits; a delivery ends the wait.
+            self.was_blocked = true;
+            return Ok(Some(now + 50_000_000));
+        }
         for _ in 0..BURST {
             match self.pacer.next(now) {
-                Next::Over => return None,
+                Next::Over => return Ok(None),
                 Next::At(at) => {
                     self.was_blocked = false;
-                    return Some(at);
+                    return Ok(Some(at));
                 }
                 Next::Due(due) => {
-                    if !self.send_one(due, now) {
+                    if !self.send_one(due, now)? {
                         self.was_blocked = true;
                         // Room comes with the next delivery, which ends the wait.
-                        return Some(now + 50_000_000);
+                        return Ok(Some(now + 50_000_000));
                     }
                     *busy = true;
                 }
             }
-            if self.load.rate != crate::load::pacer::Rate::Max {
+            if !self.closed_loop {
                 now = self.now();
             }
         }
         *busy = true;
-        None
+        Ok(None)
     }
 
     /// Returns whether there was room.
-    fn send_one(&mut self, due: u64, now: u64) -> bool {
-        let Some(number) = self.slot() else { return false };
+    fn send_one(&mut self, due: u64, now: u64) -> anyhow::Result<bool> {
+        let bodies = self.places.bodies.all.len() as u64;
+        // Clients begin at different bodies.
+        let body = ((self.sequence + u64::from(self.client) * 7) % bodies) as usize;
+        let Some(number) = self.places.take(body) else {
+            if let Some(transaction) = &mut self.transaction {
+                // Room comes with its end only.
+                transaction.is_ending = transaction.is_open;
+            }
+            return Ok(false);
+        };
+        if let Some(transaction) = &mut self.transaction {
+            if !transaction.is_open {
+                let begun = self.native.begin_transaction();
+                begun.map_err(|refusal| anyhow!("beginning a transaction: {}", refusal.code.name()))?;
+                (transaction.is_open, transaction.opened, transaction.records) = (true, now, 0);
+            }
+            transaction.records += 1;
+            if matches!(transaction.commit, Commit::Records(most) if transaction.records >= most) {
+                transaction.is_ending = true;
+            }
+        }
         let key = self.keys.draw().map(key);
-        let slot = &mut self.slots[number];
-        (slot.due, slot.sent, slot.sequence) = (due, now, self.sequence);
+        let form = self.places.bodies.form;
         let stamp = Stamp {
             run: self.run,
             producer: self.client,
             sequence: self.sequence,
             due_ms: self.started_ms + due / 1_000_000,
         };
-        self.load.payload.stamp(&mut slot.value, &stamp, key.as_ref());
-        let key = key.as_ref().map(|key| key.as_slice());
+        let header = (form == Form::Header).then(|| stamp.header(&self.places.bodies.all[body]));
+        let slot = &mut self.places.slots[number];
+        (slot.due, slot.sent, slot.sequence) = (due, now, self.sequence);
+        form.stamp(&mut slot.value, &stamp, key.as_ref());
+        let record = Outgoing {
+            topic: (self.sequence % self.topics) as usize,
+            value: slot.value.as_ptr(),
+            len: slot.value.len(),
+            key: key.as_ref().map(|key| key.as_slice()),
+            stamp: header.as_ref().map(|stamp| stamp.as_slice()),
+            number,
+        };
         // SAFETY: the slot is not touched again before its delivery, and `native` is dropped before the slots are.
-        match unsafe { self.native.produce(slot.value.as_ptr(), slot.value.len(), key, number) } {
+        match unsafe { self.native.produce(&record) } {
             Ok(()) => {}
             Err(code) if code.is_queue_full() => {
-                self.free.push(number);
-                return false;
+                self.places.give_back(number);
+                return Ok(false);
             }
             Err(code) => {
-                self.fail(self.sequence, code);
-                self.free.push(number);
+                self.books.fail(self.sequence, code);
+                self.places.give_back(number);
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.failed.get_or_insert(code);
+                }
             }
         }
-        self.interval.sent += 1;
-        self.interval.send_error.record_ns(now - due);
+        let interval = &mut self.books.interval;
+        interval.sent += 1;
+        interval.send_error.record_ns(now - due);
         if now - due > LATE {
-            *(if self.was_blocked { &mut self.interval.late_queue } else { &mut self.interval.late_self }) += 1;
+            *(if self.was_blocked { &mut interval.late_queue } else { &mut interval.late_self }) += 1;
         }
         self.sequence += 1;
         self.pacer.sent();
-        true
-    }
-
-    /// A place for one more record, made if there is none free and few enough.
-    fn slot(&mut self) -> Option<usize> {
-        // The last one given back comes first, so that a slow run touches little memory.
-        self.free.pop().or_else(|| {
-            let number = self.slots.len();
-            (number < self.most_slots).then(|| {
-                let seed = self.load.seed ^ (number as u64) << 20;
-                let value = self.load.payload.prepared(self.load.record_size, seed);
-                self.slots.push(Slot { value, due: 0, sent: 0, sequence: 0 });
-                number
-            })
-        })
+        Ok(true)
     }
 
     fn take_deliveries(&mut self) -> bool {
-        let Worker { native, slots, free, ledger, interval, started, last_answer, load, .. } = self;
+        let Worker { native, places, books, transaction, started, .. } = self;
         native.poll(|deliveries| {
             let now = started.elapsed().as_nanos() as u64;
-            *last_answer = now;
             for delivery in deliveries {
-                let slot = &slots[delivery.number];
-                match delivery.error {
-                    None => {
-                        interval.acknowledged += 1;
-                        interval.bytes += load.record_size as u64;
-                        interval.response.record_ns(now - slot.due);
-                        interval.service.record_ns(now - slot.sent);
-                        ledger.acknowledged(slot.sequence);
+                match (transaction.as_mut(), delivery.error) {
+                    (Some(transaction), None) => {
+                        transaction.delivered.push(delivery.number);
+                        continue;
                     }
-                    Some(code) => {
-                        *interval.failed.entry(code.name()).or_default() += 1;
-                        ledger.failed(slot.sequence, code.name());
+                    (Some(transaction), Some(code)) => {
+                        transaction.failed.get_or_insert(code);
                     }
+                    (None, _) => {}
                 }
-                free.push(delivery.number);
+                books.settle(&places.slots[delivery.number], now, delivery.error);
+                places.give_back(delivery.number);
             }
         })
     }
 
-    fn fail(&mut self, sequence: u64, code: ErrorCode) {
-        *self.interval.failed.entry(code.name()).or_default() += 1;
-        self.ledger.failed(sequence, code.name());
+    /// Ends the transaction when its time has come and all of it is delivered. Returns whether it did.
+    fn end_transaction(&mut self, now: u64, is_over: bool, wake_at: &mut u64) -> anyhow::Result<bool> {
+        let Some(transaction) = self.transaction.as_mut().filter(|transaction| transaction.is_open) else {
+            return Ok(false);
+        };
+        if let Commit::Every(time) = transaction.commit {
+            let until = transaction.opened.saturating_add(time.as_nanos() as u64);
+            transaction.is_ending |= now >= until;
+            *wake_at = (*wake_at).min(until);
+        }
+        transaction.is_ending |= is_over || transaction.failed.is_some();
+        if !transaction.is_ending || self.places.in_use() > transaction.delivered.len() as u64 {
+            return Ok(false);
+        }
+        let within = Duration::from_nanos(self.flush_within).max(Duration::from_secs(1));
+        let mut fatal = None;
+        if transaction.failed.is_none() {
+            let until = Instant::now() + within;
+            loop {
+                match self.native.commit_transaction(until.saturating_duration_since(Instant::now())) {
+                    Ok(()) => break,
+                    Err(refusal) if refusal.is_retriable && Instant::now() < until => {}
+                    Err(refusal) => {
+                        transaction.failed = Some(refusal.code);
+                        fatal = refusal.is_fatal.then_some(refusal.code);
+                        break;
+                    }
+                }
+            }
+        }
+        if transaction.failed.is_some()
+            && fatal.is_none()
+            && let Err(refusal) = self.native.abort_transaction(within)
+        {
+            fatal = Some(refusal.code);
+        }
+        let now = self.started.elapsed().as_nanos() as u64;
+        for number in transaction.delivered.drain(..) {
+            self.books.settle(&self.places.slots[number], now, transaction.failed);
+            self.places.give_back(number);
+        }
+        (transaction.is_open, transaction.is_ending, transaction.failed) = (false, false, None);
+        match fatal {
+            // What was told until here is in the ledger.
+            Some(code) => {
+                self.books.ledger.write(self.sequence)?;
+                bail!("the transactional producer cannot go on: {}", code.name())
+            }
+            None => Ok(true),
+        }
     }
 
     fn report(&mut self, now: u64, unsent: u64, over: bool, reports: &mpsc::Sender<Report>) {
         let backlog = if over { unsent } else { self.pacer.backlog(now) };
         let offered = self.sequence + backlog;
-        let mut interval = std::mem::replace(&mut self.interval, Interval { from: now, ..Interval::default() });
+        let mut interval = std::mem::replace(&mut self.books.interval, Interval { from: now, ..Interval::default() });
         interval.to = now;
         interval.offered = offered.saturating_sub(self.offered_before);
         self.offered_before = self.offered_before.max(offered);
@@ -327,7 +526,7 @@ impl Worker {
     }
 
     fn outstanding(&self) -> u64 {
-        (self.slots.len() - self.free.len()) as u64
+        self.places.in_use()
     }
 
     /// ns since the start.
