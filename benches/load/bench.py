@@ -7,9 +7,12 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+
+import confluent_kafka
 
 from clients import Java, Job, Kgen, Rdkafka, Sleeper, quantiles
 from cluster import Brokers, Mock
@@ -127,10 +130,15 @@ def table_cost(arguments, clients, place):
                 for client in clients:
                     job = Job("", "", max(1000, int(RECORDS.get(size, 100_000) * arguments.share)), size, acks,
                               idempotent, arguments.compression, linger_ms=arguments.linger_ms)
-                    runs[client.name].append(stage.run(client, job))
-        kgen = [run.cpu_per_million for run in runs.get("kgen", [])]
+                    runs[client.name].append(attempted(lambda: stage.run(client, job)))
+        kgen = runs.get("kgen", [])
         for name, own in runs.items():
-            ratios = [ours / run.cpu_per_million for ours, run in zip(kgen, own)]
+            # Within a round, and only where both came to an end.
+            ratios = [ours.cpu_per_million / run.cpu_per_million for ours, run in zip(kgen, own) if ours and run]
+            own = [run for run in own if run]
+            if not own:
+                print(f"| {size} B | {name} | failed in every round | | | | |", flush=True)
+                continue
             ratio, asked = "", ""
             if name != "kgen" and ratios:
                 ratio = spread(ratios, 2)
@@ -139,6 +147,15 @@ def table_cost(arguments, clients, place):
                     asked = f"≤ {ASKED[name]}: {met}"
             print(f"| {size} B | {name} | {spread([run.cpu_per_million for run in own], 2)} | {ratio} | {asked} "
                   f"| {spread([run.records_per_s for run in own], 0)} | {max(run.peak_mib for run in own):.0f} |", flush=True)
+
+
+def attempted(run):
+    """What `run` returns; nothing when it failed, which is told and does not end the table."""
+    try:
+        return run()
+    except (SystemExit, subprocess.SubprocessError, OSError, confluent_kafka.KafkaException) as error:
+        print(error, file=sys.stderr, flush=True)
+        return None
 
 
 def table_pace(arguments, brokers, clients):
@@ -157,7 +174,11 @@ def table_pace(arguments, brokers, clients):
             topic = brokers.topic(replicas=arguments.replicas)
             seconds = arguments.seconds + warm_up
             job = Job(brokers.servers, topic, int(rate * seconds), 1024, arguments.acks, rate=rate, linger_ms=5)
-            run = client.run(job)
+            run = attempted(lambda: client.run(job))
+            if run is None:
+                brokers.delete(topic)
+                print(f"| {rate} | {client.name} | failed | | | | | | | |", flush=True)
+                continue
             sent = sorted(brokers.timestamps_ms(topic, job.records))
             brokers.delete(topic)
             sent = [at for at in sent if at >= sent[0] + warm_up * 1000]
@@ -204,10 +225,11 @@ def table_stop(arguments, brokers, clients):
                 thread.start()
                 return thread
 
-            run = client.run(job, stop_in_time)
-            if not stopper:
+            run = attempted(lambda: client.run(job, stop_in_time))
+            if run is None or not stopper:
                 brokers.delete(topic)
-                print(f"| {rate} | {client.name} | was over before its broker could be stopped | | | | | |", flush=True)
+                what = "was over before its broker could be stopped" if run else "failed"
+                print(f"| {rate} | {client.name} | {what} | | | | | |", flush=True)
                 continue
             appended = brokers.timestamps_ms(topic, job.records)
             brokers.delete(topic)

@@ -334,6 +334,31 @@ mod tests {
     }
 
     #[test]
+    fn what_the_client_does_not_take_is_counted_too() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 2, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        // One topic, whose records are handed over together; and with a header, each by itself.
+        for headers in [vec![], vec![("a".to_owned(), "b".to_owned())]] {
+            let mut config = config(cluster.bootstrap_servers(), dir.path());
+            (config.clients, config.idempotent, config.load.max_records) = (1, false, 1000);
+            (config.load.rate, config.load.headers) = (Rate::Max, headers);
+            config.load.record_size = "uniform:200..1799".parse().unwrap();
+            config.connection.settings.insert("message.max.bytes".into(), "1000".into());
+            let summary = run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap();
+            let refused = summary.failed["MSG_SIZE_TOO_LARGE"];
+            assert_eq!(
+                (summary.failed_total(), summary.acknowledged, summary.lost_track),
+                (refused, 1000 - refused, 0)
+            );
+            // Those above 1000 bytes, less what frames a record: a little more than half.
+            assert!((500..650).contains(&refused), "{refused}");
+            let ledger = &Ledger::read_run(&dir.path().join(&summary.run)).unwrap()[0];
+            assert_eq!((ledger.failed["MSG_SIZE_TOO_LARGE"].len(), ledger.complete), (refused, true));
+        }
+    }
+
+    #[test]
     fn a_stopped_run_ends_soon_though_no_broker_answers() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("t", 1, 1).unwrap();

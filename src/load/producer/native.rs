@@ -24,11 +24,14 @@ use rdkafka::{
 
 use crate::{
     kafka::{Connection, Context, Notes},
-    load::payload,
+    load::{keys::KEY_LEN, payload},
 };
 
 /// Reports taken from an event at a time.
 const BATCH: usize = 256;
+
+/// The most records that are handed over at a time.
+pub const HANDED_OVER: usize = 64;
 
 /// A producer of some topics.
 pub struct Native {
@@ -36,6 +39,9 @@ pub struct Native {
     /// What every record has beside its stamp.
     headers: Vec<(CString, Vec<u8>)>,
     stamp_header: CString,
+    /// Records that wait for [`Native::hand_over`], and their keys; empty where each is produced by itself.
+    batch: Vec<ffi::rd_kafka_message_t>,
+    keys: Box<[[u8; KEY_LEN]]>,
     queue: *mut ffi::rd_kafka_queue_t,
     wake: OwnedFd,
     // Last: it is dropped after `Drop::drop` has given back what belongs to it.
@@ -136,7 +142,8 @@ impl Native {
             ffi::rd_kafka_queue_io_event_enable(queue, wake.as_raw_fd(), one.as_ptr().cast(), one.len());
             queue
         };
-        let mut made = Native { topics: Vec::new(), headers, stamp_header, queue, wake, client };
+        let (batch, keys) = (Vec::with_capacity(HANDED_OVER), vec![[0; KEY_LEN]; HANDED_OVER].into());
+        let mut made = Native { topics: Vec::new(), headers, stamp_header, batch, keys, queue, wake, client };
         for name in &names {
             // SAFETY: the client is alive; what was made is given back by `Drop`, also after an error.
             unsafe {
@@ -178,7 +185,58 @@ impl Native {
         if result == 0 { Ok(()) } else { Err(ErrorCode(unsafe { ffi::rd_kafka_last_error() })) }
     }
 
-    /// The same by way of a list of arguments, which costs more.
+    /// Whether records can be put together by [`Native::push`]: they are of one topic and have no headers.
+    pub fn takes_batches(&self) -> bool {
+        self.topics.len() == 1 && self.headers.is_empty()
+    }
+
+    /// Puts a record, without a stamp of its own, to those that [`Native::hand_over`] takes: at most [`HANDED_OVER`].
+    ///
+    /// # Safety
+    /// As for [`Native::produce`].
+    pub unsafe fn push(&mut self, record: &Outgoing<'_>) {
+        let place = &mut self.keys[self.batch.len()];
+        let (key, key_len) = match record.key {
+            Some(key) => {
+                place.copy_from_slice(key);
+                (place.as_mut_ptr(), key.len())
+            }
+            None => (std::ptr::null_mut(), 0),
+        };
+        self.batch.push(ffi::rd_kafka_message_t {
+            err: RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+            rkt: std::ptr::null_mut(),
+            partition: -1,
+            payload: record.value.cast_mut().cast(),
+            len: record.len,
+            key: key.cast(),
+            key_len,
+            offset: 0,
+            _private: std::ptr::without_provenance_mut(record.number),
+        });
+    }
+
+    /// Hands over what was pushed. `refused` is given those that were not taken, by their number; they are free at once.
+    ///
+    /// One call for many records: librdkafka takes one lock and reads two clocks for all, in place of each.
+    pub fn hand_over(&mut self, mut refused: impl FnMut(usize, ErrorCode)) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let count = self.batch.len() as i32;
+        // SAFETY: values are good by what `push` asks for, and neither copied nor freed, as no flag is set; keys are
+        // copied. The partitioner decides.
+        let taken = unsafe { ffi::rd_kafka_produce_batch(self.topics[0], -1, 0, self.batch.as_mut_ptr(), count) };
+        if taken < count {
+            let failed = |message: &&ffi::rd_kafka_message_t| message.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+            for message in self.batch.iter().filter(failed) {
+                refused(message._private.addr(), ErrorCode(message.err));
+            }
+        }
+        self.batch.clear();
+    }
+
+    /// Like [`Native::produce`], by way of a list of arguments, which costs more.
     unsafe fn produce_with_headers(&self, record: &Outgoing<'_>) -> Result<(), ErrorCode> {
         use ffi::{rd_kafka_vu_s__bindgen_ty_1 as Argument, rd_kafka_vu_t};
         const MOST: usize = 5 + 1 + super::MOST_HEADERS;

@@ -15,7 +15,7 @@ use anyhow::{anyhow, bail};
 
 use super::{
     Commit, Native, ProducerConfig,
-    native::{ErrorCode, Outgoing},
+    native::{ErrorCode, HANDED_OVER, Outgoing},
 };
 use crate::load::{
     keys::{KeySource, key},
@@ -28,7 +28,7 @@ use crate::load::{
 /// A record that leaves later than this after it was due was held up by the generator itself.
 pub const LATE: u64 = 100_000_000;
 /// Records sent between two looks at the deliveries.
-const BURST: usize = 64;
+const BURST: usize = HANDED_OVER;
 /// How much of the ledger a crash may cost.
 const LEDGER_EVERY: u64 = 250_000_000;
 const SECOND: u64 = 1_000_000_000;
@@ -215,6 +215,8 @@ pub struct Worker {
     books: Books,
     transaction: Option<Transaction>,
     closed_loop: bool,
+    /// Records are handed over together.
+    batches: bool,
     /// ns after the start at which the schedule is over.
     end: u64,
     topics: u64,
@@ -245,6 +247,7 @@ impl Worker {
         let limit = load.max_records / clients + u64::from(u64::from(client) < load.max_records % clients);
         let pacer = Pacer::new(load.rate.clone(), load.duration, u64::from(client), clients, limit, load.seed);
         let since_epoch = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let batches = native.takes_batches() && bodies.form != Form::Header;
         Worker {
             native,
             places: Places::new(Arc::clone(bodies), config.in_flight(bodies)),
@@ -259,6 +262,8 @@ impl Worker {
                 delivered: Vec::new(),
             }),
             closed_loop: load.rate == Rate::Max,
+            // With less room than there are places, the library's answer to each record counts.
+            batches: batches && !config.connection.settings.keys().any(|name| name.starts_with("queue.buffering.max.")),
             end: pacer.end(),
             topics: load.topics.len() as u64,
             keys: KeySource::new(load.keys, load.seed.wrapping_add(u64::from(client))),
@@ -341,7 +346,20 @@ impl Worker {
     }
 
     /// Sends what is due. Returns when to come back, `None` when the schedule is over or more is due right now.
-    fn send(&mut self, mut now: u64, busy: &mut bool) -> anyhow::Result<Option<u64>> {
+    fn send(&mut self, now: u64, busy: &mut bool) -> anyhow::Result<Option<u64>> {
+        let next = self.send_due(now, busy);
+        let Worker { native, places, books, transaction, .. } = self;
+        native.hand_over(|number, code| {
+            books.fail(places.slots[number].sequence, code);
+            places.give_back(number);
+            if let Some(transaction) = transaction {
+                transaction.failed.get_or_insert(code);
+            }
+        });
+        next
+    }
+
+    fn send_due(&mut self, mut now: u64, busy: &mut bool) -> anyhow::Result<Option<u64>> {
         if self.transaction.as_ref().is_some_and(|transaction| transaction.is_ending) {
             // What is due meanwhile waits; a delivery ends the wait.
             self.was_blocked = true;
@@ -415,7 +433,15 @@ impl Worker {
             number,
         };
         // SAFETY: the slot is not touched again before its delivery, and `native` is dropped before the slots are.
-        match unsafe { self.native.produce(&record) } {
+        let taken = unsafe {
+            if self.batches {
+                self.native.push(&record);
+                Ok(())
+            } else {
+                self.native.produce(&record)
+            }
+        };
+        match taken {
             Ok(()) => {}
             Err(code) if code.is_queue_full() => {
                 self.places.give_back(number);
