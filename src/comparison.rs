@@ -155,6 +155,16 @@ pub fn compare(before: &Recorded, after: &Recorded, skip_s: f64, seed: u64) -> C
         let seen = format!("{} and {}", first.len(), second.len());
         notes.push(format!("too little to compare: {FEWEST} seconds of each run are needed, and there are {seen}"));
     }
+    // Such as the p99 of a run that commits every second second.
+    for metric in METRICS.iter().filter(|metric| metric.decides && !figures.is_empty()) {
+        let (one, two) = (series(&first, metric.key).len(), series(&second, metric.key).len());
+        if one.min(two) < FEWEST && one.max(two) > 0 {
+            notes.push(format!(
+                "{} is not compared: {one} and {two} seconds have one, {FEWEST} are needed",
+                metric.name
+            ));
+        }
+    }
     if before.told("rate_asked") != after.told("rate_asked") {
         let rate =
             |run: &Recorded| run.told("rate_asked").map_or("as fast as possible".to_owned(), ToString::to_string);
@@ -222,6 +232,9 @@ mod tests {
         check(&steady, &run(9, 30.0, 500.0, false, false), 0.0, Conclusion::Void, &["30 and 9"]);
         check(&steady, &steady, 25.0, Conclusion::Void, &["5 and 5"]);
         check(&Recorded::default(), &Recorded::default(), 0.0, Conclusion::Void, &["0 and 0"]);
+        let mut gaps = steady.clone();
+        gaps.seconds.iter_mut().skip(9).for_each(|second| second["p99_ms"] = Value::Null);
+        check(&steady, &gaps, 0.0, Conclusion::Unchanged, &["p99 from due is not compared: 30 and 9"]);
         let p99 = compare(&steady, &run(30, 30.0, 500.0, false, false), 0.0, 1);
         let p99 = p99.figures.iter().find(|figure| figure.key == "p99_ms").unwrap();
         assert_eq!((p99.change.before, p99.change.after, p99.change.verdict), (20.0, 30.0, Verdict::Worse));

@@ -55,7 +55,7 @@ pub enum ConnectError {
     #[error("no IAM token for the brokers: {0} (check the AWS credentials: `aws sts get-caller-identity`)")]
     NoToken(String),
     #[error(
-        "no broker answers at {bootstrap_servers} within {} s: {reason} (check the address, that the cluster runs \
+        "no broker answers at {bootstrap_servers} within {} s: {reason} (check the address and --security, that the cluster runs \
          and that this machine may reach it; for the lab: `kgen lab status`)",
         waited.as_secs()
     )]

@@ -146,8 +146,9 @@ pub struct Produce {
     /// Rule out duplicates and reordering by retries
     #[arg(long)]
     pub idempotent: bool,
-    /// Send in transactions of so many records, or so long: 1000, 500ms; a record counts when its transaction is committed
-    #[arg(long, value_name = "SIZE", num_args = 0..=1, default_missing_value = "1000")]
+    /// Send in transactions of so many records, or so long: 1000, 500ms; 100ms unless said; a record counts when its own is
+    /// committed
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, default_missing_value = "100ms")]
     pub transactions: Option<Commit>,
     /// Compression codec
     #[arg(long, default_value = "none")]
