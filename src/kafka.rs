@@ -19,7 +19,7 @@ use rdkafka::{
     producer::ProducerContext,
 };
 
-pub use security::{Security, region_of};
+pub use security::{Security, Signing, region_of};
 
 /// How long kgen waits for the first answer of a cluster.
 pub const REACHABLE_WITHIN: Duration = Duration::from_secs(10);

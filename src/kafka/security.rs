@@ -47,41 +47,54 @@ pub fn region_of(bootstrap_servers: &str) -> Option<&str> {
 /// How long credentials may take to be found: on EC2 they come from the instance's own service.
 const TOKEN_WITHIN: Duration = Duration::from_secs(15);
 
-/// A token for the brokers of `region`, signed with the AWS credentials that the environment gives.
-fn token(region: &str) -> Result<OAuthToken, String> {
-    let region = Region::new(region.to_owned());
-    awaited(
-        async move { aws_msk_iam_sasl_signer::generate_auth_token(region).await.map_err(|error| error.to_string()) },
-    )
+/// A token on its way: credentials may have to be asked for.
+pub struct Signing(mpsc::Receiver<Result<(String, i64), String>>);
+
+impl Signing {
+    /// A token for the brokers of `region`, signed with the AWS credentials that the environment gives.
+    fn begin(region: &str) -> Signing {
+        let region = Region::new(region.to_owned());
+        Signing::of(async move {
+            aws_msk_iam_sasl_signer::generate_auth_token(region).await.map_err(|error| error.to_string())
+        })
+    }
+
+    /// Signs on a thread of its own: the caller may already be in a runtime, and may have records to send meanwhile.
+    fn of(signing: impl Future<Output = Result<(String, i64), String>> + Send + 'static) -> Signing {
+        let (done, signed) = mpsc::channel();
+        let failed = done.clone();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let result = match runtime {
+                Ok(runtime) => runtime.block_on(signing),
+                Err(error) => Err(error.to_string()),
+            };
+            // Nobody waits any more only after the time limit.
+            let _ = done.send(result);
+        };
+        if let Err(error) = std::thread::Builder::new().name("iam-token".into()).spawn(work) {
+            let _ = failed.send(Err(error.to_string()));
+        }
+        Signing(signed)
+    }
+
+    fn awaited(self) -> Result<OAuthToken, String> {
+        let signed = self.0.recv_timeout(TOKEN_WITHIN);
+        made(signed.map_err(|_| format!("no answer within {} s", TOKEN_WITHIN.as_secs()))?)
+    }
 }
 
-/// Runs `signing` to its end on a thread of its own: the caller may already be in a runtime.
-fn awaited(
-    signing: impl Future<Output = Result<(String, i64), String>> + Send + 'static,
-) -> Result<OAuthToken, String> {
-    let (done, signed) = mpsc::channel();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let result = match runtime {
-            Ok(runtime) => runtime.block_on(signing),
-            Err(error) => Err(error.to_string()),
-        };
-        // Nobody waits any more only after the time limit.
-        let _ = done.send(result);
-    };
-    std::thread::Builder::new().name("iam-token".into()).spawn(work).map_err(|error| error.to_string())?;
-    let signed = signed.recv_timeout(TOKEN_WITHIN);
-    let (token, lifetime_ms) = signed.map_err(|_| format!("no answer within {} s", TOKEN_WITHIN.as_secs()))??;
-    Ok(OAuthToken { token, principal_name: String::new(), lifetime_ms })
+fn made(signed: Result<(String, i64), String>) -> Result<OAuthToken, String> {
+    signed.map(|(token, lifetime_ms)| OAuthToken { token, principal_name: String::new(), lifetime_ms })
 }
 
 impl Context {
     /// A token, where this connection needs one.
     pub(super) fn token(&self) -> Option<Result<OAuthToken, String>> {
-        self.iam_region.as_deref().map(token)
+        self.iam_region.as_deref().map(|region| Signing::begin(region).awaited())
     }
 
-    /// Gives `client` a token before it connects, if this connection needs one. Clients that are polled then ask for the
+    /// Gives `client` a token before it connects, if this connection needs one. Consumers that are polled then ask for the
     /// next ones by themselves; a token is good for 15 minutes.
     ///
     /// # Errors
@@ -89,6 +102,34 @@ impl Context {
     pub fn authorize(&self, client: &Client<Context>) -> Result<(), ConnectError> {
         let Some(token) = self.token() else { return Ok(()) };
         set(client, token).map_err(ConnectError::NoToken)
+    }
+
+    /// Begins to make the next token, for a thread that cannot wait.
+    pub fn sign(&self) -> Option<Signing> {
+        self.iam_region.as_deref().map(Signing::begin)
+    }
+
+    /// Gives `client` the token if it is there. Returns whether it was, or was not to be had.
+    pub fn take_token(&self, client: &Client<Context>, signing: &Signing) -> bool {
+        let signed = match signing.0.try_recv() {
+            Err(mpsc::TryRecvError::Empty) => return false,
+            Err(mpsc::TryRecvError::Disconnected) => Err("the signing ended without a token".to_owned()),
+            Ok(signed) => signed,
+        };
+        if let Err(reason) = set(client, made(signed)) {
+            refuse(client, &reason);
+            self.notes.add(&format!("no IAM token: {reason}"));
+        }
+        true
+    }
+}
+
+/// Tells the client that there is no token now; it asks again after ten seconds.
+fn refuse(client: &Client<Context>, reason: &str) {
+    let reason = std::ffi::CString::new(reason.replace('\0', " ")).unwrap_or_default();
+    // SAFETY: the client is alive; the text ends with a zero and is copied.
+    unsafe {
+        rdkafka::bindings::rd_kafka_oauthbearer_set_token_failure(client.native_ptr(), reason.as_ptr());
     }
 }
 
@@ -128,14 +169,14 @@ mod tests {
     #[test]
     fn a_token_is_a_signed_url() {
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", Some("session".into()), None, "test");
-        let token = awaited(async move {
+        let signing = Signing::of(async move {
             let provider = SharedCredentialsProvider::new(credentials);
             let region = Region::new("eu-west-1");
             aws_msk_iam_sasl_signer::generate_auth_token_from_credentials_provider(region, provider)
                 .await
                 .map_err(|error| error.to_string())
-        })
-        .unwrap();
+        });
+        let token = signing.awaited().unwrap();
         let url = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(&token.token).unwrap();
         let url = String::from_utf8(url).unwrap();
         for part in [

@@ -23,7 +23,7 @@ use rdkafka::{
 };
 
 use crate::{
-    kafka::{Connection, Context, Notes},
+    kafka::{Connection, Context, Notes, Signing},
     load::{keys::KEY_LEN, payload},
 };
 
@@ -44,6 +44,8 @@ pub struct Native {
     keys: Box<[[u8; KEY_LEN]]>,
     queue: *mut ffi::rd_kafka_queue_t,
     wake: OwnedFd,
+    /// The next IAM token, on its way.
+    signing: Option<Signing>,
     // Last: it is dropped after `Drop::drop` has given back what belongs to it.
     client: Client<Context>,
 }
@@ -143,7 +145,8 @@ impl Native {
             queue
         };
         let (batch, keys) = (Vec::with_capacity(HANDED_OVER), vec![[0; KEY_LEN]; HANDED_OVER].into());
-        let mut made = Native { topics: Vec::new(), headers, stamp_header, batch, keys, queue, wake, client };
+        let mut made =
+            Native { topics: Vec::new(), headers, stamp_header, batch, keys, queue, wake, signing: None, client };
         for name in &names {
             // SAFETY: the client is alive; what was made is given back by `Drop`, also after an error.
             unsafe {
@@ -333,7 +336,12 @@ impl Native {
     }
 
     /// Gives every delivery that is there to `on`, and returns whether anything was there. Does not wait.
-    pub fn poll(&self, mut on: impl FnMut(&mut dyn Iterator<Item = Delivery>)) -> bool {
+    pub fn poll(&mut self, mut on: impl FnMut(&mut dyn Iterator<Item = Delivery>)) -> bool {
+        if let Some(signing) = &self.signing
+            && self.client.context().take_token(&self.client, signing)
+        {
+            self.signing = None;
+        }
         let mut any = false;
         loop {
             // SAFETY: the queue is alive; the event is destroyed below and not used after.
@@ -345,11 +353,7 @@ impl Native {
             match unsafe { ffi::rd_kafka_event_type(event) } {
                 RD_KAFKA_EVENT_DR => self.deliveries(event, &mut on),
                 RD_KAFKA_EVENT_LOG => self.logged(event),
-                RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => {
-                    if let Err(error) = self.client.context().authorize(&self.client) {
-                        self.client.context().log(RDKafkaLogLevel::Warning, "", &error.to_string());
-                    }
-                }
+                RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH => self.signing = self.client.context().sign(),
                 RD_KAFKA_EVENT_ERROR => {
                     // SAFETY: an error event has a code and a text.
                     let (code, text) = unsafe {
