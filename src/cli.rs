@@ -20,7 +20,7 @@ pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};
-pub use resize::{Demo, Resize};
+pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
 pub use runs::{Replay, Runs, RunsAction};
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
@@ -62,7 +62,10 @@ pub enum Command {
     Watch(Watch),
     Diagnose(Diagnose),
     Explain(Explain),
+    Fix(Fix),
     Resize(Resize),
+    ScaleOut(ScaleOut),
+    Resume(Resume),
     Demo(Demo),
     Runs(Runs),
     Replay(Replay),
@@ -129,5 +132,59 @@ mod tests {
         });
         assert!(seen > 20, "{seen} commands");
         Cli::command().debug_assert();
+    }
+
+    /// What stands for a value in the documentation, and a value.
+    const PLACEHOLDERS: [(&str, &str); 6] =
+        [("TYPE", "kafka.m5.large"), ("N", "6"), ("BROKERS", "6"), ("RATE", "5"), ("…", ""), ("...", "")];
+
+    #[test]
+    fn every_command_line_in_the_documentation_is_taken() {
+        use clap::error::ErrorKind::{
+            DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, MissingRequiredArgument,
+            MissingSubcommand,
+        };
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let docs = docs.filter(|path| path.extension().is_some_and(|ext| ext == "md"));
+        let top = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name));
+        let mut seen = 0;
+        for path in docs.chain(top) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut is_code = false;
+            for line in text.lines() {
+                if line.trim_start().starts_with("```") {
+                    is_code = !is_code;
+                    continue;
+                }
+                // In prose what is between backquotes, in a block what stands before the comment.
+                let parts: Vec<&str> = match is_code {
+                    true => line.split("&&").map(str::trim).collect(),
+                    false => line.split('`').skip(1).step_by(2).collect(),
+                };
+                for part in
+                    parts.into_iter().filter(|part| part.starts_with("kgen ") && !part.contains(['[', '<', '{', '─']))
+                {
+                    let words = part.split_whitespace().take_while(|word| !["#", "|", ">", "&&", "-"].contains(word));
+                    let value =
+                        |word: &str| PLACEHOLDERS.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+                    let words = words.map(|word| value(word).unwrap_or(word).trim_matches(['\'', '"', ',', ';', ')']));
+                    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+                    seen += 1;
+                    let Err(error) = <Cli as clap::Parser>::try_parse_from(&words) else { continue };
+                    let is_fine = match error.kind() {
+                        DisplayHelp | DisplayVersion => true,
+                        // Prose may name a command without what it needs.
+                        MissingRequiredArgument | MissingSubcommand | DisplayHelpOnMissingArgumentOrSubcommand => {
+                            !is_code
+                        }
+                        // Or an option without its value.
+                        _ => !is_code && error.to_string().contains("a value is required for"),
+                    };
+                    assert!(is_fine, "{}: {part}\n{error}", path.display());
+                }
+            }
+        }
+        assert!(seen > 150, "{seen} command lines");
     }
 }

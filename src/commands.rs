@@ -22,6 +22,7 @@ macro_rules! eprint {
 
 mod apply;
 mod bootstrap;
+mod change;
 mod compare;
 mod config;
 mod connect;
@@ -33,24 +34,30 @@ mod doctor;
 mod documents;
 mod explain;
 mod figures;
+mod fix;
 mod foreign;
 mod generate;
+mod journal;
 mod lab;
 mod look;
+mod moving;
 mod out;
 mod output;
 mod place;
 mod plan;
 mod produce;
 mod progress;
+mod proven;
 mod record;
 mod reference;
 mod render;
 mod replay;
 mod report;
 mod resize;
+mod resume;
 mod rolling;
 mod runs;
+mod scale_out;
 mod schemas;
 mod topic;
 mod watch;
@@ -139,6 +146,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Diagnose(args) => diagnose::run(&args, project),
         Command::Explain(args) => explain::run(&args),
         Command::Resize(args) => resize::run(project, &args),
+        Command::ScaleOut(args) => scale_out::run(project, &args),
+        Command::Fix(args) => fix::run(project, &args),
+        Command::Resume(args) => resume::run(project, &args),
         Command::Demo(args) => demo::run(project, &args),
         Command::Runs(args) => runs::run(&args, project),
         Command::Replay(args) => replay::run(&args, project),

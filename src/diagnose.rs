@@ -216,6 +216,9 @@ impl Finding {
     pub fn next_command(&self) -> String {
         match self.remedy.as_ref().map(|remedy| (remedy, remedy.broker_type())) {
             Some((_, Some(broker_type))) => format!("kgen resize {broker_type}"),
+            Some((Remedy::ElectLeaders(_) | Remedy::Reassign(_) | Remedy::RemoveThrottle(_), None)) => {
+                "kgen fix".to_owned()
+            }
             Some((Remedy::Wait { .. }, None)) => "kgen diagnose --window 1m".to_owned(),
             _ => format!("kgen explain {}", self.id),
         }

@@ -2,7 +2,9 @@
 
 pub mod admin;
 pub mod observe;
+pub mod partitions;
 mod security;
+mod wire;
 
 use std::{
     collections::BTreeMap,

@@ -6,14 +6,18 @@ mod hcl_change;
 mod partitions;
 mod reboot;
 mod resize;
+mod scale_out;
+mod spread;
 
 use serde::{Deserialize, Serialize};
 
 pub use advice::Advice;
 pub use expand::Expand;
-pub use partitions::{ElectLeaders, Reassign, RemoveThrottle};
+pub use partitions::{ElectLeaders, Move, PARTITIONS_A_BATCH, REASSIGN_BELOW_CPU_PERCENT, Reassign, RemoveThrottle};
 pub use reboot::Reboot;
 pub use resize::Resize;
+pub use scale_out::ScaleOut;
+pub use spread::{Brokers, received, spread};
 
 use crate::catalogue::BrokerType;
 
@@ -23,6 +27,8 @@ use crate::catalogue::BrokerType;
 pub enum Remedy {
     /// Another broker type, rolled out by MSK one broker at a time.
     Resize(Resize),
+    /// More brokers of the same type, then partitions moved onto them.
+    ScaleOut(ScaleOut),
     /// More storage on every broker.
     Expand(Expand),
     /// The broker's process and machine, started anew.
@@ -74,6 +80,7 @@ impl Remedy {
     pub fn rendered(&self, target: &Target) -> Rendered {
         match self {
             Remedy::Resize(resize) => resize.rendered(target),
+            Remedy::ScaleOut(scale_out) => scale_out.rendered(target),
             Remedy::Expand(expand) => expand.rendered(target),
             Remedy::Reboot(reboot) => reboot.rendered(target),
             Remedy::ElectLeaders(elect) => elect.rendered(target),

@@ -29,10 +29,10 @@ mod versions;
 use std::path::Path;
 
 pub use config::{Alarms, Client, Cluster, Load, Logs, Network, Topic};
-pub use error::{ResizeError, StackError};
+pub use error::{ResizeError, ScaleOutError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
 pub use rules::check;
-pub use tune::with_broker_type;
+pub use tune::{with_broker_count, with_broker_type};
 
 use crate::catalogue::{BrokerType, Metric};
 use config::Config;
@@ -129,6 +129,23 @@ impl Stack {
         match resized.0.fault() {
             None => Ok(resized),
             Some(fault) => Err(ResizeError::Rule { broker_type, fault }),
+        }
+    }
+
+    /// This stack with more brokers.
+    ///
+    /// # Errors
+    /// If MSK would not add them: it takes a multiple of the zones, up to its quota, and never fewer than there are.
+    pub fn scaled_out(&self, broker_count: u32) -> Result<Stack, ScaleOutError> {
+        let now = self.0.cluster.broker_count;
+        if broker_count <= now {
+            return Err(ScaleOutError::NotMore { now, asked: broker_count });
+        }
+        let mut scaled = self.clone();
+        scaled.0.cluster.broker_count = broker_count;
+        match scaled.0.fault() {
+            None => Ok(scaled),
+            Some(fault) => Err(ScaleOutError::Rule(fault)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Arguments of `resize` and `demo`.
+//! Arguments of `fix`, `resize`, `scale-out`, `resume` and `demo`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,6 +6,32 @@ use clap::Args;
 
 use super::{TerraformArgs, lab::T3Mode};
 use crate::catalogue::BrokerType;
+
+/// Carry out the remedy of a finding where that is safe, and look until the symptom is gone
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Elects preferred leaders, gives misplaced first replicas to other brokers, takes a forgotten replication throttle off. What else a
+finding needs is named: `kgen resize`, `kgen scale-out`, or what only the owners of clients and topics can do.
+Exits with 0 if the symptom is gone, 3 if it is not or kgen does not mend it, 4 if nothing can be said.
+
+Examples:
+  kgen fix --dry-run
+  kgen fix
+  kgen fix --yes --json")]
+pub struct Fix {
+    /// How long the brokers are watched for the diagnosis
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
+    pub window: Duration,
+    /// Show what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Print one JSON document at the end (schema kgen.fix/1)
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Change the broker type: rewrite the HCL, apply it, and compare before with after
 #[derive(Debug, Args)]
@@ -50,6 +76,72 @@ pub struct Resize {
     /// Print lines, draw nothing
     #[arg(long)]
     pub plain: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Add brokers, move partitions onto them, and compare before with after
+#[derive(Debug, Args)]
+#[command(after_help = "\
+In two steps, as AWS has it: the number of brokers in kgen.toml and in the Terraform rendered from it, applied; then partitions,
+ten at a time, under a throttle, while no broker is above 70 % CPU and no partition is under-replicated. The throttle is taken off
+whatever happens. Refused when brokers are too busy to begin with: another broker type is then the remedy (`kgen resize`).
+Exits with 3 if a cause is still found afterwards.
+
+Examples:
+  kgen scale-out 6 --dry-run
+  kgen scale-out 6
+  kgen scale-out 9 --yes --throttle 50 --measure 1m --json")]
+pub struct ScaleOut {
+    /// How many brokers there are to be: more than now, a multiple of the zones
+    #[arg(value_name = "BROKERS")]
+    pub brokers: u32,
+    /// What copying partitions may take of each broker, MiB/s
+    #[arg(long, value_name = "MIB", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub throttle: u32,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// How long the brokers are measured before, and again afterwards
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
+    pub measure: Duration,
+    /// Print one JSON document at the end (schema kgen.scale-out/1)
+    #[arg(long)]
+    pub json: bool,
+    /// Print lines, draw nothing
+    #[arg(long)]
+    pub plain: bool,
+    #[command(flatten)]
+    pub terraform: TerraformArgs,
+}
+
+/// Go on with a demo, a resize or a scale-out that was interrupted, killed or has failed
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A resize or scale-out goes on from the step that its record names: a terraform that still runs is waited for, the plan is made
+and guarded again, partitions that are being moved are waited for, and what was measured before counts. A demo is played again,
+as its lab ended with it.
+
+Examples:
+  kgen resume                              # the newest that can be gone on with
+  kgen resume resize-20261126-101500 --yes
+  kgen resume --undo                       # put kgen.toml and the Terraform back, if the cluster has not begun to change")]
+pub struct Resume {
+    /// Id of a run in .kgen/runs, or the beginning of one
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Put the files back instead, if the cluster has not begun to change
+    #[arg(long)]
+    pub undo: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Print one JSON document at the end, that of the command that is gone on with
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }

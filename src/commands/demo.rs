@@ -16,10 +16,11 @@ use self::{
     story::{Events, Moment},
 };
 use super::{
+    change::{Change, prepare},
     diagnose::{fixes, text},
     documents::{self, Played},
     figures::{Figures, table},
-    lab::hardware,
+    journal::Journal,
     look::refresh,
     out, place,
     produce::stack_load,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     catalogue::BrokerType,
-    cli::{Demo, Outcome, lab::LabUp, refused},
+    cli::{Demo, Outcome, refused},
     diagnose::{Verdict, diagnose},
     kafka::{
         Connection, REACHABLE_WITHIN,
@@ -44,7 +45,7 @@ use crate::{
     project::Project,
     proof::proof,
     report::{STRETCHES, Stretches},
-    run::{Environment, Event, Fix, Found},
+    run::{Event, Fix, Found},
     terraform::Goal,
 };
 
@@ -66,7 +67,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outer = Project::open(dir).map_err(refused)?;
     let mut stage = Stage::set(&outer, args)?;
-    let record = Record::begin(&outer, "demo", environment(&outer, args))?;
+    let record = Record::begin(&outer, "demo", Some(stage.hardware_scale(args)))?;
     record.show(args.json || args.plain);
     let played = play(&outer, args, &mut stage, &record);
     // Whatever happened, nothing of it stays.
@@ -84,16 +85,6 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outcome = played?;
     struck?;
     Ok(outcome)
-}
-
-fn environment(outer: &Project, args: &Demo) -> Environment {
-    let lab = hardware(&LabUp { port: 0, scale: None, t3: args.t3 });
-    Environment {
-        lab_scale: Some(lab.scale),
-        region: Some(outer.stack().region().to_owned()),
-        cluster: Some(outer.stack().cluster().name.clone()),
-        ..Environment::here()
-    }
 }
 
 fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> anyhow::Result<Outcome> {
@@ -208,9 +199,9 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
 
     // The fix, while the load goes on.
     story.tell(Moment::FixStarted, format!("kgen resize {to}"));
-    let ready = resize::prepare(&project, to, &place)?;
+    let ready = prepare(&project, Change::BrokerType(to), &place)?;
     record.tell(Event::Remedy(Box::new(Fix { command: format!("kgen resize {to}"), rendered: ready.rendered() })))?;
-    match ready.carry_out(&working_dir, &mut progress)? {
+    match ready.carry_out(&working_dir, &Journal::new(None)?, &mut progress)? {
         Outcome::Done => {}
         other => return Ok(other),
     }

@@ -82,7 +82,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// Samples of the window, and the cluster as it is at its end.
-async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context, Vec<Sample>)> {
+pub async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context, Vec<Sample>)> {
     let Opened { aws, mut context, source } = open(&args.look, stack, &Place::Environment).await?;
     let samples = match source {
         Source::CloudWatch(source) => {
@@ -149,7 +149,11 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
             lines.push(format!("  fix: {}", fix.summary));
             lines.extend(fix.notes.iter().map(|note| format!("    - {note}")));
             if let Some(command) = &fix.kgen {
-                lines.push(format!("\n  by kgen, which changes the HCL, applies it and proves it:\n    {command}"));
+                let how = match fix.hcl_diff {
+                    Some(_) => "changes the HCL, applies it and proves it",
+                    None => "does it and looks until the symptom is gone",
+                };
+                lines.push(format!("\n  by kgen, which {how}:\n    {command}"));
             }
             if let Some(command) = &fix.aws_cli {
                 let then = match fix.hcl_diff {

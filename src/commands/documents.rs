@@ -58,6 +58,8 @@ documents! {
     "kgen.bootstrap/1" BootstrapBrokers,
     "kgen.explanation/1" Explanations,
     "kgen.resize/1" Resized,
+    "kgen.scale-out/1" ScaledOut,
+    "kgen.fix/1" Fixed,
     "kgen.demo/1" Played<'_>,
     "kgen.lab/1" LabStatus,
     "kgen.config/1" Settings,
@@ -148,6 +150,36 @@ pub struct Resized {
     /// Of the samples afterwards.
     pub verdict: Verdict,
     pub conclusion: String,
+}
+
+/// `kgen scale-out --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct ScaledOut {
+    pub cluster: Context,
+    /// Brokers before and after.
+    pub from: u32,
+    pub to: u32,
+    pub moved: super::moving::Moved,
+    pub before: Figures,
+    pub after: Figures,
+    /// What the brokers brought, with its interval.
+    pub change: Proof,
+    /// Of the samples afterwards.
+    pub verdict: Verdict,
+    pub conclusion: String,
+}
+
+/// `kgen fix --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Fixed {
+    /// Id of the finding; nothing when there is none.
+    pub finding: Option<String>,
+    /// What was done; nothing when kgen does not do it.
+    pub action: Option<String>,
+    /// The finding is found no more.
+    pub gone: bool,
+    /// From the change to that.
+    pub seconds: u64,
 }
 
 /// `kgen demo --json`.

@@ -11,10 +11,10 @@ use anyhow::{Context, anyhow, ensure};
 use tokio::time::timeout;
 
 use super::{
+    change::{BROKER_TYPE, Change, RESOURCE, ensure_active, ensure_changeable, replication},
     look::runtime,
     place::{self, Place},
     progress::Progress,
-    resize::{ATTRIBUTE, RESOURCE, ensure_active, ensure_changeable, replication},
     rolling,
     working_dir::{confirmed, ended, ensure_confirmable},
 };
@@ -156,13 +156,17 @@ fn asked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
     };
     ensure_active(&cluster)?;
     let error = match bootstrap.and_then(|bootstrap| replication(&bootstrap)) {
-        Ok(replication) => return ensure_changeable(&cluster, &replication, to).map(|()| Vec::new()),
+        Ok(replication) => {
+            return ensure_changeable(&cluster, &replication, Change::BrokerType(to)).map(|()| Vec::new());
+        }
         Err(error) => error,
     };
     // From here the brokers may be out of reach, or want credentials; what they publish is not.
     let published = async { timeout(ASK_WITHIN, published(&aws, &cluster)).await };
     match runtime.block_on(published).ok().flatten() {
-        Some(replication) => ensure_changeable(&cluster, &replication, to).map(|()| vec![PUBLISHED.to_owned()]),
+        Some(replication) => {
+            ensure_changeable(&cluster, &replication, Change::BrokerType(to)).map(|()| vec![PUBLISHED.to_owned()])
+        }
         None => Ok(vec![format!("not checked: that its partitions fit and are in sync: {error:#}")]),
     }
 }
@@ -228,7 +232,7 @@ fn planned(terraform: &Terraform, located: &Located, progress: &mut Progress) ->
     progress.clear();
     progress.line(&plan.changes.to_string());
     let other = "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
-    let updated = plan.changes.ensure_updates_in_place(RESOURCE, ATTRIBUTE).context(other)?;
+    let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE).context(other)?;
     let is_meant = updated.address == located.address || updated.address.starts_with(&format!("{}.", located.address));
     ensure!(is_meant, "the plan updates {}, and {} was meant", updated.address, located.address);
     Ok(plan)

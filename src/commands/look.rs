@@ -169,12 +169,27 @@ pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
 /// # Errors
 /// The source fails for good.
 pub async fn collected(source: Source, window: Duration, interval: Duration) -> anyhow::Result<Vec<Sample>> {
+    collected_with(source, window, interval, &mut |_| Ok(())).await
+}
+
+/// As [`collected`]; each sample is handed to `seen` as it comes, which may end it.
+///
+/// # Errors
+/// The source fails for good, or what `seen` says.
+pub async fn collected_with(
+    source: Source,
+    window: Duration,
+    interval: Duration,
+    seen: &mut dyn FnMut(&Sample) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Sample>> {
     // The first sample has no rates yet, so one more interval is watched.
     let end = Instant::now() + window + interval;
     let mut stream = source.stream(interval);
     let mut samples = Vec::new();
     while let Ok(Some(sample)) = time::timeout_at(end, stream.recv()).await {
-        samples.push(sample?);
+        let sample = sample?;
+        seen(&sample)?;
+        samples.push(sample);
     }
     Ok(samples)
 }

@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     place::{Place, connection},
-    record::Record,
+    record::{Record, environment},
     watching::{Beside, Marks},
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     },
     process::Interrupts,
     project::Project,
-    run::{Environment, Event, Mark},
+    run::{Event, Mark},
     stack::Stack,
 };
 
@@ -48,7 +48,8 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     ensure_topics(&config.load.topics, &cluster)?;
     let stop = stop_on_signals()?;
     let interrupts = Interrupts::hold()?;
-    let record = Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment(&project));
+    let record =
+        Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment(&project));
     record.show(args.json || args.json_stream || args.plain);
     let ran = send(&args, &project, &config, &stop, &interrupts, &record);
     let recorded = record.end(&ran, interrupts.count() > 0);
@@ -72,7 +73,11 @@ fn send(
     if !watched {
         record.tell(Event::note("brokers named by --bootstrap-servers are not watched"))?;
     }
-    let rate = config.load.rate.mean(config.load.duration).map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
+    let rate = config
+        .load
+        .rate
+        .mean(config.load.duration)
+        .map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
     record.tell(Event::mark(Mark::Onset, format!("{rate} to {}", config.load.topics.join(", "))))?;
     let mut progress = Progress::new(config, args.json_stream, record.clone());
     let summary = producer::run(config, stop, &mut |tick| {
@@ -122,12 +127,6 @@ fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
         _ => Outcome::Done,
     };
     (summary, outcome)
-}
-
-fn environment(project: &Project) -> Environment {
-    let stack = project.stack();
-    let (region, cluster) = (Some(stack.region().to_owned()), Some(stack.cluster().name.clone()));
-    Environment { region, cluster, ..Environment::here() }
 }
 
 /// A flag that Ctrl-C and SIGTERM set. The second of them ends the program at once.

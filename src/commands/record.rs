@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{figures::second, out};
 use crate::{
-    cli::Outcome,
+    cli::{Outcome, refused},
     load::producer::Tick,
     project::Project,
     run::{End, Entry, Environment, Event, FILE, Head, Run, Start, Writer, masked, new_id, now},
@@ -30,10 +30,23 @@ struct Inner {
 }
 
 impl Record {
+    /// Begins a run of `command` on the stack's cluster; `lab_scale` is that of the lab, where it is known already.
+    ///
     /// # Errors
     /// The run's folder or its file cannot be made.
-    pub fn begin(project: &Project, command: &str, environment: Environment) -> anyhow::Result<Record> {
-        Record::begun(project, start(command, None, environment))
+    pub fn begin(project: &Project, command: &str, lab_scale: Option<f64>) -> anyhow::Result<Record> {
+        Record::begun(project, start(command, None, Environment { lab_scale, ..environment(project) }))
+    }
+
+    /// Goes on with the run in `dir`.
+    ///
+    /// # Errors
+    /// Refused: another kgen still writes it; its file cannot be written.
+    pub fn resume(dir: &Path) -> anyhow::Result<Record> {
+        let writer =
+            Writer::resume(dir).with_context(|| format!("going on with {}", dir.display())).map_err(refused)?;
+        let head = Run::read(&dir.join(FILE))?.head;
+        Ok(Record::of(head, dir.to_owned(), Some(writer)))
     }
 
     fn begun(project: &Project, start: Start) -> anyhow::Result<Record> {
@@ -63,6 +76,10 @@ impl Record {
 
     pub fn head(&self) -> &Head {
         &self.0.head
+    }
+
+    pub fn id(&self) -> &str {
+        &self.0.head.id
     }
 
     pub fn dir(&self) -> &Path {
@@ -159,6 +176,13 @@ impl Record {
         self.close();
         told
     }
+}
+
+/// Of a run on the stack's cluster.
+pub fn environment(project: &Project) -> Environment {
+    let stack = project.stack();
+    let (region, cluster) = (Some(stack.region().to_owned()), Some(stack.cluster().name.clone()));
+    Environment { region, cluster, ..Environment::here() }
 }
 
 fn start(command: &str, id: Option<String>, environment: Environment) -> Start {

@@ -24,24 +24,30 @@ pub fn instance_type_diff(text: Option<&str>, from: &str, to: &str) -> String {
 
 /// The change of `volume_size`, GiB: in `text` if it has that number on a line of its own, else as kgen renders it.
 pub fn volume_size_diff(text: Option<&str>, from_gib: u32, to_gib: u32) -> String {
-    let is_size = |line: &&str| {
+    number_diff(text, ("        ", "volume_size"), from_gib, to_gib)
+}
+
+/// The change of `number_of_broker_nodes`, likewise.
+pub fn broker_count_diff(text: Option<&str>, from: u32, to: u32) -> String {
+    number_diff(text, ("  ", "number_of_broker_nodes"), from, to)
+}
+
+fn number_diff(text: Option<&str>, (indent, name): (&str, &str), from: u32, to: u32) -> String {
+    let is_it = |line: &&str| {
         line.trim()
-            .strip_prefix("volume_size")
+            .strip_prefix(name)
             .and_then(|rest| rest.trim_start().strip_prefix('='))
-            .is_some_and(|value| value.trim() == from_gib.to_string())
+            .is_some_and(|value| value.trim() == from.to_string())
     };
-    let rendered = format!("        volume_size = {from_gib}\n");
-    let before = text.filter(|text| text.lines().filter(is_size).count() == 1).unwrap_or(&rendered);
-    let after: String = before
-        .split_inclusive('\n')
-        .map(|line| {
-            if is_size(&line.trim_end()) {
-                line.replace(&from_gib.to_string(), &to_gib.to_string())
-            } else {
-                line.to_owned()
-            }
-        })
-        .collect();
+    let rendered = format!("{indent}{name} = {from}\n");
+    let before = text.filter(|text| text.lines().filter(is_it).count() == 1).unwrap_or(&rendered);
+    let after: String =
+        before
+            .split_inclusive('\n')
+            .map(|line| {
+                if is_it(&line.trim_end()) { line.replace(&from.to_string(), &to.to_string()) } else { line.to_owned() }
+            })
+            .collect();
     diff(before, &after)
 }
 

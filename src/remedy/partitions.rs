@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::{Rendered, Target};
 
 /// CPU above which MSK advises against reassigning, percent (MSK best practices).
-const REASSIGN_BELOW_CPU_PERCENT: u32 = 70;
+pub const REASSIGN_BELOW_CPU_PERCENT: u32 = 70;
 
 /// Partitions that MSK advises to move in one call (MSK best practices).
-const PARTITIONS_A_BATCH: u32 = 10;
+pub const PARTITIONS_A_BATCH: u32 = 10;
 
 /// The first replica of each partition becomes its leader again.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -25,6 +25,7 @@ impl ElectLeaders {
                 "kafka-leader-election.sh --bootstrap-server {} --election-type preferred --all-topic-partitions",
                 target.bootstrap()
             )],
+            kgen: Some("kgen fix".to_owned()),
             notes: vec!["nothing is copied; clients refresh their metadata once".to_owned()],
             ..Rendered::default()
         }
@@ -95,6 +96,7 @@ impl Reassign {
                     "kafka-leader-election.sh --bootstrap-server {server} --election-type preferred --all-topic-partitions"
                 ),
             ],
+            kgen: Some("kgen fix".to_owned()),
             notes: vec![
                 "the sets of replicas stay, so no data moves; only who leads".to_owned(),
                 format!(
@@ -132,6 +134,7 @@ impl RemoveThrottle {
         Rendered {
             summary: format!("remove the replication throttle of {}", self.topics.join(", ")),
             kafka_tools: topics.chain(brokers).collect(),
+            kgen: Some("kgen fix".to_owned()),
             notes: vec![
                 "first see that no reassignment runs that needs it: kafka-reassign-partitions.sh --list".to_owned(),
             ],

@@ -51,7 +51,9 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
     let all = list(runs).map_err(|error| format!("reading {}: {error}", runs.display()))?;
     let Some(name) = name else {
         let newest = all.iter().rev().find(|listed| wanted(listed));
-        return newest.map(|listed| listed.dir.clone()).ok_or_else(|| format!("no such run in {}", runs.display()));
+        return newest
+            .map(|listed| listed.dir.clone())
+            .ok_or_else(|| format!("no run is recorded in {} (`kgen demo` makes one)", runs.display()));
     };
     let path = Path::new(name);
     if path.is_file() || path.join(FILE).is_file() {

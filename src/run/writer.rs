@@ -1,8 +1,8 @@
 //! Writing a run, a line as each thing happens.
 
 use std::{
-    fs::{DirBuilder, File},
-    io::{self, Write as _},
+    fs::{self, DirBuilder, File},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -76,6 +76,27 @@ impl Writer {
         Ok(writer)
     }
 
+    /// Opens the run in `dir` to go on with it. A line that a crash has torn is cut off.
+    ///
+    /// # Errors
+    /// Another process still writes it (`WouldBlock`), or the file cannot be written.
+    pub fn resume(dir: &Path) -> io::Result<Writer> {
+        let mut file = File::options().read(true).append(true).open(dir.join(FILE))?;
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "the run is still going on"));
+            }
+            // Where locks are not to be had, nobody can tell.
+            Ok(()) | Err(fs::TryLockError::Error(_)) => {}
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        file.set_len(whole as u64)?;
+        let written = whole as u64;
+        Ok(Writer { file, dir: dir.to_owned(), written, step: STEP_BYTES, offered: [0; 2], is_full: false })
+    }
+
     /// The run's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -145,6 +166,23 @@ mod tests {
         assert_eq!(first.dir(), dir.path().join("watch-1"));
         assert_eq!(second.dir(), dir.path().join("watch-1-2"));
         assert_eq!(Run::read(second.dir()).unwrap().head.id, "watch-1-2");
+    }
+
+    #[test]
+    fn a_killed_run_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Writer::create(dir.path(), start()).unwrap();
+        assert_eq!(Writer::resume(first.dir()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        first.write(&Entry { at: now(), event: Event::note("one") }).unwrap();
+        first.file.write_all(b"{\"at\":\"2026-").unwrap();
+        let dir = first.dir().to_owned();
+        drop(first);
+        let mut second = Writer::resume(&dir).unwrap();
+        second.write(&Entry { at: now(), event: Event::note("two") }).unwrap();
+        let run = Run::read(&dir).unwrap();
+        let notes: Vec<&Event> = run.entries.iter().map(|entry| &entry.event).collect();
+        assert_eq!(notes, [&Event::note("one"), &Event::note("two")]);
+        assert!(!run.is_torn && run.unreadable.is_empty());
     }
 
     #[test]

@@ -41,6 +41,15 @@ pub enum ResizeError {
     Rule { broker_type: BrokerType, fault: Fault },
 }
 
+/// Why brokers are not added.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ScaleOutError {
+    #[error("{asked} brokers are not more than the {now} there are (`kgen resize TYPE` changes their type)")]
+    NotMore { now: u32, asked: u32 },
+    #[error("{0}")]
+    Rule(Fault),
+}
+
 impl Fault {
     /// Always `Some`, as the rules are written as "the first that is broken".
     pub(super) fn some(key: &str, reason: impl Into<String>) -> Option<Fault> {

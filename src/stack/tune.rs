@@ -12,6 +12,18 @@ use crate::catalogue::BrokerType;
 /// # Errors
 /// If `text` is not TOML, or its `cluster` is no table.
 pub fn with_broker_type(text: &str, broker_type: BrokerType) -> Result<String, StackError> {
+    with_cluster_value(text, "broker_type", broker_type.as_str().into())
+}
+
+/// Likewise with `cluster.broker_count`.
+///
+/// # Errors
+/// As [`with_broker_type`].
+pub fn with_broker_count(text: &str, broker_count: u32) -> Result<String, StackError> {
+    with_cluster_value(text, "broker_count", i64::from(broker_count).into())
+}
+
+fn with_cluster_value(text: &str, key: &str, new: Value) -> Result<String, StackError> {
     let not_toml = |error: toml_edit::TomlError| {
         let line = 1 + text[..error.span().map_or(0, |span| span.start)].matches('\n').count();
         StackError::Syntax { path: "kgen.toml".into(), line, column: 1, message: error.message().to_owned() }
@@ -22,14 +34,14 @@ pub fn with_broker_type(text: &str, broker_type: BrokerType) -> Result<String, S
         let message = "`cluster` is no table; write `[cluster]`".to_owned();
         return Err(StackError::Syntax { path: "kgen.toml".into(), line: 1, column: 1, message });
     };
-    match cluster.get_mut("broker_type").and_then(Item::as_value_mut) {
+    match cluster.get_mut(key).and_then(Item::as_value_mut) {
         Some(old) => {
             let decor = old.decor().clone();
-            *old = Value::from(broker_type.as_str());
+            *old = new;
             *old.decor_mut() = decor;
         }
         None => {
-            cluster.insert("broker_type", value(broker_type.as_str()));
+            cluster.insert(key, value(new));
         }
     }
     let edited = document.to_string();
@@ -63,5 +75,12 @@ mod tests {
             assert_eq!(super::super::Stack::parse(&edited).unwrap().broker_type(), BrokerType::M5_LARGE);
         }
         assert!(with_broker_type("cluster = 3", BrokerType::M5_LARGE).is_err());
+    }
+
+    #[test]
+    fn the_count_is_set_and_the_rest_stays() {
+        let text = "[cluster] # mine\nbroker_count = 3 # a zone each\n";
+        assert_eq!(with_broker_count(text, 6).unwrap(), "[cluster] # mine\nbroker_count = 6 # a zone each\n");
+        assert_eq!(with_broker_count("", 6).unwrap(), "[cluster]\nbroker_count = 6\n");
     }
 }

@@ -28,6 +28,33 @@ impl Changes {
     /// # Errors
     /// What else the plan would do, or that it would do nothing.
     pub fn ensure_updates_in_place(&self, resource_type: &str, attribute: &str) -> Result<&ResourceChange, NotInPlace> {
+        self.ensure_updates_with(resource_type, attribute, &[])
+    }
+
+    /// Checks that nothing is done but what `along` names: a type, and what may be done to resources of it.
+    ///
+    /// # Errors
+    /// What else the plan would do.
+    pub fn ensure_only(&self, along: &[(&str, Action)]) -> Result<(), NotInPlace> {
+        let others = self.resources().filter(|resource| !resource.is_let_pass(along));
+        let others: Vec<String> =
+            others.map(|resource| format!("{} ({})", resource.address, resource.action().verb())).collect();
+        if !others.is_empty() {
+            return Err(NotInPlace::Others { others });
+        }
+        if self.complete { Ok(()) } else { Err(NotInPlace::Incomplete) }
+    }
+
+    /// As [`Changes::ensure_updates_in_place`], and each of `along`, a type and what may be done to resources of it, is let pass.
+    ///
+    /// # Errors
+    /// What else the plan would do, or that it would not do it.
+    pub fn ensure_updates_with(
+        &self,
+        resource_type: &str,
+        attribute: &str,
+        along: &[(&str, Action)],
+    ) -> Result<&ResourceChange, NotInPlace> {
         let target = self
             .of_type(resource_type)
             .next()
@@ -35,6 +62,7 @@ impl Changes {
         let others: Vec<String> = self
             .resources()
             .filter(|resource| !target.as_ref().is_ok_and(|target| std::ptr::eq(*resource, *target)))
+            .filter(|resource| !resource.is_let_pass(along))
             .map(|resource| format!("{} ({})", resource.address, resource.action().verb()))
             .collect();
         if !others.is_empty() {
@@ -66,6 +94,14 @@ impl Changes {
             return Err(NotInPlace::Incomplete);
         }
         Ok(target)
+    }
+}
+
+impl ResourceChange {
+    /// Whether `along` allows what is done to it, and nothing is odd about it.
+    fn is_let_pass(&self, along: &[(&str, Action)]) -> bool {
+        let is_plain = self.deposed.is_none() && self.change.importing.is_none();
+        is_plain && along.iter().any(|(kind, action)| self.resource_type == *kind && self.action() == *action)
     }
 }
 
@@ -126,6 +162,21 @@ mod tests {
             &[deposed],
             "the plan would do something else to aws_msk_cluster.main than update it in place: it would be updated in place (left over from a replacement)",
         );
+    }
+
+    #[test]
+    fn what_may_come_along_is_let_pass_and_nothing_else() {
+        let update = cluster(&["update"], |_, _| ());
+        let made = plan(&[update.clone(), other("managed", "create")]);
+        let ok =
+            |plan: &Changes, action| plan.ensure_updates_with("aws_msk_cluster", TYPE, &[("aws_vpc", action)]).is_ok();
+        assert!(ok(&made, Action::Create));
+        assert!(!ok(&made, Action::Update));
+        assert!(!ok(&plan(&[update, other("managed", "delete")]), Action::Create));
+        assert!(!ok(&plan(&[other("managed", "create")]), Action::Create), "the change itself is missing");
+        let only = |plan: &Changes| plan.ensure_only(&[("aws_vpc", Action::Create)]).is_ok();
+        assert!(only(&plan(&[other("managed", "create")])) && only(&plan(&[])));
+        assert!(!only(&made) && !only(&plan(&[other("managed", "delete")])));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The program as a whole: `kgen` against stub programs, and the rules that its source keeps.
 
 mod architecture;
+mod documented;
 mod driving;
 mod frontdoor;
 mod interrupts;
+mod kills;
 mod load;
 mod project;
 mod real;

@@ -34,7 +34,11 @@ impl Lab {
         text(&output.stdout)
     }
 
-    fn try_sh(&self, script: &str) -> Output {
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn try_sh(&self, script: &str) -> Output {
         let kgen = Path::new(env!("CARGO_BIN_EXE_kgen")).parent().unwrap();
         let path = format!("{}:{}", kgen.display(), std::env::var("PATH").unwrap());
         let script = format!("[ ! -e .kgen/lab/lab.json ] || eval \"$(kgen lab env)\"\n{script}");

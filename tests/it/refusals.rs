@@ -20,6 +20,12 @@ fn check(args: &[&str], files: &[(&str, &str)], env: &[(&str, &str)], code: i32,
     for word in words {
         assert!(stderr.contains(word), "{args:?} does not say {word:?}:\n{stderr}");
     }
+    // What happened, to which object, and what to try: three lines at most, and nothing of Rust's.
+    let error: Vec<&str> = stderr.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+    assert!((1..=3).contains(&error.len()), "{args:?} says this much:\n{stderr}");
+    for word in ["panicked", "unwrap", "Err(", "Some(", "Error {", "kind:"] {
+        assert!(!stderr.contains(word), "{args:?} says {word:?}:\n{stderr}");
+    }
     assert!(output.stdout.is_empty(), "{args:?} prints a result");
     for (name, text) in files {
         assert_eq!(&fs::read_to_string(dir.path().join(name)).unwrap(), text, "{args:?} changed {name}");
@@ -38,6 +44,78 @@ fn broker_types() {
     check(&["resize", "kafka.t3.small", "--yes"], &[("kgen.toml", m5)], &[], 2, &["no way back to kafka.t3.small"]);
     check(&["resize", "kafka.m5.large", "--yes"], &[], &[], 2, &["no Terraform", "kgen render"]);
     check(&["resize", "kafka.t3.small", "--yes"], &rendered, &[], 2, &["the brokers already are kafka.t3.small"]);
+}
+
+#[test]
+fn numbers_of_brokers() {
+    let rendered = render();
+    let rendered: Vec<(&str, &str)> = rendered.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    check(&["scale-out", "6"], &[], &[], 2, &["no terminal", "--yes"]);
+    check(&["scale-out", "six", "--yes"], &[], &[], 2, &["six", "BROKERS"]);
+    check(&["scale-out", "3", "--yes"], &rendered, &[], 2, &["3 brokers are not more than the 3", "kgen resize"]);
+    check(&["scale-out", "4", "--yes"], &rendered, &[], 2, &["4 brokers cannot be spread", "a multiple of 3"]);
+    check(&["scale-out", "33", "--yes"], &rendered, &[], 2, &["more than MSK's 30"]);
+    check(&["scale-out", "6", "--yes"], &[], &[], 2, &["no Terraform", "kgen render"]);
+    check(&["scale-out", "6", "--yes", "--throttle", "0"], &[], &[], 2, &["--throttle"]);
+    let set = [("KGEN_CLUSTER_BROKER_COUNT", "3")];
+    check(&["scale-out", "6", "--yes"], &[], &set, 2, &["KGEN_CLUSTER_BROKER_COUNT", "unset"]);
+}
+
+#[test]
+fn runs_that_cannot_be_gone_on_with() {
+    let head = |command: &str| {
+        format!(
+            "{{\"schema\":\"kgen.run/1\",\"id\":\"it\",\"command\":\"{command}\",\"args\":[\"{command}\"],\
+             \"started\":\"2026-11-25T01:00:00Z\",\"environment\":{{}}}}\n"
+        )
+    };
+    let said = |name: &str, value: &str| {
+        format!("{{\"at\":\"2026-11-25T01:00:01Z\",\"event\":\"result\",\"name\":\"{name}\",\"value\":{value}}}\n")
+    };
+    let end = "{\"at\":\"2026-11-25T01:00:09Z\",\"event\":\"end\",\"exit_code\":0,\"outcome\":\"done\"}\n";
+    let intent = said(
+        "intent",
+        "{\"what\":\"broker_type\",\"to\":\"kafka.m5.large\",\"measure_s\":5.0,\"throttle_bytes_per_s\":0}",
+    );
+    let file = ".kgen/runs/it/run.jsonl";
+    check(&["resume"], &[], &[], 2, &["interrupted or has failed", "kgen runs"]);
+    check(&["resume", "nope"], &[], &[], 2, &["no run nope", "kgen runs"]);
+    check(&["resume", "it"], &[(file, &head("watch"))], &[], 2, &["kgen watch", "kgen report it"]);
+    check(&["resume", "it"], &[(file, &format!("{}{end}", head("demo")))], &[], 2, &["come to its end", "kgen report"]);
+    check(&["resume", "it"], &[(file, &head("resize"))], &[], 2, &["nothing was changed", "kgen resize"]);
+    let begun = format!("{}{intent}", head("resize"));
+    check(&["resume", "it"], &[(file, &begun)], &[], 2, &["no terminal", "--yes"]);
+    let proven = format!("{begun}{}", said("step", "\"proven\""));
+    check(&["resume", "it", "--yes"], &[(file, &proven)], &[], 2, &["come to its end", "kgen report it"]);
+    check(&["resume", "it", "--yes"], &[(file, &begun)], &[], 2, &["no Terraform", "kgen render"]);
+    check(&["resume", "it"], &[(file, "no record\n")], &[], 2, &["no run it", "kgen runs"]);
+}
+
+#[test]
+fn what_is_named_is_not_there() {
+    let nobody =
+        [("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_ACCESS_KEY_ID", "lab"), ("AWS_SECRET_ACCESS_KEY", "lab")];
+    check(&["explain", "nope"], &[], &[], 2, &["nope", "broker.undersized"]);
+    check(&["schema", "nope"], &[], &[], 2, &["nope", "kgen schema"]);
+    check(&["man", "nope"], &[], &[], 2, &["kgen nope", "kgen --help"]);
+    check(&["completions", "nope"], &[], &[], 2, &["nope", "bash"]);
+    check(&["report"], &[], &[], 2, &["no run is recorded", "kgen demo"]);
+    check(&["report", "nope"], &[], &[], 2, &["no run nope", "kgen runs"]);
+    check(&["runs", "prune", "--keep", "x"], &[], &[], 2, &["'x'", "--keep"]);
+    check(&["diagnose", "--replay", "nope"], &[], &[], 2, &["nope", "No such file"]);
+    check(&["resize", "kafka.m5.large", "--dir", "nope", "--dry-run"], &[], &[], 2, &["nope", "--dir"]);
+    check(&["output"], &[], &[], 2, &["no Terraform", "kgen render"]);
+    check(&["plan"], &[], &[], 2, &["no Terraform", "kgen render"]);
+    check(&["destroy"], &[], &[], 2, &["no terminal", "--yes"]);
+    check(&["fix"], &[], &[], 2, &["no terminal", "--yes"]);
+    check(&["fix", "--yes"], &[], &nobody, 2, &["127.0.0.1:9", "kgen lab up"]);
+    check(&["connect"], &[], &nobody, 2, &["no machine", "kgen bootstrap"]);
+    check(&["topic", "delete", "x"], &[], &nobody, 2, &["127.0.0.1:9", "--bootstrap-servers"]);
+    check(&["consume", "--verify", "nope"], &[], &nobody, 2, &["127.0.0.1:9", "--bootstrap-servers"]);
+    check(&["consume", "--set", "x"], &[], &[], 2, &["--set", "NAME=VALUE"]);
+    check(&["produce", "--rate", "x"], &[], &[], 2, &["--rate", "poisson"]);
+    check(&["demo", "--port", "x"], &[], &[], 2, &["--port", "'x'"]);
+    check(&["nope"], &[], &[], 2, &["nope", "--help"]);
 }
 
 /// The default stack as rendered.

@@ -58,6 +58,11 @@ impl Stage {
         &self.scale
     }
 
+    /// The scale that the lab will have.
+    pub fn hardware_scale(&self, args: &Demo) -> f64 {
+        crate::commands::lab::hardware(&LabUp { port: 0, scale: None, t3: args.t3 }).scale
+    }
+
     pub fn raise_lab(&mut self, args: &Demo) -> anyhow::Result<()> {
         let project = Project::open(&self.dir)?;
         let port = match args.port {

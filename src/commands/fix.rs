@@ -1,0 +1,282 @@
+//! `kgen fix`: the remedies of a diagnosis that kgen can carry out on the brokers themselves, each until its symptom is gone.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+
+use super::{
+    diagnose::{fixes, text, watched},
+    documents::{self, Fixed},
+    journal::Journal,
+    look::{headline, runtime},
+    moving::{self, await_batch, described},
+    place::{self, Place},
+    record::Record,
+    working_dir::{confirmed, ensure_confirmable},
+};
+use crate::{
+    cli::{Diagnose, Fix, Outcome, refused},
+    diagnose::{Context, Diagnosis, Verdict, diagnose},
+    kafka::partitions::{Partition, Partitions, Throttled},
+    project::Project,
+    remedy::{Move, PARTITIONS_A_BATCH, Remedy, Rendered},
+    run::{self, Event, Found, Mark},
+    sample::Sample,
+};
+
+/// How long the symptom may take to go, once the change is made.
+const GONE_WITHIN: Duration = Duration::from_secs(180);
+/// How long the brokers are watched for each look at the symptom.
+const WATCHED: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What kgen does on the brokers.
+enum Act {
+    Elect(Vec<Partition>),
+    /// Other first replicas, then their election; the sets of replicas stay.
+    Reassign(Vec<Move>),
+    Unthrottle(Throttled),
+}
+
+/// What is done, and the finding that it is for.
+struct Chosen {
+    act: Act,
+    finding: String,
+    title: String,
+    summary: String,
+    rendered: Option<Rendered>,
+}
+
+pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
+    if !args.dry_run {
+        ensure_confirmable(args.yes, "fix")?;
+    }
+    let project = Project::open(dir).map_err(refused)?;
+    let _lock = project.lock().map_err(refused)?;
+    let looked = looked(&project, args.window)?;
+    let (context, samples, diagnosis) = &looked;
+    let rendered = fixes(context, diagnosis, &project.terraform_dir());
+    let partitions = Partitions::of(&bootstrap(&project)?);
+    let Some(chosen) = chosen(diagnosis, &rendered, &partitions)? else {
+        eprint!("{}", text(context, samples, diagnosis, &rendered));
+        return nothing(diagnosis, args.json);
+    };
+    eprintln!("{}: {}\n  fix: {}", chosen.finding, chosen.title, chosen.summary);
+    for note in chosen.rendered.iter().flat_map(|fix| fix.notes.iter().chain(&fix.kafka_tools)) {
+        eprintln!("    {note}");
+    }
+    if args.dry_run {
+        return Ok(Outcome::Unhealthy);
+    }
+    if !args.yes && !confirmed(&format!("Do that on {}?", context.cluster))? {
+        eprintln!("nothing was changed");
+        return Ok(Outcome::Unhealthy);
+    }
+    let journal = Journal::new(Some(Record::begin(&project, "fix", context.lab_scale)?))?;
+    let played = carried_out(&project, &looked, &chosen, &partitions, &journal);
+    let was_interrupted = journal.was_interrupted();
+    let outcome = played.as_ref().map(|(outcome, _)| *outcome).map_err(|error| anyhow::anyhow!("{error:#}"));
+    if let Some(record) = journal.record() {
+        record.end(&outcome, was_interrupted)?;
+    }
+    if was_interrupted {
+        eprintln!("interrupted; `kgen fix` looks again and goes on");
+        return Ok(Outcome::Interrupted);
+    }
+    let (outcome, seconds) = played?;
+    let gone = outcome == Outcome::Done;
+    if args.json {
+        let Chosen { finding, summary, .. } = chosen;
+        documents::print(Fixed { finding: Some(finding), action: Some(summary), gone, seconds })?;
+    } else if gone {
+        println!("{} is gone {seconds} s after the change", chosen.finding);
+    } else {
+        println!("{} is still found {seconds} s after the change (`kgen diagnose`)", chosen.finding);
+    }
+    Ok(outcome)
+}
+
+type Looked = (Context, Vec<Sample>, Diagnosis);
+
+fn looked(project: &Project, window: Duration) -> anyhow::Result<Looked> {
+    let args = Diagnose { look: super::resize::own_look(), window, replay: None, json: false };
+    let (context, samples) = runtime()?.block_on(watched(&args, project.stack()))?;
+    let diagnosis = diagnose(&context, &samples);
+    Ok((context, samples, diagnosis))
+}
+
+fn bootstrap(project: &Project) -> anyhow::Result<String> {
+    let found = runtime()?.block_on(async {
+        let aws = Place::Environment.aws(project.stack().region()).await;
+        place::cluster(&aws, &project.stack().cluster().name).await
+    });
+    Ok(found.map_err(refused)?.1)
+}
+
+/// The first finding that kgen can mend, else a throttle that nobody needs.
+fn chosen(
+    diagnosis: &Diagnosis,
+    rendered: &[Option<Rendered>],
+    partitions: &Partitions,
+) -> anyhow::Result<Option<Chosen>> {
+    let (under_way, throttled) = (partitions.moving()?, partitions.throttled()?);
+    for (finding, rendered) in diagnosis.findings.iter().zip(rendered) {
+        let act = match &finding.remedy {
+            Some(Remedy::ElectLeaders(_)) => {
+                Act::Elect(partitions.placement()?.not_led_by_preferred().cloned().collect())
+            }
+            Some(Remedy::Reassign(reassign)) if under_way.is_empty() => Act::Reassign(reassign.moves.clone()),
+            Some(Remedy::RemoveThrottle(_)) if under_way.is_empty() => Act::Unthrottle(throttled.clone()),
+            _ => continue,
+        };
+        return Ok(Some(Chosen {
+            act,
+            finding: finding.id.to_owned(),
+            title: finding.title.clone(),
+            summary: rendered.as_ref().map(|fix| fix.summary.clone()).unwrap_or_default(),
+            rendered: rendered.clone(),
+        }));
+    }
+    if let Some((topic, number)) = under_way.keys().next() {
+        eprintln!(
+            "note: {} partitions are being moved ({topic}-{number} among them); their throttle is meant",
+            under_way.len()
+        );
+        return Ok(None);
+    }
+    if throttled.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Chosen {
+        finding: "replication.throttled".to_owned(),
+        title: "a replication throttle was left behind; replicas that fall behind would be kept there".to_owned(),
+        summary: format!("remove the replication throttle of {}", described(&throttled)),
+        act: Act::Unthrottle(throttled),
+        rendered: None,
+    }))
+}
+
+/// Nothing that kgen carries out here; what else there is to do was shown.
+fn nothing(diagnosis: &Diagnosis, json: bool) -> anyhow::Result<Outcome> {
+    let outcome = match diagnosis.verdict {
+        Verdict::Healthy => Outcome::Done,
+        Verdict::CauseFound => Outcome::Unhealthy,
+        Verdict::Inconclusive => Outcome::Inconclusive,
+    };
+    let finding = diagnosis.findings.first().filter(|_| diagnosis.verdict == Verdict::CauseFound);
+    if json {
+        let finding = finding.map(|finding| finding.id.to_owned());
+        documents::print(Fixed { finding, action: None, gone: outcome == Outcome::Done, seconds: 0 })?;
+        return Ok(outcome);
+    }
+    match finding {
+        Some(finding) if finding.next_command() == "kgen fix" => {
+            println!("nothing was changed: {} is looked at again when no partition is being moved", finding.id);
+        }
+        Some(finding) => println!("kgen fix does not mend {}: {}", finding.id, finding.next_command()),
+        None if outcome == Outcome::Done => println!("healthy: nothing to fix"),
+        None => println!("inconclusive: nothing was changed (`kgen diagnose` says what is missing)"),
+    }
+    Ok(outcome)
+}
+
+/// Does it, and looks until the symptom is gone. Returns how long that took, s.
+fn carried_out(
+    project: &Project,
+    (context, _, diagnosis): &Looked,
+    chosen: &Chosen,
+    partitions: &Partitions,
+    journal: &Journal,
+) -> anyhow::Result<(Outcome, u64)> {
+    if let Some(record) = journal.record() {
+        for finding in diagnosis.findings.iter().filter(|finding| finding.id == chosen.finding) {
+            let found = Found::new(&context.cluster, finding, chosen.rendered.clone());
+            record.tell(Event::Finding(Box::new(found)))?;
+            record.tell(Event::mark(Mark::Named, format!("{}: {}", finding.id, finding.title)))?;
+        }
+        let rendered = chosen.rendered.clone().unwrap_or_default();
+        record.tell(Event::Remedy(Box::new(run::Fix { command: "kgen fix".to_owned(), rendered })))?;
+    }
+    let started = Instant::now();
+    match &chosen.act {
+        Act::Elect(due) => partitions.elect_preferred(due)?,
+        Act::Reassign(moves) => reassign(partitions, moves, journal)?,
+        Act::Unthrottle(throttled) => partitions.unthrottle(throttled)?,
+    }
+    await_made(partitions, &chosen.act, journal)?;
+    eprintln!("done after {} s; looking whether the symptom goes", started.elapsed().as_secs());
+    if let Some(record) = journal.record() {
+        record.tell(Event::mark(Mark::Fixed, chosen.summary.clone()))?;
+    }
+    loop {
+        journal.ensure_not_interrupted()?;
+        let (context, samples, diagnosis) = looked(project, WATCHED)?;
+        let is_there = diagnosis.findings.iter().any(|finding| finding.id == chosen.finding);
+        if !is_there && diagnosis.verdict != Verdict::Inconclusive {
+            eprint!("{}", text(&context, &samples, &diagnosis, &[]));
+            if let Some(record) = journal.record() {
+                record.tell(Event::mark(
+                    Mark::Verified,
+                    format!("{} is gone ({})", chosen.finding, headline(&context)),
+                ))?;
+            }
+            return Ok((Outcome::Done, started.elapsed().as_secs()));
+        }
+        if started.elapsed() > GONE_WITHIN {
+            return Ok((Outcome::Unhealthy, started.elapsed().as_secs()));
+        }
+    }
+}
+
+/// Gives partitions other first replicas, in batches, and elects them.
+fn reassign(partitions: &Partitions, moves: &[Move], journal: &Journal) -> anyhow::Result<()> {
+    let all: Vec<(Partition, Vec<i32>)> =
+        moves.iter().map(|to| ((to.topic.clone(), to.partition), to.replicas.clone())).collect();
+    let placement = partitions.placement()?;
+    if let Some((topic, number)) = placement.not_whole().next() {
+        bail!("{topic}-{number} is under-replicated: wait until every partition is in sync (`kgen diagnose`)");
+    }
+    for batch in all.chunks(PARTITIONS_A_BATCH as usize) {
+        journal.ensure_not_interrupted()?;
+        partitions.begin(batch)?;
+        await_batch(partitions, &batch.iter().map(|(partition, _)| partition.clone()).collect(), journal)?;
+    }
+    moving::elect(partitions, &all)
+}
+
+/// Waits until the brokers show what was done.
+fn await_made(partitions: &Partitions, act: &Act, journal: &Journal) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        let left = match act {
+            Act::Elect(due) => {
+                let due: BTreeSet<&Partition> = due.iter().collect();
+                partitions.placement()?.not_led_by_preferred().filter(|partition| due.contains(partition)).count()
+            }
+            Act::Reassign(moves) => {
+                let placement = partitions.placement()?;
+                let at = |to: &&Move| {
+                    let placed = placement.partitions.get(&(to.topic.clone(), to.partition));
+                    placed.is_some_and(|placed| placed.replicas != to.replicas)
+                };
+                moves.iter().filter(at).count()
+            }
+            Act::Unthrottle(_) => {
+                let left = partitions.throttled()?;
+                left.topics.len() + left.brokers.len()
+            }
+        };
+        if left == 0 {
+            return Ok(());
+        }
+        journal.ensure_not_interrupted()?;
+        if started.elapsed() > GONE_WITHIN {
+            bail!("after {} s it is not done for {left} of them", GONE_WITHIN.as_secs());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}

@@ -1,0 +1,288 @@
+//! Partitions moved onto new brokers: in batches, under AWS's limits and a throttle, which is taken off whatever happens.
+//!
+//! What is to be moved is worked out from where partitions are now, so that a run that was killed goes on by doing the same
+//! again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::Serialize;
+
+use super::{
+    change::Ready,
+    figures::Figures,
+    journal::Journal,
+    look::{Opened, collected, open, runtime},
+    progress::{Progress, human},
+    resize::{INTERVAL, own_look},
+};
+use crate::{
+    cli::refused,
+    kafka::partitions::{Partition, Partitions, Placement, Throttled},
+    remedy::{Brokers, Move, PARTITIONS_A_BATCH, REASSIGN_BELOW_CPU_PERCENT, received, spread},
+    run::Event,
+};
+
+/// How long brokers may be too busy, or partitions out of sync, before a batch.
+const CALM_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// Time between two looks at a batch.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long one batch may take: 10 partitions of 100 GiB at 20 MiB/s.
+const BATCH_WITHIN: Duration = Duration::from_secs(16 * 3600);
+/// How long brokers may be asked in vain in the middle of a batch.
+const SILENCE: Duration = Duration::from_secs(120);
+/// How long an election may take to be seen.
+const ELECTED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What was moved.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Moved {
+    pub partitions: usize,
+    /// Replicas that each broker got.
+    pub replicas: BTreeMap<i32, usize>,
+    pub batches: usize,
+    pub seconds: u64,
+}
+
+/// Topics that MSK looks after itself (MSK Developer Guide, "Troubleshoot your cluster": the canary).
+fn is_of_msk(topic: &str) -> bool {
+    topic.starts_with("__amazon_msk_")
+}
+
+/// The moves that give every broker its share.
+fn wanted(placement: &Placement) -> (Vec<Move>, Vec<Move>) {
+    let brokers: Brokers = placement.brokers.iter().map(|(id, member)| (*id, member.zone.clone())).collect();
+    let placed: Vec<Move> = placement
+        .partitions
+        .iter()
+        .filter(|((topic, _), _)| !is_of_msk(topic))
+        .map(|((topic, number), placed)| Move {
+            topic: topic.clone(),
+            partition: *number,
+            replicas: placed.replicas.clone(),
+        })
+        .collect();
+    let moves = spread(&brokers, &placed);
+    (placed, moves)
+}
+
+/// Moves partitions until every broker has its share. `is_resumed`: moves and a throttle that are found are taken for those of
+/// a run that was killed.
+///
+/// # Errors
+/// Refused: somebody else moves partitions. A limit does not come to hold, brokers refuse, it is interrupted; then what runs is
+/// given up and the throttle is gone.
+pub fn onto_all(
+    ready: &Ready,
+    bytes_per_s: u64,
+    is_resumed: bool,
+    journal: &Journal,
+    progress: &mut Progress,
+) -> anyhow::Result<Moved> {
+    let partitions = Partitions::of(&ready.bootstrap);
+    let started = Instant::now();
+    let (under_way, throttled) = (partitions.moving()?, partitions.throttled()?);
+    if !is_resumed {
+        ensure_alone(&under_way.into_keys().collect::<Vec<_>>(), &throttled)?;
+    } else if !under_way.is_empty() {
+        progress.line(&format!("{} partitions are still being moved; waiting for them", under_way.len()));
+        await_batch(&partitions, &under_way.into_keys().collect(), journal)?;
+    }
+    let (placed, moves) = wanted(&partitions.placement()?);
+    let replicas = received(&placed, &moves);
+    let mut moved = Moved { partitions: moves.len(), replicas, ..Moved::default() };
+    let all: Vec<(Partition, Vec<i32>)> =
+        moves.iter().map(|to| ((to.topic.clone(), to.partition), to.replicas.clone())).collect();
+    let carried_out = match moves.is_empty() {
+        true => {
+            progress.line("every broker has its share of the partitions");
+            Ok(())
+        }
+        false => {
+            let copies: Vec<String> =
+                moved.replicas.iter().map(|(id, count)| format!("{count} to broker {id}")).collect();
+            let mib = bytes_per_s >> 20;
+            progress.line(&format!(
+                "moving replicas of {} partitions, {PARTITIONS_A_BATCH} at a time, at most {mib} MiB/s a broker: {}",
+                moves.len(),
+                copies.join(", ")
+            ));
+            partitions
+                .throttle(&all, bytes_per_s)
+                .map_err(anyhow::Error::from)
+                .and_then(|()| batches(ready, &partitions, &all, &mut moved, journal, progress))
+        }
+    };
+    progress.clear();
+    let freed = freed(&partitions, &all, throttled, carried_out.is_err());
+    carried_out.map_err(|error| match &freed {
+        Ok(()) => error,
+        Err(left) => error.context(format!("the throttle is still set ({left:#}); `kgen fix` takes it off")),
+    })?;
+    freed.context("taking the throttle off (`kgen fix` does so too)")?;
+    elect(&partitions, &all)?;
+    moved.seconds = started.elapsed().as_secs();
+    if !moves.is_empty() {
+        progress.line(&format!(
+            "{} partitions moved in {}; the throttle is gone",
+            moved.partitions,
+            human(started.elapsed())
+        ));
+    }
+    Ok(moved)
+}
+
+/// # Errors
+/// Refused: somebody moves partitions or has left a throttle.
+pub fn ensure_alone(under_way: &[Partition], throttled: &Throttled) -> anyhow::Result<()> {
+    if let Some((topic, number)) = under_way.first() {
+        return Err(refused(anyhow!(
+            "{} partitions are being moved already ({topic}-{number} among them): wait for that, see \
+             kafka-reassign-partitions.sh --list",
+            under_way.len()
+        )));
+    }
+    if !throttled.is_none() {
+        return Err(refused(anyhow!(
+            "a replication throttle is set ({}), maybe for somebody's reassignment: `kgen fix` takes it off",
+            described(throttled)
+        )));
+    }
+    Ok(())
+}
+
+/// What has a throttle, in words.
+pub fn described(throttled: &Throttled) -> String {
+    let brokers = throttled.brokers.iter().map(|id| format!("broker {id}"));
+    let topics = throttled.topics.iter().map(|topic| format!("topic {topic}"));
+    brokers.chain(topics).collect::<Vec<_>>().join(", ")
+}
+
+fn batches(
+    ready: &Ready,
+    partitions: &Partitions,
+    all: &[(Partition, Vec<i32>)],
+    moved: &mut Moved,
+    journal: &Journal,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
+    let mut done = 0;
+    for batch in all.chunks(PARTITIONS_A_BATCH as usize) {
+        progress.phase("waiting until brokers have room and every partition is in sync");
+        await_calm(ready, partitions, journal)?;
+        progress.phase("moving partitions");
+        let started = Instant::now();
+        partitions.begin(batch)?;
+        await_batch(partitions, &batch.iter().map(|(partition, _)| partition.clone()).collect(), journal)?;
+        done += batch.len();
+        moved.batches += 1;
+        let told = format!(
+            "{done} of {} partitions moved, the last {} in {}",
+            all.len(),
+            batch.len(),
+            human(started.elapsed())
+        );
+        progress.line(&told);
+        if let Some(record) = journal.record() {
+            record.tell(Event::note(told))?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until no partition lacks a replica and no broker is above the CPU at which AWS advises against moving.
+fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let limit = f64::from(REASSIGN_BELOW_CPU_PERCENT);
+    loop {
+        journal.ensure_not_interrupted()?;
+        let behind = partitions.placement()?.not_whole().count();
+        let why = if behind > 0 {
+            format!("{behind} partitions are under-replicated")
+        } else {
+            match cpu_percent(ready)?.filter(|cpu| *cpu > limit) {
+                None => return Ok(()),
+                Some(cpu) => format!("CPU of the busiest broker is {cpu:.0} %, above {limit:.0} %"),
+            }
+        };
+        if started.elapsed() > CALM_WITHIN {
+            bail!("no partition is moved: for {} {why}", human(CALM_WITHIN));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// CPU of the busiest broker, of what it may use; nothing where no source has it.
+fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
+    let samples = runtime()?.block_on(async {
+        let Opened { source, .. } = open(&own_look(), ready.project().stack(), ready.place()).await?;
+        collected(source, INTERVAL * 2, INTERVAL).await
+    })?;
+    Ok(Figures::of("", &samples).cpu_percent)
+}
+
+/// Waits until none of `batch` is being moved any more.
+pub fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &Journal) -> anyhow::Result<()> {
+    let (started, mut heard) = (Instant::now(), Instant::now());
+    loop {
+        journal.ensure_not_interrupted()?;
+        match partitions.moving() {
+            Ok(moving) if moving.keys().all(|partition| !batch.contains(partition)) => return Ok(()),
+            Ok(_) => heard = Instant::now(),
+            // A broker that restarts is asked again.
+            Err(error) if heard.elapsed() > SILENCE => return Err(error.into()),
+            Err(_) => {}
+        }
+        if started.elapsed() > BATCH_WITHIN {
+            bail!(
+                "{} partitions are not moved after {}: is --throttle below what is written?",
+                batch.len(),
+                human(BATCH_WITHIN)
+            );
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Takes the throttle off; when the moves have failed, those that run are given up first.
+fn freed(
+    partitions: &Partitions,
+    all: &[(Partition, Vec<i32>)],
+    found: Throttled,
+    has_failed: bool,
+) -> anyhow::Result<()> {
+    if has_failed {
+        let ours: BTreeSet<&Partition> = all.iter().map(|(partition, _)| partition).collect();
+        let running = partitions.moving()?.into_keys().filter(|partition| ours.contains(partition));
+        partitions.cancel(running.collect::<Vec<_>>())?;
+    }
+    let topics = all.iter().map(|((topic, _), _)| topic.clone()).chain(found.topics).collect::<BTreeSet<_>>();
+    let brokers = partitions.placement()?.brokers.into_keys().collect();
+    partitions.unthrottle(&Throttled { topics: topics.into_iter().collect(), brokers })?;
+    let left = partitions.throttled()?;
+    if !left.is_none() {
+        bail!("still throttled: {}", described(&left));
+    }
+    Ok(())
+}
+
+/// Lets the first replicas of what was moved lead.
+pub fn elect(partitions: &Partitions, all: &[(Partition, Vec<i32>)]) -> anyhow::Result<()> {
+    let moved: BTreeSet<&Partition> = all.iter().map(|(partition, _)| partition).collect();
+    let started = Instant::now();
+    while started.elapsed() < ELECTED_WITHIN {
+        let placement = partitions.placement()?;
+        let due: Vec<Partition> =
+            placement.not_led_by_preferred().filter(|partition| moved.contains(partition)).cloned().collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        partitions.elect_preferred(&due)?;
+        std::thread::sleep(LOOK_EVERY);
+    }
+    // Leaders that stay where they are do no harm that would be worth failing for; `kgen diagnose` names them.
+    Ok(())
+}
