@@ -76,8 +76,8 @@ impl FromStr for Rate {
         } else if text.contains('x') {
             let step = |part: &str| {
                 let (rate, time) = part.split_once('x').ok_or_else(|| wrong(part))?;
-                let length = duration(time)?;
-                if length.is_zero() { Err(wrong(part)) } else { Ok(Step { rate: number(rate)?, length }) }
+                let (rate, length) = (number(rate).map_err(|_| wrong(part))?, duration(time)?);
+                if length.is_zero() { Err(wrong(part)) } else { Ok(Step { rate, length }) }
             };
             let steps = text.split(',').map(step).collect::<Result<Vec<_>, _>>()?;
             if steps.iter().all(|step| step.rate == 0.0) { Err(wrong(text)) } else { Ok(Rate::Steps(steps)) }
