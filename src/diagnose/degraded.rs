@@ -2,7 +2,7 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
-    undersized::{all_saturated, is_saturated},
+    undersized::{BUSY_PERCENT, all_saturated, is_saturated},
     window::{THROTTLED_PERCENT, median, names},
 };
 use crate::{
@@ -17,6 +17,9 @@ const SAME_TRAFFIC: f64 = 1.4;
 const LOCAL_TIMES: f64 = 3.0;
 const LOCAL_MS: f64 = 2.0;
 
+/// Samples that tell how it is now.
+const LAST_SAMPLES: usize = 3;
+
 pub const RULE: Rule = Rule {
     id: "broker.degraded",
     kind: Kind::Cause,
@@ -28,6 +31,16 @@ pub const RULE: Rule = Rule {
     in_the_lab: "lower cpu.cfs_quota_us (cgroup v1) or cpu.max (v2) of one broker to a fifth, kgen produce, kgen diagnose",
 };
 
+/// Whether broker `id` bears its load easily, by its last samples too: the first ones may be of a time before the load.
+fn has_room(window: &Window, id: BrokerId) -> bool {
+    let below = |limit: f64, value: fn(&BrokerSample) -> Option<f64>| {
+        let values = window.values(id, value);
+        let last = values[values.len().saturating_sub(LAST_SAMPLES)..].to_vec();
+        [median(values), median(last)].into_iter().flatten().all(|value| value <= limit)
+    };
+    below(BUSY_PERCENT, BrokerSample::cpu_percent) && below(THROTTLED_PERCENT, |broker| broker.cpu_throttled_percent)
+}
+
 fn judge(window: &Window) -> Option<Finding> {
     let brokers = window.brokers();
     let held_back = |id: BrokerId| {
@@ -35,6 +48,10 @@ fn judge(window: &Window) -> Option<Finding> {
     };
     let weak: Vec<BrokerId> = brokers.iter().copied().filter(|id| held_back(*id)).collect();
     if weak.is_empty() || weak.len() * 2 >= brokers.len() || all_saturated(window) == Some(true) {
+        return None;
+    }
+    // A load that is too much reaches the brokers one after another: those that are on their way have no room either.
+    if brokers.iter().any(|id| !weak.contains(id) && !has_room(window, *id)) {
         return None;
     }
     let others = |value: fn(&BrokerSample) -> Option<f64>| {

@@ -7,7 +7,7 @@ use super::{
 use crate::sample::{BrokerId, BrokerSample};
 
 /// A broker that is this busy, percent, does not speak against the others' being saturated.
-const BUSY_PERCENT: f64 = 50.0;
+pub(super) const BUSY_PERCENT: f64 = 50.0;
 
 /// Throttled periods, percent, that count as saturation though the mean CPU of the interval is lower.
 const MOSTLY_THROTTLED_PERCENT: f64 = 40.0;
