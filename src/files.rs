@@ -1,11 +1,25 @@
-//! Files that are replaced whole or not at all.
+//! Files that are read if they are there, and replaced whole or not at all.
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+
+use anyhow::Context as _;
+
+/// The text of a file; nothing where there is none.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn text(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
 
 /// New contents of a file, written and synced beside it. Dropped without [`Staged::commit`], nothing has happened.
 #[derive(Debug)]

@@ -9,16 +9,19 @@ mod terraform_files;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 pub use folder::Disk;
 pub use lock::Lock;
 pub use replace::{replace_all, replace_unchanged};
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
-use crate::stack::{
-    Stack,
-    settings::{self, Override, Setting},
+use crate::{
+    files,
+    stack::{
+        Stack,
+        settings::{self, Override, Setting},
+    },
 };
 
 /// A folder, and the stack that its kgen.toml describes.
@@ -112,12 +115,7 @@ impl Project {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn kgen_toml_text(&self) -> anyhow::Result<String> {
-        let path = self.kgen_toml();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-        }
+        Ok(files::text(&self.kgen_toml())?.unwrap_or_default())
     }
 
     /// Checks that the Terraform here is what kgen.toml renders. Terraform that kgen did not make is not judged.

@@ -38,6 +38,11 @@ pub struct Head {
     pub environment: Environment,
 }
 
+/// The time of a sample, ms since the epoch; now, where no clock has shown such a time.
+pub fn at(ms: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(ms).unwrap_or_else(|_| now())
+}
+
 /// The time now, to the millisecond.
 pub fn now() -> jiff::Timestamp {
     let now = jiff::Timestamp::now();

@@ -36,6 +36,16 @@ pub enum Verdict {
     Worse,
 }
 
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Improved => "improved",
+            Verdict::Unchanged => "unchanged",
+            Verdict::Worse => "worse",
+        }
+    }
+}
+
 /// A value with the interval that holds the true one in 95 of 100 cases.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Estimate {

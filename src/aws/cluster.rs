@@ -43,6 +43,13 @@ pub struct Node {
     pub broker_type: Option<String>,
 }
 
+impl Cluster {
+    /// MSK would change it now.
+    pub fn is_idle(&self) -> bool {
+        self.state == "ACTIVE" && self.active_operation.is_none()
+    }
+}
+
 impl Aws {
     /// The cluster called `name`, described anew.
     ///

@@ -23,6 +23,7 @@ use crate::{
     aws::{Aws, Cluster},
     catalogue::BrokerType,
     cli::{Outcome, refused},
+    files,
     kafka::{
         Connection, REACHABLE_WITHIN,
         admin::{Admin, Replication},
@@ -199,7 +200,7 @@ pub fn prepare<'a>(project: &'a Project, change: Change, place: &'a Place) -> an
     files.extend(changed.render().files().map(|(name, text)| (PathBuf::from("terraform").join(name), text.to_owned())));
     let mut edits = Vec::new();
     for (path, after) in files {
-        let before = text(&project.dir().join(&path))?;
+        let before = files::text(&project.dir().join(&path))?;
         if before.as_ref() != Some(&after) {
             edits.push(Edit { path, before, after });
         }
@@ -221,25 +222,17 @@ pub fn begun<'a>(
     Ok(Ready { project, place, change, cluster, bootstrap, edits })
 }
 
-fn find(project: &Project, place: &Place) -> anyhow::Result<(Cluster, String)> {
+/// The project's cluster and its plaintext bootstrap brokers.
+///
+/// # Errors
+/// Refused: the cluster is not to be found.
+pub fn find(project: &Project, place: &Place) -> anyhow::Result<(Cluster, String)> {
     let stack = project.stack();
     let found = runtime()?.block_on(async {
         let aws = place.aws(stack.region()).await;
         place::cluster(&aws, &stack.cluster().name).await
     });
     found.map_err(refused)
-}
-
-/// The text of a file; nothing where there is none.
-///
-/// # Errors
-/// It is there and cannot be read.
-pub fn text(path: &std::path::Path) -> anyhow::Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-    }
 }
 
 /// Checks that MSK would make the change of `cluster`, replicated like this, now.
@@ -281,7 +274,7 @@ pub fn ensure_changeable(cluster: &Cluster, replication: &Replication, change: C
 /// # Errors
 /// Refused: MSK changes nothing now.
 pub fn ensure_active(cluster: &Cluster) -> anyhow::Result<()> {
-    if cluster.state == "ACTIVE" && cluster.active_operation.is_none() {
+    if cluster.is_idle() {
         return Ok(());
     }
     Err(refused(anyhow!(
@@ -392,9 +385,7 @@ impl Ready<'_> {
             });
             Ok(described?)
         });
-        let is_as_before =
-            |now: &Cluster| now.state == "ACTIVE" && now.active_operation.is_none() && !self.change.is_reached(now);
-        !described.is_ok_and(|now| is_as_before(&now))
+        !described.is_ok_and(|now| now.is_idle() && !self.change.is_reached(&now))
     }
 
     /// Every file as it was, if it holds what the change has made of it.
@@ -405,13 +396,13 @@ impl Ready<'_> {
         let mut left = Vec::new();
         for edit in self.edits.iter().rev() {
             let path = self.project.dir().join(&edit.path);
-            let now = text(&path)?;
+            let now = files::text(&path)?;
             if now == edit.before {
                 continue;
             }
             let put_back = match (&edit.before, now.as_ref() == Some(&edit.after)) {
                 (_, false) => Err(anyhow!("it was changed in between and stays as it is")),
-                (Some(before), true) => crate::files::replace_file(&path, before.as_bytes()).map_err(Into::into),
+                (Some(before), true) => files::replace_file(&path, before.as_bytes()).map_err(Into::into),
                 (None, true) => std::fs::remove_file(&path).map_err(Into::into),
             };
             if let Err(error) = put_back {
@@ -469,7 +460,7 @@ impl Ready<'_> {
         let started = Instant::now();
         loop {
             let cluster = runtime.block_on(aws.describe(&self.cluster.arn))?;
-            if cluster.state == "ACTIVE" && cluster.active_operation.is_none() {
+            if cluster.is_idle() {
                 return Ok(cluster);
             }
             if started.elapsed() > OPERATION_TIMEOUT {

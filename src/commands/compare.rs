@@ -11,7 +11,7 @@ use crate::{
     comparison::{Comparison, Conclusion, Recorded, compare},
     project::Project,
     run::{FILE, find},
-    statistics::{Estimate, Verdict},
+    statistics::Estimate,
 };
 
 /// Of the intervals: the same runs give the same ones.
@@ -68,7 +68,7 @@ fn print(found: &Comparison) {
             format!("{:.2}", change.after),
             percent.map_or(format!("{value:+.2}"), |percent| format!("{value:+.2} ({percent:+.1} %)")),
             format!("{low:+.2} to {high:+.2}"),
-            word(change.verdict).to_owned(),
+            change.verdict.word().to_owned(),
         ]);
     }
     if !found.figures.is_empty() {
@@ -86,12 +86,4 @@ fn print(found: &Comparison) {
     };
     let (before, after) = found.seconds;
     println!("{said} ({before} seconds before, {after} after)");
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Improved => "improved",
-        Verdict::Unchanged => "unchanged",
-        Verdict::Worse => "worse",
-    }
 }

@@ -111,11 +111,7 @@ pub fn table((from, to): (&str, &str), proof: &Proof) -> String {
         let name = [figure.name, figure.unit].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>();
         let change = figure.change.map_or("-".to_owned(), |change| format!("{:+.digits$}", change.value));
         let interval = figure.change.map_or("-".to_owned(), |c| format!("{:+.digits$} to {:+.digits$}", c.low, c.high));
-        let verdict = figure.verdict.map_or("", |verdict| match verdict {
-            Verdict::Improved => "improved",
-            Verdict::Unchanged => "unchanged",
-            Verdict::Worse => "worse",
-        });
+        let verdict = figure.verdict.map_or("", Verdict::word);
         let row = [name.join(", "), shown(figure.before), shown(figure.after), change, interval, verdict.to_owned()];
         table.add_row(row);
     }

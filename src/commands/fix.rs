@@ -9,12 +9,13 @@ use std::{
 use anyhow::bail;
 
 use super::{
+    change::find,
     diagnose::{fixes, text, watched},
     documents::{self, Fixed},
     journal::Journal,
     look::{headline, runtime},
-    moving::{self, await_batch, described},
-    place::{self, Place},
+    moving::{self, described},
+    place::Place,
     record::Record,
     working_dir::{confirmed, ensure_confirmable},
 };
@@ -60,7 +61,8 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
     let looked = looked(&project, args.window)?;
     let (context, samples, diagnosis) = &looked;
     let rendered = fixes(context, diagnosis, &project.terraform_dir());
-    let partitions = Partitions::of(&bootstrap(&project)?);
+    let (_, bootstrap) = find(&project, &Place::Environment)?;
+    let partitions = Partitions::of(&bootstrap);
     let Some(chosen) = chosen(diagnosis, &rendered, &partitions)? else {
         eprint!("{}", text(context, samples, diagnosis, &rendered));
         return nothing(diagnosis, args.json);
@@ -107,14 +109,6 @@ fn looked(project: &Project, window: Duration) -> anyhow::Result<Looked> {
     let (context, samples) = runtime()?.block_on(watched(&args, project.stack()))?;
     let diagnosis = diagnose(&context, &samples);
     Ok((context, samples, diagnosis))
-}
-
-fn bootstrap(project: &Project) -> anyhow::Result<String> {
-    let found = runtime()?.block_on(async {
-        let aws = Place::Environment.aws(project.stack().region()).await;
-        place::cluster(&aws, &project.stack().cluster().name).await
-    });
-    Ok(found.map_err(refused)?.1)
 }
 
 /// The first finding that kgen can mend, else a throttle that nobody needs.
@@ -192,15 +186,13 @@ fn carried_out(
     partitions: &Partitions,
     journal: &Journal,
 ) -> anyhow::Result<(Outcome, u64)> {
-    if let Some(record) = journal.record() {
-        for finding in diagnosis.findings.iter().filter(|finding| finding.id == chosen.finding) {
-            let found = Found::new(&context.cluster, finding, chosen.rendered.clone());
-            record.tell(Event::Finding(Box::new(found)))?;
-            record.tell(Event::mark(Mark::Named, format!("{}: {}", finding.id, finding.title)))?;
-        }
-        let rendered = chosen.rendered.clone().unwrap_or_default();
-        record.tell(Event::Remedy(Box::new(run::Fix { command: "kgen fix".to_owned(), rendered })))?;
+    for finding in diagnosis.findings.iter().filter(|finding| finding.id == chosen.finding) {
+        let found = Found::new(&context.cluster, finding, chosen.rendered.clone());
+        journal.tell(Event::Finding(Box::new(found)))?;
+        journal.tell(Event::mark(Mark::Named, format!("{}: {}", finding.id, finding.title)))?;
     }
+    let rendered = chosen.rendered.clone().unwrap_or_default();
+    journal.tell(Event::Remedy(Box::new(run::Fix { command: "kgen fix".to_owned(), rendered })))?;
     let started = Instant::now();
     match &chosen.act {
         Act::Elect(due) => partitions.elect_preferred(due)?,
@@ -209,21 +201,15 @@ fn carried_out(
     }
     await_made(partitions, &chosen.act, journal)?;
     eprintln!("done after {} s; looking whether the symptom goes", started.elapsed().as_secs());
-    if let Some(record) = journal.record() {
-        record.tell(Event::mark(Mark::Fixed, chosen.summary.clone()))?;
-    }
+    journal.tell(Event::mark(Mark::Fixed, chosen.summary.clone()))?;
     loop {
         journal.ensure_not_interrupted()?;
         let (context, samples, diagnosis) = looked(project, WATCHED)?;
         let is_there = diagnosis.findings.iter().any(|finding| finding.id == chosen.finding);
         if !is_there && diagnosis.verdict != Verdict::Inconclusive {
             eprint!("{}", text(&context, &samples, &diagnosis, &[]));
-            if let Some(record) = journal.record() {
-                record.tell(Event::mark(
-                    Mark::Verified,
-                    format!("{} is gone ({})", chosen.finding, headline(&context)),
-                ))?;
-            }
+            let gone = format!("{} is gone ({})", chosen.finding, headline(&context));
+            journal.tell(Event::mark(Mark::Verified, gone))?;
             return Ok((Outcome::Done, started.elapsed().as_secs()));
         }
         if started.elapsed() > GONE_WITHIN {
@@ -234,16 +220,14 @@ fn carried_out(
 
 /// Gives partitions other first replicas, in batches, and elects them.
 fn reassign(partitions: &Partitions, moves: &[Move], journal: &Journal) -> anyhow::Result<()> {
-    let all: Vec<(Partition, Vec<i32>)> =
-        moves.iter().map(|to| ((to.topic.clone(), to.partition), to.replicas.clone())).collect();
+    let all = moving::targets(moves);
     let placement = partitions.placement()?;
     if let Some((topic, number)) = placement.not_whole().next() {
         bail!("{topic}-{number} is under-replicated: wait until every partition is in sync (`kgen diagnose`)");
     }
     for batch in all.chunks(PARTITIONS_A_BATCH as usize) {
         journal.ensure_not_interrupted()?;
-        partitions.begin(batch)?;
-        await_batch(partitions, &batch.iter().map(|(partition, _)| partition.clone()).collect(), journal)?;
+        moving::move_batch(partitions, batch, journal)?;
     }
     moving::elect(partitions, &all)
 }

@@ -1,12 +1,17 @@
 //! How far a change has come, written into its record before each step, so that a killed one can be gone on with.
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
     change::{Change, Edit},
     record::Record,
 };
-use crate::{process::Interrupts, report::Span, run::Run};
+use crate::{
+    process::Interrupts,
+    report::Span,
+    run::{Event, Run},
+};
 
 /// Names of results in the record.
 const INTENT: &str = "intent";
@@ -62,8 +67,8 @@ pub struct Interrupted;
 impl Journal {
     /// # Errors
     /// Signals cannot be taken.
-    pub fn new(record: Option<Record>) -> std::io::Result<Journal> {
-        Ok(Journal { record, interrupts: Interrupts::hold()? })
+    pub fn new(record: Option<Record>) -> anyhow::Result<Journal> {
+        Ok(Journal { record, interrupts: Interrupts::hold().context("taking interrupts")? })
     }
 
     /// Where it is written; nothing in a demo.
@@ -99,6 +104,14 @@ impl Journal {
     /// The record cannot be written.
     pub fn before(&self, span: Span) -> anyhow::Result<()> {
         self.result(BEFORE, &span)
+    }
+
+    /// Tells the record, where there is one.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub fn tell(&self, event: Event) -> anyhow::Result<()> {
+        self.record.as_ref().map_or(Ok(()), |record| record.tell(event))
     }
 
     /// # Errors

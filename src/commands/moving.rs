@@ -94,8 +94,7 @@ pub fn onto_all(
     let (placed, moves) = wanted(&partitions.placement()?);
     let replicas = received(&placed, &moves);
     let mut moved = Moved { partitions: moves.len(), replicas, ..Moved::default() };
-    let all: Vec<(Partition, Vec<i32>)> =
-        moves.iter().map(|to| ((to.topic.clone(), to.partition), to.replicas.clone())).collect();
+    let all = targets(&moves);
     let carried_out = match moves.is_empty() {
         true => {
             progress.line("every broker has its share of the partitions");
@@ -175,8 +174,7 @@ fn batches(
         await_calm(ready, partitions, journal)?;
         progress.phase("moving partitions");
         let started = Instant::now();
-        partitions.begin(batch)?;
-        await_batch(partitions, &batch.iter().map(|(partition, _)| partition.clone()).collect(), journal)?;
+        move_batch(partitions, batch, journal)?;
         done += batch.len();
         moved.batches += 1;
         let told = format!(
@@ -186,9 +184,7 @@ fn batches(
             human(started.elapsed())
         );
         progress.line(&told);
-        if let Some(record) = journal.record() {
-            record.tell(Event::note(told))?;
-        }
+        journal.tell(Event::note(told))?;
     }
     Ok(())
 }
@@ -224,8 +220,22 @@ fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
     Ok(Figures::of("", &samples).cpu_percent)
 }
 
+/// What Kafka is asked for by `moves`.
+pub fn targets(moves: &[Move]) -> Vec<(Partition, Vec<i32>)> {
+    moves.iter().map(|to| ((to.topic.clone(), to.partition), to.replicas.clone())).collect()
+}
+
+/// Moves `batch`, and comes back when that is done.
+///
+/// # Errors
+/// Brokers refuse or fall silent, it takes too long, it is interrupted.
+pub fn move_batch(partitions: &Partitions, batch: &[(Partition, Vec<i32>)], journal: &Journal) -> anyhow::Result<()> {
+    partitions.begin(batch)?;
+    await_batch(partitions, &batch.iter().map(|(partition, _)| partition.clone()).collect(), journal)
+}
+
 /// Waits until none of `batch` is being moved any more.
-pub fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &Journal) -> anyhow::Result<()> {
+fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &Journal) -> anyhow::Result<()> {
     let (started, mut heard) = (Instant::now(), Instant::now());
     loop {
         journal.ensure_not_interrupted()?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
 use super::{
     change::{Change, Ready},
@@ -13,6 +13,7 @@ use super::{
     moving,
     place::Place,
     progress::Progress,
+    record::Record,
     resize::{INTERVAL, own_look},
     watching::{Beside, Marks},
     working_dir::WorkingDir,
@@ -24,7 +25,7 @@ use crate::{
     proof::{Conclusion, Measured, proof},
     remedy::REASSIGN_BELOW_CPU_PERCENT,
     report::{STRETCHES, Span, Stretches},
-    run::{Event, Fix, Mark, Observed, Run, now},
+    run::{self, Event, Fix, Mark, Observed, Run, now},
     sample::Sample,
 };
 
@@ -36,6 +37,30 @@ pub struct Stretch {
     context: Context,
     samples: Vec<Sample>,
     span: Span,
+}
+
+impl Stretch {
+    fn measured(&self) -> Measured<'_> {
+        Measured { context: Some(&self.context), samples: &self.samples, load: &[] }
+    }
+}
+
+/// Begins the record of a change that nobody objects to, and carries it out.
+///
+/// # Errors
+/// What the steps say, or the record cannot be begun.
+pub fn begin(
+    ready: &Ready,
+    intent: &Intent,
+    working_dir: &WorkingDir,
+    json: bool,
+    plain: bool,
+) -> anyhow::Result<Outcome> {
+    let record = Record::begin(ready.project(), ready.change.name(), None)?;
+    record.show(json || plain);
+    let journal = Journal::new(Some(record))?;
+    journal.intent(intent)?;
+    play(ready, intent, None, working_dir, &journal, json)
 }
 
 /// Carries the change out from the step that `reached` names, or from its beginning, and says what came of it.
@@ -102,9 +127,7 @@ fn steps(
     let started = Instant::now();
     if from < Step::Settled {
         let (command, rendered) = (ready.change.command(), ready.rendered());
-        if let Some(record) = journal.record() {
-            record.tell(Event::Remedy(Box::new(Fix { command, rendered })))?;
-        }
+        journal.tell(Event::Remedy(Box::new(Fix { command, rendered })))?;
         working_dir.await_earlier(&mut progress)?;
         match ready.carry_out(working_dir, journal, &mut progress)? {
             Outcome::Done => {}
@@ -122,9 +145,7 @@ fn steps(
         moved = Some(moving::onto_all(ready, intent.throttle_bytes_per_s, is_resumed, journal, &mut progress)?);
         journal.step(Step::Moved)?;
     }
-    if let Some(record) = journal.record() {
-        record.tell(Event::mark(Mark::Fixed, format!("{}, every partition in sync", ready.change.reached())))?;
-    }
+    journal.tell(Event::mark(Mark::Fixed, format!("{}, every partition in sync", ready.change.reached())))?;
     eprintln!("measuring for {} s, after {} s of warming up", measure.as_secs(), WARM_UP.as_secs());
     let warm = Instant::now();
     while warm.elapsed() < WARM_UP {
@@ -146,7 +167,7 @@ fn measured(project: &Project, place: &Place, window: Duration, journal: &Journa
         let from_ms = now().as_millisecond();
         let mut seen = |sample: &Sample| {
             if let Some(record) = journal.record() {
-                let at = jiff::Timestamp::from_millisecond(sample.at_ms).unwrap_or_else(|_| now());
+                let at = run::at(sample.at_ms);
                 let observed =
                     Observed { cluster: context.clone(), sample: sample.clone(), verdict: None, findings: Vec::new() };
                 record.tell_at(at, Event::Sample(Box::new(observed)))?;
@@ -197,14 +218,7 @@ fn concluded(
         samples: Vec::new(),
         span: Span { from_ms: 0, to_ms: 0 },
     });
-    let change = {
-        let side = |of: &'_ Stretch| (of.context.clone(), of.samples.clone());
-        let ((was, from), (is, to)) = (side(&before), side(&after));
-        proof(
-            &Measured { context: Some(&was), samples: &from, load: &[] },
-            &Measured { context: Some(&is), samples: &to, load: &[] },
-        )
-    };
+    let change = proof(&before.measured(), &after.measured());
     journal.result(STRETCHES, &Stretches { before: before.span, after: after.span })?;
     journal.result("conclusion", &change)?;
     journal.step(Step::Proven)?;
@@ -256,10 +270,4 @@ fn concluded(
         println!("{}\n{conclusion}", table((&kind(&before, &was), &kind(&after, &is)), &change));
     }
     Ok(if verdict == Verdict::CauseFound { Outcome::Unhealthy } else { Outcome::Done })
-}
-
-/// # Errors
-/// Signals cannot be taken.
-pub fn journal(record: super::record::Record) -> anyhow::Result<Journal> {
-    Journal::new(Some(record)).context("taking interrupts")
 }

@@ -14,7 +14,7 @@ use crate::{
     cli::{Outcome, refused},
     load::producer::Tick,
     project::Project,
-    run::{End, Entry, Environment, Event, FILE, Head, Run, Start, Writer, masked, new_id, now},
+    run::{self, End, Entry, Environment, Event, FILE, Head, Run, Start, Writer, masked, new_id, now},
     screen::{self, Live, Quit},
 };
 
@@ -149,7 +149,7 @@ impl Record {
     /// # Errors
     /// The record cannot be written.
     pub fn load(&self, tick: &Tick) -> anyhow::Result<()> {
-        let at = Timestamp::from_millisecond(tick.at_ms).unwrap_or_else(|_| now());
+        let at = run::at(tick.at_ms);
         for note in &tick.notes {
             self.tell_at(at, Event::note(format!("client: {note}")))?;
         }

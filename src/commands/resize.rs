@@ -7,7 +7,6 @@ use super::{
     journal::Intent,
     place::Place,
     proven,
-    record::Record,
     working_dir::{WorkingDir, confirmed, ensure_confirmable},
 };
 use crate::{
@@ -43,11 +42,7 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let intent = Intent { change, measure_s: args.measure.as_secs_f64(), throttle_bytes_per_s: 0 };
-    let record = Record::begin(&project, change.name(), None)?;
-    record.show(args.json || args.plain);
-    let journal = proven::journal(record)?;
-    journal.intent(&intent)?;
-    proven::play(&ready, &intent, None, &working_dir, &journal, args.json)
+    proven::begin(&ready, &intent, &working_dir, args.json, args.plain)
 }
 
 /// The look of kgen's own measurements.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     cli::{self, Outcome, Resume, refused},
+    files,
     project::Project,
     run::{Listed, Run, find, list},
 };
@@ -105,7 +106,7 @@ fn change(project: &Project, dir: &Path, found: &Path, reached: &Reached, args: 
         eprintln!("{name} had changed nothing yet");
         eprint!("{}", ready.summary());
         return confirmed_then(args, &ready, "Begin", || {
-            let journal = proven::journal(Record::resume(found)?)?;
+            let journal = Journal::new(Some(Record::resume(found)?))?;
             proven::play(&ready, &reached.intent, None, &working_dir, &journal, args.json)
         });
     }
@@ -126,7 +127,7 @@ fn change(project: &Project, dir: &Path, found: &Path, reached: &Reached, args: 
         return undo(&ready, &working_dir, found, is_changed);
     }
     confirmed_then(args, &ready, "Go on with", || {
-        let journal = proven::journal(Record::resume(found)?)?;
+        let journal = Journal::new(Some(Record::resume(found)?))?;
         proven::play(&ready, &reached.intent, Some(reached), &working_dir, &journal, args.json)
     })
 }
@@ -172,7 +173,7 @@ fn undo(ready: &Ready, working_dir: &WorkingDir, found: &Path, is_changed: bool)
 fn ensure_ours(project: &Project, edits: &[Edit]) -> anyhow::Result<()> {
     for edit in edits {
         let path = project.dir().join(&edit.path);
-        let now = change::text(&path)?;
+        let now = files::text(&path)?;
         if now.as_ref() != Some(&edit.after) && now != edit.before {
             return Err(refused(anyhow!(
                 "{} was changed since and stays as it is: bring it to where `kgen render --check` and `kgen plan` are content, \

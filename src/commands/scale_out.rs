@@ -8,7 +8,6 @@ use super::{
     moving,
     place::Place,
     proven,
-    record::Record,
     working_dir::{WorkingDir, confirmed, ensure_confirmable},
 };
 use crate::{
@@ -50,9 +49,5 @@ pub fn run(dir: &Path, args: &ScaleOut) -> anyhow::Result<Outcome> {
     }
     let throttle_bytes_per_s = u64::from(args.throttle) << 20;
     let intent = Intent { change, measure_s: args.measure.as_secs_f64(), throttle_bytes_per_s };
-    let record = Record::begin(&project, change.name(), None)?;
-    record.show(args.json || args.plain);
-    let journal = proven::journal(record)?;
-    journal.intent(&intent)?;
-    proven::play(&ready, &intent, None, &working_dir, &journal, args.json)
+    proven::begin(&ready, &intent, &working_dir, args.json, args.plain)
 }

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
@@ -26,7 +25,7 @@ use crate::{
     cli::Look,
     diagnose::{Context, Diagnosis, Verdict, diagnose},
     project::Project,
-    run::{Entry, Event, Found, Mark, Observed, now},
+    run::{self, Entry, Event, Found, Mark, Observed},
     sample::Sample,
     stack::Stack,
 };
@@ -90,7 +89,7 @@ impl Watching {
         }
         let diagnosis = diagnose(&self.context, self.samples.make_contiguous());
         let Some(sample) = self.samples.back() else { return Ok(Vec::new()) };
-        let at = Timestamp::from_millisecond(sample.at_ms).unwrap_or_else(|_| now());
+        let at = run::at(sample.at_ms);
         let observed = Observed {
             cluster: self.context.clone(),
             sample: sample.clone(),

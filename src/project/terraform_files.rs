@@ -8,7 +8,10 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::stack::{Provenance, Rendered, provenance};
+use crate::{
+    files,
+    stack::{Provenance, Rendered, provenance},
+};
 
 /// How a file that is there differs from what is rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -46,7 +49,7 @@ pub fn compare(dir: &Path, rendered: &Rendered) -> anyhow::Result<Vec<Change>> {
     let mut changes = Vec::new();
     for (name, after) in rendered.files() {
         let path = dir.join(name);
-        let before = read(&path)?;
+        let before = files::text(&path)?;
         let state = match &before {
             None => FileState::New,
             Some(before) if before == after => FileState::Unchanged,
@@ -60,7 +63,7 @@ pub fn compare(dir: &Path, rendered: &Rendered) -> anyhow::Result<Vec<Change>> {
     }
     for path in others(dir, rendered)? {
         // A file that is no text is none of kgen's.
-        if let Ok(Some(before)) = read(&path)
+        if let Ok(Some(before)) = files::text(&path)
             && provenance(&before) != Provenance::Foreign
         {
             changes.push(Change { path, state: FileState::Stale, before, after: String::new() });
@@ -114,14 +117,6 @@ fn others(dir: &Path, rendered: &Rendered) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(paths)
-}
-
-fn read(path: &Path) -> anyhow::Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-    }
 }
 
 #[cfg(test)]

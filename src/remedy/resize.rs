@@ -6,13 +6,25 @@ use super::{Rendered, Target, hcl_change::instance_type_diff};
 use crate::catalogue::BrokerType;
 
 /// Hours in a month, as AWS's price calculator counts them.
-pub const HOURS_A_MONTH: f64 = 730.0;
+const HOURS_A_MONTH: f64 = 730.0;
 
 /// Minutes that MSK takes for one broker (MSK Developer Guide, "Update the cluster broker size").
 const MINUTES_A_BROKER: (u32, u32) = (10, 15);
 
 /// CPU that leaves room for a broker's leaders while it restarts, percent (MSK best practices).
 const CPU_WITH_HEADROOM_PERCENT: f64 = 60.0;
+
+/// What the brokers before and after a change cost, each as a type and how many.
+pub(super) fn price(before: (BrokerType, u32), after: (BrokerType, u32)) -> String {
+    let hourly = |(broker_type, count): (BrokerType, u32)| broker_type.usd_per_broker_hour * f64::from(count);
+    let (before, after) = (hourly(before), hourly(after));
+    format!(
+        "price: {before:.4} to {after:.4} USD/h, {:.0} to {:.0} USD a month of {HOURS_A_MONTH} h \
+         (AWS list price in us-east-1, brokers without storage)",
+        before * HOURS_A_MONTH,
+        after * HOURS_A_MONTH,
+    )
+}
 
 /// A change of the broker type.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -53,19 +65,15 @@ impl Resize {
             kgen: Some(format!("kgen resize {to}")),
             hcl_diff: Some(instance_type_diff(target.msk_tf, from, to)),
             kafka_tools: Vec::new(),
-            notes: [Some(self.price()), Some(self.duration()), self.headroom()].into_iter().flatten().collect(),
+            notes: [
+                Some(price((self.from, self.brokers), (self.to, self.brokers))),
+                Some(self.duration()),
+                self.headroom(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         }
-    }
-
-    fn price(&self) -> String {
-        let hourly = |broker_type: BrokerType| broker_type.usd_per_broker_hour * f64::from(self.brokers);
-        let (before, after) = (hourly(self.from), hourly(self.to));
-        format!(
-            "price: {before:.4} to {after:.4} USD/h, {:.0} to {:.0} USD a month of {HOURS_A_MONTH} h \
-             (AWS list price in us-east-1, brokers without storage)",
-            before * HOURS_A_MONTH,
-            after * HOURS_A_MONTH,
-        )
     }
 
     fn duration(&self) -> String {

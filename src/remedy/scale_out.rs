@@ -6,7 +6,7 @@ use super::{
     Rendered, Target,
     hcl_change::broker_count_diff,
     partitions::{PARTITIONS_A_BATCH, REASSIGN_BELOW_CPU_PERCENT},
-    resize::HOURS_A_MONTH,
+    resize::price,
 };
 use crate::catalogue::BrokerType;
 
@@ -24,15 +24,8 @@ impl ScaleOut {
     pub(super) fn rendered(&self, target: &Target) -> Rendered {
         let (from, to) = (self.from, self.to);
         let price = self.broker_type.map(|broker_type| {
-            let hourly = |count: u32| broker_type.usd_per_broker_hour * f64::from(count);
-            format!(
-                "price: {:.4} to {:.4} USD/h, {:.0} to {:.0} USD a month of {HOURS_A_MONTH} h (AWS list price in us-east-1, \
-                 brokers without storage); brokers can be removed again from m5 and m7g clusters alone",
-                hourly(from),
-                hourly(to),
-                hourly(from) * HOURS_A_MONTH,
-                hourly(to) * HOURS_A_MONTH,
-            )
+            let price = price((broker_type, from), (broker_type, to));
+            format!("{price}; brokers can be removed again from m5 and m7g clusters alone")
         });
         let steps = format!(
             "two steps: MSK adds the brokers while all others serve; then partitions move onto them, \

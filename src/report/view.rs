@@ -226,12 +226,7 @@ fn row(figure: &Figure) -> Row {
         (None, _) => String::new(),
     };
     let interval = |change: Estimate| format!("{} to {}", signed(change.low, digits), signed(change.high, digits));
-    let verdict = match figure.verdict {
-        Some(Verdict::Improved) => "improved",
-        Some(Verdict::Unchanged) => "unchanged",
-        Some(Verdict::Worse) => "worse",
-        None => "",
-    };
+    let verdict = figure.verdict.map_or("", Verdict::word);
     Row {
         name: figure.name,
         unit: figure.unit,

@@ -15,7 +15,6 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -35,7 +34,7 @@ use crate::{
     load::producer::{self, ProducerConfig, Summary, Tick},
     proof::Measured,
     report::Span,
-    run::{Event, Mark, Observed, now},
+    run::{self, Event, Mark, Observed, now},
     sample::{BrokerId, LoadSample, Sample},
     stack::Stack,
 };
@@ -309,7 +308,7 @@ impl Events {
         };
         writeln!(self.file, "{}", redacted(&serde_json::to_string(&line)?))
             .with_context(|| format!("writing {}", self.record().display()))?;
-        let at = Timestamp::from_millisecond(line.sample.at_ms).unwrap_or_else(|_| now());
+        let at = run::at(line.sample.at_ms);
         let observed =
             Observed { cluster: line.cluster, sample: line.sample, verdict: line.verdict, findings: line.findings };
         self.samples.push(observed.sample.clone());
