@@ -261,19 +261,34 @@ def table_soak(arguments, brokers, kgen):
     brokers.delete(topic)
     # The first minute fills the client's buffers.
     steady = [(at, mib) for at, mib in samples if at > min(60, samples[-1][0] / 4)]
-    slope = statistics.linear_regression(*zip(*steady)).slope * 3600
-    noise = statistics.stdev(mib for _, mib in steady)
+    later = [(at, mib) for at, mib in steady if at > samples[-1][0] / 2]
     print("| what | value |\n|---|---|")
     rows = {"offered, acknowledged": f"{summary['offered']}, {summary['acknowledged']}",
             "rate reached": f"{summary['rate_reached']:.2f}/s",
             "client CPU": f"{summary['cpu_s'] / summary['acknowledged'] * 1e6:.2f} s per million records",
             "resident memory, producer": f"{min(mib for _, mib in steady):.1f} to {max(mib for _, mib in samples):.1f} MiB, "
                                          f"{len(samples)} samples",
-            "its slope after the first minute": f"{slope:+.3f} MiB an hour (standard deviation of the samples {noise:.3f} MiB)",
+            "its slope after the first minute": slope(steady),
+            "its slope in the second half": slope(later),
             "resident memory, verify": f"at most {max(mib for _, mib in reading):.1f} MiB",
             "verified": ", ".join(f"{name} {proof[name]}" for name in ["read", "lost", "duplicates", "reordered", "corrupted"])}
     for name, value in rows.items():
         print(f"| {name} | {value} |")
+
+
+def slope(samples):
+    """Growth of `samples`, by their medians of a minute, since samples two seconds apart are no samples of their own."""
+    minutes = {}
+    for at, mib in samples:
+        minutes.setdefault(at // 60, []).append(mib)
+    hours = [minute / 60 for minute in minutes]
+    medians = [statistics.median(values) for values in minutes.values()]
+    if len(medians) < 3:
+        return "too short to tell"
+    line = statistics.linear_regression(hours, medians)
+    left = sum((mib - line.intercept - line.slope * hour) ** 2 for hour, mib in zip(hours, medians)) / (len(medians) - 2)
+    error = (left / (statistics.pvariance(hours) * len(hours))) ** 0.5
+    return f"{line.slope:+.2f} ± {1.96 * error:.2f} MiB an hour ({line.slope * (hours[-1] - hours[0]):+.2f} MiB in all)"
 
 
 def resident_mib(child):
