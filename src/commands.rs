@@ -59,6 +59,7 @@ mod rolling;
 mod runs;
 mod scale_out;
 mod schemas;
+mod stopping;
 mod topic;
 mod watch;
 mod watching;

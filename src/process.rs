@@ -10,7 +10,7 @@ mod server;
 mod tool;
 
 pub use detached::start_detached;
-pub use interrupts::{Interrupts, before_death, interrupt_self, interrupts_seen};
+pub use interrupts::{Interrupts, before_death, end_interrupted, interrupt_self, interrupts_seen};
 pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartingServer};
 pub use tool::{Tool, ToolError, absolute, shell_quoted, shell_word};

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::{
     place::connection,
-    produce::{ensure_topics, print_objectives, stop_on_signals},
+    produce::{ensure_topics, print_objectives},
+    stopping::Stopping,
 };
 use crate::{
     cli::{Outcome, load::Consume, refused},
@@ -69,9 +70,9 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
     };
     let topic = topics.join(",");
     connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
-    let stop = stop_on_signals()?;
+    let stopping = Stopping::begin(|| ())?;
     let mut seconds = 0.0;
-    let found = consumer::verify(&connection, &topics, ledgers, &stop, &mut |read, total| {
+    let found = consumer::verify(&connection, &topics, ledgers, stopping.flag(), &mut |read, total| {
         seconds += 1.0;
         if seconds % LINE_EVERY == 0.0 {
             eprintln!("{read} of {total} records read");
@@ -140,7 +141,8 @@ fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Resu
     };
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.topics, &cluster)?;
-    let commands = Commands { stop: stop_on_signals()?, ..Commands::default() };
+    let stopping = Stopping::begin(|| ())?;
+    let commands = Commands { stop: Arc::clone(stopping.flag()), ..Commands::default() };
     toggle_on_usr1(&commands.stall)?;
     let mut shown = Shown { json_stream: args.json_stream, at_s: 0.0, stalled: false };
     let mut consumed = consumer::run(&config, &commands, &mut |tick| shown.show(tick))?;

@@ -3,20 +3,17 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::AtomicBool,
     time::Duration,
 };
 
-use anyhow::Context as _;
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     place::{Place, connection},
     record::{Record, environment},
+    stopping::Stopping,
     watching::{Beside, Marks},
 };
 use crate::{
@@ -31,7 +28,6 @@ use crate::{
         sizes::Sizes,
         slo::{Figure, Judged, Slo},
     },
-    process::Interrupts,
     project::Project,
     run::{Event, Mark},
     stack::Stack,
@@ -46,13 +42,16 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     config.validate().map_err(refused)?;
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.load.topics, &cluster)?;
-    let stop = stop_on_signals()?;
-    let interrupts = Interrupts::hold()?;
     let record =
         Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment(&project));
+    let interrupted = record.clone();
+    let stopping = Stopping::begin(move || {
+        let _ = interrupted.end(&Ok(Outcome::Interrupted), true);
+        eprintln!("ended at once: of the records that had no answer yet it is not known whether they are there");
+    })?;
     record.show(args.json || args.json_stream || args.plain);
-    let ran = send(&args, &project, &config, &stop, &interrupts, &record);
-    let recorded = record.end(&ran, interrupts.count() > 0);
+    let ran = send(&args, &project, &config, stopping.flag(), &record);
+    let recorded = record.end(&ran, stopping.was_asked());
     let outcome = ran?;
     recorded?;
     Ok(outcome)
@@ -64,7 +63,6 @@ fn send(
     project: &Project,
     config: &ProducerConfig,
     stop: &AtomicBool,
-    interrupts: &Interrupts,
     record: &Record,
 ) -> anyhow::Result<Outcome> {
     // Brokers that are named by hand may be those of another cluster than the stack's.
@@ -80,12 +78,7 @@ fn send(
         .map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
     record.tell(Event::mark(Mark::Onset, format!("{rate} to {}", config.load.topics.join(", "))))?;
     let mut progress = Progress::new(config, args.json_stream, record.clone());
-    let summary = producer::run(config, stop, &mut |tick| {
-        progress.show(tick);
-        if interrupts.count() > 0 {
-            stop.store(true, Ordering::SeqCst);
-        }
-    })?;
+    let summary = producer::run(config, stop, &mut |tick| progress.show(tick))?;
     progress.finish();
     drop(beside);
     let (summary, outcome) = judged(summary, args.slo.as_ref());
@@ -127,20 +120,6 @@ fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
         _ => Outcome::Done,
     };
     (summary, outcome)
-}
-
-/// A flag that Ctrl-C and SIGTERM set. The second of them ends the program at once.
-pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    use signal_hook::{
-        consts::{SIGINT, SIGTERM},
-        flag,
-    };
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop)).context("listening for signals")?;
-        flag::register(signal, Arc::clone(&stop)).context("listening for signals")?;
-    }
-    Ok(stop)
 }
 
 /// The load that the stack describes, for as long as it says.

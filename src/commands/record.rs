@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::Context as _;
@@ -27,6 +30,7 @@ struct Inner {
     dir: PathBuf,
     writer: Mutex<Option<Writer>>,
     screen: Mutex<Option<Live>>,
+    has_ended: AtomicBool,
 }
 
 impl Record {
@@ -71,7 +75,8 @@ impl Record {
     }
 
     fn of(head: Head, dir: PathBuf, writer: Option<Writer>) -> Record {
-        Record(Arc::new(Inner { head, dir, writer: Mutex::new(writer), screen: Mutex::new(None) }))
+        let (writer, screen, has_ended) = (Mutex::new(writer), Mutex::new(None), AtomicBool::new(false));
+        Record(Arc::new(Inner { head, dir, writer, screen, has_ended }))
     }
 
     pub fn head(&self) -> &Head {
@@ -137,10 +142,12 @@ impl Record {
         if let Some(screen) = &*lock(&self.0.screen) {
             screen.tell(&entry);
         }
-        let written = match &mut *lock(&self.0.writer) {
-            Some(writer) => writer.write(&entry),
-            None => Ok(()),
-        };
+        let mut writer = lock(&self.0.writer);
+        let written = writer.as_mut().map_or(Ok(()), |writer| writer.write(&entry));
+        if matches!(entry.event, Event::End(_)) {
+            // The last line: another thread may still tell something.
+            *writer = None;
+        }
         written.with_context(|| format!("writing {}", self.0.dir.display()))
     }
 
@@ -162,7 +169,7 @@ impl Record {
         self.tell(Event::result(name, value)?)
     }
 
-    /// The last line, whatever the outcome was. Closes the screen.
+    /// The last line, whatever the outcome was; the first who says it is believed. Closes the screen.
     ///
     /// # Errors
     /// The record cannot be written.
@@ -172,7 +179,10 @@ impl Record {
             Ok(outcome) => (outcome.code(), outcome.word(), None),
             Err(error) => (1, "failed", Some(format!("{error:#}"))),
         };
-        let told = self.tell(Event::End(End { exit_code, outcome: outcome.to_owned(), error }));
+        let told = match self.0.has_ended.swap(true, Ordering::SeqCst) {
+            true => Ok(()),
+            false => self.tell(Event::End(End { exit_code, outcome: outcome.to_owned(), error })),
+        };
         self.close();
         told
     }

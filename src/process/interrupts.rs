@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 pub struct Interrupts {
     handlers: Handlers,
     before: usize,
+    is_patience_mine: bool,
 }
 
 // What a signal does is a property of the whole process, and so is this.
@@ -27,6 +28,8 @@ struct Handlers {
     deadly: Arc<AtomicBool>,
     seen: Arc<AtomicUsize>,
     holders: Arc<AtomicUsize>,
+    /// How many are counted at most: the next one ends the process, whoever holds them.
+    patience: Arc<AtomicUsize>,
 }
 
 /// What is done before an interrupt ends this process: a [`fn()`], or nothing.
@@ -55,6 +58,14 @@ pub fn interrupt_self() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT);
 }
 
+/// Ends this process as an interrupt does that nobody holds.
+pub fn end_interrupted() {
+    if let Some(handlers) = &*HANDLERS.lock().unwrap_or_else(PoisonError::into_inner) {
+        handlers.deadly.store(true, Ordering::SeqCst);
+    }
+    interrupt_self();
+}
+
 /// Those of this process, installed by the first who asks.
 fn handlers() -> io::Result<Handlers> {
     let mut handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +84,14 @@ impl Interrupts {
         handlers.holders.fetch_add(1, Ordering::SeqCst);
         handlers.deadly.store(false, Ordering::SeqCst);
         let before = handlers.seen.load(Ordering::SeqCst);
-        Ok(Interrupts { handlers, before })
+        Ok(Interrupts { handlers, before, is_patience_mine: false })
+    }
+
+    /// After `most` of them, the next interrupt ends this process all the same.
+    pub fn at_most(mut self, most: usize) -> Interrupts {
+        self.handlers.patience.store(self.before + most, Ordering::SeqCst);
+        self.is_patience_mine = true;
+        self
     }
 
     /// Interrupts since this was made. Two that come close together may count as one.
@@ -86,6 +104,9 @@ impl Drop for Interrupts {
     fn drop(&mut self) {
         // Under the lock, so that nobody takes hold in between.
         let _handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_patience_mine {
+            self.handlers.patience.store(usize::MAX, Ordering::SeqCst);
+        }
         if self.handlers.holders.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.handlers.deadly.store(true, Ordering::SeqCst);
         }
@@ -95,15 +116,19 @@ impl Drop for Interrupts {
 impl Handlers {
     fn install() -> io::Result<Handlers> {
         let deadly = Arc::new(AtomicBool::new(true));
-        let handlers = Handlers { deadly, seen: Arc::default(), holders: Arc::default() };
+        let patience = Arc::new(AtomicUsize::new(usize::MAX));
+        let handlers = Handlers { deadly, seen: Arc::default(), holders: Arc::default(), patience };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Under nohup a hang-up stays ignored.
             if signal == SIGHUP && hang_up_is_ignored() {
                 continue;
             }
             // Actions of one signal run in the order in which they are registered.
-            let deadly = handlers.deadly.clone();
+            let Handlers { deadly, seen, patience, .. } = handlers.clone();
             let last_act = move || {
+                if seen.load(Ordering::SeqCst) >= patience.load(Ordering::SeqCst) {
+                    deadly.store(true, Ordering::SeqCst);
+                }
                 let act = BEFORE_DEATH.load(Ordering::SeqCst);
                 if deadly.load(Ordering::SeqCst) && !act.is_null() {
                     // SAFETY: only `before_death` stores here, and only functions of this type.
@@ -111,7 +136,7 @@ impl Handlers {
                     act();
                 }
             };
-            // SAFETY: loads of two atoms, and what `before_death` asks to be async-signal-safe.
+            // SAFETY: loads and a store of atoms, and what `before_death` asks to be async-signal-safe.
             unsafe { signal_hook::low_level::register(signal, last_act) }?;
             signal_hook::flag::register_conditional_default(signal, handlers.deadly.clone())?;
             let seen = handlers.seen.clone();

@@ -61,7 +61,11 @@ const VICTIMS: [Victim; 15] = [
     Victim { args: "topic describe", seconds: 1.0, next: Next::Again },
 ];
 
-const SIGNALS: [&str; 4] = ["KILL", "INT", "TERM", "HUP"];
+/// Two are sent shortly after each other.
+const SIGNALS: [&str; 5] = ["KILL", "INT", "TERM", "HUP", "INT INT"];
+
+/// Between two signals.
+const SHORTLY: Duration = Duration::from_millis(150);
 
 /// The types that `resize` goes round.
 const TYPES: [&str; 3] = ["kafka.m5.large", "kafka.m5.xlarge", "kafka.m7g.large"];
@@ -125,7 +129,14 @@ fn killed(lab: &Lab, env: &[(String, String)], args: &str, signal: &str, after: 
     let was_over = child.try_wait().unwrap().is_some();
     if !was_over {
         let pid = child.process_id().unwrap().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+        for (number, name) in signal.split(' ').enumerate() {
+            if number > 0 {
+                sleep(SHORTLY);
+            }
+            // Nobody may be there any more for the second one.
+            let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap().success();
+            assert!(sent || number > 0, "{args}: SIG{name}");
+        }
     }
     let signalled = Instant::now();
     let status = loop {
@@ -260,7 +271,7 @@ fn any_command_may_be_killed_at_any_moment() {
         let next = follow_up(&lab, victim, &args, &mark);
         ensure_whole(&lab, &args);
         println!(
-            "{round:>3}  {:<45} {:<5} after {:>5.1} s{}  ended in {:>5.1} s with {:<4} then {next}",
+            "{round:>3}  {:<45} {:<7} after {:>5.1} s{}  ended in {:>5.1} s with {:<4} then {next}",
             args,
             signal,
             after.as_secs_f64(),

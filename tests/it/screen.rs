@@ -11,6 +11,8 @@ use std::{
 };
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
+use rdkafka::mocking::MockCluster;
+use serde_json::Value;
 
 use crate::project::{Project, kgen};
 
@@ -196,6 +198,53 @@ fn every_way_out_gives_the_terminal_back() {
             screen.press(key);
         }
         assert_eq!(screen.ended(), code, "{key:?} {signal}");
+    }
+}
+
+/// `kgen produce` in a terminal, on brokers that have stopped to answer: an orderly end would wait for them. Sends the signals
+/// one after the other; returns the exit code and what the record says last.
+#[track_caller]
+fn produced_until(signals: &[&str], pause: Duration, answers_come: bool) -> (u32, Value) {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 3, 1).unwrap();
+    let project = Project::with_terraform("");
+    let args = ["produce", "--bootstrap-servers", &cluster.bootstrap_servers(), "--topic", "t", "--rate", "200"];
+    let screen = Screen::open(&project.path(""), &[&args[..], &["--duration", "60"]].concat(), &[], (24, 80));
+    screen.await_text("O onset");
+    if !answers_come {
+        cluster.broker_round_trip_time(1, Duration::from_secs(60)).unwrap();
+        // Some records are to be under way.
+        sleep(Duration::from_millis(500));
+    }
+    let started = Instant::now();
+    for (number, signal) in signals.iter().enumerate() {
+        if number > 0 {
+            sleep(pause);
+        }
+        screen.signal(signal);
+    }
+    let code = screen.ended();
+    assert!(started.elapsed() < Duration::from_secs(10), "{signals:?}: {:?}", started.elapsed());
+    let runs = fs::read_dir(project.path(".kgen/runs")).unwrap().map(|run| run.unwrap().path().join("run.jsonl"));
+    let record = fs::read_to_string(runs.into_iter().find(|path| path.exists()).unwrap()).unwrap();
+    let lines: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| line["event"] == "end").count(), 1, "{signals:?}: {record}");
+    (code, lines.last().unwrap().clone())
+}
+
+#[test]
+fn the_first_interrupt_of_a_produce_ends_it_in_order_and_the_second_at_once() {
+    let (at_once, short) = (Duration::ZERO, Duration::from_millis(150));
+    for (signals, pause, answers_come, code) in [
+        (&["INT"][..], at_once, true, 130),
+        (&["HUP"], at_once, true, 130),
+        (&["INT", "INT"], short, false, 128),
+        (&["INT", "TERM"], at_once, false, 128),
+        (&["TERM", "INT", "INT"], short, false, 128),
+    ] {
+        let (ended, last) = produced_until(signals, pause, answers_come);
+        assert_eq!(ended, code, "{signals:?}");
+        assert_eq!((&last["event"], &last["outcome"]), (&"end".into(), &"interrupted".into()), "{signals:?}: {last}");
     }
 }
 
