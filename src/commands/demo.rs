@@ -199,9 +199,13 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
 
     // The fix, while the load goes on.
     story.tell(Moment::FixStarted, format!("kgen resize {to}"));
-    let ready = prepare(&project, Change::BrokerType(to), &place)?;
-    record.tell(Event::Remedy(Box::new(Fix { command: format!("kgen resize {to}"), rendered: ready.rendered() })))?;
-    match ready.carry_out(&working_dir, &Journal::new(None)?, &mut progress)? {
+    let fixed = events.during(|| {
+        let ready = prepare(&project, Change::BrokerType(to), &place)?;
+        record
+            .tell(Event::Remedy(Box::new(Fix { command: format!("kgen resize {to}"), rendered: ready.rendered() })))?;
+        ready.carry_out(&working_dir, &Journal::new(None)?, &mut progress)
+    });
+    match fixed? {
         Outcome::Done => {}
         other => return Ok(other),
     }

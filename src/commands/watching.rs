@@ -34,7 +34,7 @@ use crate::{
 const LOOK_BACK: usize = 60;
 
 /// Time between two looks at the control plane.
-const STATE_EVERY: Duration = Duration::from_secs(5);
+pub const STATE_EVERY: Duration = Duration::from_secs(5);
 
 /// What is found at every beginning, and no news.
 const TOO_FEW: &str = "inconclusive.too-few-samples";

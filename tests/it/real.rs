@@ -243,10 +243,29 @@ fn the_demo_ends_well_and_leaves_nothing() {
         "destroyed",
     ];
     assert_eq!(moments, expected);
+    ensure_no_gap(&std::fs::read_to_string(dir.path().join(story["samples"].as_str().unwrap())).unwrap());
     assert_eq!(processes_of(dir.path()), [""; 0]);
     let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, [".kgen"]);
+}
+
+/// Samples of a whole demo: one comes after the other, also while the brokers restart, which are then seen to be away and not
+/// to be idle.
+#[track_caller]
+fn ensure_no_gap(samples: &str) {
+    let samples: Vec<Value> = samples.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let at: Vec<i64> = samples.iter().map(|line| line["sample"]["at_ms"].as_i64().unwrap()).collect();
+    let gap = at.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(gap < 10_000, "{gap} ms without a sample");
+    assert!(samples.iter().any(|line| line["cluster"]["state"] == "UPDATING"), "no sample of the rolling update");
+    let away: Vec<&Value> = samples
+        .iter()
+        .flat_map(|line| line["sample"]["brokers"].as_object().unwrap().values())
+        .filter(|broker| broker["state"] == "unreachable")
+        .collect();
+    assert!(!away.is_empty(), "no broker was seen to restart");
+    assert!(away.iter().all(|broker| broker["cpu_user_percent"] != 0.0), "{away:#?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use super::stage::Stage;
 use crate::{
@@ -24,11 +24,12 @@ use crate::{
     catalogue::BrokerType,
     commands::{
         figures::{Figures, LoadFigures},
-        look::{Line, Opened, open},
+        look::{Line, Opened, open, refresh},
         out::{aside, redacted},
         place::Place,
         record::Record,
         resize::{INTERVAL, own_look},
+        watching::STATE_EVERY,
     },
     diagnose::Context,
     load::producer::{self, ProducerConfig, Summary, Tick},
@@ -156,6 +157,7 @@ enum Come {
 
 /// Samples of the brokers and seconds of the load, as they come, recorded and kept for the diagnosis.
 pub struct Events {
+    runtime: Handle,
     pub aws: Aws,
     pub context: Context,
     sender: Sender<Come>,
@@ -210,8 +212,8 @@ impl Events {
     /// Begins to sample the stack's cluster; every sample is recorded.
     pub fn watch(runtime: &Runtime, stack: &Stack, place: &Place, record: Record) -> anyhow::Result<Events> {
         let Opened { aws, context, source } = runtime.block_on(open(&own_look(), stack, place))?;
-        let (sender, inbox) = mpsc::channel();
-        let samples = sender.clone();
+        let events = Events::new(runtime, aws, context, record)?;
+        let samples = events.sender.clone();
         runtime.spawn(async move {
             let mut stream = source.stream(INTERVAL);
             while let Some(sample) = stream.recv().await {
@@ -221,9 +223,15 @@ impl Events {
                 }
             }
         });
+        Ok(events)
+    }
+
+    fn new(runtime: &Runtime, aws: Aws, context: Context, record: Record) -> anyhow::Result<Events> {
+        let (sender, inbox) = mpsc::channel();
         let path = record.dir().join(SAMPLES);
         let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
         Ok(Events {
+            runtime: runtime.handle().clone(),
             aws,
             context,
             sender,
@@ -296,6 +304,64 @@ impl Events {
         Ok(())
     }
 
+    /// Does something that takes its time, while samples and seconds of the load are recorded as they come.
+    ///
+    /// # Errors
+    /// What `act` says; else why something could not be taken.
+    pub fn during<T>(&mut self, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        /// Ends the taking in each case, also when `act` panics: the scope waits for it.
+        struct Over<'a>(&'a AtomicBool);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| self.take_until(&is_over));
+            let over = Over(&is_over);
+            let acted = act();
+            drop(over);
+            let taken = taking.join().map_err(|_| anyhow!("the recording of samples panicked"))?;
+            acted.and_then(|acted| taken.map(|()| acted))
+        })
+    }
+
+    fn take_until(&mut self, is_over: &AtomicBool) -> anyhow::Result<()> {
+        let mut state_read = Instant::now();
+        while !is_over.load(Ordering::SeqCst) {
+            match self.inbox.recv_timeout(Duration::from_millis(200)) {
+                Ok(come) => self.take_any(come)?,
+                Err(RecvTimeoutError::Disconnected) => bail!("the sampling of the brokers has ended"),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if state_read.elapsed() >= STATE_EVERY {
+                // Samples go on while the control plane does not answer.
+                if let Err(error) = self.runtime.block_on(refresh(&self.aws, &mut self.context)) {
+                    eprintln!("note: {error}");
+                }
+                state_read = Instant::now();
+            }
+        }
+        self.take_waiting()
+    }
+
+    /// Takes what has come already.
+    fn take_waiting(&mut self) -> anyhow::Result<()> {
+        while let Ok(come) = self.inbox.try_recv() {
+            self.take_any(come)?;
+        }
+        Ok(())
+    }
+
+    fn take_any(&mut self, come: Come) -> anyhow::Result<()> {
+        match come {
+            Come::Sample(sample) => self.take(*sample),
+            Come::Tick(tick) => self.take_tick(*tick),
+            Come::Failed(error) => Err(error.context("sampling the brokers")),
+        }
+    }
+
     fn take(&mut self, mut sample: Sample) -> anyhow::Result<()> {
         sample.load = self.latest_load.as_ref().map(|tick| tick.sample);
         sample.cluster_state = self.context.state.clone();
@@ -344,16 +410,12 @@ impl Events {
         cpus.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Forgets all samples so far, also those that wait: they are of another cluster than there is now.
+    /// Records what waits, and judges nothing by the samples so far: they are of another cluster than there is now.
     ///
     /// # Errors
-    /// The record cannot be written.
+    /// The record cannot be written, or the sampling has failed.
     pub fn forget(&mut self) -> anyhow::Result<()> {
-        while let Ok(event) = self.inbox.try_recv() {
-            if let Come::Tick(tick) = event {
-                self.take_tick(*tick)?;
-            }
-        }
+        self.take_waiting()?;
         self.samples.clear();
         self.start_stretch();
         Ok(())
@@ -376,5 +438,41 @@ impl Events {
         let samples = self.samples.iter().filter(|sample| span.holds(sample.at_ms)).cloned().collect();
         let seconds = self.stretch.seconds.iter().filter(|(at, _)| span.holds(*at));
         Kept { context: self.context.clone(), span, samples, load: seconds.map(|(_, load)| *load).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{project::Project, run::Run};
+
+    #[test]
+    fn what_comes_during_the_fix_is_recorded_as_it_comes_and_judges_nothing_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let record = Record::begin(&Project::open(dir.path()).unwrap(), "demo", None).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let aws = runtime.block_on(Aws::connect_to("us-west-2", "http://127.0.0.1:1"));
+        let mut events = Events::new(&runtime, aws, Context::default(), record.clone()).unwrap();
+        let sender = events.sender.clone();
+        let sample = |at_ms| Come::Sample(Box::new(Sample { at_ms, ..Sample::default() }));
+        let recorded = || Run::read(record.dir()).unwrap().samples().count();
+        let seen = events.during(|| {
+            (1..=3).for_each(|at| sender.send(sample(at)).unwrap());
+            let started = Instant::now();
+            while recorded() < 3 && started.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(recorded())
+        });
+        assert_eq!(seen.unwrap(), 3);
+        sender.send(sample(4)).unwrap();
+        events.forget().unwrap();
+        assert_eq!((recorded(), events.samples(Duration::from_secs(60)).len()), (4, 0));
+
+        let failed = events.during(|| {
+            sender.send(Come::Failed(anyhow!("gone"))).unwrap();
+            Ok(())
+        });
+        assert!(format!("{:#}", failed.unwrap_err()).contains("gone"));
     }
 }
