@@ -22,7 +22,7 @@ use super::{
 use crate::{
     aws::{Aws, Cluster},
     catalogue::BrokerType,
-    cli::{Outcome, refused},
+    cli::refused,
     files,
     kafka::{
         Connection, REACHABLE_WITHIN,
@@ -328,7 +328,8 @@ impl Ready<'_> {
     }
 
     /// Rewrites the files, applies a plan that is this change and nothing else, and waits until all is in sync.
-    /// When anything goes wrong before the cluster begins to change, the files are put back.
+    /// When anything goes wrong before the cluster begins to change, the files are put back. Returns the steps of the rolling
+    /// update that were seen to end; nothing when it was interrupted.
     ///
     /// # Errors
     /// The plan would change something else; terraform failed; the cluster did not settle.
@@ -337,7 +338,7 @@ impl Ready<'_> {
         working_dir: &WorkingDir,
         journal: &Journal,
         progress: &mut Progress,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<Option<Vec<rolling::Ended>>> {
         journal.edits(&self.edits)?;
         journal.step(Step::Writing)?;
         let files: Vec<(PathBuf, Vec<u8>)> = self
@@ -349,13 +350,15 @@ impl Ready<'_> {
         let unwritten = files.into_iter().filter(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes));
         // Putting back goes by the edits, which also know what an earlier run has written.
         drop(replace_all(&unwritten.collect::<Vec<_>>())?);
-        let applied = self.applied(working_dir, journal, progress);
-        let Err(error) = applied else {
-            if let Change::BrokerCount(_) = self.change {
-                self.refresh_outputs(working_dir, progress)?;
+        let error = match self.applied(working_dir, journal, progress) {
+            Ok(steps) => {
+                if let Change::BrokerCount(_) = self.change {
+                    self.refresh_outputs(working_dir, progress)?;
+                }
+                self.settle(journal, progress)?;
+                return Ok(Some(steps));
             }
-            self.settle(journal, progress)?;
-            return Ok(Outcome::Done);
+            Err(error) => error,
         };
         progress.clear();
         if self.has_begun() {
@@ -369,7 +372,7 @@ impl Ready<'_> {
         match error.downcast::<TerraformError>() {
             Ok(error @ TerraformError::Interrupted { .. }) => {
                 progress.line(&format!("{error}"));
-                Ok(Outcome::Interrupted)
+                Ok(None)
             }
             Ok(error) => Err(error).with_context(|| format!("applying the {}", self.change.name())),
             Err(error) => Err(error),
@@ -415,7 +418,12 @@ impl Ready<'_> {
         Ok(())
     }
 
-    fn applied(&self, working_dir: &WorkingDir, journal: &Journal, progress: &mut Progress) -> anyhow::Result<()> {
+    fn applied(
+        &self,
+        working_dir: &WorkingDir,
+        journal: &Journal,
+        progress: &mut Progress,
+    ) -> anyhow::Result<Vec<rolling::Ended>> {
         let terraform = working_dir.terraform();
         let cluster = self.await_active(journal, progress)?;
         progress.phase("planning");
@@ -424,16 +432,16 @@ impl Ready<'_> {
         // The cluster was changed by other means already, and now the HCL says so too.
         let nothing = plan.changes.resources().next().is_none();
         match self.change.is_reached(&cluster) {
-            true if nothing => return Ok(()),
+            true if nothing => return Ok(Vec::new()),
             // A run that was stopped between the cluster and what comes along with it.
             true => self.change.ensure_is_rest_of(&plan.changes)?,
             false => self.change.ensure_is_all_of(&plan.changes)?,
         }
         journal.step(Step::Applying)?;
         progress.phase("applying");
-        rolling::apply(terraform, &plan, self.place, progress)?;
+        let steps = rolling::apply(terraform, &plan, self.place, progress)?;
         progress.clear();
-        Ok(())
+        Ok(steps)
     }
 
     /// Brings outputs up to date that the provider leaves as they were when brokers are added, such as the bootstrap brokers.

@@ -205,9 +205,8 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
             .tell(Event::Remedy(Box::new(Fix { command: format!("kgen resize {to}"), rendered: ready.rendered() })))?;
         ready.carry_out(&working_dir, &Journal::new(None)?, &mut progress)
     });
-    match fixed? {
-        Outcome::Done => {}
-        other => return Ok(other),
+    if fixed?.is_none() {
+        return Ok(Outcome::Interrupted);
     }
     story.tell(Moment::Fixed, format!("every broker is {to}, every partition in sync"));
     runtime.block_on(refresh(&events.aws, &mut events.context))?;

@@ -143,6 +143,8 @@ pub struct Explanation {
 #[derive(Serialize, JsonSchema)]
 pub struct Resized {
     pub cluster: Context,
+    /// Steps of the rolling update that were seen to end, in their order; of a run that was gone on with, since then.
+    pub steps: Vec<super::rolling::Ended>,
     pub before: Figures,
     pub after: Figures,
     /// What the resize brought, with its interval.
@@ -159,6 +161,8 @@ pub struct ScaledOut {
     /// Brokers before and after.
     pub from: u32,
     pub to: u32,
+    /// Steps of the operation that were seen to end, in their order; of a run that was gone on with, since then.
+    pub steps: Vec<super::rolling::Ended>,
     pub moved: super::moving::Moved,
     pub before: Figures,
     pub after: Figures,

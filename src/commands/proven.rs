@@ -15,6 +15,7 @@ use super::{
     progress::Progress,
     record::Record,
     resize::{INTERVAL, own_look},
+    rolling,
     watching::{Beside, Marks},
     working_dir::WorkingDir,
 };
@@ -125,24 +126,24 @@ fn steps(
         Beside::start(ready.project(), ready.place(), record, marks)
     });
     let started = Instant::now();
+    let mut done = Done { change: ready.change, steps: Vec::new(), moved: None };
     if from < Step::Settled {
         let (command, rendered) = (ready.change.command(), ready.rendered());
         journal.tell(Event::Remedy(Box::new(Fix { command, rendered })))?;
         working_dir.await_earlier(&mut progress)?;
-        match ready.carry_out(working_dir, journal, &mut progress)? {
-            Outcome::Done => {}
-            other => return Ok(other),
-        }
+        let Some(steps) = ready.carry_out(working_dir, journal, &mut progress)? else {
+            return Ok(Outcome::Interrupted);
+        };
+        done.steps = steps;
         let now = ready.change.reached();
         eprintln!("{}: {now} after {} s", ready.cluster.name, started.elapsed().as_secs());
     }
-    let mut moved = None;
     if let Change::BrokerCount(_) = ready.change
         && from < Step::Moved
     {
         let is_resumed = reached.is_some() && from == Step::Moving;
         journal.step(Step::Moving)?;
-        moved = Some(moving::onto_all(ready, intent.throttle_bytes_per_s, is_resumed, journal, &mut progress)?);
+        done.moved = Some(moving::onto_all(ready, intent.throttle_bytes_per_s, is_resumed, journal, &mut progress)?);
         journal.step(Step::Moved)?;
     }
     journal.tell(Event::mark(Mark::Fixed, format!("{}, every partition in sync", ready.change.reached())))?;
@@ -154,7 +155,7 @@ fn steps(
     }
     drop(beside);
     let after = measured(ready.project(), ready.place(), measure, journal)?;
-    concluded(ready, before, after, moved, journal, json)
+    concluded(done, before, after, journal, json)
 }
 
 /// Samples of the project's cluster, each recorded as it comes.
@@ -203,11 +204,17 @@ fn ensure_calm(before: &Stretch) -> anyhow::Result<()> {
     }
 }
 
+/// What was done, for the conclusion.
+struct Done {
+    change: Change,
+    steps: Vec<rolling::Ended>,
+    moved: Option<moving::Moved>,
+}
+
 fn concluded(
-    ready: &Ready,
+    done: Done,
     before: Option<Stretch>,
     after: Stretch,
-    moved: Option<moving::Moved>,
     journal: &Journal,
     json: bool,
 ) -> anyhow::Result<Outcome> {
@@ -225,7 +232,8 @@ fn concluded(
     let of_type =
         |stretch: &Stretch| Figures::of(stretch.context.broker_type.as_deref().unwrap_or("?"), &stretch.samples);
     let (was, is) = (of_type(&before), of_type(&after));
-    let name = match ready.change {
+    let Done { change: what, steps, moved } = done;
+    let name = match what {
         Change::BrokerType(_) => "resized",
         Change::BrokerCount(_) => "scaled out",
     };
@@ -241,9 +249,10 @@ fn concluded(
         }
     };
     if json {
-        match ready.change {
+        match what {
             Change::BrokerType(_) => documents::print(Resized {
                 cluster: after.context,
+                steps,
                 before: was,
                 after: is,
                 change,
@@ -254,6 +263,7 @@ fn concluded(
                 cluster: after.context,
                 from: before.context.broker_count,
                 to,
+                steps,
                 moved: moved.unwrap_or_default(),
                 before: was,
                 after: is,
@@ -263,7 +273,7 @@ fn concluded(
             })?,
         }
     } else {
-        let kind = |stretch: &Stretch, figures: &Figures| match ready.change {
+        let kind = |stretch: &Stretch, figures: &Figures| match what {
             Change::BrokerType(_) => figures.broker_type.clone(),
             Change::BrokerCount(_) => format!("{} × {}", stretch.context.broker_count, figures.broker_type),
         };

@@ -192,6 +192,8 @@ fn kgen_applies_sees_names_resizes_and_the_alarm_follows() {
     // The fix, under the same load.
     let resized = lab.json("kgen resize kafka.m5.large --yes --json");
     assert_eq!(resized["verdict"], "healthy", "{resized:#}");
+    let brokers: Vec<u64> = resized["steps"].as_array().unwrap().iter().filter_map(|s| s["broker"].as_u64()).collect();
+    assert_eq!(brokers, [1, 2, 3], "{resized:#}");
     assert!(resized["before"]["cpu_percent"].as_f64() > resized["after"]["cpu_percent"].as_f64(), "{resized:#}");
     lab.sh("kgen render --check");
     lab.sh("kgen plan --detailed-exitcode");
