@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 /// Which cluster is looked at, and through what
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Look {
     /// Name of the cluster; the stack's unless named
     #[arg(long, value_name = "NAME")]

@@ -1,5 +1,7 @@
 //! `kgen resize --dir`: another broker type in Terraform that kgen did not write. Edits one value, and applies it only when
-//! asked to and when the plan is that change alone.
+//! asked to and when the plan is that change alone ([`work`]).
+
+mod work;
 
 use std::{
     env, fs,
@@ -7,16 +9,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use tokio::time::timeout;
 
+pub use self::work::Elsewhere;
+use self::work::Work;
 use super::{
-    change::{BROKER_TYPE, Change, RESOURCE, ensure_active, ensure_changeable, replication},
+    change::{Change, ensure_active, ensure_changeable, replication},
     look::runtime,
     place::{self, Place},
-    progress::Progress,
-    rolling,
-    working_dir::{confirmed, ended, ensure_confirmable},
+    working_dir::ensure_confirmable,
 };
 use crate::{
     aws::{Aws, Cluster},
@@ -26,16 +28,17 @@ use crate::{
     locate::{Environment, Located, Question, clean, locate},
     metrics::CloudWatch,
     process::{absolute, shell_quoted},
-    project::{Disk, Lock, replace_unchanged, unified_diff},
+    project::{Disk, Lock, Project, replace_unchanged, unified_diff},
     sample::BrokerId,
     stack::{Provenance, provenance},
-    terraform::{Goal, Terraform, TerraformError, plan::Plan},
+    terraform::Terraform,
 };
 
 /// Longest wait for the control plane, which may not be reached from here at all.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
 
-pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
+/// `project` is the folder whose `.kgen` the run is recorded in.
+pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     if args.apply && !args.dry_run {
         ensure_confirmable(args.yes, "resize --apply")?;
     }
@@ -66,7 +69,14 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     for step in &located.trail {
         eprintln!("{step}");
     }
-    print!("{}", unified_diff((&name, &edit.before), (&name, &after)));
+    let next = next(&dir, &var_files, located.is_terragrunt);
+    let diff = unified_diff((&name, &edit.before), (&name, &after));
+    // A document is alone on standard output.
+    if args.json {
+        eprint!("{diff}")
+    } else {
+        print!("{diff}")
+    }
     for note in located.notes.iter().chain(&unchecked) {
         eprintln!("note: {note}");
     }
@@ -77,18 +87,16 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     // A module may lie elsewhere, and be called from there too.
     let beside = real.parent().filter(|parent| Some(*parent) != whole.as_deref());
     let _beside = beside.map(Lock::folder).transpose().map_err(refused)?;
-    // Looked for before the edit, which would otherwise be for nothing.
-    let terraform = match args.apply {
-        true => Some(terraform(&dir, &var_files, args)?),
-        false => None,
-    };
+    if args.apply {
+        // Looked for before the edit, which would otherwise be for nothing.
+        let terraform = terraform(&dir, &var_files, args)?;
+        let project = Project::open(project).map_err(refused)?;
+        return Work { project, args, terraform: &terraform, located: &located, after, diff, plan: next }.carry_out();
+    }
     replace_unchanged(&edit.file, edit.before.as_bytes(), after.as_bytes()).map_err(refused)?;
     eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
-    if let Some(terraform) = terraform {
-        return carry_out(&terraform, &located, &after, args.yes);
-    }
     eprintln!("next, and look whether the plan updates {} in place and changes nothing else:", located.address);
-    println!("{}", next(&dir, &var_files, located.is_terragrunt));
+    println!("{next}");
     Ok(Outcome::Done)
 }
 
@@ -197,57 +205,6 @@ fn terraform(dir: &Path, var_files: &[PathBuf], args: &Resize) -> anyhow::Result
         )));
     }
     Ok(terraform)
-}
-
-/// Plans the edit, which has made the file `after`, and applies it when that is wanted; else undoes the edit.
-fn carry_out(terraform: &Terraform, located: &Located, after: &str, yes: bool) -> anyhow::Result<Outcome> {
-    let mut progress = Progress::new();
-    let wanted = planned(terraform, located, &mut progress).and_then(|plan| {
-        let is_wanted = yes || confirmed(&format!("Apply this to {}?", located.address))?;
-        Ok(is_wanted.then_some(plan))
-    });
-    let failed = match wanted {
-        Ok(Some(plan)) => return applied(terraform, &plan, &mut progress),
-        Ok(None) => None,
-        Err(error) => Some(error),
-    };
-    progress.clear();
-    let edit = &located.edit;
-    replace_unchanged(&edit.file, after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
-    eprintln!("{} is as it was before", edit.file.display());
-    match failed.map(anyhow::Error::downcast::<TerraformError>) {
-        None => Ok(Outcome::Done),
-        Some(Ok(error)) => ended(error, &mut progress),
-        Some(Err(error)) => Err(error),
-    }
-}
-
-/// Plans the edit.
-///
-/// # Errors
-/// The plan does anything but update that cluster's broker type in place.
-fn planned(terraform: &Terraform, located: &Located, progress: &mut Progress) -> anyhow::Result<Plan> {
-    progress.phase("planning");
-    let plan = terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
-    progress.clear();
-    progress.line(&plan.changes.to_string());
-    let other = "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
-    let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE).context(other)?;
-    let is_meant = updated.address == located.address || updated.address.starts_with(&format!("{}.", located.address));
-    ensure!(is_meant, "the plan updates {}, and {} was meant", updated.address, located.address);
-    Ok(plan)
-}
-
-/// Applies the plan. What fails from here on may have begun to change the cluster, so the edit stays.
-fn applied(terraform: &Terraform, plan: &Plan, progress: &mut Progress) -> anyhow::Result<Outcome> {
-    progress.phase("applying");
-    match rolling::apply(terraform, plan, &Place::Environment, progress) {
-        Ok(_) => {
-            progress.clear();
-            Ok(Outcome::Done)
-        }
-        Err(error) => ended(error, progress),
-    }
 }
 
 /// The command that shows what the edit does.

@@ -14,7 +14,7 @@ use super::{
     place::{Place, connection},
     record::{Record, environment},
     stopping::Stopping,
-    watching::{Beside, Marks},
+    watching::{Beside, Marks, Watched},
 };
 use crate::{
     cli::{Outcome, load::Produce, refused},
@@ -67,7 +67,8 @@ fn send(
 ) -> anyhow::Result<Outcome> {
     // Brokers that are named by hand may be those of another cluster than the stack's.
     let watched = args.brokers.bootstrap_servers.is_none();
-    let beside = watched.then(|| Beside::start(project, &Place::Environment, record, Marks::new(project.stack())));
+    let beside = watched
+        .then(|| Beside::start(Watched::of_stack(project, &Place::Environment), record, Marks::new(project.stack())));
     if !watched {
         record.tell(Event::note("brokers named by --bootstrap-servers are not watched"))?;
     }

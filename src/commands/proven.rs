@@ -9,20 +9,18 @@ use super::{
     documents::{self, Resized, ScaledOut},
     figures::{Figures, table},
     journal::{Intent, Interrupted, Journal, Reached, Step},
-    look::{Opened, collected_with, open, runtime},
+    look::{Opened, collected_with, runtime},
     moving,
-    place::Place,
     progress::Progress,
     record::Record,
-    resize::{INTERVAL, own_look},
+    resize::INTERVAL,
     rolling,
-    watching::{Beside, Marks},
+    watching::{Beside, Marks, Watched},
     working_dir::WorkingDir,
 };
 use crate::{
     cli::{Outcome, refused},
     diagnose::{Context, Verdict, diagnose},
-    project::Project,
     proof::{Conclusion, Measured, proof},
     remedy::REASSIGN_BELOW_CPU_PERCENT,
     report::{STRETCHES, Span, Stretches},
@@ -41,6 +39,11 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// Nothing was measured of it.
+    pub fn empty(context: Context) -> Stretch {
+        Stretch { context, samples: Vec::new(), span: Span { from_ms: 0, to_ms: 0 } }
+    }
+
     fn measured(&self) -> Measured<'_> {
         Measured { context: Some(&self.context), samples: &self.samples, load: &[] }
     }
@@ -105,6 +108,7 @@ fn steps(
 ) -> anyhow::Result<Outcome> {
     let from = reached.map_or(Step::Measuring, |reached| reached.step);
     let measure = Duration::from_secs_f64(intent.measure_s);
+    let watched = Watched::of_stack(ready.project(), ready.place());
     let mut progress = Progress::new();
     let before = match reached.filter(|_| from > Step::Measuring) {
         // What a killed run has measured is in its record.
@@ -112,7 +116,7 @@ fn steps(
         None => {
             eprintln!("measuring for {} s before the change", measure.as_secs());
             journal.step(Step::Measuring)?;
-            let before = measured(ready.project(), ready.place(), measure, journal)?;
+            let before = measured(&watched, measure, journal)?;
             journal.before(before.span)?;
             Some(before)
         }
@@ -123,7 +127,7 @@ fn steps(
     // Between the measurements, which take and tell their own samples.
     let beside = journal.record().map(|record| {
         let marks = Marks::new(ready.project().stack()).without_fixed();
-        Beside::start(ready.project(), ready.place(), record, marks)
+        Beside::start(watched.clone(), record, marks)
     });
     let started = Instant::now();
     let mut done = Done { change: ready.change, steps: Vec::new(), moved: None };
@@ -147,24 +151,33 @@ fn steps(
         journal.step(Step::Moved)?;
     }
     journal.tell(Event::mark(Mark::Fixed, format!("{}, every partition in sync", ready.change.reached())))?;
+    warmed_up(measure, journal)?;
+    drop(beside);
+    let after = measured(&watched, measure, journal)?;
+    concluded(done, before, after, journal, json)
+}
+
+/// Waits until brokers that have just restarted are warm, to be measured for `measure` then.
+///
+/// # Errors
+/// It is interrupted.
+pub fn warmed_up(measure: Duration, journal: &Journal) -> anyhow::Result<()> {
     eprintln!("measuring for {} s, after {} s of warming up", measure.as_secs(), WARM_UP.as_secs());
     let warm = Instant::now();
     while warm.elapsed() < WARM_UP {
         journal.ensure_not_interrupted()?;
         std::thread::sleep(Duration::from_millis(200));
     }
-    drop(beside);
-    let after = measured(ready.project(), ready.place(), measure, journal)?;
-    concluded(done, before, after, journal, json)
+    Ok(())
 }
 
-/// Samples of the project's cluster, each recorded as it comes.
+/// Samples of a cluster, each recorded as it comes.
 ///
 /// # Errors
 /// The cluster cannot be sampled, or it is interrupted.
-fn measured(project: &Project, place: &Place, window: Duration, journal: &Journal) -> anyhow::Result<Stretch> {
+pub fn measured(watched: &Watched, window: Duration, journal: &Journal) -> anyhow::Result<Stretch> {
     runtime()?.block_on(async {
-        let Opened { context, source, .. } = open(&own_look(), project.stack(), place).await?;
+        let Opened { context, source, .. } = watched.open().await?;
         let from_ms = now().as_millisecond();
         let mut seen = |sample: &Sample| {
             if let Some(record) = journal.record() {
@@ -205,13 +218,18 @@ fn ensure_calm(before: &Stretch) -> anyhow::Result<()> {
 }
 
 /// What was done, for the conclusion.
-struct Done {
-    change: Change,
-    steps: Vec<rolling::Ended>,
-    moved: Option<moving::Moved>,
+pub struct Done {
+    pub change: Change,
+    pub steps: Vec<rolling::Ended>,
+    /// Of a scale-out.
+    pub moved: Option<moving::Moved>,
 }
 
-fn concluded(
+/// Says and records what a change has brought.
+///
+/// # Errors
+/// The record cannot be written.
+pub fn concluded(
     done: Done,
     before: Option<Stretch>,
     after: Stretch,
@@ -220,11 +238,7 @@ fn concluded(
 ) -> anyhow::Result<Outcome> {
     let verdict = diagnose(&after.context, &after.samples).verdict;
     // A run that was killed before it had measured anything is compared with nothing.
-    let before = before.unwrap_or_else(|| Stretch {
-        context: after.context.clone(),
-        samples: Vec::new(),
-        span: Span { from_ms: 0, to_ms: 0 },
-    });
+    let before = before.unwrap_or_else(|| Stretch::empty(after.context.clone()));
     let change = proof(&before.measured(), &after.measured());
     journal.result(STRETCHES, &Stretches { before: before.span, after: after.span })?;
     journal.result("conclusion", &change)?;

@@ -39,7 +39,12 @@ impl Record {
     /// # Errors
     /// The run's folder or its file cannot be made.
     pub fn begin(project: &Project, command: &str, lab_scale: Option<f64>) -> anyhow::Result<Record> {
-        Record::begun(project, start(command, None, Environment { lab_scale, ..environment(project) }))
+        Record::begin_in(project, command, Environment { lab_scale, ..environment(project) })
+    }
+
+    /// As [`Record::begin`], on the cluster that `environment` names.
+    pub fn begin_in(project: &Project, command: &str, environment: Environment) -> anyhow::Result<Record> {
+        Record::begun(project, start(command, None, environment))
     }
 
     /// Goes on with the run in `dir`.

@@ -18,8 +18,8 @@ use crate::{
 pub const INTERVAL: Duration = Duration::from_secs(2);
 
 pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
-    if let Some(dir) = &args.dir {
-        return super::foreign::run(dir, args);
+    if let Some(foreign) = &args.dir {
+        return super::foreign::run(dir, foreign, args);
     }
     if !args.dry_run {
         ensure_confirmable(args.yes, "resize")?;

@@ -7,6 +7,7 @@ use anyhow::{anyhow, bail};
 use super::{
     change::{self, Edit, Ready, prepare},
     demo,
+    foreign::Elsewhere,
     journal::{Journal, Reached, Step, reached},
     place::Place,
     proven,
@@ -36,6 +37,10 @@ pub fn run(dir: &Path, args: &Resume) -> anyhow::Result<Outcome> {
     match run.head.command.as_str() {
         "demo" => again(dir, &run),
         "resize" | "scale-out" => {
+            if let Some(elsewhere) = Elsewhere::of(&run) {
+                ensure_unfinished(&run)?;
+                return Err(elsewhere.refusal(&run.head));
+            }
             let Some(reached) = reached(&run) else {
                 return Err(refused(anyhow!(
                     "{} ended before it had begun: nothing was changed, run `kgen {}` again",
@@ -72,12 +77,22 @@ fn wanted(runs: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// # Errors
+/// Refused: there is nothing left to do.
+fn ensure_unfinished(run: &Run) -> anyhow::Result<()> {
+    let id = &run.head.id;
+    match run.end() {
+        Some(end) if end.outcome != "interrupted" && end.outcome != "failed" => {
+            Err(refused(anyhow!("{id} has come to its end (`kgen report {id}`)")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A demo is played again from its beginning: its brokers are gone with its lab, and a load that stood still for who knows how
 /// long would prove nothing.
 fn again(dir: &Path, run: &Run) -> anyhow::Result<Outcome> {
-    if run.end().is_some_and(|end| end.outcome != "interrupted" && end.outcome != "failed") {
-        return Err(refused(anyhow!("{} has come to its end (`kgen report {}`)", run.head.id, run.head.id)));
-    }
+    ensure_unfinished(run)?;
     eprintln!(
         "{}: the lab of a demo ends with it, so it is played again from its beginning; what it left is cleared away, its \
          record stays",

@@ -192,7 +192,28 @@ impl Marks {
     }
 }
 
-/// The stack's cluster, watched on a thread of its own while a command does something else. Dropping it ends it.
+/// A cluster, and how it is looked at.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    pub project: Project,
+    pub look: Look,
+    pub place: Place,
+}
+
+impl Watched {
+    /// The stack's cluster.
+    pub fn of_stack(project: &Project, place: &Place) -> Watched {
+        Watched { project: project.clone(), look: own_look(), place: place.clone() }
+    }
+
+    /// # Errors
+    /// The cluster or a source of its metrics is not to be found.
+    pub async fn open(&self) -> anyhow::Result<Opened> {
+        open(&self.look, self.project.stack(), &self.place).await
+    }
+}
+
+/// A cluster, watched on a thread of its own while a command does something else. Dropping it ends it.
 pub struct Beside {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -200,20 +221,19 @@ pub struct Beside {
 
 impl Beside {
     /// Begins to watch. When the cluster cannot be watched, the record says why, and the command goes on.
-    pub fn start(project: &Project, place: &Place, record: &Record, marks: Marks) -> Beside {
+    pub fn start(watched: Watched, record: &Record, marks: Marks) -> Beside {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, project, place, record) = (Arc::clone(&stop), project.clone(), place.clone(), record.clone());
+        let (stopped, record) = (Arc::clone(&stop), record.clone());
         let thread = std::thread::spawn(move || {
-            let watched = runtime().and_then(|runtime| {
+            let ended = runtime().and_then(|runtime| {
                 runtime.block_on(async {
-                    let look = own_look();
                     tokio::select! {
-                        watched = watch(&look, &project, &place, &record, marks) => watched,
+                        ended = watch(&watched, &record, marks) => ended,
                         () = told(&stopped) => Ok(()),
                     }
                 })
             });
-            if let Err(error) = watched {
+            if let Err(error) = ended {
                 let _ = record.tell(Event::note(format!("the brokers are not watched: {error:#}")));
             }
         });
@@ -230,10 +250,10 @@ impl Drop for Beside {
     }
 }
 
-async fn watch(look: &Look, project: &Project, place: &Place, record: &Record, marks: Marks) -> anyhow::Result<()> {
-    let Opened { aws, context, source } = open(look, project.stack(), place).await?;
-    let mut watching = Watching::new(aws, context, project, record.clone(), marks);
-    let mut samples = source.stream(look.interval);
+async fn watch(watched: &Watched, record: &Record, marks: Marks) -> anyhow::Result<()> {
+    let Opened { aws, context, source } = watched.open().await?;
+    let mut watching = Watching::new(aws, context, &watched.project, record.clone(), marks);
+    let mut samples = source.stream(watched.look.interval);
     while let Some(sample) = samples.recv().await {
         watching.take(sample?).await?;
     }

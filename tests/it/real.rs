@@ -215,6 +215,20 @@ fn kgen_applies_sees_names_resizes_and_the_alarm_follows() {
     let back = lab.try_sh("kgen resize kafka.t3.small --yes");
     assert_eq!(back.status.code(), Some(2), "{}", text(&back.stderr));
     lab.sh("kgen render --check");
+
+    // The same cluster by Terraform that kgen did not write: recorded and measured likewise.
+    lab.sh("cp -R terraform infra && sed -i '/kgen:sha256/d' infra/*.tf");
+    let foreign = lab.json("kgen resize kafka.m5.xlarge --dir infra --apply --yes --measure 5s --json");
+    let brokers: Vec<u64> = foreign["steps"].as_array().unwrap().iter().filter_map(|s| s["broker"].as_u64()).collect();
+    assert_eq!(
+        (brokers, &foreign["cluster"]["broker_type"]),
+        (vec![1, 2, 3], &"kafka.m5.xlarge".into()),
+        "{foreign:#}"
+    );
+    let lines = lab.sh("kgen replay --plain");
+    assert!(lines.contains("mark fixed: every broker is kafka.m5.xlarge"), "{lines}");
+    let restarted = lines.contains("no reply") || lines.contains("unreachable");
+    assert!(restarted, "no sample of the rolling update: {lines}");
     lab.sh("kgen destroy --yes");
     lab.down();
 }

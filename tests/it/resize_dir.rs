@@ -2,6 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
+use serde_json::{Value, json};
+
+use crate::project::{Project, Ran};
+
 const CLUSTER: &str = "resource \"aws_msk_cluster\" \"this\" {\r\n  kafka_version = \"3.9.x\"\r\n  broker_node_group_info {\r\n    \
                        instance_type = var.type # why\r\n  }\r\n}\r\nvariable \"type\" {}\r\n";
 const VALUES: &str = "\u{feff}# ours\r\ntype   = \"kafka.m5.large\" // as agreed\r\n";
@@ -86,4 +90,105 @@ fn a_folder_that_another_kgen_works_in_is_left_alone() {
     let (code, _, err) = resized(dir.path(), &[]);
     assert!(code == Some(2) && err.contains("another kgen"), "{err}");
     assert_eq!(fs::read_to_string(dir.path().join("infra/terraform.tfvars")).unwrap(), VALUES);
+}
+
+/// Foreign Terraform beside a stub of terraform that plans `after` for the cluster.
+fn planned(after: &str, apply: i32) -> Project {
+    let project = Project::new();
+    fs::create_dir_all(project.path("infra/.terraform")).unwrap();
+    project.write("infra/.terraform.lock.hcl", "");
+    project.write("infra/main.tf", CLUSTER);
+    project.write("infra/terraform.tfvars", VALUES);
+    let values = |broker_type: &str| {
+        json!({"arn": "arn:aws:kafka:us-west-2:111122223333:cluster/orders/0-1", "cluster_name": "orders",
+               "number_of_broker_nodes": 3, "broker_node_group_info": [{"instance_type": broker_type}]})
+    };
+    let change = json!({"actions": ["update"], "before": values("kafka.m5.large"), "after": values(after)});
+    let cluster =
+        json!({"address": "aws_msk_cluster.this", "mode": "managed", "type": "aws_msk_cluster", "change": change});
+    project.answer("plan", 2, "");
+    project.answer("show", 0, &json!({"resource_changes": [cluster], "complete": true}).to_string());
+    project.answer("apply", apply, "");
+    project
+}
+
+/// kgen on it; no AWS is there to be asked.
+fn run(project: &Project, args: &[&str]) -> Ran {
+    let mut command = project.kgen(args);
+    command
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        .env("AWS_ACCESS_KEY_ID", "a")
+        .env("AWS_SECRET_ACCESS_KEY", "b");
+    command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION").output().unwrap().into()
+}
+
+#[track_caller]
+fn applied(project: &Project, args: &[&str]) -> Ran {
+    let dir = project.path("infra");
+    let resize = ["resize", "kafka.m5.xlarge", "--dir", dir.to_str().unwrap(), "--apply", "--yes", "--measure", "1s"];
+    run(project, &[&resize[..], args].concat())
+}
+
+/// The one run that is recorded: id and outcome.
+#[track_caller]
+fn recorded(project: &Project) -> (String, String) {
+    let runs: Value = serde_json::from_str(&run(project, &["runs", "--json"]).stdout).unwrap();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "{runs:#}");
+    let one = &runs["runs"][0];
+    assert_eq!(one["command"], "resize");
+    let text = |key: &str| one[key].as_str().unwrap().to_owned();
+    (text("id"), text("outcome"))
+}
+
+#[test]
+fn an_apply_is_a_run_that_is_listed_replayed_and_reported() {
+    let project = planned("kafka.m5.xlarge", 0);
+    let ran = applied(&project, &["--json"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let resized: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&resized["schema"], &resized["cluster"]["cluster"]), (&"kgen.resize/1".into(), &"orders".into()));
+    let types = (&resized["before"]["broker_type"], &resized["after"]["broker_type"]);
+    assert_eq!(types, (&"kafka.m5.large".into(), &"kafka.m5.xlarge".into()), "{resized:#}");
+    assert!(ran.stderr.contains("the brokers are not measured"), "{}", ran.stderr);
+    let (id, outcome) = recorded(&project);
+    assert_eq!(outcome, "done");
+    let lines = run(&project, &["replay", "--plain"]).stdout;
+    assert!(lines.contains("mark fixed: every broker is kafka.m5.xlarge"), "{lines}");
+    let report = run(&project, &["report", "--format", "markdown"]);
+    let edit = "+type   = \"kafka.m5.xlarge\" // as agreed";
+    assert!(report.stdout.contains(edit), "{}{}", report.stdout, report.stderr);
+    let over = run(&project, &["resume", &id, "--yes"]);
+    assert!(over.code == Some(2) && over.stderr.contains("has come to its end"), "{}", over.stderr);
+}
+
+#[test]
+fn an_apply_that_did_not_end_is_left_to_terraform_by_resume() {
+    let project = planned("kafka.m5.xlarge", 1);
+    assert_eq!(applied(&project, &[]).code, Some(1));
+    assert!(project.read("infra/terraform.tfvars").contains("kafka.m5.xlarge"), "the cluster may have begun to change");
+    let (id, outcome) = recorded(&project);
+    assert_eq!(outcome, "failed");
+    let refused = run(&project, &["resume", "--yes"]);
+    let plan = format!("`terraform -chdir='{}' plan`", project.path("infra").display());
+    for part in [&id, "terraform.tfvars:2 was changed from kafka.m5.large to kafka.m5.xlarge", &plan] {
+        assert!(refused.stderr.contains(part), "no {part} in {}", refused.stderr);
+    }
+    assert!(refused.code == Some(2) && refused.stderr.lines().count() <= 3, "{}", refused.stderr);
+}
+
+#[test]
+fn an_apply_whose_plan_is_another_is_undone_and_resume_says_so() {
+    let project = planned("kafka.m5.4xlarge", 0);
+    let infra = project.path("infra").display().to_string();
+    let other = r#"{"complete": true, "resource_changes": [{"address": "aws_vpc.this", "mode": "managed", "type": "aws_vpc",
+        "change": {"actions": ["create"], "before": null, "after": {}}}]}"#;
+    project.answer("show", 0, other);
+    let ran = applied(&project, &[]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("is as it was before"), "{}", ran.stderr);
+    assert_eq!(project.read("infra/terraform.tfvars"), VALUES);
+    assert_eq!(recorded(&project).1, "failed");
+    let refused = run(&project, &["resume", "--yes"]);
+    let again = format!("resize kafka.m5.xlarge --dir {infra} --apply --yes --measure 1s` once more");
+    assert!(refused.code == Some(2) && refused.stderr.contains("says kafka.m5.large again"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&again), "no {again} in {}", refused.stderr);
 }
