@@ -15,7 +15,10 @@ use std::{
 
 use portable_pty::{CommandBuilder, PtyPair, PtySize, native_pty_system};
 
-use crate::real::Lab;
+use crate::{
+    project::{Project, kgen, with_demo},
+    real::Lab,
+};
 
 /// Marks every process of a round, its children too.
 const MARK: &str = "KGEN_TEST_ROUND";
@@ -43,7 +46,7 @@ enum Next {
     None,
 }
 
-const VICTIMS: [Victim; 15] = [
+const VICTIMS: [Victim; 16] = [
     Victim { args: "render --force", seconds: 0.1, next: Next::Again },
     Victim { args: "plan", seconds: 14.0, next: Next::Again },
     Victim { args: "apply --yes", seconds: 16.0, next: Next::Again },
@@ -57,6 +60,7 @@ const VICTIMS: [Victim; 15] = [
     Victim { args: "fix --yes --window 16s", seconds: 18.0, next: Next::Again },
     Victim { args: "demo", seconds: 60.0, next: Next::ResumeForAWhile },
     Victim { args: "report", seconds: 0.3, next: Next::None },
+    Victim { args: "replay demo-20261125 --speed 50", seconds: 4.0, next: Next::None },
     Victim { args: "runs", seconds: 0.1, next: Next::Again },
     Victim { args: "topic describe", seconds: 1.0, next: Next::Again },
 ];
@@ -100,14 +104,14 @@ struct Ended {
 
 /// Runs kgen at a terminal of its own and sends it `signal` after a while.
 #[track_caller]
-fn killed(lab: &Lab, env: &[(String, String)], args: &str, signal: &str, after: Duration, mark: &str) -> Ended {
+fn killed(dir: &Path, env: &[(String, String)], args: &str, signal: &str, after: Duration, mark: &str) -> Ended {
     let PtyPair { slave, master } =
         native_pty_system().openpty(PtySize { rows: 40, cols: 120, ..PtySize::default() }).unwrap();
     let before = master.get_termios().unwrap();
     let mut command = CommandBuilder::new("env");
     command.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_kgen")]);
     command.args(args.split(' '));
-    command.cwd(lab.path());
+    command.cwd(dir);
     command.env("TERM", "xterm-256color");
     command.env(MARK, mark);
     for (name, value) in env {
@@ -245,6 +249,7 @@ fn any_command_may_be_killed_at_any_moment() {
     let lab = Lab::up();
     lab.sh("printf '[cluster]\\nbroker_type = \"kafka.m5.large\"\\n' > kgen.toml\n\
             kgen render && kgen apply --yes && kgen topic create && kgen produce --rate 500 --duration 5");
+    with_demo(lab.path());
     let env: Vec<(String, String)> = lab
         .sh("env | grep ^AWS_")
         .lines()
@@ -265,7 +270,7 @@ fn any_command_may_be_killed_at_any_moment() {
         let other = TYPES[(TYPES.iter().position(|name| *name == now).unwrap_or(0) + 1) % TYPES.len()];
         let args = victim.args.replace("TYPE", other);
         let mark = format!("{}-{round}", std::process::id());
-        let ended = killed(&lab, &env, &args, signal, after, &mark);
+        let ended = killed(lab.path(), &env, &args, signal, after, &mark);
         ensure_clean(&args, &ended.screen);
         ensure_nothing_left(&mark, &args);
         let next = follow_up(&lab, victim, &args, &mark);
@@ -284,6 +289,23 @@ fn any_command_may_be_killed_at_any_moment() {
     lab.sh("[ -z \"$(kafka-reassign-partitions.sh --bootstrap-server $(kgen bootstrap) --list | grep -i replicas)\" ]");
     lab.sh("kgen destroy --yes");
     lab.down();
+}
+
+#[test]
+fn a_replay_may_be_killed_at_any_moment() {
+    let project = Project::with_terraform("");
+    let (dir, mut chance) = (project.path(""), Chance(1842));
+    let run = with_demo(&dir);
+    let args = format!("replay {run} --speed 50");
+    for round in 0..20 {
+        let signal = SIGNALS[round % SIGNALS.len()];
+        let mark = format!("{}-replay-{round}", std::process::id());
+        let ended = killed(&dir, &[], &args, signal, Duration::from_secs_f64(chance.share()), &mark);
+        assert!(!ended.was_over, "SIG{signal}: a replay ends when it is left");
+        ensure_clean(&args, &ended.screen);
+        ensure_nothing_left(&mark, &args);
+    }
+    assert!(kgen(&dir).args(["replay", &run]).output().unwrap().status.success());
 }
 
 /// What a user would do next. Returns what came of it.

@@ -84,6 +84,16 @@ impl Project {
     }
 }
 
+/// Makes the recorded demo a run of the project in `dir`; returns the run's id.
+pub fn with_demo(dir: &Path) -> String {
+    let file = fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runs/demo.jsonl.gz")).unwrap();
+    let run = dir.join(".kgen/runs/demo-20261125-003853");
+    fs::create_dir_all(&run).unwrap();
+    let mut record = fs::File::create(run.join("run.jsonl")).unwrap();
+    std::io::copy(&mut flate2::read::GzDecoder::new(file), &mut record).unwrap();
+    "demo-20261125-003853".to_owned()
+}
+
 /// kgen on the project in `dir`.
 pub fn kgen(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kgen"));

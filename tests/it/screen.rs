@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{Read as _, Write},
     num::NonZero,
     path::Path,
     sync::{Arc, Mutex},
@@ -14,7 +14,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_p
 use rdkafka::mocking::MockCluster;
 use serde_json::Value;
 
-use crate::project::{Project, kgen};
+use crate::project::{Project, kgen, with_demo};
 
 /// How long anything may take to be seen: the machine may be busy.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -138,12 +138,8 @@ impl Screen {
 /// A project with the recorded demo as its run, and the run's path.
 fn recorded() -> (Project, String) {
     let project = Project::with_terraform("");
-    let file = fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runs/demo.jsonl.gz")).unwrap();
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
-    fs::create_dir_all(project.path(".kgen/runs/demo-20261125-003853")).unwrap();
-    project.write(".kgen/runs/demo-20261125-003853/run.jsonl", &text);
-    (project, "demo-20261125-003853".to_owned())
+    let run = with_demo(&project.path(""));
+    (project, run)
 }
 
 const LAST: &str = "verified 3:16";
