@@ -24,18 +24,21 @@ pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
 pub use runs::{Replay, Runs, RunsAction};
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
 
+/// Heading of what every command takes.
+const GLOBAL: &str = "Global options";
+
 /// Reproduce, detect and fix an undersized Amazon MSK cluster
 #[derive(Debug, Parser)]
 #[command(name = "kgen", version, propagate_version = true, after_help = exit::BELOW_HELP)]
 pub struct Cli {
     /// Project folder: kgen.toml, terraform/ and .kgen/ are in it
-    #[arg(long, short = 'C', global = true, default_value = ".", value_name = "DIR", env = "KGEN_PROJECT")]
+    #[arg(long, short = 'C', global = true, help_heading = GLOBAL, default_value = ".", value_name = "DIR", env = "KGEN_PROJECT")]
     pub project: PathBuf,
     /// Put stand-ins for account ids, ARNs, addresses and host names into all that is printed or recorded
-    #[arg(long, global = true, env = "KGEN_REDACT", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, global = true, env = "KGEN_REDACT", help_heading = GLOBAL, value_parser = clap::builder::FalseyValueParser::new())]
     pub redact: bool,
     /// Colours of the screen and of lines; auto heeds NO_COLOR, CLICOLOR, CLICOLOR_FORCE and whether there is a terminal
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, help_heading = GLOBAL, default_value_t, value_name = "WHEN")]
     pub color: Color,
     #[command(subcommand)]
     pub command: Command,
@@ -114,6 +117,14 @@ mod tests {
             seen += 1;
             assert!(command.get_about().is_some(), "{path} says nothing");
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().collect();
+            for (line, next) in lines.iter().zip(lines[1..].iter().chain([&""])) {
+                // The help is as wide as the terminal, and 100 columns at most.
+                let most = if line.contains(" # ") { 80 } else { 100 };
+                assert!(!line.starts_with("  ") || line.len() <= most, "{path}: {} columns: {line}", line.len());
+                let is_broken = !line.starts_with("  ") && !next.starts_with("  ") && !next.is_empty();
+                assert!(!is_broken || line.ends_with(['.', ':']) || line.is_empty(), "{path}: broken by hand: {line}");
+            }
             let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{path} has no examples"));
             let lines = examples.lines().take_while(|line| !line.trim().is_empty());
             assert!(lines.clone().any(|line| line.contains(path)), "{path} is in none of its examples");

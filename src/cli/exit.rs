@@ -5,20 +5,23 @@ pub const BELOW_HELP: &str = "\
 Examples:
   kgen doctor                    # what this machine lacks
   kgen demo                      # the whole story, in a lab of its own
-  kgen diagnose                  # what is wrong with the cluster, and the exact fix
+  kgen diagnose                  # what is wrong with the cluster, and its fix
 
-A setting is that of the command line, else of the environment (KGEN_...), else of kgen.toml, else the default:
+A setting is that of the command line, else of the environment (KGEN_...), else of kgen.toml, else the default: \
 `kgen config` shows each with where it comes from.
 
 Exit codes:
   0    done; for a check: healthy, proven, nothing to change
-  1    failed, or `render --check` found a difference, or `doctor` something that is missing
-  2    refused before anything was touched: bad arguments, kgen.toml or environment
-       (`plan --detailed-exitcode`: there are changes)
-  3    a cause was found (diagnose), or the cluster did not recover (resize, demo)
+  1    failed; `render --check`: files differ; `doctor`: something is missing
+  2    refused before anything was touched: arguments, kgen.toml, environment;
+       `plan --detailed-exitcode`: there are changes
+  3    a cause was found (diagnose), or is still there (fix, resize, scale-out,
+       demo)
   4    inconclusive: not enough was seen, or the run is void
-  5    records were lost, duplicated or damaged (produce, consume --verify, demo)
-  6    an objective of --slo was missed (produce, consume), or the run is worse than the one before (compare)
+  5    records were lost, duplicated or damaged (produce, demo,
+       consume --verify)
+  6    an objective of --slo was missed (produce, consume), or a run is worse
+       than the one before (compare)
   130  interrupted";
 
 /// How a command ended that did what it was asked.

@@ -85,7 +85,7 @@ Examples:
         /// Name of the topic
         topic: String,
         /// Do not ask
-        #[arg(long)]
+        #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
         brokers: Brokers,
@@ -109,9 +109,9 @@ impl Topic {
 Examples:
   kgen produce --bootstrap-servers HOST:9092 --topic stress-demo --rate 500 --duration 600
   kgen produce --bootstrap-servers HOST:9092 --keys hot --duration 10m --json
-  kgen produce --bootstrap-servers HOST:9092 --rate max --record-size 100 --payload random --set linger.ms=20
+  kgen produce --bootstrap-servers HOST:9092 --rate max --record-size 100 --set linger.ms=20
   kgen produce --bootstrap-servers HOST:9092 --rate 100x30s,2000x60s --slo p99=50ms,errors=0
-  kgen produce --bootstrap-servers HOST:9098 --security iam --topic orders,payments --transactions 500ms")]
+  kgen produce --bootstrap-servers HOST:9098 --security iam --topic a,b --transactions 500ms")]
 pub struct Produce {
     #[command(flatten)]
     pub brokers: Brokers,
@@ -122,7 +122,7 @@ pub struct Produce {
     #[arg(long, visible_alias = "ramp", visible_alias = "steps")]
     pub rate: Option<Rate>,
     /// How long: seconds, or 90s, 10m, 1h; the stack's unless given
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
     /// End after so many records
     #[arg(long, value_name = "N")]
@@ -160,7 +160,7 @@ pub struct Produce {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// How long the end waits for outstanding answers
-    #[arg(long, default_value = "30", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30", value_parser = duration)]
     pub flush_within: Duration,
     /// What the run has to keep: p99=50ms,errors=0,rate=499 (also mean, p50 … p99.99, max); else the exit code is 6
     #[arg(long, value_name = "NAME=LIMIT,…")]
@@ -182,7 +182,7 @@ pub struct Produce {
 Examples:
   kgen consume --bootstrap-servers HOST:9092 --topic stress-demo --max 1000
   kgen consume --bootstrap-servers HOST:9092 --rate 100 --delay 5ms --duration 10m
-  kgen consume --bootstrap-servers HOST:9092 --stall 30s@10s --duration 60 --slo lag=20000,p99=40s
+  kgen consume --bootstrap-servers HOST:9092 --stall 30s@10s --duration 60 --slo p99=40s
   kgen consume --bootstrap-servers HOST:9092 --verify 8c1f0d92ab34e677")]
 pub struct Consume {
     #[command(flatten)]
@@ -203,10 +203,10 @@ pub struct Consume {
     #[arg(long, value_name = "N")]
     pub max: Option<u64>,
     /// End after this time
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
     /// Wait so long after each record: seconds, or 5ms
-    #[arg(long, value_parser = duration, default_value = "0")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0")]
     pub delay: Duration,
     /// Read at most so many records/s
     #[arg(long, value_parser = positive)]
@@ -237,7 +237,7 @@ pub struct Compare {
     /// The run after
     pub after: PathBuf,
     /// Leave out the first seconds of each run: connections are made and caches filled
-    #[arg(long, value_parser = duration, default_value = "0")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0")]
     pub skip: Duration,
     /// Print one JSON document
     #[arg(long)]

@@ -95,10 +95,12 @@ pub struct Explain {
     pub json: bool,
 }
 
-/// A time such as `30s`, `500ms` or `1m30s`, longer than nothing.
+/// A time such as `30s`, `500ms` or `1m30s`, longer than nothing; a number alone is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let with_unit = if is_number { format!("{text}s") } else { text.to_owned() };
     let parsed: jiff::SignedDuration =
-        text.parse().map_err(|_| "expected a time such as 30s, 500ms or 2m".to_owned())?;
+        with_unit.parse().map_err(|_| "expected a time such as 30s, 500ms or 2m".to_owned())?;
     Duration::try_from(parsed)
         .ok()
         .filter(|time| !time.is_zero())
@@ -118,11 +120,12 @@ mod tests {
     #[test]
     fn times_are_read() {
         let ms = |n| Ok(Duration::from_millis(n));
-        let rows = [("30s", ms(30_000)), ("500ms", ms(500)), ("1m30s", ms(90_000)), ("2m", ms(120_000))];
+        let rows =
+            [("30s", ms(30_000)), ("500ms", ms(500)), ("1m30s", ms(90_000)), ("2m", ms(120_000)), ("30", ms(30_000))];
         for (text, expected) in rows {
             assert_eq!(duration(text), expected, "{text}");
         }
-        for text in ["", "30", "0s", "-1s", "soon"] {
+        for text in ["", "0", "0s", "-1s", "-1", "soon"] {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!((interval("200ms"), interval("100ms").is_err()), (ms(200), true));

@@ -55,7 +55,7 @@ pub struct Config {
 #[command(after_help = "\
 Examples:
   kgen completions bash > ~/.local/share/bash-completion/completions/kgen
-  kgen completions zsh > ~/.zfunc/_kgen        # with ~/.zfunc in $fpath before compinit
+  kgen completions zsh > ~/.zfunc/_kgen   # a folder in $fpath
   kgen completions fish > ~/.config/fish/completions/kgen.fish
   kgen completions elvish > ~/.config/elvish/lib/kgen.elv
   kgen completions powershell > kgen.ps1       # then in $PROFILE: . kgen.ps1")]

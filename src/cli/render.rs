@@ -9,7 +9,7 @@ use clap::Args;
 #[command(after_help = "\
 Examples:
   kgen render                    # write what has changed to terraform/
-  kgen render --check            # show what would change; exit 1 if anything would (for CI)
+  kgen render --check            # show what would change, and exit 1 if so (CI)
   kgen render --out /tmp/look    # write it elsewhere
 
 A file that was edited since kgen wrote it is not overwritten without --force: each carries a checksum.")]

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 The page is one file that loads nothing. Markdown is for a pull request.
 
 Examples:
-  kgen report                              # the last run; prints the path of its report.html
+  kgen report                              # the last run's; prints its path
   kgen report demo-20261125-003853 -o demo.html
   kgen report --format markdown | gh pr comment --body-file -")]
 pub struct Report {

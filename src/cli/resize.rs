@@ -10,8 +10,8 @@ use crate::catalogue::BrokerType;
 /// Carry out the remedy of a finding where that is safe, and look until the symptom is gone
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Elects preferred leaders, gives misplaced first replicas to other brokers, takes a forgotten replication throttle off. What else a
-finding needs is named: `kgen resize`, `kgen scale-out`, or what only the owners of clients and topics can do.
+Elects preferred leaders, gives misplaced first replicas to other brokers, takes a forgotten replication throttle off. \
+What else a finding needs is named: `kgen resize`, `kgen scale-out`, or what only the owners of clients and topics can do.
 Exits with 0 if the symptom is gone, 3 if it is not or kgen does not mend it, 4 if nothing can be said.
 
 Examples:
@@ -26,7 +26,7 @@ pub struct Fix {
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask
-    #[arg(long)]
+    #[arg(long, short)]
     pub yes: bool,
     /// Print one JSON document at the end (schema kgen.fix/1)
     #[arg(long)]
@@ -65,7 +65,7 @@ pub struct Resize {
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask
-    #[arg(long)]
+    #[arg(long, short)]
     pub yes: bool,
     /// How long the brokers are measured before, and again afterwards
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
@@ -83,8 +83,8 @@ pub struct Resize {
 /// Add brokers, move partitions onto them, and compare before with after
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In two steps, as AWS has it: the number of brokers in kgen.toml and in the Terraform rendered from it, applied; then partitions,
-ten at a time, under a throttle, while no broker is above 70 % CPU and no partition is under-replicated. The throttle is taken off
+In two steps, as AWS has it: the number of brokers in kgen.toml and in the Terraform rendered from it, applied; then partitions, \
+ten at a time, under a throttle, while no broker is above 70 % CPU and no partition is under-replicated. The throttle is taken off \
 whatever happens. Refused when brokers are too busy to begin with: another broker type is then the remedy (`kgen resize`).
 Exits with 3 if a cause is still found afterwards.
 
@@ -103,7 +103,7 @@ pub struct ScaleOut {
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask
-    #[arg(long)]
+    #[arg(long, short)]
     pub yes: bool,
     /// How long the brokers are measured before, and again afterwards
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
@@ -121,14 +121,14 @@ pub struct ScaleOut {
 /// Go on with a demo, a resize or a scale-out that was interrupted, killed or has failed
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A resize or scale-out goes on from the step that its record names: a terraform that still runs is waited for, the plan is made
-and guarded again, partitions that are being moved are waited for, and what was measured before counts. A demo is played again,
+A resize or scale-out goes on from the step that its record names: a terraform that still runs is waited for, the plan is made \
+and guarded again, partitions that are being moved are waited for, and what was measured before counts. A demo is played again, \
 as its lab ended with it.
 
 Examples:
   kgen resume                              # the newest that can be gone on with
   kgen resume resize-20261126-101500 --yes
-  kgen resume --undo                       # put kgen.toml and the Terraform back, if the cluster has not begun to change")]
+  kgen resume --undo                       # put the files back, if it can")]
 pub struct Resume {
     /// Id of a run in .kgen/runs, or the beginning of one
     #[arg(value_name = "RUN")]
@@ -137,7 +137,7 @@ pub struct Resume {
     #[arg(long)]
     pub undo: bool,
     /// Do not ask
-    #[arg(long)]
+    #[arg(long, short)]
     pub yes: bool,
     /// Print one JSON document at the end, that of the command that is gone on with
     #[arg(long)]

@@ -23,7 +23,7 @@ pub struct Locking {
 /// Show what `apply` would change
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Also shows what was changed outside of Terraform. Exits with 0 whether or not there are changes, unless
+Also shows what was changed outside of Terraform. Exits with 0 whether or not there are changes, unless \
 --detailed-exitcode is given: then 0 means none, 2 changes, 1 that the plan failed.
 
 Examples:
