@@ -67,7 +67,7 @@ mod working_dir;
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     cli::{Cli, Color, Command, Outcome, Refused},
@@ -76,11 +76,17 @@ use crate::{
 
 /// Runs a command line and returns the exit code. Errors go to standard error.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
-            if error.use_stderr() {
-                eprintln!("{}", in_three_lines(&error.render().to_string()));
+            let needs_another = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];
+            if needs_another.contains(&error.kind()) {
+                let help = Cli::try_parse_from(named(&args).split(' ').chain(["--help"]));
+                eprint!("{}", help.err().unwrap_or(error).render());
+                return 2;
+            } else if error.use_stderr() {
+                eprintln!("{}", in_three_lines(&error.render().to_string(), &named(&args)));
             } else {
                 print!("{}", error.render());
             }
@@ -102,20 +108,43 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match ended {
         Ok(outcome) => outcome.code(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", without_numbers(&format!("{error:#}")));
             if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }
         }
     }
 }
 
-/// What clap says of a mistake, without the usage: what is wrong, the first tip, where the help is.
-fn in_three_lines(rendered: &str) -> String {
+/// The command that the arguments name, as far as they name one: `kgen topic create`.
+fn named(args: &[OsString]) -> String {
+    let (mut command, mut path) = (Cli::command(), "kgen".to_owned());
+    for word in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
+        if let Some(found) = command.find_subcommand(word).cloned() {
+            path = format!("{path} {word}");
+            command = found;
+        }
+    }
+    path
+}
+
+/// What the system says of a failure, without its number: `No such file or directory (os error 2)`.
+fn without_numbers(error: &str) -> String {
+    let mut parts = error.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.split_once(')') {
+        Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => text + rest,
+        _ => text + " (os error " + part,
+    })
+}
+
+/// What clap says of a mistake in the arguments of `command`, without the usage: what is wrong, the first tip, where the help is.
+fn in_three_lines(rendered: &str, command: &str) -> String {
     let mut paragraphs = rendered.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
-    let wrong = paragraphs.next().unwrap_or_default();
+    let wrong =
+        paragraphs.next().unwrap_or_default().replace("invalid digit found in string", "expected a whole number");
     let rest: Vec<String> = paragraphs.filter(|text| !text.is_empty()).collect();
     let tip = rest.iter().find(|text| text.starts_with("tip:") || text.starts_with("[possible values:"));
-    let help = rest.iter().find(|text| text.starts_with("For more information"));
-    std::iter::once(&wrong).chain(tip).chain(help).cloned().collect::<Vec<_>>().join("\n")
+    let help = format!("`{command} --help` shows what it takes");
+    std::iter::once(&wrong).chain(tip).chain([&help]).cloned().collect::<Vec<_>>().join("\n")
 }
 
 /// Names that count as hosts in what is redacted: this machine's, and those that the user gave.

@@ -9,14 +9,16 @@ use crate::{
 };
 
 pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
-    let rules: Vec<&Rule> = match &args.id {
-        None => RULES.iter().collect(),
-        Some(id) => {
-            let known: Vec<&str> = RULES.iter().map(|rule| rule.id).collect();
-            let rule = RULES.iter().find(|rule| rule.id == id);
-            vec![rule.ok_or_else(|| refused(anyhow!("no finding is called {id}; there are: {}", known.join(", "))))?]
-        }
-    };
+    let rules: Vec<&Rule> =
+        match &args.id {
+            None => RULES.iter().collect(),
+            Some(id) => {
+                let rule = RULES.iter().find(|rule| rule.id == id);
+                vec![rule.ok_or_else(|| {
+                    refused(anyhow!("no finding is called {id}{} (`kgen explain` lists them)", hint(id)))
+                })?]
+            }
+        };
     if args.json {
         let told = |rule: &&Rule| {
             let Rule { id, meaning, told_apart, in_the_lab, .. } = **rule;
@@ -36,4 +38,11 @@ pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
         );
     }
     Ok(Outcome::Done)
+}
+
+/// The id that was probably meant.
+fn hint(wrong: &str) -> String {
+    let likeness = |id: &str| (similar::TextDiff::from_chars(wrong, id).ratio() * 1000.0) as u32;
+    let likest = RULES.iter().map(|rule| rule.id).max_by_key(|id| likeness(id)).filter(|id| likeness(id) > 600);
+    likest.map(|id| format!("; did you mean {id}?")).unwrap_or_default()
 }

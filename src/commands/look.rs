@@ -143,7 +143,9 @@ pub async fn refresh(aws: &Aws, context: &mut Context) -> Result<(), AwsError> {
 
 /// Samples that `kgen watch --json` wrote, and the cluster as the last of them had it.
 pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let file = File::open(path).with_context(|| format!("reading {}", path.display())).map_err(refused)?;
+    let file = File::open(path)
+        .with_context(|| format!("reading {} (`kgen watch --json` writes such a file)", path.display()))
+        .map_err(refused)?;
     let (mut context, mut samples) = (None, Vec::new());
     for (i, line) in BufReader::new(file).lines().enumerate() {
         let place = || format!("{}, line {}", path.display(), i + 1);

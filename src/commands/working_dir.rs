@@ -34,7 +34,7 @@ impl WorkingDir {
         if !has_configuration(&dir) {
             return Err(refused(anyhow!(
                 "there is no Terraform in {} (run `kgen render` first, or name the project folder with -C)",
-                dir.display()
+                dir.strip_prefix(".").unwrap_or(&dir).display()
             )));
         }
         let program = Terraform::find(args.terraform_bin.as_deref()).map_err(refused)?;

@@ -153,7 +153,7 @@ fn every_error_says_what_is_wrong_and_what_to_do() {
         (&["lab", "up", "--scale", "0"], &[], &["0", "1..=100"]),
         (&["render"], &[("kgen.toml", "[cluster")], &["kgen.toml:1"]),
         (&["render"], &[("kgen.toml", "[cluster]\nbroker_typ = 1\n")], &["kgen.toml:2", "broker_type"]),
-        (&["explain", "broker.tired"], &[], &["broker.tired", "broker.undersized"]),
+        (&["explain", "broker.tired"], &[], &["broker.tired", "did you mean broker.degraded?"]),
         (&["schema", "kgen.nothing/1"], &[], &["kgen.nothing/1", "kgen schema"]),
         (&["man", "labb"], &[], &["labb", "--help"]),
         (&["diagnose", "--replay", "none.jsonl"], &[], &["none.jsonl"]),
@@ -188,5 +188,20 @@ fn every_error_says_what_is_wrong_and_what_to_do() {
         for rust in ["Error {", "Os {", "Some(", "None)", "Err(", "panicked", "unwrap", "::"] {
             assert!(!stderr.contains(rust), "{args:?} speaks Rust ({rust}):\n{stderr}");
         }
+    }
+}
+
+#[test]
+fn a_command_that_needs_another_shows_its_whole_help() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, parts) in [
+        (&[][..], ["Commands:", "Examples:", "kgen doctor"]),
+        (&["topic"], ["Commands:", "Examples:", "describe"]),
+        (&["lab"], ["Commands:", "Examples:", "kgen lab status"]),
+    ] {
+        let shown = kgen(dir.path()).args(args).output().unwrap();
+        let help = String::from_utf8(shown.stderr).unwrap();
+        assert!(shown.status.code() == Some(2) && shown.stdout.is_empty(), "{args:?}");
+        parts.iter().for_each(|part| assert!(help.contains(part), "{args:?}: no {part} in {help}"));
     }
 }

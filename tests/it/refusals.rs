@@ -23,7 +23,7 @@ fn check(args: &[&str], files: &[(&str, &str)], env: &[(&str, &str)], code: i32,
     // What happened, to which object, and what to try: three lines at most, and nothing of Rust's.
     let error: Vec<&str> = stderr.lines().skip_while(|line| !line.starts_with("error: ")).collect();
     assert!((1..=3).contains(&error.len()), "{args:?} says this much:\n{stderr}");
-    for word in ["panicked", "unwrap", "Err(", "Some(", "Error {", "kind:"] {
+    for word in ["panicked", "unwrap", "Err(", "Some(", "Error {", "kind:", "(os error", "invalid digit"] {
         assert!(!stderr.contains(word), "{args:?} says {word:?}:\n{stderr}");
     }
     assert!(output.stdout.is_empty(), "{args:?} prints a result");
@@ -47,11 +47,22 @@ fn broker_types() {
 }
 
 #[test]
+fn what_was_probably_meant() {
+    check(&["resiz", "kafka.m5.large"], &[], &[], 2, &["resiz", "'resize'", "`kgen --help` shows"]);
+    check(&["topic", "creat", "t"], &[], &[], 2, &["creat", "'create'", "`kgen topic --help` shows"]);
+    check(&["resize", "kafka.m5.large", "--dirr", "x"], &[], &[], 2, &["'--dir'", "`kgen resize --help` shows"]);
+    check(&["explain", "broker.undersize"], &[], &[], 2, &["did you mean broker.undersized?", "`kgen explain`"]);
+    check(&["explain", "zzz"], &[], &[], 2, &["no finding is called zzz (`kgen explain` lists them)"]);
+    check(&["diagnose", "--replay", "nope"], &[], &[], 2, &["reading nope", "kgen watch --json", "No such file"]);
+}
+
+#[test]
 fn numbers_of_brokers() {
     let rendered = render();
     let rendered: Vec<(&str, &str)> = rendered.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     check(&["scale-out", "6"], &[], &[], 2, &["no terminal", "--yes"]);
-    check(&["scale-out", "six", "--yes"], &[], &[], 2, &["six", "BROKERS"]);
+    let whole = ["six", "BROKERS", "expected a whole number", "`kgen scale-out --help` shows"];
+    check(&["scale-out", "six", "--yes"], &[], &[], 2, &whole);
     check(&["scale-out", "3", "--yes"], &rendered, &[], 2, &["3 brokers are not more than the 3", "kgen resize"]);
     check(&["scale-out", "4", "--yes"], &rendered, &[], 2, &["4 brokers cannot be spread", "a multiple of 3"]);
     check(&["scale-out", "33", "--yes"], &rendered, &[], 2, &["more than MSK's 30"]);
@@ -95,7 +106,7 @@ fn runs_that_cannot_be_gone_on_with() {
 fn what_is_named_is_not_there() {
     let nobody =
         [("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_ACCESS_KEY_ID", "lab"), ("AWS_SECRET_ACCESS_KEY", "lab")];
-    check(&["explain", "nope"], &[], &[], 2, &["nope", "broker.undersized"]);
+    check(&["explain", "nope"], &[], &[], 2, &["nope", "kgen explain"]);
     check(&["schema", "nope"], &[], &[], 2, &["nope", "kgen schema"]);
     check(&["man", "nope"], &[], &[], 2, &["kgen nope", "kgen --help"]);
     check(&["completions", "nope"], &[], &[], 2, &["nope", "bash"]);
