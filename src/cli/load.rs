@@ -49,6 +49,7 @@ pub enum TopicAction {
     #[command(after_help = "\
 Examples:
   kgen topic create
+  kgen topic create --dry-run
   kgen topic create orders --partitions 12 --replication-factor 3 --config min.insync.replicas=2")]
     Create {
         /// Name of the topic; the stack's unless named
@@ -65,6 +66,9 @@ Examples:
         /// Accept that the topic is there already
         #[arg(long)]
         if_not_exists: bool,
+        /// Show what would be created, and create nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         brokers: Brokers,
     },
@@ -80,10 +84,15 @@ Examples:
         brokers: Brokers,
     },
     /// Delete a topic and every record in it
-    #[command(after_help = "Examples:\n  kgen topic delete orders\n  kgen topic delete orders --yes")]
+    #[command(
+        after_help = "Examples:\n  kgen topic delete orders --dry-run\n  kgen topic delete orders\n  kgen topic delete orders --yes"
+    )]
     Delete {
         /// Name of the topic
         topic: String,
+        /// Show what would be deleted, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,

@@ -22,11 +22,18 @@ pub enum RunsAction {
     /// Delete the oldest runs
     #[command(after_help = "\
 Examples:
+  kgen runs prune --keep 20 --dry-run
   kgen runs prune --keep 20")]
     Prune {
         /// How many of the latest stay
         #[arg(long, value_name = "N")]
         keep: usize,
+        /// Show which would be deleted, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 

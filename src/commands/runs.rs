@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use comfy_table::Table;
 
-use super::documents::{self, Recorded, RecordedRun};
+use super::{
+    documents::{self, Recorded, RecordedRun},
+    working_dir::{confirmed, ensure_confirmable},
+};
 use crate::{
     cli::{Outcome, Runs, RunsAction, refused},
     project::Project,
@@ -17,7 +20,7 @@ pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
     let folder = project.runs_dir();
     let runs = list(&folder).with_context(|| format!("reading {}", folder.display()))?;
     match args.action {
-        Some(RunsAction::Prune { keep }) => prune(&runs, keep)?,
+        Some(RunsAction::Prune { keep, dry_run, yes }) => prune(&runs, keep, dry_run, yes)?,
         None if args.json => documents::print(Recorded { runs: runs.iter().map(document).collect() })?,
         None if runs.is_empty() => eprintln!("no run is recorded in {} (`kgen demo` makes one)", folder.display()),
         None => print(&runs),
@@ -26,9 +29,24 @@ pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// Deletes the oldest runs until `keep` are left. One that still runs stays.
-fn prune(runs: &[Listed], keep: usize) -> anyhow::Result<()> {
-    let surplus = &runs[..runs.len().saturating_sub(keep)];
-    for listed in surplus.iter().filter(|listed| !listed.is_running) {
+fn prune(runs: &[Listed], keep: usize, dry_run: bool, yes: bool) -> anyhow::Result<()> {
+    let oldest = &runs[..runs.len().saturating_sub(keep)];
+    let surplus: Vec<&Listed> = oldest.iter().filter(|listed| !listed.is_running).collect();
+    let (Some(first), Some(last)) = (surplus.first(), surplus.last()) else {
+        eprintln!("nothing to delete: {} runs are recorded", runs.len());
+        return Ok(());
+    };
+    if dry_run {
+        surplus.iter().for_each(|listed| println!("would delete {}", listed.head.id));
+        return Ok(());
+    }
+    ensure_confirmable(yes, "runs prune")?;
+    let question = format!("Delete {} runs, {} to {}?", surplus.len(), first.head.id, last.head.id);
+    if !yes && !confirmed(&question)? {
+        eprintln!("nothing was deleted");
+        return Ok(());
+    }
+    for listed in surplus {
         std::fs::remove_dir_all(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
         println!("deleted {}", listed.head.id);
     }

@@ -12,7 +12,7 @@ use crate::{
         refused,
     },
     kafka::{
-        REACHABLE_WITHIN,
+        Cluster, REACHABLE_WITHIN,
         admin::{Admin, TopicError, TopicSpec},
     },
     project::Project,
@@ -22,18 +22,20 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let stack = project.stack();
     let connection = connection(args.brokers(), stack)?;
-    connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
+    let cluster = connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     let admin = Admin::connect(&connection)?;
     match args.action {
-        TopicAction::Create { topic, partitions, replication_factor, configs, if_not_exists, .. } => {
+        TopicAction::Create { topic, partitions, replication_factor, configs, if_not_exists, dry_run, .. } => {
             let configs = configs.into_iter().collect();
             let topic = topic.unwrap_or_else(|| stack.topic().name.clone());
             let partitions = partitions.unwrap_or(stack.topic().partitions as i32);
             let replication_factor = replication_factor.unwrap_or(stack.topic().replication_factor as i32);
             let spec = TopicSpec { name: topic.clone(), partitions, replication_factor, configs };
-            match admin.create(&spec) {
+            let created = if dry_run { creatable(&spec, &cluster) } else { admin.create(&spec) };
+            match created {
                 Ok(()) => {
-                    println!("created topic {topic}: {partitions} partitions, {replication_factor} replicas each")
+                    let verb = if dry_run { "would create" } else { "created" };
+                    println!("{verb} topic {topic}: {partitions} partitions, {replication_factor} replicas each")
                 }
                 Err(TopicError::Exists(_)) if if_not_exists => println!("topic {topic} already exists"),
                 Err(error @ (TopicError::Exists(_) | TopicError::TooFewBrokers { .. })) => return Err(refused(error)),
@@ -72,8 +74,13 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
             }
             println!("{table}");
         }
-        TopicAction::Delete { topic, yes, .. } => {
-            if !yes && !confirmed(&topic)? {
+        TopicAction::Delete { topic, dry_run, yes, .. } => {
+            let partitions = *cluster.topics.get(&topic).ok_or_else(|| refused(TopicError::Missing(topic.clone())))?;
+            if dry_run {
+                println!("would delete topic {topic}: {partitions} partitions and every record in them");
+                return Ok(Outcome::Done);
+            }
+            if !yes && !confirmed(&topic, partitions)? {
                 return Err(refused(anyhow::anyhow!("topic `{topic}` was not deleted: it was not confirmed")));
             }
             admin.delete(&topic).map_err(|error| match error {
@@ -86,9 +93,22 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn confirmed(topic: &str) -> anyhow::Result<bool> {
+/// What can be told without making it.
+fn creatable(spec: &TopicSpec, cluster: &Cluster) -> Result<(), TopicError> {
+    let (topic, brokers, replication_factor) = (spec.name.clone(), cluster.brokers.len(), spec.replication_factor);
+    if cluster.topics.contains_key(&topic) {
+        return Err(TopicError::Exists(topic));
+    }
+    if usize::try_from(replication_factor).is_ok_and(|replicas| replicas > brokers) {
+        return Err(TopicError::TooFewBrokers { topic, replication_factor, brokers });
+    }
+    Ok(())
+}
+
+fn confirmed(topic: &str, partitions: usize) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(refused(anyhow::anyhow!("deleting topic `{topic}` needs --yes where nobody can be asked")));
     }
-    Ok(answer_to(&format!("Delete topic {topic} and every record in it? Type its name: "))? == topic)
+    let question = format!("Delete topic {topic}, {partitions} partitions and every record in them? Type its name: ");
+    Ok(answer_to(&question)? == topic)
 }

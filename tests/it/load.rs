@@ -190,3 +190,28 @@ fn a_signal_stalls_a_consumer_and_lets_it_go_on() {
     assert_eq!(consumed["read"], 300);
     assert!((1.5..5.0).contains(&consumed["stalled_s"].as_f64().unwrap()), "{consumed}");
 }
+
+#[test]
+fn a_dry_run_of_a_topic_says_what_would_be_done_and_does_nothing() {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic("t", 4, 2).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], code: i32| {
+        let mut command = kgen(dir.path());
+        command.arg("topic").args(args).args(["--bootstrap-servers", &cluster.bootstrap_servers()]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let create = |name: &'static str, replicas: &'static str, code: i32| {
+        run(&["create", name, "--partitions", "3", "--replication-factor", replicas, "--dry-run"], code)
+    };
+    assert_eq!(create("u", "2", 0), "would create topic u: 3 partitions, 2 replicas each\n");
+    assert!(create("t", "2", 2).contains("already exists"));
+    assert!(create("u", "3", 2).contains("2 brokers answer"));
+    let deleted = run(&["delete", "t", "--dry-run"], 0);
+    assert_eq!(deleted, "would delete topic t: 4 partitions and every record in them\n");
+    assert!(run(&["delete", "u", "--dry-run"], 2).contains("there is no topic `u`"));
+    assert!(run(&["delete", "t"], 2).contains("needs --yes"));
+    assert!(run(&["delete", "t", "--dry-run"], 0).contains("4 partitions"), "it is still there");
+}

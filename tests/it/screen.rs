@@ -284,6 +284,21 @@ fn without_a_terminal_or_with_plain_there_are_lines_and_a_summary() {
 }
 
 #[test]
+fn runs_are_deleted_only_when_that_is_wanted() {
+    let (project, run) = recorded();
+    let prune = |args: &[&str]| {
+        let pruned = kgen(&project.path("")).args(["runs", "prune", "--keep", "0"]).args(args).output().unwrap();
+        let said = [pruned.stdout, pruned.stderr].concat();
+        (pruned.status.code(), String::from_utf8(said).unwrap(), project.path(".kgen/runs").join(&run).exists())
+    };
+    assert_eq!(prune(&["--dry-run"]), (Some(0), format!("would delete {run}\n"), true));
+    let (code, said, is_there) = prune(&[]);
+    assert!(code == Some(2) && said.contains("no terminal") && is_there, "{said}");
+    assert_eq!(prune(&["--yes"]), (Some(0), format!("deleted {run}\n"), false));
+    assert_eq!(prune(&["--yes"]), (Some(0), "nothing to delete: 0 runs are recorded\n".to_owned(), false));
+}
+
+#[test]
 fn a_speed_that_is_none_and_a_run_that_is_not_there_are_refused() {
     let (project, _) = recorded();
     for args in [
