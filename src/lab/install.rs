@@ -25,6 +25,8 @@ const AGENT_ARTIFACT: &str = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1";
 const JAVA_VERSION_MIN: u32 = 17;
 const POM: &str = include_str!("../../lab/pom.xml");
 const REQUIREMENTS: &str = include_str!("../../lab/requirements.txt");
+/// Sums and names of every jar that Maven brings, as `sha256sum` writes them.
+const JARS: &str = include_str!("../../lab/jars.sha256");
 
 /// Kafka, ready to be run.
 #[derive(Debug, Clone)]
@@ -150,7 +152,8 @@ pub fn moto_server(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     Tool::new(python, &dir)
         .stdout([OsString::from("-m"), "venv".into(), dir.clone().into()])
         .context("making a Python environment (apt install python3-venv)")?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"].map(OsString::from);
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"]
+        .map(OsString::from);
     Tool::new(dir.join("bin/python"), &dir)
         .stdout(pip.into_iter().chain([requirements.into()]))
         .context("installing moto")?;
@@ -284,7 +287,10 @@ fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     Tool::new(maven, new.path())
         .stdout(["-q", "-B", "-f", "pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
         .context("fetching Kafka by Maven")?;
-    checked_libs(new.path())?;
+    let libs = checked_libs(new.path())?;
+    for jar in jars_of(&libs)? {
+        check_sum(&jar)?;
+    }
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
     }
@@ -307,8 +313,21 @@ fn fetched_agent(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     Tool::new(maven, new.path())
         .stdout(["-q", "-B", "dependency:copy", &artifact, "-DoutputDirectory=."])
         .context("fetching the JMX exporter by Maven")?;
+    check_sum(&new.path().join(AGENT_JAR))?;
     fs::rename(new.path().join(AGENT_JAR), &jar).context("moving the JMX exporter into the cache")?;
     Ok(jar)
+}
+
+/// Holds a jar against the sum that is known of it.
+fn check_sum(jar: &Path) -> anyhow::Result<()> {
+    let name = jar.file_name().unwrap_or_default().to_string_lossy();
+    let known = JARS.lines().filter_map(|line| line.split_once("  ")).find(|(_, of)| *of == name).map(|(sum, _)| sum);
+    let known =
+        known.with_context(|| format!("Maven brought {name}, which is no part of Kafka {KAFKA_VERSION} here"))?;
+    let content = fs::read(jar).with_context(|| format!("reading {}", jar.display()))?;
+    let sum: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    ensure!(sum == known, "{name} has the SHA-256 {sum}, not {known}: it is not taken (a mirror that changes files?)");
+    Ok(())
 }
 
 fn find_maven() -> anyhow::Result<PathBuf> {
@@ -352,6 +371,19 @@ mod tests {
         assert_ne!(second, first);
         fs::remove_file(&jar).unwrap();
         assert_eq!(kafka.archive(), None);
+    }
+
+    #[test]
+    fn only_known_jars_are_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |name: &str| {
+            let jar = dir.path().join(name);
+            fs::write(&jar, "changed").unwrap();
+            check_sum(&jar).unwrap_err().to_string()
+        };
+        assert!(refused(&format!("kafka_2.13-{KAFKA_VERSION}.jar")).contains("it is not taken"));
+        assert!(refused("other-1.jar").contains("no part of Kafka"));
+        assert!(JARS.lines().any(|line| line.ends_with(AGENT_JAR)));
     }
 
     #[test]
