@@ -11,7 +11,7 @@ use std::{env, net::IpAddr, time::Duration};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
-pub use cluster::Cluster;
+pub use cluster::{Bootstrap, Cluster};
 pub use credentials::{credentials, endpoint_answers};
 pub use error::AwsError;
 pub use lab::TargetGroup;

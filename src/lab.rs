@@ -15,6 +15,7 @@ pub mod limits;
 pub mod monitoring;
 mod proxy;
 pub mod readings;
+mod secrets;
 pub mod server;
 pub mod service;
 #[cfg(any(test, fuzzing))]

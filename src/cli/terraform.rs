@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use crate::kafka::Security;
+
 /// Which terraform to use
 #[derive(Debug, Clone, Args)]
 pub struct TerraformArgs {
@@ -127,12 +129,16 @@ pub struct Connect {
 Examples:
   kgen bootstrap
   kafka-topics.sh --bootstrap-server \"$(kgen bootstrap)\" --list
-  kgen bootstrap --tls")]
+  kgen bootstrap --tls
+  kgen bootstrap --security scram")]
 pub struct Bootstrap {
-    /// The TLS listeners instead of the plaintext ones
-    #[arg(long)]
+    /// The listeners of this kind
+    #[arg(long, value_enum, value_name = "KIND", default_value = "plaintext")]
+    pub security: Security,
+    /// The same as `--security tls`
+    #[arg(long, conflicts_with = "security")]
     pub tls: bool,
-    /// Print both kinds as JSON (schema kgen.bootstrap/1)
-    #[arg(long, conflicts_with = "tls")]
+    /// Print all kinds as JSON (schema kgen.bootstrap/1)
+    #[arg(long, conflicts_with_all = ["tls", "security"])]
     pub json: bool,
 }

@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use anyhow::bail;
+use clap::ValueEnum as _;
 
 use super::{
     documents::{self, BootstrapBrokers},
     look::runtime,
-    place::Place,
+    place::{Place, listeners},
 };
 use crate::{
+    aws,
     cli::{Bootstrap, Outcome, refused},
+    kafka::Security,
     project::Project,
 };
 
@@ -24,16 +27,18 @@ pub fn run(project: &Path, args: &Bootstrap) -> anyhow::Result<Outcome> {
         anyhow::Ok(aws.bootstrap(&cluster).await?)
     })?;
     if args.json {
-        documents::print(BootstrapBrokers { plaintext: brokers.plaintext, tls: brokers.tls })?;
+        let aws::Bootstrap { plaintext, tls, sasl_scram, sasl_iam } = brokers;
+        documents::print(BootstrapBrokers { plaintext, tls, sasl_scram, sasl_iam })?;
         return Ok(Outcome::Done);
     }
-    match (if args.tls { &brokers.tls } else { &brokers.plaintext }, args.tls) {
-        (Some(addresses), _) => println!("{addresses}"),
-        (None, false) if brokers.tls.is_some() => {
-            bail!("the cluster has no plaintext listeners: try `kgen bootstrap --tls`")
-        }
-        (None, true) if brokers.plaintext.is_some() => bail!("the cluster has no TLS listeners: try `kgen bootstrap`"),
-        (None, _) => bail!("the cluster has neither plaintext nor TLS listeners"),
+    let wanted = if args.tls { Security::Tls } else { args.security };
+    if let Some(addresses) = listeners(&brokers, wanted) {
+        println!("{addresses}");
+        return Ok(Outcome::Done);
     }
-    Ok(Outcome::Done)
+    let other = Security::value_variants().iter().find(|kind| listeners(&brokers, **kind).is_some());
+    match other {
+        Some(other) => bail!("the cluster has no {wanted} listeners: try `kgen bootstrap --security {other}`"),
+        None => bail!("the cluster has no listeners that kgen knows"),
+    }
 }

@@ -123,6 +123,8 @@ pub struct BootstrapBrokers {
     /// host:port,host:port
     pub plaintext: Option<String>,
     pub tls: Option<String>,
+    pub sasl_scram: Option<String>,
+    pub sasl_iam: Option<String>,
 }
 
 /// `kgen explain --json`.

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 
 use super::look::runtime;
 use crate::{
-    aws::{Aws, Cluster},
+    aws::{Aws, Bootstrap, Cluster},
     cli::{load::Brokers, refused},
     kafka::{Connection, Security, region_of},
     lab::service::Running,
@@ -99,11 +99,22 @@ async fn asked(security: Option<Security>, stack: &Stack) -> anyhow::Result<Stri
     let asking = || format!("no brokers are named with --bootstrap-servers, and asking for those of {name}");
     let aws = Place::Environment.aws(stack.region()).await;
     let cluster = aws.cluster(name).await.with_context(asking)?;
-    let (found, listener) = match security {
-        None | Some(Security::Plaintext) => return plaintext(&aws, &cluster).await.with_context(asking),
-        Some(Security::Tls) => (aws.bootstrap(&cluster).await.with_context(asking)?.tls, "TLS"),
-        Some(Security::Scram) => (aws.bootstrap(&cluster).await.with_context(asking)?.sasl_scram, "SASL/SCRAM"),
-        Some(Security::Iam) => (aws.bootstrap(&cluster).await.with_context(asking)?.sasl_iam, "SASL/IAM"),
-    };
-    found.with_context(|| format!("cluster {name} has no {listener} listener (`kgen bootstrap` shows what it has)"))
+    let security = security.unwrap_or(Security::Plaintext);
+    if security == Security::Plaintext {
+        return plaintext(&aws, &cluster).await.with_context(asking);
+    }
+    let bootstrap = aws.bootstrap(&cluster).await.with_context(asking)?;
+    listeners(&bootstrap, security).cloned().with_context(|| {
+        format!("cluster {name} has no listener for --security {security} (`kgen bootstrap --json` shows what it has)")
+    })
+}
+
+/// Where clients of this kind connect.
+pub fn listeners(bootstrap: &Bootstrap, security: Security) -> Option<&String> {
+    match security {
+        Security::Plaintext => bootstrap.plaintext.as_ref(),
+        Security::Tls => bootstrap.tls.as_ref(),
+        Security::Scram => bootstrap.sasl_scram.as_ref(),
+        Security::Iam => bootstrap.sasl_iam.as_ref(),
+    }
 }

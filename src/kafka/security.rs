@@ -23,6 +23,13 @@ pub enum Security {
     Iam,
 }
 
+/// Its word on the command line.
+impl std::fmt::Display for Security {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        clap::ValueEnum::to_possible_value(self).map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
 impl Security {
     /// The client settings of it, by librdkafka's names.
     pub fn settings(self) -> &'static [(&'static str, &'static str)] {

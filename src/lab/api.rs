@@ -8,12 +8,13 @@ mod extract;
 mod front;
 mod operations;
 mod own;
+mod scram;
 mod updates;
 
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     http::{HeaderValue, Method, StatusCode, Uri},
     middleware,
     response::{IntoResponse, Response},
@@ -34,18 +35,19 @@ pub fn router(lab: Arc<Lab>, proxy: Proxy) -> Router {
         .merge(clusters::routes())
         .merge(configurations::routes())
         .merge(operations::routes())
+        .merge(scram::routes())
         .merge(updates::routes())
         .merge(own::routes())
         .fallback(unplaced)
         .method_not_allowed_fallback(unplaced)
         .with_state(lab)
+        .layer(Extension(proxy.clone()))
         .layer(middleware::from_fn_with_state(proxy, front::front))
 }
 
 /// Calls of the service model that the lab has no part of, by what their paths hold.
-const NOT_IMITATED: [&str; 8] = [
+const NOT_IMITATED: [&str; 7] = [
     "/policy",
-    "/scram-secrets",
     "/topics",
     "/client-vpc-connection",
     "/v1/vpc-connection",

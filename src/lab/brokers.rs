@@ -29,7 +29,12 @@ use super::{
     readings::{FleetReading, Watched, read_forever},
     tls::Certificates,
 };
-use crate::{catalogue::BrokerType, process::Server, sample::BrokerId};
+use crate::{
+    catalogue::BrokerType,
+    kafka::scram::{self, Credential, ScramError},
+    process::Server,
+    sample::BrokerId,
+};
 
 /// What a fleet of brokers is started from.
 #[derive(Debug, Clone)]
@@ -93,6 +98,8 @@ pub struct BrokerEndpoints {
     pub zone: String,
     pub plaintext: SocketAddr,
     pub tls: Option<SocketAddr>,
+    /// TLS with user and password.
+    pub scram: Option<SocketAddr>,
     /// Prometheus endpoint of the JMX exporter, as MSK's port 11001.
     pub jmx: SocketAddr,
     /// Prometheus endpoint of the node metrics, as MSK's port 11002.
@@ -130,6 +137,9 @@ struct Broker {
     watched: Arc<Watched>,
     server: Option<Server>,
 }
+
+/// Users are in the cluster's metadata; the module is only named.
+const SCRAM_LOGIN: &str = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
 
 /// Heap of the controller, which keeps metadata only.
 const CONTROLLER_HEAP_MIB: u64 = 96;
@@ -224,6 +234,12 @@ impl Fleet {
         self.start_brokers(new, &user)
     }
 
+    /// Gives every broker a volume of this size; brokers go on, as they do on MSK.
+    pub fn grow_volumes(&mut self, gib: u32) {
+        self.config.volume_gib = gib;
+        self.brokers.values().for_each(|broker| broker.watched.resized(self.volume_bytes()));
+    }
+
     /// Applies new server properties by a rolling restart, the controller last.
     ///
     /// # Errors
@@ -280,6 +296,21 @@ impl Fleet {
         Ok(metadata.replicas.values().copied().max().unwrap_or(0))
     }
 
+    /// Has the brokers take over users of SASL/SCRAM.
+    ///
+    /// # Errors
+    /// No broker takes them, in the words of the last.
+    pub fn alter_users(&self, credentials: &[Credential]) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        for id in self.brokers.keys() {
+            result = scram::alter(local(self.identity.ports[id].plaintext), credentials);
+            if !matches!(result, Err(ScramError::Wire(_))) {
+                break;
+            }
+        }
+        result.context("changing the users of SASL/SCRAM")
+    }
+
     /// Stops every broker, then the controller.
     pub fn stop(mut self) {
         self.shut_down();
@@ -313,6 +344,7 @@ impl Fleet {
             zone: self.zone(id).to_owned(),
             plaintext: local(ports.plaintext),
             tls: self.config.certificates.as_ref().map(|_| local(ports.tls)),
+            scram: self.config.certificates.as_ref().map(|_| local(ports.scram)),
             jmx: local(ports.jmx),
             node: local(ports.node),
         }
@@ -320,6 +352,11 @@ impl Fleet {
 
     fn zone(&self, id: BrokerId) -> &str {
         &self.config.zones[(id - 1) as usize % self.config.zones.len()]
+    }
+
+    fn volume_bytes(&self) -> u64 {
+        let scale = self.config.machine.hardware.scale;
+        (f64::from(self.config.volume_gib) / scale * f64::from(1 << 30)) as u64
     }
 
     fn size(&self) -> BrokerSize {
@@ -335,17 +372,20 @@ impl Fleet {
         own.set("log.dirs", self.layout.data_dir(id).display());
         own.set("controller.quorum.voters", format!("{CONTROLLER_ID}@127.0.0.1:{controller}"));
         own.set("controller.listener.names", "CONTROLLER");
-        own.set("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL");
+        own.set("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SCRAM:SASL_SSL");
         match self.identity.ports.get(&id) {
             Some(ports) => {
                 own.set("process.roles", "broker");
                 let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext);
                 if let Some(certificates) = &self.config.certificates {
-                    listeners += &format!(",SSL://127.0.0.1:{}", ports.tls);
+                    listeners += &format!(",SSL://127.0.0.1:{},SCRAM://127.0.0.1:{}", ports.tls, ports.scram);
                     own.set("ssl.keystore.type", "PEM");
                     own.set("ssl.keystore.location", certificates.keystore.display());
-                    // Network threads are a listener's own; this one has few clients.
+                    // Network threads are a listener's own; these have few clients.
                     own.set("listener.name.ssl.num.network.threads", 1);
+                    own.set("listener.name.scram.num.network.threads", 1);
+                    own.set("listener.name.scram.sasl.enabled.mechanisms", "SCRAM-SHA-512");
+                    own.set("listener.name.scram.scram-sha-512.sasl.jaas.config", SCRAM_LOGIN);
                 }
                 own.set("listeners", listeners);
                 own.set("broker.rack", self.zone(id));
@@ -470,13 +510,11 @@ impl Fleet {
             return Ok(watched.clone());
         }
         let ports = self.identity.ports[&id];
-        let scale = self.config.machine.hardware.scale;
-        let volume_bytes = (f64::from(self.config.volume_gib) / scale * f64::from(1 << 30)) as u64;
         let watched = Arc::new(Watched::new(
             local(ports.agent),
             self.client.clone(),
             self.layout.data_dir(id),
-            volume_bytes,
+            self.volume_bytes(),
             self.config.broker_type,
             size.clone(),
         ));

@@ -9,6 +9,7 @@ mod create;
 mod operation;
 mod page;
 mod refusal;
+mod scram;
 mod shapes;
 mod update;
 mod versions;
@@ -23,6 +24,7 @@ pub use create::NewCluster;
 pub use operation::{Operation, OperationState};
 pub use page::{Page, page};
 pub use refusal::{Kind, Refusal};
+pub use scram::ScramSecret;
 pub use shapes::*;
 pub use update::Update;
 pub use versions::compatible_versions;
@@ -61,6 +63,8 @@ pub struct Cluster {
     pub brokers: Vec<Endpoints>,
     /// Oldest first.
     pub operations: Vec<Operation>,
+    #[serde(default)]
+    pub scram_secrets: Vec<ScramSecret>,
 }
 
 /// MSK's ClusterState, without MAINTENANCE, which the lab never enters.
@@ -83,13 +87,15 @@ pub struct StateInfo {
     pub message: String,
 }
 
-/// Where a broker listens; `tls` only where it has such a listener.
+/// Where a broker listens; `tls` and `scram` only where it has such listeners.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Endpoints {
     pub id: BrokerId,
     pub zone: String,
     pub plaintext: std::net::SocketAddr,
     pub tls: Option<std::net::SocketAddr>,
+    #[serde(default)]
+    pub scram: Option<std::net::SocketAddr>,
     pub jmx: std::net::SocketAddr,
     pub node: std::net::SocketAddr,
 }
@@ -133,6 +139,8 @@ pub enum Work {
     /// New server properties.
     Configure(String),
     Reboot(Vec<BrokerId>),
+    /// GiB of each broker's volume.
+    GrowVolumes(u32),
     /// Only what the API shows changes.
     Nothing,
 }

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::{
     catalogue::MonitoringLevel,
     files,
+    kafka::scram::Credential,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
         crew::{Assignment, Crew, Shown, Task},
@@ -25,8 +26,8 @@ use crate::{
     sample::BrokerId,
 };
 
-/// What brokers are given to say how many partitions they hold.
-const PARTITIONS_TIMEOUT: Duration = Duration::from_secs(10);
+/// What brokers are given to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number that the state file opens with; raised when an older kgen could not read it.
 const SCHEMA: u32 = 1;
@@ -146,17 +147,36 @@ impl Lab {
         if self.plane().cluster(arn)?.state != ClusterState::Active {
             return Ok(None);
         }
+        self.ask(arn, "counting partitions", Task::MaxPartitions).await.map(Some)
+    }
+
+    /// Has a cluster's brokers take over users of SASL/SCRAM.
+    ///
+    /// # Errors
+    /// 503 when they do not.
+    pub async fn alter_users(&self, arn: &str, credentials: Vec<Credential>) -> Result<(), Refusal> {
+        if credentials.is_empty() {
+            return Ok(());
+        }
+        self.ask(arn, "changing users", |answer| Task::AlterUsers(credentials, answer)).await
+    }
+
+    /// Gives a cluster's crew a task and waits for its answer; `what` it is for stands in the refusal.
+    async fn ask<T>(
+        &self,
+        arn: &str,
+        what: &str,
+        task: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Task,
+    ) -> Result<T, Refusal> {
+        let refused = |reason: &str| Err(Refusal::new(Kind::Unavailable, format!("{what}: {reason}")));
         let (ask, answer) = oneshot::channel();
-        let asked =
-            held(&self.crews).get(arn).is_some_and(|member| member.tasks.send(Task::MaxPartitions(ask)).is_ok());
-        let answer = match asked {
-            true => tokio::time::timeout(PARTITIONS_TIMEOUT, answer).await,
-            false => return Err(Refusal::new(Kind::Unavailable, "the cluster's brokers do not run")),
-        };
-        match answer {
-            Ok(Ok(Ok(partitions))) => Ok(Some(partitions)),
-            Ok(Ok(Err(error))) => Err(Refusal::new(Kind::Unavailable, format!("counting partitions: {error}"))),
-            _ => Err(Refusal::new(Kind::Unavailable, "the brokers did not say how many partitions they hold")),
+        if held(&self.crews).get(arn).is_none_or(|member| member.tasks.send(task(ask)).is_err()) {
+            return refused("the cluster's brokers do not run");
+        }
+        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => refused(&error),
+            _ => refused("the brokers did not answer in time"),
         }
     }
 

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     catalogue::MonitoringLevel,
+    kafka::scram::Credential,
     lab::{
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{Endpoints, Job, Report, Start, Work},
@@ -50,6 +51,8 @@ pub enum Task {
     Job(Job),
     /// Largest number of partitions on one broker.
     MaxPartitions(oneshot::Sender<Result<u32, String>>),
+    /// Users of SASL/SCRAM.
+    AlterUsers(Vec<Credential>, oneshot::Sender<Result<(), String>>),
 }
 
 /// How often a crew without a task looks after its brokers.
@@ -105,6 +108,13 @@ impl FleetCrew {
                     };
                     // Whoever asked may have gone away meanwhile.
                     let _ = answer.send(partitions);
+                }
+                Some(Task::AlterUsers(credentials, answer)) => {
+                    let altered = match &fleet {
+                        Some(fleet) => told(&fleet.alter_users(&credentials), |()| ()),
+                        None => Err("the cluster's brokers do not run".to_owned()),
+                    };
+                    let _ = answer.send(altered);
                 }
                 // A broker that ended by itself is started again, as MSK does.
                 None => match fleet.as_mut().map(Fleet::revive) {
@@ -167,6 +177,10 @@ fn carry_out(fleet: &mut Fleet, work: Work, step: &mut dyn FnMut(i32, bool)) -> 
         Work::AddBrokers(count) => fleet.add_brokers(count),
         Work::Configure(server_properties) => fleet.configure(&server_properties, step),
         Work::Reboot(brokers) => fleet.reboot(&brokers, step),
+        Work::GrowVolumes(gib) => {
+            fleet.grow_volumes(gib);
+            Ok(())
+        }
         Work::Nothing => Ok(()),
     }
 }
@@ -182,6 +196,7 @@ impl From<BrokerEndpoints> for Endpoints {
             zone: broker.zone,
             plaintext: broker.plaintext,
             tls: broker.tls,
+            scram: broker.scram,
             jmx: broker.jmx,
             node: broker.node,
         }

@@ -97,7 +97,6 @@ impl Relay {
 pub struct Watched {
     pub relay: Relay,
     data_dir: PathBuf,
-    volume_bytes: u64,
     state: Mutex<State>,
 }
 
@@ -128,7 +127,7 @@ impl Watched {
         totals.volume_bytes = volume_bytes;
         let state =
             State { broker_type, size, limit: None, settled: false, credits: None, last: None, last_jmx: None, totals };
-        Watched { relay: Relay::new(agent, client), data_dir, volume_bytes, state: Mutex::new(state) }
+        Watched { relay: Relay::new(agent, client), data_dir, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,6 +174,11 @@ impl Watched {
         (state.limit, state.settled) = (None, false);
     }
 
+    /// The volume has another size from now on.
+    pub fn resized(&self, volume_bytes: u64) {
+        self.state().totals.volume_bytes = volume_bytes;
+    }
+
     /// What the node endpoint shows now.
     pub fn totals(&self) -> NodeTotals {
         self.state().totals.clone()
@@ -189,7 +193,7 @@ impl Watched {
             BrokerSample { memory_total_bytes: Some(state.size.memory_mib << 20), ..BrokerSample::default() };
         let cpu_idle_percent = state.read_usage(&mut sample);
         state.totals.disk_bytes = disk_bytes;
-        sample.disk_used_percent = Some(disk_bytes as f64 / self.volume_bytes.max(1) as f64 * 100.0);
+        sample.disk_used_percent = Some(disk_bytes as f64 / state.totals.volume_bytes.max(1) as f64 * 100.0);
         let mut reading = Reading {
             broker_type: state.broker_type,
             sample,

@@ -42,6 +42,7 @@ pub fn run_without_brokers(assignment: Assignment) {
             }
             Task::Job(Job::Delete) => report(Report::Deleted(remove(&dir))),
             Task::MaxPartitions(answer) => answer.send(Ok(7)).unwrap_or_default(),
+            Task::AlterUsers(_, answer) => answer.send(Ok(())).unwrap_or_default(),
         }
     }
 }
@@ -49,5 +50,5 @@ pub fn run_without_brokers(assignment: Assignment) {
 fn broker(id: u32, zones: &[String]) -> Endpoints {
     let at = |base: u32| SocketAddr::from(([127, 0, 0, 1], (base + id) as u16));
     let zone = zones[(id as usize - 1) % zones.len()].clone();
-    Endpoints { id: id as i32, zone, plaintext: at(19090), tls: None, jmx: at(19190), node: at(19290) }
+    Endpoints { id: id as i32, zone, plaintext: at(19090), tls: None, scram: None, jmx: at(19190), node: at(19290) }
 }

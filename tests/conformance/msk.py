@@ -147,6 +147,7 @@ def main(endpoint):
         NumberOfBrokerNodes=3,
         BrokerNodeGroupInfo={"ClientSubnets": ["subnet-1", "subnet-2", "subnet-3"], "InstanceType": "kafka.t3.small"},
         ConfigurationInfo={"Arn": arn, "Revision": 1},
+        ClientAuthentication={"Unauthenticated": {"Enabled": True}, "Sasl": {"Scram": {"Enabled": True}}},
         EncryptionInfo={"EncryptionInTransit": {"ClientBroker": "TLS_PLAINTEXT"}},
         Tags={"stage": "lab"},
     )
@@ -182,6 +183,13 @@ def main(endpoint):
     kafka.list_kafka_versions()
     kafka.get_compatible_kafka_versions(ClusterArn=cluster)
     refused("BadRequestException", "configuration is in use", kafka.delete_configuration, Arn=arn)
+
+    expect(kafka.list_scram_secrets(ClusterArn=cluster)["SecretArnList"] == [], "no secrets at first")
+    wrong = ["nonsense", "arn:aws:secretsmanager:us-west-2:123456789012:secret:mine-AbCdEf"]
+    for call in (kafka.batch_associate_scram_secret, kafka.batch_disassociate_scram_secret):
+        unprocessed = call(ClusterArn=cluster, SecretArnList=wrong)["UnprocessedScramSecrets"]
+        expect([each["SecretArn"] for each in unprocessed] == wrong, f"{call.__name__}: {unprocessed}")
+        refused("BadRequestException", "1 to 10", call, ClusterArn=cluster, SecretArnList=wrong * 6)
 
     versions = {info()["CurrentVersion"]}
 

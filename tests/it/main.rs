@@ -13,5 +13,6 @@ mod refusals;
 mod render;
 mod resize_dir;
 mod schema;
+mod scram;
 mod screen;
 mod terraform;

@@ -191,12 +191,16 @@ fn bootstrap(cluster: &Cluster) -> Value {
     let join = |addresses: Vec<String>| addresses.join(",");
     let plaintext: Vec<_> = cluster.brokers.iter().map(|broker| broker.plaintext.to_string()).collect();
     let tls: Vec<_> = cluster.brokers.iter().filter_map(|broker| broker.tls).map(|tls| tls.to_string()).collect();
+    let scram: Vec<_> = cluster.brokers.iter().filter_map(|broker| broker.scram).map(|at| at.to_string()).collect();
     let mut answer = json!({});
     if cluster.client_broker().is_plaintext() && !plaintext.is_empty() {
         answer["bootstrapBrokerString"] = join(plaintext).into();
     }
     if cluster.client_broker().is_tls() && !tls.is_empty() {
         answer["bootstrapBrokerStringTls"] = join(tls).into();
+    }
+    if cluster.has_scram() && !scram.is_empty() {
+        answer["bootstrapBrokerStringSaslScram"] = join(scram).into();
     }
     answer
 }

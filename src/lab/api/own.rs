@@ -47,6 +47,7 @@ fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, Value>) -> Value {
             "endpoints": {
                 "plaintext": broker.plaintext,
                 "tls": broker.tls,
+                "scram": broker.scram,
                 "jmx": broker.jmx,
                 "node": broker.node,
             },

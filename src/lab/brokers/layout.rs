@@ -39,6 +39,9 @@ pub struct Ports {
     /// 0 in the folder of a fleet that was made before there was such a listener; [`Layout::open`] then chooses one.
     #[serde(default)]
     pub tls: u16,
+    /// As `tls`.
+    #[serde(default)]
+    pub scram: u16,
 }
 
 /// The folder of one fleet.
@@ -85,12 +88,14 @@ impl Layout {
         };
         for id in 1..=count as BrokerId {
             if let Entry::Vacant(entry) = identity.ports.entry(id) {
-                let [plaintext, agent, jmx, node, tls] = free_ports()?;
-                entry.insert(Ports { plaintext, agent, jmx, node, tls });
+                let [plaintext, agent, jmx, node, tls, scram] = free_ports()?;
+                entry.insert(Ports { plaintext, agent, jmx, node, tls, scram });
             }
         }
-        for ports in identity.ports.values_mut().filter(|ports| ports.tls == 0) {
-            [ports.tls] = free_ports()?;
+        for ports in identity.ports.values_mut() {
+            for port in [&mut ports.tls, &mut ports.scram].into_iter().filter(|port| **port == 0) {
+                [*port] = free_ports()?;
+            }
         }
         replace_file(&path, &serde_json::to_vec_pretty(&identity)?)
             .with_context(|| format!("writing {}", path.display()))?;
@@ -293,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_from_before_tls_is_given_ports_for_it_and_keeps_them() {
+    fn a_fleet_from_before_tls_and_scram_is_given_ports_for_them_and_keeps_them() {
         let dir = tempfile::tempdir().unwrap();
         let old = r#"{"cluster_id": "x", "controller_port": 1,
             "ports": {"1": {"plaintext": 2, "agent": 3, "jmx": 4, "node": 5}}}"#;
@@ -301,7 +306,7 @@ mod tests {
         let layout = Layout { dir: dir.path().to_owned() };
         let ports = layout.open(1).unwrap().ports[&1];
         assert_eq!((ports.plaintext, ports.agent, ports.jmx, ports.node), (2, 3, 4, 5));
-        assert_ne!(ports.tls, 0);
+        assert!(ports.tls != 0 && ports.scram != 0 && ports.tls != ports.scram);
         assert_eq!(layout.open(1).unwrap().ports[&1], ports);
     }
 }

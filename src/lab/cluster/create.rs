@@ -68,6 +68,7 @@ impl ControlPlane {
             provisioned: provision(new, &call.region)?,
             brokers: Vec::new(),
             operations: Vec::new(),
+            scram_secrets: Vec::new(),
         };
         let action = Action { cluster: cluster.arn.clone(), job: Job::Start(self.start(&cluster)) };
         self.clusters.push(cluster);

@@ -25,7 +25,15 @@ fn request(change: Value) -> Result<NewCluster, serde_json::Error> {
 
 fn broker(id: BrokerId) -> Endpoints {
     let at = |port: i32| std::net::SocketAddr::from(([127, 0, 0, 1], (port + id) as u16));
-    Endpoints { id, zone: "us-west-2a".to_owned(), plaintext: at(100), tls: None, jmx: at(200), node: at(300) }
+    Endpoints {
+        id,
+        zone: "us-west-2a".to_owned(),
+        plaintext: at(100),
+        tls: None,
+        scram: None,
+        jmx: at(200),
+        node: at(300),
+    }
 }
 
 /// A plane with one ACTIVE cluster, and the cluster's ARN.
@@ -151,7 +159,7 @@ fn an_update_ends_active_with_a_new_version_and_its_change() {
         ),
         (
             volume(200),
-            Work::Nothing,
+            Work::GrowVolumes(200),
             json!({ "brokerEBSVolumeInfo": [{ "kafkaBrokerNodeId": "All", "volumeSizeGB": 100 }] }),
             json!({ "brokerEBSVolumeInfo": [{ "kafkaBrokerNodeId": "All", "volumeSizeGB": 200 }] }),
         ),

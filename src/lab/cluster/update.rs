@@ -82,7 +82,7 @@ impl ControlPlane {
                     (present + 1..=*count).map(|id| id as BrokerId).collect()
                 }
                 Work::Reboot(brokers) => brokers.clone(),
-                Work::Nothing => Vec::new(),
+                Work::GrowVolumes(_) | Work::Nothing => Vec::new(),
             }
             .into_iter(),
         );
@@ -190,6 +190,11 @@ impl ControlPlane {
                 Work::Configure(self.server_properties(wanted)?)
             }
             Update::Reboot(brokers) => Work::Reboot(brokers.clone()),
+            // One for all brokers, as it was checked.
+            Update::Storage(volumes) => match volumes.iter().find_map(|volume| volume.volume_size_gib) {
+                Some(gib) => Work::GrowVolumes(gib),
+                None => Work::Nothing,
+            },
             _ => Work::Nothing,
         })
     }
