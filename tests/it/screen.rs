@@ -85,8 +85,12 @@ impl Screen {
 
     #[track_caller]
     fn await_text(&self, what: &str) {
+        self.await_that(what, |text| text.contains(what));
+    }
+
+    fn await_that(&self, what: &str, holds: impl Fn(&str) -> bool) {
         let started = Instant::now();
-        while !self.text().contains(what) {
+        while !holds(&self.text()) {
             assert!(started.elapsed() < WITHIN, "no {what:?} in\n{}", self.text());
             sleep(Duration::from_millis(20));
         }
@@ -158,7 +162,7 @@ fn a_replay_draws_and_follows_the_terminals_size_and_the_keys() {
     }
     screen.resize(50, 160);
     screen.await_text("under-replicated");
-    assert!(screen.text().lines().count() > 40, "{}", screen.text());
+    screen.await_that("40 lines", |text| text.lines().count() > 40);
     screen.resize(5, 20);
     screen.await_text("q quits");
     screen.resize(24, 80);
