@@ -32,7 +32,7 @@ use super::{
 use crate::{
     catalogue::BrokerType,
     kafka::scram::{self, Credential, ScramError},
-    process::Server,
+    process::{Server, StartingServer},
     sample::BrokerId,
 };
 
@@ -124,6 +124,8 @@ pub struct Fleet {
     identity: Identity,
     // Before the runtime, so that brokers end while their readings still are taken.
     brokers: BTreeMap<BrokerId, Broker>,
+    /// Brokers that could not be started at the last attempt.
+    retries: BTreeMap<BrokerId, Retry>,
     controller: Option<Server>,
     watched: Arc<Mutex<BTreeMap<BrokerId, Arc<Watched>>>>,
     readings: watch::Receiver<Arc<FleetReading>>,
@@ -140,6 +142,17 @@ struct Broker {
 
 /// Users are in the cluster's metadata; the module is only named.
 const SCRAM_LOGIN: &str = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+
+/// When a broker that could not be started, such as one whose disk is full, is tried again.
+struct Retry {
+    at: Instant,
+    wait: Duration,
+}
+
+/// Between the first two attempts to start a broker; twice as long each time, up to the longest. A JVM that starts takes a
+/// core that the other brokers need.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
 /// Heap of the controller, which keeps metadata only.
 const CONTROLLER_HEAP_MIB: u64 = 96;
@@ -180,6 +193,7 @@ impl Fleet {
             layout,
             identity,
             brokers: BTreeMap::new(),
+            retries: BTreeMap::new(),
             controller: None,
             watched,
             readings,
@@ -258,7 +272,7 @@ impl Fleet {
             controller.stop(STOP_GRACE);
         }
         self.start_controller(&new)?;
-        self.wait_until_settled("the controller")
+        self.wait_until_settled("the controller", &new)
     }
 
     /// Restarts the named brokers, one at a time.
@@ -272,18 +286,26 @@ impl Fleet {
 
     /// Starts again the brokers, and the controller, that ended by themselves, as MSK would; call it now and then.
     ///
-    /// Returns the brokers that had ended. Until it is called the fleet goes on without them.
+    /// Returns the brokers that had ended. Until it is called the fleet goes on without them. A broker that cannot be started
+    /// is tried again by later calls, at growing intervals.
     ///
     /// # Errors
-    /// One of them cannot be started again.
+    /// One of them cannot be started again; the others run.
     pub fn revive(&mut self) -> anyhow::Result<Vec<BrokerId>> {
         let user = Properties::parse(&self.config.server_properties)?;
+        self.revive_with(&user)
+    }
+
+    fn revive_with(&mut self, user: &Properties) -> anyhow::Result<Vec<BrokerId>> {
         if self.controller.as_mut().is_none_or(|controller| controller.ended().is_some()) {
-            self.start_controller(&user)?;
+            self.start_controller(user)?;
         }
+        let now = Instant::now();
+        let is_due = |id: &BrokerId| self.retries.get(id).is_none_or(|retry| retry.at <= now);
         let ended = |broker: &mut Broker| broker.server.as_mut().is_none_or(|server| server.ended().is_some());
-        let dead: Vec<BrokerId> = self.brokers.iter_mut().filter_map(|(id, b)| ended(b).then_some(*id)).collect();
-        self.start_brokers(dead.clone(), &user)?;
+        let dead: Vec<BrokerId> =
+            self.brokers.iter_mut().filter_map(|(id, b)| (ended(b) && is_due(id)).then_some(*id)).collect();
+        self.start_brokers(dead.clone(), user)?;
         Ok(dead)
     }
 
@@ -407,46 +429,58 @@ impl Fleet {
     }
 
     /// Starts brokers side by side at full CPU, waits until all serve, and then holds them to their size.
+    ///
+    /// One that cannot be started does not keep the others from it; the first error is returned at the end.
     fn start_brokers(&mut self, ids: Vec<BrokerId>, user: &Properties) -> anyhow::Result<()> {
-        let size = self.size();
-        let machine = self.config.machine.clone();
-        let mut starting = Vec::new();
-        for id in ids {
-            self.layout.prepare(id, &self.identity, &self.properties(id, user))?;
-            let watched = self.watched(id, &size)?;
-            let ports = self.identity.ports[&id];
-            let server = node::start(&machine.kafka, &self.layout, id, size.heap_mib, Some(ports))?;
-            let limit = machine
-                .means
-                .limit(&format!("{}-broker-{id}", &self.identity.cluster_id), server.pid())
-                .with_context(|| format!("limiting broker {id} by {}", machine.means))?;
-            limit
-                .set_memory(size.memory_mib << 20)
-                .with_context(|| format!("limiting the memory of broker {id} to {} MiB", size.memory_mib))?;
-            watched.started(self.config.broker_type, size.clone(), machine.hardware, Arc::new(limit));
-            let broker = Broker { broker_type: self.config.broker_type, size: size.clone(), watched, server: None };
-            self.brokers.insert(id, broker);
-            starting.push((id, server));
-        }
-        let ids: Vec<BrokerId> = starting.iter().map(|(id, _)| *id).collect();
-        for (id, server) in starting {
+        let launched: Vec<_> = ids.into_iter().map(|id| (id, self.launch(id, user))).collect();
+        let mut failed = None;
+        let mut serving = Vec::new();
+        for (id, server) in launched {
             let address = local(self.identity.ports[&id].plaintext);
             let serves =
                 || admin::metadata(address, ASK_TIMEOUT).is_some_and(|metadata| metadata.brokers.contains(&id));
-            let ready = node::ready(server, &self.layout, id, serves);
-            let broker = self.brokers.get_mut(&id).expect("it was inserted above");
-            match ready {
-                Ok(server) => broker.server = Some(server),
-                Err(error) => {
-                    broker.watched.ended();
-                    return Err(error);
+            let ready = server.and_then(|server| node::ready(server, &self.layout, id, serves));
+            match (ready, self.brokers.get_mut(&id)) {
+                (Ok(server), Some(broker)) => {
+                    broker.server = Some(server);
+                    self.retries.remove(&id);
+                    serving.push(id);
+                }
+                (Ok(_), None) => {}
+                (Err(error), broker) => {
+                    if let Some(broker) = broker {
+                        broker.watched.ended();
+                    }
+                    let wait = self.retries.get(&id).map_or(RETRY_FIRST, |retry| (retry.wait * 2).min(RETRY_LONGEST));
+                    self.retries.insert(id, Retry { at: Instant::now() + wait, wait });
+                    failed.get_or_insert(error);
                 }
             }
         }
-        for id in ids {
+        for id in serving {
             self.brokers[&id].watched.settle().with_context(|| format!("limiting the CPU of broker {id}"))?;
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Starts the process of one broker, at full CPU, and notes the broker.
+    fn launch(&mut self, id: BrokerId, user: &Properties) -> anyhow::Result<StartingServer> {
+        let size = self.size();
+        let machine = self.config.machine.clone();
+        self.layout.prepare(id, &self.identity, &self.properties(id, user))?;
+        let watched = self.watched(id, &size)?;
+        let ports = self.identity.ports[&id];
+        let server = node::start(&machine.kafka, &self.layout, id, size.heap_mib, Some(ports))?;
+        let limit = machine
+            .means
+            .limit(&format!("{}-broker-{id}", &self.identity.cluster_id), server.pid())
+            .with_context(|| format!("limiting broker {id} by {}", machine.means))?;
+        limit
+            .set_memory(size.memory_mib << 20)
+            .with_context(|| format!("limiting the memory of broker {id} to {} MiB", size.memory_mib))?;
+        watched.started(self.config.broker_type, size.clone(), machine.hardware, Arc::new(limit));
+        self.brokers.insert(id, Broker { broker_type: self.config.broker_type, size, watched, server: None });
+        Ok(server)
     }
 
     /// Restarts brokers one at a time.
@@ -468,7 +502,7 @@ impl Fleet {
             self.start_brokers(vec![*id], user).with_context(|| format!("restarting broker {id}"))?;
             // Catching up is not held back either.
             self.brokers[id].watched.release();
-            let settled = self.wait_until_settled(&format!("broker {id}"));
+            let settled = self.wait_until_settled(&format!("broker {id}"), user);
             self.brokers[id].watched.settle().with_context(|| format!("limiting the CPU of broker {id}"))?;
             settled?;
             step(*id, true);
@@ -476,10 +510,12 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until every broker takes part and every replica is in sync.
-    fn wait_until_settled(&self, after: &str) -> anyhow::Result<()> {
+    /// Waits until every broker takes part and every replica is in sync. A broker that ends meanwhile is started again.
+    fn wait_until_settled(&mut self, after: &str, user: &Properties) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {
+            // What cannot be started shows as missing below, and is tried again.
+            let _ = self.revive_with(user);
             let metadata = self.metadata();
             let missing = match &metadata {
                 None => "no broker answers".to_owned(),

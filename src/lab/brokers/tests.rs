@@ -186,13 +186,13 @@ fn a_change_of_type_under_load_loses_nothing() {
     // The same folder again: the same ports, and every record is there.
     let mut fleet = Fleet::start(config).unwrap();
     assert_eq!(super::tests::bootstrap(&fleet), bootstrap);
-    fleet.wait_until_settled("the fleet").unwrap();
+    fleet.wait_until_settled("the fleet", &Properties::default()).unwrap();
     assert_eq!(records_there(&bootstrap), acknowledged);
 
     // Properties that Kafka refuses are refused in its words, and the broker is back.
     let error = fleet.configure("num.io.threads=-3", &mut |_, _| {}).unwrap_err();
     assert!(format!("{error:#}").contains("num.io.threads"), "{error:#}");
-    fleet.wait_until_settled("the fleet").unwrap();
+    fleet.wait_until_settled("the fleet", &Properties::default()).unwrap();
     fleet.configure("log.retention.hours=2", &mut |_, _| {}).unwrap();
 }
 
