@@ -212,8 +212,10 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
             }
         }
         for worker in workers {
-            let ended = worker.join().map_err(|_| anyhow::anyhow!("a producer thread panicked"))??;
-            tally.ended(ended);
+            let ended = worker.join().map_err(|_| anyhow::anyhow!("a producer thread panicked"))?;
+            tally.ended(ended.with_context(|| {
+                format!("the run ended early; `kgen consume --verify {:016x}` proves what its ledger tells", config.run)
+            })?);
         }
         anyhow::Ok(())
     })?;

@@ -11,8 +11,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    lab::Lab,
     project::{Project, Ran, kgen},
-    real::Lab,
 };
 
 /// A resource that is made when somebody writes the file `go`.

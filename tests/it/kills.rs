@@ -16,8 +16,8 @@ use std::{
 use portable_pty::{CommandBuilder, PtyPair, PtySize, native_pty_system};
 
 use crate::{
+    lab::{Chance, Lab, ensure_clean},
     project::{Project, kgen, with_demo},
-    real::Lab,
 };
 
 /// Marks every process of a round, its children too.
@@ -73,26 +73,6 @@ const SHORTLY: Duration = Duration::from_millis(150);
 
 /// The types that `resize` goes round.
 const TYPES: [&str; 3] = ["kafka.m5.large", "kafka.m5.xlarge", "kafka.m7g.large"];
-
-/// SplitMix64: the same seed gives the same rounds.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 /// How a killed command ended.
 struct Ended {
@@ -215,14 +195,6 @@ fn ensure_nothing_left(mark: &str, args: &str) {
         let patience = if left.iter().all(is_terraform) { LEFT_WITHIN } else { Duration::from_secs(15) };
         assert!(started.elapsed() < patience, "{args} has left: {left:?}");
         sleep(Duration::from_millis(100));
-    }
-}
-
-/// An error as kgen says it: in three lines, no text of Rust's, and with what to do.
-#[track_caller]
-fn ensure_clean(args: &str, said: &str) {
-    for word in ["panicked", "RUST_BACKTRACE", "unwrap", "Err(", "Some("] {
-        assert!(!said.contains(word), "{args} says {word}:\n{said}");
     }
 }
 

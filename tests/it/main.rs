@@ -1,11 +1,13 @@
 //! The program as a whole: `kgen` against stub programs, and the rules that its source keeps.
 
 mod architecture;
+mod chaos;
 mod documented;
 mod driving;
 mod frontdoor;
 mod interrupts;
 mod kills;
+mod lab;
 mod load;
 mod project;
 mod real;
@@ -15,4 +17,5 @@ mod resize_dir;
 mod schema;
 mod scram;
 mod screen;
+mod soak;
 mod terraform;

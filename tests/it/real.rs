@@ -2,99 +2,11 @@
 //!
 //! Each test has a project and a lab of its own in a temporary folder, and leaves no process.
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::process::Command;
 
 use serde_json::Value;
 
-/// A project folder with a lab running in it; the lab ends with it.
-pub struct Lab {
-    dir: tempfile::TempDir,
-}
-
-impl Lab {
-    pub fn up() -> Lab {
-        let lab = Lab { dir: tempfile::tempdir().unwrap() };
-        lab.sh(&format!("kgen lab up --port {}", free_port()));
-        lab
-    }
-
-    /// Runs a script the way a person types it, in the project folder with the lab's environment. It must succeed.
-    pub fn sh(&self, script: &str) -> String {
-        let output = self.try_sh(script);
-        assert!(
-            output.status.success(),
-            "{}\n{script}\n{}{}",
-            output.status,
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        text(&output.stdout)
-    }
-
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    pub fn try_sh(&self, script: &str) -> Output {
-        let kgen = Path::new(env!("CARGO_BIN_EXE_kgen")).parent().unwrap();
-        let path = format!("{}:{}", kgen.display(), std::env::var("PATH").unwrap());
-        let script = format!("[ ! -e .kgen/lab/lab.json ] || eval \"$(kgen lab env)\"\n{script}");
-        Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &script])
-            .current_dir(self.dir.path())
-            .env("PATH", path)
-            .output()
-            .unwrap()
-    }
-
-    pub fn json(&self, script: &str) -> Value {
-        serde_json::from_str(&self.sh(script)).unwrap()
-    }
-
-    /// Waits until `script` prints `wanted`.
-    pub fn await_output(&self, script: &str, wanted: &str, seconds: u64) {
-        let mut last = String::new();
-        for _ in 0..seconds {
-            last = self.sh(script).trim().to_owned();
-            if last == wanted {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_secs(1));
-        }
-        panic!("{script}\nstill prints {last} after {seconds} s, not {wanted}");
-    }
-
-    /// Ends the lab and shows that nothing of it is left.
-    pub fn down(self) {
-        self.sh("kgen lab down --purge");
-        let left = processes_of(self.dir.path());
-        assert!(left.is_empty(), "still running: {left:?}");
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.try_sh("kgen lab down --purge");
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Command lines of processes that name `dir`.
-fn processes_of(dir: &Path) -> Vec<String> {
-    let ps = Command::new("ps").args(["-eo", "args"]).output().unwrap();
-    let dir = dir.to_string_lossy().into_owned();
-    text(&ps.stdout).lines().filter(|line| line.contains(&dir)).map(str::to_owned).collect()
-}
+use crate::lab::{self, Lab, processes_of, text};
 
 #[test]
 #[ignore = "runs terraform, the AWS CLI and three Kafka brokers"]
@@ -288,12 +200,7 @@ fn ensure_no_gap(samples: &str) {
 #[ignore = "starts three Kafka brokers"]
 fn a_lab_that_is_killed_leaves_no_process_and_loses_no_record() {
     let lab = Lab::up();
-    lab.sh("aws kafka create-cluster --cluster-name kgen-demo --kafka-version 3.9.x --number-of-broker-nodes 3 \
-         --encryption-info 'EncryptionInTransit={ClientBroker=TLS_PLAINTEXT,InCluster=true}' --broker-node-group-info \
-         '{\"InstanceType\":\"kafka.m5.large\",\"ClientSubnets\":[\"subnet-1\",\"subnet-2\",\"subnet-3\"],\
-           \"SecurityGroups\":[\"sg-1\"],\"StorageInfo\":{\"EbsStorageInfo\":{\"VolumeSize\":10}}}'");
-    let state = "aws kafka list-clusters --query 'ClusterInfoList[0].State' --output text";
-    lab.await_output(state, "ACTIVE", 120);
+    lab.create_cluster("kafka.m5.large");
     lab.sh("kgen topic create");
     // The rate asked for is the rate reached.
     let produced = lab.json("kgen produce --rate 500 --duration 20 --idempotent --json");
@@ -301,15 +208,9 @@ fn a_lab_that_is_killed_leaves_no_process_and_loses_no_record() {
     let reached = produced["rate_reached"].as_f64().unwrap();
     assert!((495.0..=505.0).contains(&reached), "{produced:#}");
 
-    lab.sh("kill -KILL $(python3 -c 'import json; print(json.load(open(\".kgen/lab/lab.json\"))[\"pid\"])')");
-    let killed = std::time::Instant::now();
-    while !processes_of(lab.dir.path()).is_empty() {
-        assert!(killed.elapsed().as_secs() < 2, "still running: {:?}", processes_of(lab.dir.path()));
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-
-    lab.sh(&format!("kgen lab up --port {}", free_port()));
-    lab.await_output(state, "ACTIVE", 120);
+    lab.kill();
+    lab.start();
+    lab.await_output(lab::STATE, "ACTIVE", 120);
     let proof = lab.json(&format!("kgen consume --verify {} --json", produced["run"].as_str().unwrap()));
     assert_eq!((&proof["whole"], &proof["read"]), (&Value::Bool(true), &Value::from(10_000)), "{proof:#}");
     lab.down();

@@ -1,0 +1,312 @@
+//! A lab for a test, with a project around it; and chance that a seed repeats.
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Prints the state of the lab's cluster.
+pub const STATE: &str = "aws kafka list-clusters --query 'ClusterInfoList[0].State' --output text";
+
+/// How soon nothing of a lab that is killed may run.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+
+/// A project folder with a lab running in it; the lab ends with it.
+pub struct Lab {
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+/// One broker of the lab's only cluster, as `kgen lab status` shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broker {
+    pub id: i64,
+    /// `None` when it does not run.
+    pub pid: Option<u32>,
+    /// On 127.0.0.1.
+    pub port: u16,
+}
+
+impl Lab {
+    pub fn up() -> Lab {
+        let lab = Lab { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        lab.start();
+        lab
+    }
+
+    /// Starts the lab in its folder, on the port that it has for its life.
+    #[track_caller]
+    pub fn start(&self) {
+        self.sh(&self.up_command());
+    }
+
+    pub fn up_command(&self) -> String {
+        format!("kgen lab up --port {}", self.port)
+    }
+
+    /// Runs a script the way a person types it, in the project folder with the lab's environment. It must succeed.
+    #[track_caller]
+    pub fn sh(&self, script: &str) -> String {
+        let output = self.try_sh(script);
+        assert!(
+            output.status.success(),
+            "{}\n{script}\n{}{}",
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn try_sh(&self, script: &str) -> Output {
+        self.bash(script).output().unwrap()
+    }
+
+    /// Starts a command with its output in `NAME.json` and `NAME.log` of the project folder.
+    pub fn spawn(&self, command: &str, name: &str) -> Running {
+        let file = |ending: &str| File::create(self.path().join(format!("{name}.{ending}"))).unwrap();
+        let mut bash = self.bash(&format!("exec {command}"));
+        bash.stdin(Stdio::null()).stdout(file("json")).stderr(file("log"));
+        Running(bash.spawn().unwrap())
+    }
+
+    fn bash(&self, script: &str) -> Command {
+        let kgen = Path::new(env!("CARGO_BIN_EXE_kgen")).parent().unwrap();
+        let path = format!("{}:{}", kgen.display(), std::env::var("PATH").unwrap());
+        let script = format!("[ ! -e .kgen/lab/lab.json ] || eval \"$(kgen lab env)\"\n{script}");
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", &script]).current_dir(self.path()).env("PATH", path);
+        bash
+    }
+
+    #[track_caller]
+    pub fn json(&self, script: &str) -> Value {
+        serde_json::from_str(&self.sh(script)).unwrap()
+    }
+
+    /// Waits until `script` prints `wanted`.
+    #[track_caller]
+    pub fn await_output(&self, script: &str, wanted: &str, seconds: u64) {
+        let mut last = String::new();
+        for _ in 0..seconds {
+            last = self.sh(script).trim().to_owned();
+            if last == wanted {
+                return;
+            }
+            sleep(Duration::from_secs(1));
+        }
+        panic!("{script}\nstill prints {last} after {seconds} s, not {wanted}");
+    }
+
+    /// The stack's cluster of three brokers by the AWS CLI, without Terraform; returns when it is ACTIVE.
+    #[track_caller]
+    pub fn create_cluster(&self, broker_type: &str) {
+        self.sh(&format!(
+            "aws kafka create-cluster --cluster-name kgen-demo --kafka-version 3.9.x --number-of-broker-nodes 3 \
+             --encryption-info 'EncryptionInTransit={{ClientBroker=TLS_PLAINTEXT,InCluster=true}}' \
+             --broker-node-group-info '{{\"InstanceType\":\"{broker_type}\",\
+             \"ClientSubnets\":[\"subnet-1\",\"subnet-2\",\"subnet-3\"],\
+             \"SecurityGroups\":[\"sg-1\"],\"StorageInfo\":{{\"EbsStorageInfo\":{{\"VolumeSize\":10}}}}}}'"
+        ));
+        self.await_output(STATE, "ACTIVE", 120);
+    }
+
+    /// Begins a change of the cluster by the AWS CLI.
+    #[track_caller]
+    pub fn begin(&self, change: &str) -> Operation<'_> {
+        let cluster = self.cluster();
+        let (arn, version) = (cluster["arn"].as_str().unwrap(), cluster["current_version"].as_str().unwrap());
+        let is_reboot = change.starts_with("reboot-broker");
+        let version = if is_reboot { String::new() } else { format!("--current-version {version}") };
+        let begun =
+            format!("aws kafka {change} --cluster-arn {arn} {version} --query ClusterOperationArn --output text");
+        Operation { lab: self, arn: self.sh(&begun).trim().to_owned() }
+    }
+
+    /// The only cluster, as `kgen lab status --json` shows it.
+    #[track_caller]
+    pub fn cluster(&self) -> Value {
+        self.json("kgen lab status --json")["clusters"][0].clone()
+    }
+
+    #[track_caller]
+    pub fn brokers(&self) -> Vec<Broker> {
+        let cluster = self.cluster();
+        let brokers = cluster["brokers"].as_array().unwrap().iter();
+        brokers
+            .map(|broker| Broker {
+                id: broker["id"].as_i64().unwrap(),
+                pid: broker["pid"].as_u64().map(|pid| pid as u32),
+                port: broker["endpoints"]["plaintext"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap(),
+            })
+            .collect()
+    }
+
+    /// The process of the lab itself.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        let running = std::fs::read(self.path().join(".kgen/lab/lab.json")).unwrap();
+        serde_json::from_slice::<Value>(&running).unwrap()["pid"].as_u64().unwrap() as u32
+    }
+
+    /// Kills the lab, and shows that its brokers end with it.
+    #[track_caller]
+    pub fn kill(&self) {
+        signal("KILL", self.pid());
+        let killed = Instant::now();
+        let left = || processes_of(self.path());
+        while !left().is_empty() {
+            assert!(killed.elapsed() < GONE_WITHIN, "still running: {:?}", left());
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends the lab and shows that nothing of it is left.
+    #[track_caller]
+    pub fn down(self) {
+        self.sh("kgen lab down --purge");
+        let left = processes_of(self.path());
+        assert!(left.is_empty(), "still running: {left:?}");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.try_sh("kgen lab down --purge");
+    }
+}
+
+/// A change of the cluster that is under way.
+pub struct Operation<'a> {
+    lab: &'a Lab,
+    arn: String,
+}
+
+impl Operation<'_> {
+    /// Waits until it has ended well.
+    #[track_caller]
+    pub fn complete(self, within: Duration) {
+        let begun = Instant::now();
+        // Cheaper than a call by the AWS CLI, which takes a second of CPU.
+        while self.lab.cluster()["state"] != "ACTIVE" {
+            assert!(begun.elapsed() < within, "still under way after {} s", within.as_secs());
+            sleep(Duration::from_millis(500));
+        }
+        let asked = format!("aws kafka describe-cluster-operation --cluster-operation-arn {} --output json", self.arn);
+        let ended = self.lab.json(&asked);
+        assert_eq!(ended["ClusterOperationInfo"]["OperationState"], "UPDATE_COMPLETE", "{ended:#}");
+    }
+}
+
+/// A command that goes on; killed when it is dropped.
+pub struct Running(Child);
+
+impl Running {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.0.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Interrupts it, and returns its exit code.
+    #[track_caller]
+    pub fn interrupt(mut self, within: Duration) -> i32 {
+        if self.ended().is_none() {
+            signal("INT", self.pid());
+        }
+        self.await_end(within)
+    }
+
+    #[track_caller]
+    fn await_end(&mut self, within: Duration) -> i32 {
+        let since = Instant::now();
+        loop {
+            if let Some(code) = self.ended() {
+                return code;
+            }
+            assert!(since.elapsed() < within, "process {} still runs after {} s", self.pid(), within.as_secs());
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+#[track_caller]
+pub fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "process {pid} took no SIG{name}");
+}
+
+/// Waits until it holds.
+#[track_caller]
+pub fn until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < within, "not after {} s: {what}", within.as_secs());
+        sleep(Duration::from_millis(200));
+    }
+}
+
+/// An error as kgen says it: no text of Rust's.
+#[track_caller]
+pub fn ensure_clean(args: &str, said: &str) {
+    for word in ["panicked", "RUST_BACKTRACE", "unwrap", "Err(", "Some("] {
+        assert!(!said.contains(word), "{args} says {word}:\n{said}");
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Command lines of processes that name `dir`.
+pub fn processes_of(dir: &Path) -> Vec<String> {
+    let ps = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    let dir = dir.to_string_lossy().into_owned();
+    text(&ps.stdout).lines().filter(|line| line.contains(&dir)).map(str::to_owned).collect()
+}
+
+/// SplitMix64: the same seed gives the same choices.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// 0 to 1.
+    pub fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
