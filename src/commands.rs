@@ -70,7 +70,8 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
-    cli::{Cli, Color, Command, Outcome, Refused},
+    cli::{Cli, Color, Command, Outcome, Refused, refused},
+    process::ensure_descriptors,
     screen::ColorChoice,
 };
 
@@ -101,10 +102,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Color::Always => ColorChoice::Always,
         Color::Never => ColorChoice::Never,
     });
-    let ended = dispatch(cli).and_then(|outcome| match out::failure() {
-        None => Ok(outcome),
-        Some(error) => Err(anyhow::Error::new(error).context("printing the result")),
-    });
+    let ended =
+        ensure_descriptors().map_err(refused).and_then(|()| dispatch(cli)).and_then(|outcome| match out::failure() {
+            None => Ok(outcome),
+            Some(error) => Err(anyhow::Error::new(error).context("printing the result")),
+        });
     match ended {
         Ok(outcome) => outcome.code(),
         Err(error) => {

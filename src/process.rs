@@ -3,12 +3,14 @@
 //! Every child gets a process group of its own, so that a Ctrl-C at the terminal reaches kgen alone; what is
 //! passed on is decided by the caller.
 
+mod descriptors;
 mod detached;
 mod interrupts;
 mod logged;
 mod server;
 mod tool;
 
+pub use descriptors::ensure_descriptors;
 pub use detached::start_detached;
 pub use interrupts::{Interrupts, before_death, end_interrupted, interrupt_self, interrupts_seen};
 pub use logged::{Logged, LoggedError, Running};

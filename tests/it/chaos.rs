@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
     Case { fault: "kgen: disk of `.kgen/runs` full", is_quick: true, run: runs_folder_full },
     Case { fault: "kgen: folder read-only", is_quick: true, run: folder_read_only },
     Case { fault: "kgen: no descriptors left while a broker dies", is_quick: false, run: descriptors_run_out },
-    Case { fault: "kgen: started with 4 to 64 descriptors", is_quick: true, run: few_descriptors },
+    Case { fault: "kgen: started with 4 to 128 descriptors", is_quick: true, run: few_descriptors },
 ];
 
 #[test]
@@ -619,7 +619,7 @@ fn descriptors_run_out(lab: &Lab, chance: &mut Chance) -> Tried {
 fn few_descriptors(lab: &Lab, chance: &mut Chance) -> Tried {
     let topic = new_topic(lab, chance, &SAFE);
     let (mut sum, mut worked) = (Figures::default(), 0);
-    let limits = [4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64];
+    let limits = [4, 8, 16, 32, 63, 64, 72, 96, 128];
     for most in limits {
         let name = format!("{topic}-{most}");
         let code = lab.sh(&format!(

@@ -35,6 +35,20 @@ fn check(args: &[&str], files: &[(&str, &str)], env: &[(&str, &str)], code: i32,
 }
 
 #[test]
+fn too_few_open_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |limit: &str, code: i32, words: &str| {
+        let script = format!("{limit}; exec {} runs", env!("CARGO_BIN_EXE_kgen"));
+        let output = Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && stderr.contains(words), "{limit}: {}{stderr}", output.status);
+    };
+    check("ulimit -n 40", 2, "needs 64 open files and may have 40 here: raise the limit (`ulimit -n 1024`)");
+    // The hard limit leaves room.
+    check("ulimit -S -n 40", 0, "");
+}
+
+#[test]
 fn broker_types() {
     check(&["resize", "kafka.nope.huge", "--yes"], &[], &[], 2, &["kafka.nope.huge", "not an MSK broker type"]);
     check(&["resize", "m5.large", "--yes"], &[], &[], 2, &["did you mean kafka.m5.large?"]);
