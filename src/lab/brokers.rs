@@ -471,9 +471,10 @@ impl Fleet {
         let watched = self.watched(id, &size)?;
         let ports = self.identity.ports[&id];
         let server = node::start(&machine.kafka, &self.layout, id, size.heap_mib, Some(ports))?;
+        // Named after the process: the limit of the one before it may be lifted only now, and would take this one with it.
         let limit = machine
             .means
-            .limit(&format!("{}-broker-{id}", &self.identity.cluster_id), server.pid())
+            .limit(&format!("{}-broker-{id}-{}", &self.identity.cluster_id, server.pid()), server.pid())
             .with_context(|| format!("limiting broker {id} by {}", machine.means))?;
         limit
             .set_memory(size.memory_mib << 20)
