@@ -60,9 +60,20 @@ pub fn verify(
     let (mut total, mut cut) = (0, 0);
     for (index, partition) in partitions(&consumer, topics)? {
         let topic = topics[index].as_str();
-        let (low, high) = consumer
-            .fetch_watermarks(topic, partition, ANSWER_WITHIN)
-            .with_context(|| format!("asking for the end of partition {partition} of `{topic}`"))?;
+        // A leader that has just been elected does not know its end at once (OFFSET_NOT_AVAILABLE).
+        let asked = Instant::now();
+        let (low, high) = loop {
+            match consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN) {
+                Ok(span) => break span,
+                Err(_) if asked.elapsed() < ANSWER_WITHIN && !stop.load(Ordering::Relaxed) => {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("asking for the end of partition {partition} of `{topic}`"));
+                }
+            }
+        };
         cut += u64::from(low > 0);
         if high > low {
             total += (high - low) as u64;
