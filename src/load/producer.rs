@@ -18,7 +18,7 @@ pub use summary::{SCHEMA, Summary, TICK_SCHEMA, Tick};
 use self::{
     native::Native,
     summary::Tally,
-    worker::{Report, Worker},
+    worker::{Places, Report, Worker},
 };
 use super::{
     keys::Keys,
@@ -125,7 +125,7 @@ impl Acks {
     }
 }
 
-/// Memory for records that are due or on their way, per client.
+/// Memory for records that are due or on their way, shared by the clients; it is taken at the start.
 const IN_FLIGHT_BYTES: usize = 24 << 20;
 /// The same for `--rate max`, where nothing waits to be sent: enough to keep the brokers busy, and little enough to stay
 /// in the processor's cache. With 24 MiB, records of 10 KB cost a quarter more CPU.
@@ -135,7 +135,10 @@ impl ProducerConfig {
     /// Records that one client may have due or on their way; more wait, and their latency counts.
     pub fn in_flight(&self, bodies: &Bodies) -> usize {
         // About 200 bytes of librdkafka's and ours belong to each.
-        let bytes = if self.load.rate == Rate::Max { IN_FLIGHT_BYTES_MAX } else { IN_FLIGHT_BYTES };
+        let bytes = match self.load.rate {
+            Rate::Max => IN_FLIGHT_BYTES_MAX,
+            _ => (IN_FLIGHT_BYTES / usize::from(self.clients.max(1))).max(IN_FLIGHT_BYTES_MAX),
+        };
         (bytes / (bodies.mean_size() + 200)).clamp(64, 100_000)
     }
 
@@ -188,7 +191,8 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
                 anyhow::anyhow!("the brokers give no transactions: {} {reason}", refusal.code.name())
             })?;
         }
-        clients.push((native, LedgerWriter::create(&dir, config.run, client, &load.topics.join(","))?));
+        let ledger = LedgerWriter::create(&dir, config.run, client, &load.topics.join(","))?;
+        clients.push((native, ledger, Places::of(config, &bodies)));
     }
     let (reports, inbox) = mpsc::channel();
     let (started, started_at) = (Instant::now(), SystemTime::now());
@@ -196,8 +200,8 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0u16..)
             .zip(clients)
-            .map(|(client, (native, ledger))| {
-                let worker = Worker::new(config, client, native, ledger, &bodies, (started, started_at));
+            .map(|(client, (native, ledger, places))| {
+                let worker = Worker::new(config, client, native, ledger, places, (started, started_at));
                 let reports = reports.clone();
                 std::thread::Builder::new()
                     .name(format!("produce-{client}"))
@@ -515,7 +519,8 @@ mod tests {
             let native =
                 Native::new(&config.connection, &settings, &config.load.topics, &[], Notes::default()).unwrap();
             let ledger = LedgerWriter::create(&dir.path().join(records.to_string()), 1, 0, "t").unwrap();
-            let worker = Worker::new(&config, 0, native, ledger, &bodies, (Instant::now(), SystemTime::now()));
+            let places = Places::of(&config, &bodies);
+            let worker = Worker::new(&config, 0, native, ledger, places, (Instant::now(), SystemTime::now()));
             let (reports, inbox) = mpsc::channel();
             let before = crate::testing::allocations();
             let ended = worker.run(&AtomicBool::new(false), &reports).unwrap();

@@ -100,7 +100,7 @@ const NONE: u32 = u32::MAX;
 ///
 /// A record's body follows from its sequence alone, so that the same seed gives the same load. Free places are kept by
 /// the body that is in them; only when there can be no more places, one gets another body.
-struct Places {
+pub struct Places {
     bodies: Arc<Bodies>,
     slots: Vec<Slot>,
     /// The first free place of each body. The last one given back comes first, so that a slow run touches little memory.
@@ -112,9 +112,30 @@ struct Places {
 }
 
 impl Places {
-    fn new(bodies: Arc<Bodies>, most: usize) -> Self {
+    /// Those of one client. With a schedule all are made now: what a stall needs is there before it, and memory stays as it
+    /// is however long the run is.
+    pub fn of(config: &ProducerConfig, bodies: &Arc<Bodies>) -> Self {
+        let mut places = Places::none(Arc::clone(bodies), config.in_flight(bodies));
+        if config.load.rate != Rate::Max {
+            while places.slots.len() < places.most {
+                let body = places.slots.len() % bodies.all.len();
+                let number = places.make(body);
+                places.give_back(number);
+            }
+        }
+        places
+    }
+
+    /// Each place is made when it is needed first.
+    fn none(bodies: Arc<Bodies>, most: usize) -> Self {
         let free = vec![NONE; bodies.all.len()];
-        Places { bodies, slots: Vec::new(), free, free_count: 0, most, taken_from: 0 }
+        Places { bodies, slots: Vec::with_capacity(most), free, free_count: 0, most, taken_from: 0 }
+    }
+
+    fn make(&mut self, body: usize) -> usize {
+        let value = self.bodies.all[body].bytes.to_vec();
+        self.slots.push(Slot { value, body: body as u32, next_free: NONE, due: 0, sent: 0, sequence: 0 });
+        self.slots.len() - 1
     }
 
     /// A place with this body in it; `None` when all are in use.
@@ -122,11 +143,8 @@ impl Places {
         if let Some(number) = self.pop(body) {
             return Some(number);
         }
-        let bytes = &self.bodies.all[body].bytes;
         if self.slots.len() < self.most {
-            let value = bytes.to_vec();
-            self.slots.push(Slot { value, body: body as u32, next_free: NONE, due: 0, sent: 0, sequence: 0 });
-            return Some(self.slots.len() - 1);
+            return Some(self.make(body));
         }
         if self.free_count == 0 {
             return None;
@@ -239,7 +257,7 @@ impl Worker {
         client: u16,
         native: Native,
         ledger: LedgerWriter,
-        bodies: &Arc<Bodies>,
+        places: Places,
         (started, started_at): (Instant, SystemTime),
     ) -> Self {
         let load = &config.load;
@@ -247,10 +265,10 @@ impl Worker {
         let limit = load.max_records / clients + u64::from(u64::from(client) < load.max_records % clients);
         let pacer = Pacer::new(load.rate.clone(), load.duration, u64::from(client), clients, limit, load.seed);
         let since_epoch = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let batches = native.takes_batches() && bodies.form != Form::Header;
+        let batches = native.takes_batches() && places.bodies.form != Form::Header;
         Worker {
             native,
-            places: Places::new(Arc::clone(bodies), config.in_flight(bodies)),
+            places,
             books: Books { ledger, interval: Interval::default(), last_answer: 0 },
             transaction: config.transactions.map(|commit| Transaction {
                 commit,
