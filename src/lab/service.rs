@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -27,6 +27,9 @@ use crate::{
     files,
     process::{Readiness, Server, StartingServer},
 };
+
+/// How long a lock is waited for: a lab that is being killed has it for a moment, and so has whoever looks.
+const LOCK_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long the emulator may take to answer for the first time.
 const EMULATOR_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,7 +81,11 @@ impl Folder {
 
     /// The lab that runs here. A file left by one that was killed is not taken for one.
     pub fn running(&self) -> Option<Running> {
-        let running = serde_json::from_slice(&std::fs::read(self.0.join("lab.json")).ok()?).ok()?;
+        let running: Running = serde_json::from_slice(&std::fs::read(self.0.join("lab.json")).ok()?).ok()?;
+        // One that is being killed has no command line any more, and keeps its lock for a moment yet.
+        if std::fs::read(format!("/proc/{}/cmdline", running.pid)).is_ok_and(|words| words.is_empty()) {
+            return None;
+        }
         let lock = File::open(self.0.join("lock")).ok()?;
         match lock.try_lock_shared() {
             // Nobody holds it; ours goes with the file.
@@ -91,8 +98,12 @@ impl Folder {
         std::fs::create_dir_all(&self.0).with_context(|| format!("making {}", self.0.display()))?;
         let path = self.0.join("lock");
         let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-        if file.try_lock().is_err() {
-            bail!("a lab runs in {} already (`kgen lab down` stops it)", self.0.display());
+        let asked = Instant::now();
+        while file.try_lock().is_err() {
+            if asked.elapsed() > LOCK_WITHIN {
+                bail!("a lab runs in {} already (`kgen lab down` stops it)", self.0.display());
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
         Ok(file)
     }
