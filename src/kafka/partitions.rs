@@ -15,10 +15,10 @@ use kafka_protocol::{
         elect_leaders_request::TopicPartitions,
         incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig},
     },
-    protocol::{Request, StrBytes},
+    protocol::StrBytes,
 };
 
-use super::wire::{self, WireError};
+use super::wire::{self, RequestError, settled};
 use crate::sample::BrokerId;
 
 /// How long the controller may take for what it is asked, ms.
@@ -37,15 +37,6 @@ const OF_THIS_BROKER: i8 = 2;
 const RATES: [&str; 2] = ["leader.replication.throttled.rate", "follower.replication.throttled.rate"];
 /// Replicas that are throttled, `partition:broker,…`, settings of topics.
 const REPLICAS: [&str; 2] = ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"];
-
-/// Why brokers did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum PartitionsError {
-    #[error("no broker answers: {0}")]
-    Wire(#[from] WireError),
-    #[error("the brokers refuse to {what}: {reason}")]
-    Refused { what: String, reason: String },
-}
 
 /// The partitions of one cluster.
 #[derive(Debug, Clone)]
@@ -135,9 +126,9 @@ impl Partitions {
 
     /// # Errors
     /// No broker answers.
-    pub fn placement(&self) -> Result<Placement, PartitionsError> {
+    pub fn placement(&self) -> Result<Placement, RequestError> {
         let request = MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
-        let answer = self.ask(9, &request)?;
+        let answer = wire::ask(&self.bootstrap, 9, &request)?;
         let brokers: BTreeMap<BrokerId, Member> = answer
             .brokers
             .iter()
@@ -169,7 +160,7 @@ impl Partitions {
     ///
     /// # Errors
     /// The controller refuses one of them; others may have begun.
-    pub fn begin(&self, moves: &[(Partition, Vec<BrokerId>)]) -> Result<(), PartitionsError> {
+    pub fn begin(&self, moves: &[(Partition, Vec<BrokerId>)]) -> Result<(), RequestError> {
         let to = moves.iter().map(|(partition, replicas)| (partition.clone(), Some(replicas.clone())));
         self.reassign("move", to.collect())
     }
@@ -178,11 +169,11 @@ impl Partitions {
     ///
     /// # Errors
     /// The controller refuses; one that has ended in between counts as given up.
-    pub fn cancel(&self, moves: impl IntoIterator<Item = Partition>) -> Result<(), PartitionsError> {
+    pub fn cancel(&self, moves: impl IntoIterator<Item = Partition>) -> Result<(), RequestError> {
         self.reassign("give up moving", moves.into_iter().map(|partition| (partition, None)).collect())
     }
 
-    fn reassign(&self, verb: &str, to: Vec<(Partition, Option<Vec<BrokerId>>)>) -> Result<(), PartitionsError> {
+    fn reassign(&self, verb: &str, to: Vec<(Partition, Option<Vec<BrokerId>>)>) -> Result<(), RequestError> {
         let mut topics: BTreeMap<String, Vec<ReassignablePartition>> = BTreeMap::new();
         for ((topic, number), replicas) in to {
             let replicas = replicas.map(|ids| ids.into_iter().map(Into::into).collect());
@@ -216,7 +207,7 @@ impl Partitions {
     ///
     /// # Errors
     /// No broker answers, or it refuses.
-    pub fn moving(&self) -> Result<BTreeMap<Partition, Moving>, PartitionsError> {
+    pub fn moving(&self) -> Result<BTreeMap<Partition, Moving>, RequestError> {
         let request = ListPartitionReassignmentsRequest::default().with_timeout_ms(TIMEOUT_MS).with_topics(None);
         let answer = wire::call(&self.placement()?.controller, 0, &request)?;
         settled(answer.error_code, answer.error_message.as_ref(), || "list what is moved".to_owned())?;
@@ -236,7 +227,7 @@ impl Partitions {
     ///
     /// # Errors
     /// No broker answers, or the controller refuses one.
-    pub fn elect_preferred(&self, partitions: &[Partition]) -> Result<(), PartitionsError> {
+    pub fn elect_preferred(&self, partitions: &[Partition]) -> Result<(), RequestError> {
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for (topic, number) in partitions {
             topics.entry(topic).or_default().push(*number);
@@ -272,7 +263,7 @@ impl Partitions {
     ///
     /// # Errors
     /// No broker answers, or it refuses.
-    pub fn throttled(&self) -> Result<Throttled, PartitionsError> {
+    pub fn throttled(&self) -> Result<Throttled, RequestError> {
         let placement = self.placement()?;
         let topics: BTreeSet<&String> = placement.partitions.keys().map(|(topic, _)| topic).collect();
         let asked = topics.iter().map(|topic| resource(TOPIC, topic, &REPLICAS)).collect();
@@ -291,7 +282,7 @@ impl Partitions {
     ///
     /// # Errors
     /// No broker answers, or one refuses; part of it may be set then.
-    pub fn throttle(&self, moves: &[(Partition, Vec<BrokerId>)], bytes_per_s: u64) -> Result<(), PartitionsError> {
+    pub fn throttle(&self, moves: &[(Partition, Vec<BrokerId>)], bytes_per_s: u64) -> Result<(), RequestError> {
         let placement = self.placement()?;
         let mut topics: BTreeMap<&str, [Vec<String>; 2]> = BTreeMap::new();
         for (partition, replicas) in moves {
@@ -318,7 +309,7 @@ impl Partitions {
     ///
     /// # Errors
     /// No broker answers, or one refuses.
-    pub fn unthrottle(&self, throttled: &Throttled) -> Result<(), PartitionsError> {
+    pub fn unthrottle(&self, throttled: &Throttled) -> Result<(), RequestError> {
         let placement = self.placement()?;
         let topics =
             throttled.topics.iter().map(|topic| altered(TOPIC, topic, REPLICAS.map(|name| change(name, DELETE, None))));
@@ -331,24 +322,10 @@ impl Partitions {
         }
         Ok(())
     }
-
-    /// Asks one bootstrap broker after another until one answers.
-    fn ask<R: Request>(&self, version: i16, request: &R) -> Result<R::Response, PartitionsError> {
-        let mut last = None;
-        for address in &self.bootstrap {
-            match wire::call(address, version, request) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => last = Some(error),
-            }
-        }
-        let nobody =
-            || PartitionsError::Refused { what: "answer".to_owned(), reason: "no address is known".to_owned() };
-        Err(last.map_or_else(nobody, Into::into))
-    }
 }
 
 /// The names of those resources that have one of the settings asked for, from `source`.
-fn set(address: &str, resources: Vec<DescribeConfigsResource>, source: i8) -> Result<Vec<String>, PartitionsError> {
+fn set(address: &str, resources: Vec<DescribeConfigsResource>, source: i8) -> Result<Vec<String>, RequestError> {
     if resources.is_empty() {
         return Ok(Vec::new());
     }
@@ -365,7 +342,7 @@ fn set(address: &str, resources: Vec<DescribeConfigsResource>, source: i8) -> Re
     Ok(found)
 }
 
-fn alter(address: &str, resources: Vec<AlterConfigsResource>) -> Result<(), PartitionsError> {
+fn alter(address: &str, resources: Vec<AlterConfigsResource>) -> Result<(), RequestError> {
     if resources.is_empty() {
         return Ok(());
     }
@@ -401,11 +378,4 @@ fn change(name: &'static str, operation: i8, value: Option<&str>) -> AlterableCo
 
 fn topic_name(name: &str) -> TopicName {
     StrBytes::from_string(name.to_owned()).into()
-}
-
-fn settled(code: i16, message: Option<&StrBytes>, what: impl FnOnce() -> String) -> Result<(), PartitionsError> {
-    let Some(error) = ResponseError::try_from_code(code) else { return Ok(()) };
-    // Their display is a sentence, and what brokers add is more exact.
-    let reason = message.map_or_else(|| error.to_string(), ToString::to_string);
-    Err(PartitionsError::Refused { what: what(), reason })
 }

@@ -1,11 +1,8 @@
 //! Users and passwords of brokers with SASL/SCRAM, which librdkafka's crate has no call for.
 
-use std::{net::SocketAddr, num::NonZeroU32};
+use std::num::NonZeroU32;
 
-use aws_lc_rs::{
-    pbkdf2::{PBKDF2_HMAC_SHA512, derive},
-    rand,
-};
+use aws_lc_rs::pbkdf2::{PBKDF2_HMAC_SHA512, derive};
 use bytes::Bytes;
 use kafka_protocol::{
     ResponseError,
@@ -15,7 +12,7 @@ use kafka_protocol::{
     },
 };
 
-use super::wire::{self, WireError};
+use super::wire::{self, RequestError, settled};
 
 /// SCRAM-SHA-512, the only one that MSK knows (Kafka protocol, AlterUserScramCredentials).
 const SHA_512: i8 = 2;
@@ -48,53 +45,38 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// Why the brokers have not taken users.
-#[derive(Debug, thiserror::Error)]
-pub enum ScramError {
-    #[error("no broker answers: {0}")]
-    Wire(#[from] WireError),
-    #[error("the brokers refuse the user {user}: {reason}")]
-    Refused { user: String, reason: String },
-    #[error("no chance for a salt is to be had from this system")]
-    NoChance,
-}
-
-/// Has the broker at `address` (plaintext) take over the users. One who is to be removed and is not there is fine.
+/// Has the brokers at `addresses` (plaintext) take over the users. One who is to be removed and is not there is fine.
 ///
 /// # Errors
-/// The broker does not answer, or refuses a user; the others may be there.
-pub fn alter(address: SocketAddr, credentials: &[Credential]) -> Result<(), ScramError> {
+/// No broker answers, or one refuses a user; the others may be there.
+pub fn alter(addresses: &[String], credentials: &[Credential]) -> Result<(), RequestError> {
     let mut request = AlterUserScramCredentialsRequest::default();
     for credential in credentials {
         match credential {
-            Credential::Set { user, password } => request.upsertions.push(upsertion(user, password)?),
+            Credential::Set { user, password } => request.upsertions.push(upsertion(user, password)),
             Credential::Removed { user } => request
                 .deletions
                 .push(ScramCredentialDeletion::default().with_name(user.clone().into()).with_mechanism(SHA_512)),
         }
     }
-    let answer = wire::call(&address.to_string(), 0, &request)?;
+    let answer = wire::ask(addresses, 0, &request)?;
     for result in &answer.results {
-        match ResponseError::try_from_code(result.error_code) {
-            None | Some(ResponseError::ResourceNotFound) => {}
-            Some(error) => {
-                let reason = result.error_message.as_ref().map_or_else(|| error.to_string(), ToString::to_string);
-                return Err(ScramError::Refused { user: result.user.to_string(), reason });
-            }
+        if ResponseError::try_from_code(result.error_code) != Some(ResponseError::ResourceNotFound) {
+            let what = || format!("change the user {}", result.user.as_str());
+            settled(result.error_code, result.error_message.as_ref(), what)?;
         }
     }
     Ok(())
 }
 
-fn upsertion(user: &str, password: &str) -> Result<ScramCredentialUpsertion, ScramError> {
-    let mut salt = [0; SALT];
-    rand::fill(&mut salt).map_err(|_| ScramError::NoChance)?;
-    Ok(ScramCredentialUpsertion::default()
+fn upsertion(user: &str, password: &str) -> ScramCredentialUpsertion {
+    let salt: [u8; SALT] = rand::random();
+    ScramCredentialUpsertion::default()
         .with_name(user.to_owned().into())
         .with_mechanism(SHA_512)
         .with_iterations(ITERATIONS.get() as i32)
         .with_salted_password(Bytes::copy_from_slice(&salted(password, &salt)))
-        .with_salt(Bytes::copy_from_slice(&salt)))
+        .with_salt(Bytes::copy_from_slice(&salt))
 }
 
 /// `Hi(password, salt, iterations)` of RFC 5802: what a broker keeps in place of the password.
@@ -113,7 +95,7 @@ mod tests {
         // python3 -c 'import hashlib; print(hashlib.pbkdf2_hmac("sha512", b"pencil", b"salt", 4096).hex()[:32])'
         let hex: String = salted("pencil", b"salt")[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "2cfe3a1c151662b1ea49d13f595674a1");
-        let [one, other] = [(); 2].map(|()| upsertion("a", "pencil").unwrap());
+        let [one, other] = [(); 2].map(|()| upsertion("a", "pencil"));
         assert_ne!(one.salt, other.salt);
     }
 

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use kafka_protocol::{
+    ResponseError,
     messages::{RequestHeader, ResponseHeader},
     protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes},
 };
@@ -26,6 +27,42 @@ pub enum WireError {
     Unreachable { address: String, source: io::Error },
     #[error("{address} gave an answer that cannot be read: {reason}")]
     Unreadable { address: String, reason: String },
+}
+
+/// Why brokers did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    #[error("no broker answers: {0}")]
+    Wire(#[from] WireError),
+    #[error("the brokers refuse to {what}: {reason}")]
+    Refused { what: String, reason: String },
+}
+
+/// Sends `request` to one of `addresses` after another until one answers.
+///
+/// # Errors
+/// What the last of them said.
+pub fn ask<R: Request>(addresses: &[String], version: i16, request: &R) -> Result<R::Response, RequestError> {
+    let mut last = None;
+    for address in addresses {
+        match call(address, version, request) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => last = Some(error),
+        }
+    }
+    let nobody = || RequestError::Refused { what: "answer".to_owned(), reason: "no address is known".to_owned() };
+    Err(last.map_or_else(nobody, Into::into))
+}
+
+/// What the code and the text of an answer say of `what` was asked.
+///
+/// # Errors
+/// It is refused.
+pub fn settled(code: i16, message: Option<&StrBytes>, what: impl FnOnce() -> String) -> Result<(), RequestError> {
+    let Some(error) = ResponseError::try_from_code(code) else { return Ok(()) };
+    // Their display is a sentence, and what brokers add is more exact.
+    let reason = message.map_or_else(|| error.to_string(), ToString::to_string);
+    Err(RequestError::Refused { what: what(), reason })
 }
 
 /// Sends `request` in the protocol's `version` to `address` (`host:port`), and returns the answer.

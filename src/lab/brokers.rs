@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     catalogue::BrokerType,
-    kafka::scram::{self, Credential, ScramError},
+    kafka::scram::{self, Credential},
     process::{Server, StartingServer},
     sample::BrokerId,
 };
@@ -323,14 +323,9 @@ impl Fleet {
     /// # Errors
     /// No broker takes them, in the words of the last.
     pub fn alter_users(&self, credentials: &[Credential]) -> anyhow::Result<()> {
-        let mut result = Ok(());
-        for id in self.brokers.keys() {
-            result = scram::alter(local(self.identity.ports[id].plaintext), credentials);
-            if !matches!(result, Err(ScramError::Wire(_))) {
-                break;
-            }
-        }
-        result.context("changing the users of SASL/SCRAM")
+        let addresses: Vec<String> =
+            self.brokers.keys().map(|id| local(self.identity.ports[id].plaintext).to_string()).collect();
+        scram::alter(&addresses, credentials).context("changing the users of SASL/SCRAM")
     }
 
     /// Stops every broker, then the controller.
@@ -432,7 +427,8 @@ impl Fleet {
     ///
     /// One that cannot be started does not keep the others from it; the first error is returned at the end.
     fn start_brokers(&mut self, ids: Vec<BrokerId>, user: &Properties) -> anyhow::Result<()> {
-        let launched: Vec<_> = ids.into_iter().map(|id| (id, self.launch(id, user))).collect();
+        let size = self.size();
+        let launched: Vec<_> = ids.into_iter().map(|id| (id, self.launch(id, &size, user))).collect();
         let mut failed = None;
         let mut serving = Vec::new();
         for (id, server) in launched {
@@ -464,11 +460,10 @@ impl Fleet {
     }
 
     /// Starts the process of one broker, at full CPU, and notes the broker.
-    fn launch(&mut self, id: BrokerId, user: &Properties) -> anyhow::Result<StartingServer> {
-        let size = self.size();
+    fn launch(&mut self, id: BrokerId, size: &BrokerSize, user: &Properties) -> anyhow::Result<StartingServer> {
         let machine = self.config.machine.clone();
         self.layout.prepare(id, &self.identity, &self.properties(id, user))?;
-        let watched = self.watched(id, &size)?;
+        let watched = self.watched(id, size)?;
         let ports = self.identity.ports[&id];
         let server = node::start(&machine.kafka, &self.layout, id, size.heap_mib, Some(ports))?;
         // Named after the process: the limit of the one before it may be lifted only now, and would take this one with it.
@@ -480,7 +475,8 @@ impl Fleet {
             .set_memory(size.memory_mib << 20)
             .with_context(|| format!("limiting the memory of broker {id} to {} MiB", size.memory_mib))?;
         watched.started(self.config.broker_type, size.clone(), machine.hardware, Arc::new(limit));
-        self.brokers.insert(id, Broker { broker_type: self.config.broker_type, size, watched, server: None });
+        let broker = Broker { broker_type: self.config.broker_type, size: size.clone(), watched, server: None };
+        self.brokers.insert(id, broker);
         Ok(server)
     }
 
