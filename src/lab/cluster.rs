@@ -389,6 +389,16 @@ impl Cluster {
         self.state_info = Some(StateInfo { code: code.to_owned(), message });
     }
 
+    /// # Errors
+    /// 400 in any other state; `needs` says what for, such as "an update needs".
+    fn check_active(&self, needs: &str) -> Result<(), Refusal> {
+        if self.state == ClusterState::Active {
+            return Ok(());
+        }
+        let (name, state) = (&self.name, self.state.name());
+        Err(Refusal::bad(format!("the cluster {name} is in the state {state}: {needs} it ACTIVE")))
+    }
+
     fn check_version(&self, current_version: &str) -> Result<(), Refusal> {
         if self.version == current_version {
             return Ok(());

@@ -21,7 +21,7 @@ use crate::{
     kafka::scram::Credential,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
-        crew::{Assignment, Crew, Shown, Task},
+        crew::{Assignment, Crew, NOT_RUNNING, Shown, Task},
     },
     sample::BrokerId,
 };
@@ -171,7 +171,7 @@ impl Lab {
         let refused = |reason: &str| Err(Refusal::new(Kind::Unavailable, format!("{what}: {reason}")));
         let (ask, answer) = oneshot::channel();
         if held(&self.crews).get(arn).is_none_or(|member| member.tasks.send(task(ask)).is_err()) {
-            return refused("the cluster's brokers do not run");
+            return refused(NOT_RUNNING);
         }
         match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(Ok(answer))) => Ok(answer),

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
@@ -55,6 +56,9 @@ pub enum Task {
     AlterUsers(Vec<Credential>, oneshot::Sender<Result<(), String>>),
 }
 
+/// What is said where brokers are needed and there are none.
+pub const NOT_RUNNING: &str = "the cluster's brokers do not run";
+
 /// How often a crew without a task looks after its brokers.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
@@ -88,10 +92,7 @@ impl FleetCrew {
                 }
                 Some(Task::Job(Job::Operate { operation, work })) => {
                     let step = &mut |broker, done| report(Report::Step { operation: operation.clone(), broker, done });
-                    let result = match &mut fleet {
-                        Some(fleet) => carry_out(fleet, work, step),
-                        None => Err(anyhow::anyhow!("the cluster's brokers do not run")),
-                    };
+                    let result = fleet.as_mut().context(NOT_RUNNING).and_then(|fleet| carry_out(fleet, work, step));
                     let result = told(&result, |()| fleet.as_ref().map(endpoints).unwrap_or_default());
                     report(Report::Operated { operation, result });
                 }
@@ -102,19 +103,13 @@ impl FleetCrew {
                     report(Report::Deleted(remove(&dir)));
                 }
                 Some(Task::MaxPartitions(answer)) => {
-                    let partitions = match &fleet {
-                        Some(fleet) => told(&fleet.max_partitions_per_broker(), |partitions| *partitions),
-                        None => Err("the cluster's brokers do not run".to_owned()),
-                    };
+                    let partitions = fleet.as_ref().context(NOT_RUNNING).and_then(Fleet::max_partitions_per_broker);
                     // Whoever asked may have gone away meanwhile.
-                    let _ = answer.send(partitions);
+                    let _ = answer.send(told(&partitions, |partitions| *partitions));
                 }
                 Some(Task::AlterUsers(credentials, answer)) => {
-                    let altered = match &fleet {
-                        Some(fleet) => told(&fleet.alter_users(&credentials), |()| ()),
-                        None => Err("the cluster's brokers do not run".to_owned()),
-                    };
-                    let _ = answer.send(altered);
+                    let altered = fleet.as_ref().context(NOT_RUNNING).and_then(|fleet| fleet.alter_users(&credentials));
+                    let _ = answer.send(told(&altered, |()| ()));
                 }
                 // A broker that ended by itself is started again, as MSK does.
                 None => match fleet.as_mut().map(Fleet::revive) {

@@ -97,7 +97,7 @@ impl Kafka {
         });
         let jars = jars.collect::<io::Result<Vec<_>>>().ok()?;
         let made_of = format!("{:?} {java} {jars:?}", self.java.canonicalize().ok()?);
-        let key: String = Sha256::digest(made_of).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let key = &sum(made_of)[..16];
         Some(cache_dir().ok()?.join(format!("kafka-{KAFKA_VERSION}-classes-{key}.jsa")))
     }
 
@@ -318,6 +318,11 @@ fn fetched_agent(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     Ok(jar)
 }
 
+/// SHA-256, as `sha256sum` writes it.
+fn sum(of: impl AsRef<[u8]>) -> String {
+    Sha256::digest(of).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Holds a jar against the sum that is known of it.
 fn check_sum(jar: &Path) -> anyhow::Result<()> {
     let name = jar.file_name().unwrap_or_default().to_string_lossy();
@@ -325,7 +330,7 @@ fn check_sum(jar: &Path) -> anyhow::Result<()> {
     let known =
         known.with_context(|| format!("Maven brought {name}, which is no part of Kafka {KAFKA_VERSION} here"))?;
     let content = fs::read(jar).with_context(|| format!("reading {}", jar.display()))?;
-    let sum: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = sum(content);
     ensure!(sum == known, "{name} has the SHA-256 {sum}, not {known}: it is not taken (a mirror that changes files?)");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Clusters: create, read in both versions of the API, nodes, bootstrap brokers, tags, delete.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -188,20 +188,16 @@ fn v2(cluster: &Cluster) -> Value {
 }
 
 fn bootstrap(cluster: &Cluster) -> Value {
-    let join = |addresses: Vec<String>| addresses.join(",");
-    let plaintext: Vec<_> = cluster.brokers.iter().map(|broker| broker.plaintext.to_string()).collect();
-    let tls: Vec<_> = cluster.brokers.iter().filter_map(|broker| broker.tls).map(|tls| tls.to_string()).collect();
-    let scram: Vec<_> = cluster.brokers.iter().filter_map(|broker| broker.scram).map(|at| at.to_string()).collect();
     let mut answer = json!({});
-    if cluster.client_broker().is_plaintext() && !plaintext.is_empty() {
-        answer["bootstrapBrokerString"] = join(plaintext).into();
-    }
-    if cluster.client_broker().is_tls() && !tls.is_empty() {
-        answer["bootstrapBrokerStringTls"] = join(tls).into();
-    }
-    if cluster.has_scram() && !scram.is_empty() {
-        answer["bootstrapBrokerStringSaslScram"] = join(scram).into();
-    }
+    let mut name = |kind: &str, is_offered: bool, address: fn(&Endpoints) -> Option<SocketAddr>| {
+        let all: Vec<_> = cluster.brokers.iter().filter_map(address).map(|address| address.to_string()).collect();
+        if is_offered && !all.is_empty() {
+            answer[kind] = all.join(",").into();
+        }
+    };
+    name("bootstrapBrokerString", cluster.client_broker().is_plaintext(), |broker| Some(broker.plaintext));
+    name("bootstrapBrokerStringTls", cluster.client_broker().is_tls(), |broker| broker.tls);
+    name("bootstrapBrokerStringSaslScram", cluster.has_scram(), |broker| broker.scram);
     answer
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     kafka::scram::Credential,
     lab::{
-        cluster::ScramSecret,
+        cluster::{ControlPlane, Refusal, ScramSecret},
         control::Lab,
         proxy::Proxy,
         secrets::{NoLogin, login},
@@ -55,12 +55,7 @@ async fn associate(
             Err(reason) => unprocessed.push((secret, reason)),
         }
     }
-    lab.alter_users(&arn, credentials).await?;
-    decide(lab, move |plane| {
-        plane.associate(&arn, &known)?;
-        Ok((answer(&arn, &unprocessed), None))
-    })
-    .await
+    altered(lab, arn, credentials, unprocessed, move |plane, arn| plane.associate(arn, &known)).await
 }
 
 async fn disassociate(
@@ -83,20 +78,25 @@ async fn disassociate(
         }
     }
     let removed = gone.iter().map(|secret| Credential::Removed { user: secret.user.clone() }).collect();
-    lab.alter_users(&arn, removed).await?;
-    decide(lab, move |plane| {
-        plane.disassociate(&arn, &gone)?;
-        Ok((answer(&arn, &unprocessed), None))
-    })
-    .await
+    altered(lab, arn, removed, unprocessed, move |plane, arn| plane.disassociate(arn, &gone)).await
 }
 
-fn answer(cluster: &str, unprocessed: &[(String, NoLogin)]) -> Json<Value> {
-    let unprocessed: Vec<Value> = unprocessed
-        .iter()
-        .map(
-            |(secret, reason)| json!({ "secretArn": secret, "errorCode": reason.code, "errorMessage": reason.message }),
-        )
-        .collect();
-    Json(json!({ "clusterArn": cluster, "unprocessedScramSecrets": unprocessed }))
+/// Has the brokers take over the users, then the plane the secrets, and tells those that were passed over.
+async fn altered(
+    lab: Arc<Lab>,
+    arn: String,
+    credentials: Vec<Credential>,
+    unprocessed: Vec<(String, NoLogin)>,
+    change: impl FnOnce(&mut ControlPlane, &str) -> Result<(), Refusal> + Send + 'static,
+) -> Answer {
+    lab.alter_users(&arn, credentials).await?;
+    decide(lab, move |plane| {
+        change(plane, &arn)?;
+        let unprocessed = unprocessed.into_iter().map(|(secret, NoLogin { code, message })| {
+            json!({ "secretArn": secret, "errorCode": code, "errorMessage": message })
+        });
+        let unprocessed: Vec<Value> = unprocessed.collect();
+        Ok((Json(json!({ "clusterArn": arn, "unprocessedScramSecrets": unprocessed })), None))
+    })
+    .await
 }

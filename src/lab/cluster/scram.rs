@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, ClusterState, ControlPlane, Refusal};
+use super::{Cluster, ControlPlane, Refusal};
 
 /// Secrets of one call at most (MSK Developer Guide, "Amazon MSK quota": 10 to associate, 10 to disassociate).
 pub const SECRETS_MAX: usize = 10;
@@ -24,12 +24,7 @@ impl ControlPlane {
         if !cluster.has_scram() {
             return Err(Refusal::bad(format!("the cluster {} has no SASL/SCRAM authentication", cluster.name)));
         }
-        if cluster.state != ClusterState::Active {
-            let (name, state) = (&cluster.name, cluster.state.name());
-            return Err(Refusal::bad(format!(
-                "the cluster {name} is in the state {state}: its secrets need it ACTIVE"
-            )));
-        }
+        cluster.check_active("its secrets need")?;
         if !(1..=SECRETS_MAX).contains(&secrets) {
             return Err(Refusal::parameter("secretArnList", format!("1 to {SECRETS_MAX} secrets, not {secrets}")));
         }

@@ -62,13 +62,7 @@ impl ControlPlane {
         if let Some(known) = cluster.repeated(&update, current_version, call) {
             return Ok((Accepted { cluster_arn: arn.to_owned(), operation_arn: known.arn.clone() }, None));
         }
-        if cluster.state != ClusterState::Active {
-            return Err(Refusal::bad(format!(
-                "the cluster {} is in the state {}: an update needs it ACTIVE",
-                cluster.name,
-                cluster.state.name()
-            )));
-        }
+        cluster.check_active("an update needs")?;
         if let Some(version) = current_version {
             cluster.check_version(version)?;
         }
