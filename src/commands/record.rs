@@ -2,10 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
@@ -28,9 +25,9 @@ pub struct Record(Arc<Inner>);
 struct Inner {
     head: Head,
     dir: PathBuf,
+    /// Until the end is written.
     writer: Mutex<Option<Writer>>,
     screen: Mutex<Option<Live>>,
-    has_ended: AtomicBool,
 }
 
 impl Record {
@@ -80,8 +77,7 @@ impl Record {
     }
 
     fn of(head: Head, dir: PathBuf, writer: Option<Writer>) -> Record {
-        let (writer, screen, has_ended) = (Mutex::new(writer), Mutex::new(None), AtomicBool::new(false));
-        Record(Arc::new(Inner { head, dir, writer, screen, has_ended }))
+        Record(Arc::new(Inner { head, dir, writer: Mutex::new(writer), screen: Mutex::new(None) }))
     }
 
     pub fn head(&self) -> &Head {
@@ -150,7 +146,7 @@ impl Record {
         let mut writer = lock(&self.0.writer);
         let written = writer.as_mut().map_or(Ok(()), |writer| writer.write(&entry));
         if matches!(entry.event, Event::End(_)) {
-            // The last line: another thread may still tell something.
+            // The last line: another thread may still tell something, also another end.
             *writer = None;
         }
         written.with_context(|| format!("writing {}", self.0.dir.display()))
@@ -184,10 +180,7 @@ impl Record {
             Ok(outcome) => (outcome.code(), outcome.word(), None),
             Err(error) => (1, "failed", Some(format!("{error:#}"))),
         };
-        let told = match self.0.has_ended.swap(true, Ordering::SeqCst) {
-            true => Ok(()),
-            false => self.tell(Event::End(End { exit_code, outcome: outcome.to_owned(), error })),
-        };
+        let told = self.tell(Event::End(End { exit_code, outcome: outcome.to_owned(), error }));
         self.close();
         told
     }
