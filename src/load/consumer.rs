@@ -60,20 +60,8 @@ pub fn verify(
     let (mut total, mut cut) = (0, 0);
     for (index, partition) in partitions(&consumer, topics)? {
         let topic = topics[index].as_str();
-        // A leader that has just been elected does not know its end at once (OFFSET_NOT_AVAILABLE).
-        let asked = Instant::now();
-        let (low, high) = loop {
-            match consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN) {
-                Ok(span) => break span,
-                Err(_) if asked.elapsed() < ANSWER_WITHIN && !stop.load(Ordering::Relaxed) => {
-                    std::thread::sleep(Duration::from_millis(200));
-                }
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("asking for the end of partition {partition} of `{topic}`"));
-                }
-            }
-        };
+        let (low, high) = span(&consumer, topic, partition, stop)
+            .with_context(|| format!("asking for the end of partition {partition} of `{topic}`"))?;
         cut += u64::from(low > 0);
         if high > low {
             total += (high - low) as u64;
@@ -481,6 +469,24 @@ fn partitions(consumer: &BaseConsumer<Context>, topics: &[String]) -> anyhow::Re
         all.extend(found.partitions().iter().map(|partition| (index, partition.id())));
     }
     Ok(all)
+}
+
+/// Where a partition begins and ends now. A leader that has just been elected does not know its end at once
+/// (OFFSET_NOT_AVAILABLE), and is asked again.
+fn span(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+    stop: &AtomicBool,
+) -> Result<(i64, i64), KafkaError> {
+    let asked = Instant::now();
+    loop {
+        let answer = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN);
+        if answer.is_ok() || asked.elapsed() >= ANSWER_WITHIN || stop.load(Ordering::Relaxed) {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 fn is_fatal(error: &KafkaError) -> bool {

@@ -150,6 +150,16 @@ impl Figures {
         }
     }
 
+    /// Those of another run to these.
+    fn add(&mut self, other: &Figures) {
+        self.acknowledged += other.acknowledged;
+        self.lost += other.lost;
+        self.duplicates += other.duplicates;
+        self.failed += other.failed;
+        self.failed_but_there += other.failed_but_there;
+        self.unknown += other.unknown;
+    }
+
     fn line(&self) -> String {
         format!(
             "{:>7} acknowledged, {} lost, {} twice, {} failed ({} there), {} unknown; {}",
@@ -179,12 +189,7 @@ impl Table {
             (None, tried) => self.rows.push((fault, u64::from(tried.is_ok()), tried)),
             (Some((_, runs, Ok(sum))), Ok(figures)) => {
                 *runs += 1;
-                sum.acknowledged += figures.acknowledged;
-                sum.lost += figures.lost;
-                sum.duplicates += figures.duplicates;
-                sum.failed += figures.failed;
-                sum.failed_but_there += figures.failed_but_there;
-                sum.unknown += figures.unknown;
+                sum.add(&figures);
             }
             (Some((_, runs, row @ Err(_))), Ok(figures)) => (*runs, *row) = (1, Ok(figures)),
             (Some(_), Err(_)) => {}
@@ -662,9 +667,7 @@ fn few_descriptors(lab: &Lab, chance: &mut Chance) -> Tried {
                 if proof["whole"] != true {
                     sum.broken.push(format!("with {most} descriptors: {proof:#}"));
                 }
-                sum.acknowledged += figures.acknowledged;
-                sum.lost += figures.lost;
-                sum.duplicates += figures.duplicates;
+                sum.add(&figures);
                 worked += 1;
             }
             // The C library cannot even load what the program is linked to.
