@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod observe;
 pub mod partitions;
+pub mod quota;
 pub mod scram;
 mod security;
 mod wire;

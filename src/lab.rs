@@ -9,6 +9,7 @@ pub mod control;
 pub mod credits;
 pub mod crew;
 pub mod exporter;
+pub mod fault;
 pub mod hardware;
 pub mod install;
 pub mod limits;

@@ -24,6 +24,9 @@ pub enum AwsError {
     Unreachable { action: &'static str, endpoint: String, here: bool, reason: String },
     #[error("{action} was refused: {code}: {message}")]
     Api { action: &'static str, code: String, message: String },
+    /// The lab's own words.
+    #[error("{0}")]
+    Lab(String),
     #[error("{action} answered without {what}")]
     Incomplete { action: &'static str, what: &'static str },
 }

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, de::DeserializeOwned};
+use reqwest::RequestBuilder;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::Aws;
+use super::{Aws, AwsError};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A fault may be a broker's start, or its end.
+const FAULT_TIMEOUT: Duration = Duration::from_secs(310);
 
 /// The lab behind the endpoint.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -40,10 +44,48 @@ impl Aws {
         self.lab_json("_lab/targets").await
     }
 
-    async fn lab_json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+    /// Has the lab make a fault. Returns the faults that run then.
+    ///
+    /// # Errors
+    /// The lab does not answer, or refuses with its reason.
+    pub async fn start_fault(&self, order: &impl Serialize) -> Result<Value, AwsError> {
+        let url = self.lab_url("_lab/faults").ok_or_else(|| unreachable("no lab".to_owned()))?;
+        answered(self.http.post(url).json(order)).await
+    }
+
+    /// Has the lab take a fault back, or all those of the cluster.
+    ///
+    /// # Errors
+    /// The lab does not answer, or refuses with its reason.
+    pub async fn stop_faults(&self, cluster: &str, id: Option<&str>) -> Result<Value, AwsError> {
+        let path = id.map_or_else(|| "_lab/faults".to_owned(), |id| format!("_lab/faults/{id}"));
+        let url = self.lab_url(&path).ok_or_else(|| unreachable("no lab".to_owned()))?;
+        answered(self.http.delete(url).query(&[("cluster", cluster)])).await
+    }
+
+    fn lab_url(&self, path: &str) -> Option<String> {
         let endpoint = self.endpoint().filter(|endpoint| super::is_loopback(endpoint))?;
-        let url = format!("{}/{path}", endpoint.trim_end_matches('/'));
+        Some(format!("{}/{path}", endpoint.trim_end_matches('/')))
+    }
+
+    async fn lab_json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        let url = self.lab_url(path)?;
         let answer = self.http.get(url).timeout(TIMEOUT).send().await.ok()?;
         answer.error_for_status().ok()?.json().await.ok()
     }
+}
+
+async fn answered(request: RequestBuilder) -> Result<Value, AwsError> {
+    let answer = request.timeout(FAULT_TIMEOUT).send().await.map_err(|error| unreachable(error.to_string()))?;
+    let status = answer.status();
+    let body: Value = answer.json().await.map_err(|error| unreachable(error.to_string()))?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let message = body.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Err(AwsError::Lab(message))
+}
+
+fn unreachable(reason: String) -> AwsError {
+    AwsError::Lab(format!("the lab does not answer ({reason}; `kgen lab status`)"))
 }

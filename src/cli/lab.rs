@@ -1,5 +1,7 @@
 //! Arguments of `kgen lab`.
 
+use std::net::SocketAddr;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +21,17 @@ Examples:
     /// Print the shell commands that point terraform, aws and the Kafka tools at the lab
     #[command(after_help = "Examples:\n  eval \"$(kgen lab env)\"")]
     Env,
+    /// Make faults: start one, stop it, list them
+    #[command(subcommand)]
+    #[command(after_help = "\
+Examples:
+  kgen lab fault list
+  kgen lab fault start broker.hung --broker 2
+  kgen lab fault stop")]
+    Fault(FaultCommand),
+    /// Open connections without end (started by the fault client.connection-storm)
+    #[command(hide = true)]
+    OpenConnections(OpenConnections),
     /// Be the lab's process (started by `lab up`)
     #[command(hide = true)]
     Serve(LabUp),
@@ -44,6 +57,63 @@ pub enum T3Mode {
     Sustained,
     /// Burst until its credits are gone, then its baseline
     Credits,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FaultCommand {
+    /// Make a fault on the stack's cluster; it goes on until it is stopped or the lab ends
+    #[command(after_help = "\
+Examples:
+  kgen lab fault start broker.degraded --broker 3
+  kgen lab fault start partition.hot-key --topic orders --strength 1.3")]
+    Start(FaultStart),
+    /// Take a fault back, or all of them
+    #[command(after_help = "Examples:\n  kgen lab fault stop\n  kgen lab fault stop broker.hung")]
+    Stop(FaultStop),
+    /// List every scenario: what is done, and whether this machine allows it
+    #[command(after_help = "Examples:\n  kgen lab fault list\n  kgen lab fault list --json")]
+    List(FaultList),
+}
+
+#[derive(Debug, Args)]
+pub struct FaultStart {
+    /// The scenario, which is the finding that is right, such as broker.hung
+    pub id: String,
+    /// The broker that is hit; the second unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub broker: Option<i32>,
+    /// The topic that it is about; the stack's unless given
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// How bad it is: 1 is the middle, 1.3 is worse, 0.7 is milder
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub strength: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct FaultStop {
+    /// The scenario; all unless given
+    pub id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct FaultList {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct OpenConnections {
+    /// Brokers by turns
+    #[arg(value_delimiter = ',', required = true)]
+    pub brokers: Vec<SocketAddr>,
+    /// New connections a second
+    #[arg(long)]
+    pub per_second: u32,
+    /// Connections that stay open
+    #[arg(long)]
+    pub held: u32,
 }
 
 #[derive(Debug, Args)]

@@ -62,6 +62,7 @@ documents! {
     "kgen.fix/1" Fixed,
     "kgen.demo/1" Played<'_>,
     "kgen.lab/1" LabStatus,
+    "kgen.lab-faults/1" ListedFaults,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
     "kgen.compare/1" ComparedRuns<'_>,
@@ -139,6 +140,8 @@ pub struct Explanation {
     pub meaning: &'static str,
     pub told_apart: &'static str,
     pub in_the_lab: &'static str,
+    /// The command that makes it in the lab, where there is one.
+    pub fault: Option<String>,
 }
 
 /// `kgen resize --json`.
@@ -281,6 +284,51 @@ pub struct LabCluster {
     pub broker_type: String,
     pub kafka_version: String,
     pub brokers: Vec<LabBroker>,
+    /// Faults that run.
+    pub faults: Vec<LabFault>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LabFault {
+    pub id: String,
+    pub does: String,
+    /// The broker that is hit.
+    pub broker: Option<i32>,
+    pub topic: Option<String>,
+    /// 1 is the middle, more is worse.
+    pub strength: f64,
+    /// RFC 3339.
+    pub since: String,
+    /// Programs that the lab runs for it.
+    pub clients: Vec<LabClient>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LabClient {
+    pub command: String,
+    pub pid: u32,
+    /// Its output.
+    pub log: PathBuf,
+}
+
+/// `kgen lab fault list --json`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedFaults {
+    pub faults: Vec<ListedFault>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ListedFault {
+    /// The scenario, which is the finding that is right.
+    pub id: String,
+    pub does: String,
+    /// Whether this machine allows it.
+    pub possible: bool,
+    /// Why not.
+    pub obstacle: Option<String>,
+    pub runs: bool,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]

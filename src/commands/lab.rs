@@ -1,5 +1,7 @@
 //! `kgen lab`: the local MSK, up and down.
 
+mod fault;
+
 use std::{
     net::TcpListener,
     path::Path,
@@ -22,6 +24,7 @@ use crate::{
     },
     lab::{
         brokers::Machine,
+        fault::connections,
         hardware::{self, Hardware},
         install::moto_server,
         service::{self, Folder, Running},
@@ -51,6 +54,8 @@ pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
             println!("unset AWS_PROFILE AWS_SESSION_TOKEN");
             println!("export PATH={}:\"$PATH\"", shell_quoted(&absolute(&folder.tools()).to_string_lossy()));
         }
+        LabCommand::Fault(command) => return fault::run(&project, command),
+        LabCommand::OpenConnections(args) => connections::open(&args.brokers, args.per_second, args.held as usize),
         LabCommand::Serve(args) => {
             service::run(&folder, args.port, hardware(args), Arc::new(|line| eprintln!("{line}")))?
         }
@@ -239,6 +244,10 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
             ]);
         }
         println!("{table}");
+        for fault in cluster["faults"].as_array().into_iter().flatten() {
+            let broker = fault["broker"].as_i64().map(|broker| format!(", broker {broker}")).unwrap_or_default();
+            println!("fault {}{broker}: {}, since {}", text(&fault["id"]), text(&fault["does"]), text(&fault["since"]));
+        }
     }
     Ok(Outcome::Done)
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
 
+use super::explain::in_the_lab;
 use crate::{
     cli::{Cli, Outcome},
     diagnose::RULES,
@@ -42,7 +43,10 @@ fn scenarios() -> String {
         let _ = write!(
             text,
             "\n## {}\n\n{}\n\n**Told apart:** {}\n\n**In the lab:** {}\n",
-            rule.id, rule.meaning, rule.told_apart, rule.in_the_lab
+            rule.id,
+            rule.meaning,
+            rule.told_apart,
+            in_the_lab(rule)
         );
         text
     })

@@ -29,6 +29,7 @@ const PUBLISHED: &[Published] = &[
     (Explanations::SCHEMA, of::<Named<Explanations>>),
     (Fixed::SCHEMA, of::<Named<Fixed>>),
     (LabStatus::SCHEMA, of::<Named<LabStatus>>),
+    (ListedFaults::SCHEMA, of::<Named<ListedFaults>>),
     (Outputs::SCHEMA, of::<Named<Outputs>>),
     (Planned::SCHEMA, of::<Named<Planned>>),
     (producer::SCHEMA, of::<producer::Summary>),

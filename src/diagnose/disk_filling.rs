@@ -24,7 +24,7 @@ pub const RULE: Rule = Rule {
     judge,
     meaning: "The data volumes fill up: more is written than retention takes away.",
     told_apart: "By the use and its slope over the window; everything else may look normal. disk.full has no room left.",
-    in_the_lab: "the volumes of the lab have no limit of their own; tests/scenarios/disk_filling.toml has the samples",
+    in_the_lab: "a small file system for the data of a broker; tests/scenarios/disk_filling.toml has the samples",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -17,7 +17,7 @@ pub const RULE: Rule = Rule {
               again, it ends again.",
     told_apart: "By the last disk value before the broker was lost, which broker.down does not have. disk.filling still \
                  has room.",
-    in_the_lab: "the volumes of the lab have no limit of their own; tests/scenarios/disk_full.toml has the samples",
+    in_the_lab: "a small file system for the data of a broker; tests/scenarios/disk_full.toml has the samples",
 };
 
 /// The last disk use that was seen of broker `id`, percent, if that is full.

@@ -25,7 +25,7 @@ pub const RULE: Rule = Rule {
     meaning: "Writes wait for the volume: its throughput or operations a second are used up, or it is failing.",
     told_apart: "Local time of produce requests is high while CPU has room; followers' fetches take as long there. A weak \
                  broker is throttled, a slow network has a normal local time, too many partitions show on every broker.",
-    in_the_lab: "needs a block device that cgroups can hold back; tests/scenarios/disk_slow.toml has the samples",
+    in_the_lab: "blkio.throttle.write_iops_device (cgroup v1) or io.max (v2) for a broker, and a topic with flush.messages=50",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -17,7 +17,7 @@ pub const RULE: Rule = Rule {
     meaning: "The heap of a broker stays nearly full after collections, so that it collects all the time and will fail.",
     told_apart: "HeapMemoryAfterGC, not MemoryUsed (page cache). With more partitions than the type is made for, those come \
                  first.",
-    in_the_lab: "needs another heap than the broker type has; tests/scenarios/heap_pressure.toml has the samples",
+    in_the_lab: "a broker with a small -Xmx; tests/scenarios/heap_pressure.toml has the samples",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -23,7 +23,7 @@ pub const RULE: Rule = Rule {
     meaning: "Records wait for the way between brokers: a network allowance is used up, or a link is slow.",
     told_apart: "Remote time is high, local time and CPU are low, nothing is throttled. A slow disk shows in the local time, \
                  a short CPU in throttled periods. The broker whose round trip rose is the one.",
-    in_the_lab: "needs a network of its own for each broker; tests/scenarios/network_one_broker.toml has the samples",
+    in_the_lab: "tc with a filter for the port of a broker; tests/scenarios/network_one_broker.toml has the samples",
 };
 
 fn judge(window: &Window) -> Option<Finding> {

@@ -293,11 +293,7 @@ impl Partitions {
             let new = replicas.iter().filter(|id| !placed.replicas.contains(id));
             followers.extend(new.map(|id| format!("{number}:{id}")));
         }
-        let rate = bytes_per_s.to_string();
-        for (id, member) in &placement.brokers {
-            let wanted = RATES.map(|name| change(name, SET, Some(&rate)));
-            alter(&member.address, vec![altered(BROKER, &id.to_string(), wanted)])?;
-        }
+        self.set_rates(&placement, bytes_per_s)?;
         let altered = topics.into_iter().map(|(topic, [leaders, followers])| {
             let lists = [leaders.join(","), followers.join(",")];
             altered(TOPIC, topic, [0, 1].map(|side| change(REPLICAS[side], SET, Some(&lists[side]))))
@@ -319,6 +315,61 @@ impl Partitions {
             let Some(member) = placement.brokers.get(id) else { continue };
             let changes = RATES.map(|name| change(name, DELETE, None));
             alter(&member.address, vec![altered(BROKER, &id.to_string(), changes)])?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is such a topic.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn has(&self, topic: &str) -> Result<bool, RequestError> {
+        Ok(self.placement()?.partitions.keys().any(|(name, _)| name == topic))
+    }
+
+    /// A setting that was given to the topic itself.
+    ///
+    /// # Errors
+    /// No broker answers, or it refuses.
+    pub fn topic_setting(&self, topic: &str, name: &str) -> Result<Option<String>, RequestError> {
+        let asked = DescribeConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(topic.to_owned().into())
+            .with_configuration_keys(Some(vec![name.to_owned().into()]));
+        let answer = wire::ask(&self.bootstrap, 4, &DescribeConfigsRequest::default().with_resources(vec![asked]))?;
+        let mut found = None;
+        for result in &answer.results {
+            settled(result.error_code, result.error_message.as_ref(), || format!("show the settings of {topic}"))?;
+            let own = result.configs.iter().filter(|config| config.config_source == OF_THIS_TOPIC);
+            found = own.filter_map(|config| config.value.as_ref()).map(ToString::to_string).next().or(found);
+        }
+        Ok(found)
+    }
+
+    /// Gives a topic settings; those without a value are taken away, and the cluster's apply again.
+    ///
+    /// # Errors
+    /// No broker answers, or the controller refuses.
+    pub fn set_topic(&self, topic: &str, settings: &[(&str, Option<&str>)]) -> Result<(), RequestError> {
+        let changes =
+            settings.iter().map(|(name, value)| change(name, if value.is_some() { SET } else { DELETE }, *value));
+        alter(&self.placement()?.controller, vec![altered(TOPIC, topic, changes)])
+    }
+
+    /// Holds all replication of a topic back, to `bytes_per_s` on each broker. In-sync replicas are not held back.
+    ///
+    /// # Errors
+    /// No broker answers, or one refuses; part of it may be set then.
+    pub fn throttle_whole(&self, topic: &str, bytes_per_s: u64) -> Result<(), RequestError> {
+        self.set_topic(topic, &REPLICAS.map(|name| (name, Some("*"))))?;
+        self.set_rates(&self.placement()?, bytes_per_s)
+    }
+
+    fn set_rates(&self, placement: &Placement, bytes_per_s: u64) -> Result<(), RequestError> {
+        let rate = bytes_per_s.to_string();
+        for (id, member) in &placement.brokers {
+            let wanted = RATES.map(|name| change(name, SET, Some(&rate)));
+            alter(&member.address, vec![altered(BROKER, &id.to_string(), wanted)])?;
         }
         Ok(())
     }
@@ -369,9 +420,9 @@ fn altered(kind: i8, name: &str, changes: impl IntoIterator<Item = AlterableConf
         .with_configs(changes.into_iter().collect())
 }
 
-fn change(name: &'static str, operation: i8, value: Option<&str>) -> AlterableConfig {
+fn change(name: &str, operation: i8, value: Option<&str>) -> AlterableConfig {
     AlterableConfig::default()
-        .with_name(StrBytes::from_static_str(name))
+        .with_name(name.to_owned().into())
         .with_config_operation(operation)
         .with_value(value.map(|value| value.to_owned().into()))
 }

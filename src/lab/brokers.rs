@@ -4,11 +4,12 @@
 
 mod admin;
 mod archive;
+mod harm;
 mod layout;
 mod node;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -127,6 +128,10 @@ pub struct Fleet {
     /// Brokers that could not be started at the last attempt.
     retries: BTreeMap<BrokerId, Retry>,
     controller: Option<Server>,
+    /// Brokers that a fault keeps from being started again.
+    down: BTreeSet<BrokerId>,
+    /// Heaps that a fault gives to brokers, MiB.
+    heaps: BTreeMap<BrokerId, u64>,
     watched: Arc<Mutex<BTreeMap<BrokerId, Arc<Watched>>>>,
     readings: watch::Receiver<Arc<FleetReading>>,
     client: reqwest::Client,
@@ -195,6 +200,8 @@ impl Fleet {
             brokers: BTreeMap::new(),
             retries: BTreeMap::new(),
             controller: None,
+            down: BTreeSet::new(),
+            heaps: BTreeMap::new(),
             watched,
             readings,
             client: reqwest::Client::builder().no_proxy().build().context("making an HTTP client")?,
@@ -303,8 +310,12 @@ impl Fleet {
         let now = Instant::now();
         let is_due = |id: &BrokerId| self.retries.get(id).is_none_or(|retry| retry.at <= now);
         let ended = |broker: &mut Broker| broker.server.as_mut().is_none_or(|server| server.ended().is_some());
-        let dead: Vec<BrokerId> =
-            self.brokers.iter_mut().filter_map(|(id, b)| (ended(b) && is_due(id)).then_some(*id)).collect();
+        let dead = self.brokers.iter_mut().filter_map(|(id, b)| (ended(b) && is_due(id)).then_some(*id));
+        let dead = dead.collect::<Vec<BrokerId>>();
+        let (down, dead): (Vec<_>, Vec<_>) = dead.into_iter().partition(|id| self.down.contains(id));
+        for id in down {
+            self.kill(id)?;
+        }
         self.start_brokers(dead.clone(), user)?;
         Ok(dead)
     }
@@ -462,10 +473,12 @@ impl Fleet {
     /// Starts the process of one broker, at full CPU, and notes the broker.
     fn launch(&mut self, id: BrokerId, size: &BrokerSize, user: &Properties) -> anyhow::Result<StartingServer> {
         let machine = self.config.machine.clone();
+        self.down.remove(&id);
         self.layout.prepare(id, &self.identity, &self.properties(id, user))?;
         let watched = self.watched(id, size)?;
         let ports = self.identity.ports[&id];
-        let server = node::start(&machine.kafka, &self.layout, id, size.heap_mib, Some(ports))?;
+        let heap_mib = self.heaps.get(&id).copied().unwrap_or(size.heap_mib);
+        let server = node::start(&machine.kafka, &self.layout, id, heap_mib, Some(ports))?;
         // Named after the process: the limit of the one before it may be lifted only now, and would take this one with it.
         let limit = machine
             .means

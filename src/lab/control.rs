@@ -21,13 +21,16 @@ use crate::{
     kafka::scram::Credential,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
-        crew::{Assignment, Crew, NOT_RUNNING, Shown, Task},
+        crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Shown, Task},
     },
     sample::BrokerId,
 };
 
 /// What brokers are given to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What brokers are given to start with a fault, or without it again.
+const FAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The number that the state file opens with; raised when an older kgen could not read it.
 const SCHEMA: u32 = 1;
@@ -51,6 +54,8 @@ pub struct Lab {
     crews: Mutex<HashMap<String, Member>>,
     /// What crews show of their brokers, by cluster.
     details: Mutex<HashMap<String, BTreeMap<BrokerId, Value>>>,
+    /// What crews show of faults, by cluster.
+    faults: Mutex<HashMap<String, Value>>,
     /// What went wrong where nobody could be told; shown by `/_lab/status`.
     problem: Mutex<Option<String>>,
 }
@@ -96,6 +101,7 @@ impl Lab {
             deciding: Mutex::new(()),
             crews: Mutex::default(),
             details: Mutex::default(),
+            faults: Mutex::default(),
             problem: Mutex::default(),
         });
         lab.resume().with_context(|| format!("writing {}", path.display()))?;
@@ -161,23 +167,48 @@ impl Lab {
         self.ask(arn, "changing users", |answer| Task::AlterUsers(credentials, answer)).await
     }
 
-    /// Gives a cluster's crew a task and waits for its answer; `what` it is for stands in the refusal.
+    /// Makes a fault on a cluster, or takes faults back. Returns those that run then.
+    ///
+    /// # Errors
+    /// 400 with what the brokers' crew says; 503 when it does not say anything.
+    pub async fn fault(&self, arn: &str, call: FaultCall) -> Result<Value, Refusal> {
+        match self.told(arn, FAULT_TIMEOUT, |answer| Task::Fault(call, answer)).await {
+            Ok(said) => said.map_err(Refusal::bad),
+            Err(reason) => Err(Refusal::new(Kind::Unavailable, reason)),
+        }
+    }
+
+    /// What a cluster's crew says to a task; `what` it is for stands in the refusal.
     async fn ask<T>(
         &self,
         arn: &str,
         what: &str,
         task: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Task,
     ) -> Result<T, Refusal> {
-        let refused = |reason: &str| Err(Refusal::new(Kind::Unavailable, format!("{what}: {reason}")));
+        let said = self.told(arn, ANSWER_TIMEOUT, task).await.map_err(str::to_owned).flatten();
+        said.map_err(|reason| Refusal::new(Kind::Unavailable, format!("{what}: {reason}")))
+    }
+
+    /// Gives a cluster's crew a task and waits for what it says; the error is why it says nothing.
+    async fn told<T>(
+        &self,
+        arn: &str,
+        within: Duration,
+        task: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Task,
+    ) -> Result<Result<T, String>, &'static str> {
         let (ask, answer) = oneshot::channel();
         if held(&self.crews).get(arn).is_none_or(|member| member.tasks.send(task(ask)).is_err()) {
-            return refused(NOT_RUNNING);
+            return Err(NOT_RUNNING);
         }
-        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(error))) => refused(&error),
-            _ => refused("the brokers did not answer in time"),
+        match tokio::time::timeout(within, answer).await {
+            Ok(Ok(said)) => Ok(said),
+            _ => Err("the brokers did not answer in time"),
         }
+    }
+
+    /// The faults that run on a cluster.
+    pub fn faults(&self, arn: &str) -> Value {
+        held(&self.faults).get(arn).cloned().unwrap_or_else(|| Value::Array(Vec::new()))
     }
 
     /// What the program around the lab adds to the status.
@@ -257,13 +288,17 @@ impl Lab {
             let show = Box::new(move |brokers: Vec<Shown>| {
                 held(&shown.0.details).insert(shown.1.clone(), brokers.into_iter().collect());
             });
+            let faulty = (lab.clone(), arn.clone());
+            let show_faults = Box::new(move |faults: Value| {
+                held(&faulty.0.faults).insert(faulty.1.clone(), faults);
+            });
             let region = lab.plane().cluster(&arn).map(|cluster| cluster.region.clone()).unwrap_or_default();
             let known = (lab.clone(), arn.clone());
             let level = Box::new(move || {
                 let level = |cluster: &Cluster| cluster.provisioned.enhanced_monitoring;
                 known.0.plane().cluster(&known.1).map(level).unwrap_or(MonitoringLevel::Default)
             });
-            let assignment = Assignment { dir, tasks: taken, report, show, region, level };
+            let assignment = Assignment { dir, tasks: taken, report, show, show_faults, region, level };
             let work = AssertUnwindSafe(|| crew(assignment));
             if catch_unwind(work).is_err() {
                 lab.record(&arn, Report::Lost);
@@ -281,6 +316,7 @@ impl Lab {
             // Its tasks end with the sender.
             held(&self.crews).remove(arn);
             held(&self.details).remove(arn);
+            held(&self.faults).remove(arn);
         }
     }
 

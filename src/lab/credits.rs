@@ -27,6 +27,11 @@ impl CreditAccount {
         self.balance
     }
 
+    /// As if they had been used.
+    pub fn spend_all(&mut self) {
+        self.balance = 0.0;
+    }
+
     /// vCPUs that may be used now: all of them, or the baseline when the balance is gone.
     pub fn allowed_vcpus(&self) -> f64 {
         if self.balance > 0.0 { self.vcpus } else { self.vcpus * self.terms.baseline_percent / 100.0 }

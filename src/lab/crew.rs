@@ -22,6 +22,7 @@ use crate::{
     lab::{
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{Endpoints, Job, Report, Start, Work},
+        fault::{Order, carry::Faults, unmount},
         monitoring::Monitoring,
         service::Say,
         tls::Certificates,
@@ -39,6 +40,8 @@ pub struct Assignment {
     pub tasks: Receiver<Task>,
     pub report: Box<dyn Fn(Report) + Send>,
     pub show: Box<dyn Fn(Vec<Shown>) + Send>,
+    /// Takes what `/_lab/status` shows of faults.
+    pub show_faults: Box<dyn Fn(Value) + Send>,
     /// Region of the cluster, whose CloudWatch gets its metrics.
     pub region: String,
     /// The cluster's enhanced monitoring as it is now.
@@ -54,6 +57,16 @@ pub enum Task {
     MaxPartitions(oneshot::Sender<Result<u32, String>>),
     /// Users of SASL/SCRAM.
     AlterUsers(Vec<Credential>, oneshot::Sender<Result<(), String>>),
+    /// A fault is made or taken back; the answer is what runs then.
+    Fault(FaultCall, oneshot::Sender<Result<Value, String>>),
+}
+
+/// What is to be done about faults.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaultCall {
+    Start(Order),
+    /// The one of this id, or all.
+    Stop(Option<String>),
 }
 
 /// What is said where brokers are needed and there are none.
@@ -72,8 +85,9 @@ pub struct FleetCrew {
 
 impl FleetCrew {
     pub fn run(&self, assignment: Assignment) {
-        let Assignment { dir, tasks, report, show, region, level } = assignment;
+        let Assignment { dir, tasks, report, show, show_faults, region, level } = assignment;
         let mut fleet: Option<Fleet> = None;
+        let mut faults: Option<Faults> = None;
         let (levels, watched_level) = watch::channel(level());
         loop {
             let task = match tasks.recv_timeout(LOOK_AFTER) {
@@ -89,6 +103,7 @@ impl FleetCrew {
                     }
                     report(Report::Started(told(&started, endpoints)));
                     fleet = started.ok();
+                    faults = fleet.as_mut().map(|fleet| Faults::open(dir.join("faults"), fleet, &*self.say));
                 }
                 Some(Task::Job(Job::Operate { operation, work })) => {
                     let step = &mut |broker, done| report(Report::Step { operation: operation.clone(), broker, done });
@@ -97,9 +112,7 @@ impl FleetCrew {
                     report(Report::Operated { operation, result });
                 }
                 Some(Task::Job(Job::Delete)) => {
-                    if let Some(fleet) = fleet.take() {
-                        fleet.stop();
-                    }
+                    end(fleet.take(), faults.take(), &*self.say);
                     report(Report::Deleted(remove(&dir)));
                 }
                 Some(Task::MaxPartitions(answer)) => {
@@ -110,6 +123,20 @@ impl FleetCrew {
                 Some(Task::AlterUsers(credentials, answer)) => {
                     let altered = fleet.as_ref().context(NOT_RUNNING).and_then(|fleet| fleet.alter_users(&credentials));
                     let _ = answer.send(told(&altered, |()| ()));
+                }
+                Some(Task::Fault(call, answer)) => {
+                    let done = match fleet.as_mut().zip(faults.as_mut()) {
+                        Some((fleet, faults)) => match &call {
+                            FaultCall::Start(order) => faults.start(fleet, order),
+                            FaultCall::Stop(id) => faults.stop(fleet, id.as_deref()),
+                        },
+                        None => Err(anyhow::anyhow!(NOT_RUNNING)),
+                    };
+                    let shown = faults.as_ref().map_or_else(|| json!([]), Faults::shown);
+                    // Whoever was answered and asks for the status finds it there.
+                    show_faults(shown.clone());
+                    // Whoever asked may have gone away meanwhile.
+                    let _ = answer.send(told(&done, |()| shown));
                 }
                 // A broker that ended by itself is started again, as MSK does.
                 None => match fleet.as_mut().map(Fleet::revive) {
@@ -123,10 +150,27 @@ impl FleetCrew {
                 },
             }
             levels.send_replace(level());
+            if let Some((fleet, faults)) = fleet.as_ref().zip(faults.as_mut()) {
+                faults.look_after(fleet, &*self.say);
+            }
+            show_faults(faults.as_ref().map_or_else(|| json!([]), Faults::shown));
             show(fleet.as_ref().map(shown).unwrap_or_default());
         }
-        if let Some(fleet) = fleet {
-            fleet.stop();
+        end(fleet, faults, &*self.say);
+    }
+}
+
+/// Takes faults back and stops the brokers.
+fn end(fleet: Option<Fleet>, faults: Option<Faults>, say: &dyn Fn(&str)) {
+    let Some(mut fleet) = fleet else { return };
+    if let Some(mut faults) = faults {
+        faults.end(&mut fleet, say);
+    }
+    let volumes: Vec<PathBuf> = fleet.ids().into_iter().map(|id| fleet.data_dir(id)).collect();
+    fleet.stop();
+    for volume in volumes {
+        if let Err(error) = unmount(&volume) {
+            say(&format!("{} stays a volume of its own until the next `kgen lab up`: {error:#}", volume.display()));
         }
     }
 }

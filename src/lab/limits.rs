@@ -6,7 +6,7 @@
 mod cgroup;
 mod duty;
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use cgroup::Cgroup;
 use duty::DutyCycle;
@@ -46,6 +46,13 @@ pub struct Usage {
     pub rss_bytes: u64,
 }
 
+/// What a process may write to one disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskLimit {
+    pub bytes_per_s: u64,
+    pub writes_per_s: u64,
+}
+
 /// Length of a scheduling period: that of the kernel's default.
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -68,6 +75,15 @@ impl Means {
         match self {
             Means::CgroupV2(v2) => v2.has_memory,
             Means::CgroupV1(v1) => v1.has_memory(),
+            Means::DutyCycle => false,
+        }
+    }
+
+    /// Whether writes to disks can be held back too.
+    pub fn limits_disk(&self) -> bool {
+        match self {
+            Means::CgroupV2(v2) => v2.has_io,
+            Means::CgroupV1(v1) => v1.has_blkio(),
             Means::DutyCycle => false,
         }
     }
@@ -136,6 +152,17 @@ impl Limit {
         }
     }
 
+    /// Holds writes to `disk` (`major:minor`) back, or no more.
+    ///
+    /// # Errors
+    /// What the kernel says; that there is no control group for it.
+    pub fn set_disk(&self, disk: &str, limit: Option<DiskLimit>) -> std::io::Result<()> {
+        match &self.kind {
+            Kind::Cgroup(group) => group.set_disk(disk, limit),
+            Kind::Duty(_) => Err(std::io::Error::other("there is no control group for writes to disks")),
+        }
+    }
+
     /// What the process has used.
     ///
     /// # Errors
@@ -147,6 +174,17 @@ impl Limit {
             Kind::Duty(duty) => Ok(duty.usage(of_process)),
         }
     }
+}
+
+/// The whole disk that `path` lies on, as `major:minor`; nothing where that is no block device of its own.
+pub fn disk_of(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let device = fs::metadata(path).ok()?.dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let known = Path::new("/sys/dev/block").join(format!("{major}:{minor}")).canonicalize().ok()?;
+    // Limits are of whole disks.
+    let whole = if known.join("partition").exists() { known.parent()?.to_owned() } else { known };
+    Some(fs::read_to_string(whole.join("dev")).ok()?.trim().to_owned())
 }
 
 /// CPU time and resident memory of a process from /proc.

@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use super::{
     credits::CreditAccount,
     exporter::NodeTotals,
+    fault::is_mounted,
     hardware::{BrokerSize, Hardware, T3Mode},
-    limits::{Limit, Usage},
+    limits::{DiskLimit, Limit, Usage, disk_of},
 };
 use crate::{
     catalogue::BrokerType,
@@ -108,6 +109,10 @@ struct State {
     limit: Option<Arc<Limit>>,
     /// The CPU limit is set, and not lifted for a start or a stop.
     settled: bool,
+    /// Share of its CPU that a fault leaves to the broker.
+    share: f64,
+    /// The volume of the broker's size.
+    volume_bytes: u64,
     credits: Option<CreditAccount>,
     last: Option<(Instant, Usage)>,
     last_jmx: Option<(Instant, JmxReading)>,
@@ -125,8 +130,18 @@ impl Watched {
     ) -> Watched {
         let mut totals = NodeTotals::default();
         totals.volume_bytes = volume_bytes;
-        let state =
-            State { broker_type, size, limit: None, settled: false, credits: None, last: None, last_jmx: None, totals };
+        let state = State {
+            broker_type,
+            size,
+            limit: None,
+            settled: false,
+            share: 1.0,
+            credits: None,
+            last: None,
+            last_jmx: None,
+            volume_bytes,
+            totals,
+        };
         Watched { relay: Relay::new(agent, client), data_dir, state: Mutex::new(state) }
     }
 
@@ -144,7 +159,7 @@ impl Watched {
             _ => terms.map(|terms| CreditAccount::new(terms, broker_type.vcpus, CREDIT_TIME_FACTOR)),
         };
         (state.broker_type, state.size, state.limit) = (broker_type, size, Some(limit));
-        (state.settled, state.last, state.last_jmx) = (false, None, None);
+        (state.settled, state.share, state.last, state.last_jmx) = (false, 1.0, None, None);
     }
 
     /// Holds the process to its size from now on.
@@ -154,8 +169,48 @@ impl Watched {
     pub fn settle(&self) -> std::io::Result<()> {
         let mut state = self.state();
         state.settled = true;
-        let cores = state.allowed_cores();
-        state.limit.as_ref().map_or(Ok(()), |limit| limit.set_cores(Some(cores)))
+        state.set_cores()
+    }
+
+    /// The broker is `share` of `whole`, of which its CPU is counted; with 1 it is what it was.
+    ///
+    /// # Errors
+    /// What the kernel says to the quota.
+    pub fn shrink(&self, whole: &BrokerSize, share: f64) -> std::io::Result<()> {
+        let mut state = self.state();
+        let (cores, baseline_cores) = (whole.cores * share, whole.baseline_cores * share);
+        state.size = BrokerSize { cores, baseline_cores, ..whole.clone() };
+        state.share = 1.0;
+        state.set_cores()
+    }
+
+    /// The process may use `share` of its CPU, and is counted by all of it.
+    ///
+    /// # Errors
+    /// What the kernel says to the quota.
+    pub fn hold_back(&self, share: f64) -> std::io::Result<()> {
+        let mut state = self.state();
+        state.share = share;
+        state.set_cores()
+    }
+
+    /// Takes all CPU credits, if the broker has any kind of them.
+    pub fn spend_credits(&self) -> bool {
+        let mut state = self.state();
+        if let Some(account) = &mut state.credits {
+            account.spend_all();
+        }
+        // A next reading would do it too.
+        state.credits.is_some() && state.set_cores().is_ok()
+    }
+
+    /// Holds back what the process writes to the disk below `data`, or no more.
+    ///
+    /// # Errors
+    /// There is no such disk, or what the kernel says.
+    pub fn limit_disk(&self, data: &Path, limit: Option<DiskLimit>) -> std::io::Result<()> {
+        let disk = disk_of(data).ok_or_else(|| std::io::Error::other("its data is on no disk of the machine"))?;
+        self.state().limit.as_ref().map_or(Ok(()), |process| process.set_disk(&disk, limit))
     }
 
     /// Lifts the CPU limit, for a quick end.
@@ -176,7 +231,7 @@ impl Watched {
 
     /// The volume has another size from now on.
     pub fn resized(&self, volume_bytes: u64) {
-        self.state().totals.volume_bytes = volume_bytes;
+        self.state().volume_bytes = volume_bytes;
     }
 
     /// What the node endpoint shows now.
@@ -184,16 +239,26 @@ impl Watched {
         self.state().totals.clone()
     }
 
+    /// Bytes that are used, and bytes of the volume: that of the broker's size, or a real one that a fault put there.
+    fn disk(&self) -> (u64, u64) {
+        let sized = self.state().volume_bytes;
+        let own = is_mounted(&self.data_dir).then(|| rustix::fs::statvfs(&self.data_dir).ok()).flatten();
+        match own {
+            Some(volume) => ((volume.f_blocks - volume.f_bavail) * volume.f_frsize, volume.f_blocks * volume.f_frsize),
+            None => (used_bytes(&self.data_dir), sized),
+        }
+    }
+
     async fn read(&self) -> Reading {
         let runs = self.state().limit.is_some();
         let jmx = if runs { self.relay.text().await.ok().map(|text| JmxReading::parse(&text)) } else { None };
-        let disk_bytes = used_bytes(&self.data_dir);
+        let (disk_bytes, volume_bytes) = self.disk();
         let mut state = self.state();
         let mut sample =
             BrokerSample { memory_total_bytes: Some(state.size.memory_mib << 20), ..BrokerSample::default() };
         let cpu_idle_percent = state.read_usage(&mut sample);
-        state.totals.disk_bytes = disk_bytes;
-        sample.disk_used_percent = Some(disk_bytes as f64 / state.totals.volume_bytes.max(1) as f64 * 100.0);
+        (state.totals.disk_bytes, state.totals.volume_bytes) = (disk_bytes, volume_bytes);
+        sample.disk_used_percent = Some(disk_bytes as f64 / volume_bytes.max(1) as f64 * 100.0);
         let mut reading = Reading {
             broker_type: state.broker_type,
             sample,
@@ -218,7 +283,13 @@ impl Watched {
 impl State {
     fn allowed_cores(&self) -> f64 {
         let per_vcpu = self.size.cores / f64::from(self.broker_type.vcpus);
-        self.credits.as_ref().map_or(self.size.cores, |account| account.allowed_vcpus() * per_vcpu)
+        self.share * self.credits.as_ref().map_or(self.size.cores, |account| account.allowed_vcpus() * per_vcpu)
+    }
+
+    /// Sets the limit of the process that runs, unless it is lifted.
+    fn set_cores(&self) -> std::io::Result<()> {
+        let cores = self.allowed_cores();
+        self.limit.as_ref().filter(|_| self.settled).map_or(Ok(()), |limit| limit.set_cores(Some(cores)))
     }
 
     /// CPU and memory since the reading before, and the credits that they cost. Returns `CpuIdle`.
@@ -293,7 +364,7 @@ pub async fn read_forever(
 }
 
 /// Space that the files below `dir` take, as the file system counts it.
-fn used_bytes(dir: &Path) -> u64 {
+pub fn used_bytes(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries

@@ -17,6 +17,7 @@ use super::{
     brokers::Machine,
     control::{Lab, LabConfig},
     crew::FleetCrew,
+    fault,
     hardware::Hardware,
     install::{KAFKA_VERSION, MOTO_VERSION, moto_server},
     monitoring::Monitoring,
@@ -120,6 +121,9 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
     listener.set_nonblocking(true)?;
     let endpoint = format!("http://{}", listener.local_addr()?);
 
+    // What a lab that was killed has left.
+    fault::clean_up_volumes(folder.path());
+    fault::clean_up_network();
     let machine = Arc::new(Machine::prepare(Some(hardware), &*say)?);
     machine.kafka.write_tools(&folder.tools())?;
     let certificates = Certificates::open(&folder.tls(), jiff::Zoned::now().date())?;

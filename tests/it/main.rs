@@ -4,6 +4,7 @@ mod architecture;
 mod chaos;
 mod documented;
 mod driving;
+mod faults;
 mod frontdoor;
 mod interrupts;
 mod kills;

@@ -2,16 +2,33 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::{delete, get, post},
+};
 use serde_json::{Value, json};
 
+use super::{
+    Answer,
+    extract::{Body, Parameters, decide},
+};
 use crate::{
-    lab::{cluster::Cluster, control::Lab},
+    lab::{
+        cluster::{Cluster, Refusal, Update},
+        control::{Lab, call},
+        crew::FaultCall,
+        fault::{Act, Order, find},
+    },
     sample::BrokerId,
 };
 
 pub fn routes() -> Router<Arc<Lab>> {
-    Router::new().route("/_lab/targets", get(targets)).route("/_lab/status", get(status))
+    Router::new()
+        .route("/_lab/targets", get(targets))
+        .route("/_lab/status", get(status))
+        .route("/_lab/faults", post(start_fault).delete(stop_faults))
+        .route("/_lab/faults/{id}", delete(stop_fault))
 }
 
 /// Prometheus's HTTP service discovery: the JMX and node metrics of each broker.
@@ -30,14 +47,56 @@ async fn targets(State(lab): State<Arc<Lab>>) -> Json<Value> {
     Json(targets.collect())
 }
 
+/// Makes a fault on the cluster that the order names.
+async fn start_fault(State(lab): State<Arc<Lab>>, Body(order): Body<Order>) -> Answer {
+    let arn = arn(&lab, order.cluster.as_deref())?;
+    let is_maintenance = |order: &Order| find(&order.id).is_some_and(|fault| fault.acts(1.0) == [Act::Maintenance]);
+    if !is_maintenance(&order) {
+        return lab.fault(&arn, FaultCall::Start(order)).await.map(Json);
+    }
+    let running = lab.faults(&arn);
+    decide(lab, move |plane| {
+        let brokers = plane.cluster(&arn)?.brokers.iter().map(|broker| broker.id).collect();
+        let (_, action) = plane.update(&arn, None, Update::Reboot(brokers), None, &call(String::new()))?;
+        Ok((Json(running), action))
+    })
+    .await
+}
+
+/// Takes back every fault of the cluster in the parameter `cluster`.
+async fn stop_faults(State(lab): State<Arc<Lab>>, parameters: Parameters) -> Answer {
+    let arn = arn(&lab, parameters.get("cluster"))?;
+    lab.fault(&arn, FaultCall::Stop(None)).await.map(Json)
+}
+
+async fn stop_fault(State(lab): State<Arc<Lab>>, Path(id): Path<String>, parameters: Parameters) -> Answer {
+    let arn = arn(&lab, parameters.get("cluster"))?;
+    lab.fault(&arn, FaultCall::Stop(Some(id))).await.map(Json)
+}
+
+/// The ARN of the cluster of this name; of the only one, when none is named.
+fn arn(lab: &Lab, name: Option<&str>) -> Result<String, Refusal> {
+    let plane = lab.plane();
+    let mut named = plane.all_clusters().iter().filter(|cluster| name.is_none_or(|name| cluster.name == name));
+    match (named.next(), named.next()) {
+        (Some(cluster), None) => Ok(cluster.arn.clone()),
+        (Some(_), Some(_)) => Err(Refusal::bad("there are several clusters: name one of them")),
+        (None, _) => Err(Refusal::not_found(format!("there is no cluster {} in the lab", name.unwrap_or_default()))),
+    }
+}
+
 async fn status(State(lab): State<Arc<Lab>>) -> Json<Value> {
     let plane = lab.plane();
-    let clusters: Vec<_> = plane.all_clusters().iter().map(|known| cluster(known, &lab.details(&known.arn))).collect();
+    let clusters: Vec<_> = plane
+        .all_clusters()
+        .iter()
+        .map(|known| cluster(known, &lab.details(&known.arn), lab.faults(&known.arn)))
+        .collect();
     let own = json!({ "schema": 1, "clusters": clusters, "problem": lab.problem() });
     Json(joined(own, &lab.facts()))
 }
 
-fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, Value>) -> Value {
+fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, Value>, faults: Value) -> Value {
     let broker_type = cluster.provisioned.broker_node_group_info.instance_type;
     let brokers = cluster.brokers.iter().map(|broker| {
         let own = json!({
@@ -64,6 +123,7 @@ fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, Value>) -> Value {
         "type": broker_type,
         "kafka_version": cluster.provisioned.current_broker_software_info.kafka_version,
         "brokers": brokers.collect::<Vec<_>>(),
+        "faults": faults,
     })
 }
 

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::{PERIOD, Usage};
+use super::{DiskLimit, PERIOD, Usage};
 
 /// A place in the version 2 tree where groups with a CPU controller can be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct V2 {
     root: PathBuf,
     pub has_memory: bool,
+    pub has_io: bool,
 }
 
 /// The version 1 trees.
@@ -21,6 +22,7 @@ pub struct V1 {
     cpu: PathBuf,
     cpuacct: Option<PathBuf>,
     memory: Option<PathBuf>,
+    blkio: Option<PathBuf>,
 }
 
 /// The groups of one process; dropping it moves what is left in them to their parents and removes them.
@@ -32,7 +34,7 @@ pub struct Cgroup {
 #[derive(Debug)]
 enum Dirs {
     V2 { dir: PathBuf, has_memory: bool },
-    V1 { cpu: PathBuf, cpuacct: Option<PathBuf>, memory: Option<PathBuf> },
+    V1 { cpu: PathBuf, cpuacct: Option<PathBuf>, memory: Option<PathBuf>, blkio: Option<PathBuf> },
 }
 
 impl V2 {
@@ -59,13 +61,14 @@ impl V2 {
         // Already on, or refused: the trial below tells.
         let _ = fs::write(root.join("cgroup.subtree_control"), "+cpu");
         let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
+        let _ = fs::write(root.join("cgroup.subtree_control"), "+io");
         let trial = root.join(super::group_name(std::process::id(), "trial"));
         fs::create_dir(&trial).ok()?;
         let works = fs::write(trial.join("cpu.max"), "max").is_ok();
-        let has_memory = trial.join("memory.max").exists();
+        let (has_memory, has_io) = (trial.join("memory.max").exists(), trial.join("io.max").exists());
         // An empty group can always be removed.
         let _ = fs::remove_dir(&trial);
-        works.then(|| V2 { root: root.to_owned(), has_memory })
+        works.then(|| V2 { root: root.to_owned(), has_memory, has_io })
     }
 
     pub fn roots(&self) -> Vec<PathBuf> {
@@ -95,6 +98,7 @@ impl V1 {
             cpu: tree("cpu", "cpu.cfs_quota_us")?,
             cpuacct: tree("cpuacct", "cpuacct.usage"),
             memory: tree("memory", "memory.limit_in_bytes"),
+            blkio: tree("blkio", "blkio.throttle.write_bps_device"),
         })
     }
 
@@ -102,16 +106,23 @@ impl V1 {
         self.memory.is_some()
     }
 
+    pub fn has_blkio(&self) -> bool {
+        self.blkio.is_some()
+    }
+
     pub fn roots(&self) -> Vec<PathBuf> {
-        [Some(self.cpu.clone()), self.cpuacct.clone(), self.memory.clone()].into_iter().flatten().collect()
+        let roots = [Some(self.cpu.clone()), self.cpuacct.clone(), self.memory.clone(), self.blkio.clone()];
+        roots.into_iter().flatten().collect()
     }
 
     pub fn create(&self, group: &str, pid: u32) -> io::Result<Cgroup> {
         let cpu = made(&self.cpu, group)?;
         let optional = |root: &Option<PathBuf>| root.as_ref().map(|root| made(root, group)).transpose();
         let (cpuacct, memory) = (optional(&self.cpuacct)?, optional(&self.memory)?);
-        let dirs: Vec<PathBuf> = [Some(cpu.clone()), cpuacct.clone(), memory.clone()].into_iter().flatten().collect();
-        let cgroup = Cgroup { dirs: Dirs::V1 { cpu, cpuacct, memory } };
+        let blkio = optional(&self.blkio)?;
+        let dirs = [Some(cpu.clone()), cpuacct.clone(), memory.clone(), blkio.clone()];
+        let dirs: Vec<PathBuf> = dirs.into_iter().flatten().collect();
+        let cgroup = Cgroup { dirs: Dirs::V1 { cpu, cpuacct, memory, blkio } };
         for dir in dirs {
             write(&dir, "cgroup.procs", &pid.to_string())?;
         }
@@ -143,6 +154,25 @@ impl Cgroup {
         }
     }
 
+    pub fn set_disk(&self, disk: &str, limit: Option<DiskLimit>) -> io::Result<()> {
+        match &self.dirs {
+            Dirs::V2 { dir, .. } => {
+                let text = match limit {
+                    Some(limit) => format!("{disk} wbps={} wiops={}", limit.bytes_per_s, limit.writes_per_s),
+                    None => format!("{disk} wbps=max wiops=max"),
+                };
+                write(dir, "io.max", &text)
+            }
+            Dirs::V1 { blkio: Some(dir), .. } => {
+                // 0 is no limit.
+                let (bytes, writes) = limit.map_or((0, 0), |limit| (limit.bytes_per_s, limit.writes_per_s));
+                write(dir, "blkio.throttle.write_bps_device", &format!("{disk} {bytes}"))?;
+                write(dir, "blkio.throttle.write_iops_device", &format!("{disk} {writes}"))
+            }
+            Dirs::V1 { .. } => Err(io::Error::other("there is no control group for writes to disks")),
+        }
+    }
+
     /// `of_process` with what the groups know better.
     pub fn usage(&self, of_process: Usage) -> io::Result<Usage> {
         let number = |dir: &Path, file: &str| -> io::Result<u64> {
@@ -155,7 +185,7 @@ impl Cgroup {
                 let memory = has_memory.then(|| number(dir, "memory.current")).transpose()?;
                 (stat, cpu, memory)
             }
-            Dirs::V1 { cpu, cpuacct, memory } => {
+            Dirs::V1 { cpu, cpuacct, memory, .. } => {
                 let used = cpuacct.as_ref().map(|dir| number(dir, "cpuacct.usage")).transpose()?;
                 let memory = memory.as_ref().map(|dir| number(dir, "memory.usage_in_bytes")).transpose()?;
                 let stat = fs::read_to_string(cpu.join("cpu.stat"))?;
@@ -176,8 +206,8 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         let dirs: Vec<&PathBuf> = match &self.dirs {
             Dirs::V2 { dir, .. } => vec![dir],
-            Dirs::V1 { cpu, cpuacct, memory } => {
-                [Some(cpu), cpuacct.as_ref(), memory.as_ref()].into_iter().flatten().collect()
+            Dirs::V1 { cpu, cpuacct, memory, blkio } => {
+                [Some(cpu), cpuacct.as_ref(), memory.as_ref(), blkio.as_ref()].into_iter().flatten().collect()
             }
         };
         for dir in dirs {

@@ -1,0 +1,137 @@
+//! `kgen lab fault`: faults in the lab, made by its own process.
+
+use anyhow::{Context as _, anyhow};
+use comfy_table::Table;
+
+use super::{folder, running};
+use crate::{
+    aws::{Aws, AwsError},
+    cli::{
+        Outcome,
+        lab::{FaultCommand, FaultList, FaultStart},
+        refused,
+    },
+    commands::{
+        documents::{self, LabCluster, LabFault, ListedFault, ListedFaults},
+        look::runtime,
+    },
+    lab::{
+        fault::{Abilities, FAULTS, Order, find},
+        limits::Means,
+        service::Running,
+    },
+    project::Project,
+};
+
+pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome> {
+    match command {
+        FaultCommand::Start(args) => {
+            let order = order(project, args)?;
+            start(project, &running(&folder(project))?, &order)?;
+            println!("{} is made; `kgen lab fault stop {}` takes it back", order.id, order.id);
+        }
+        FaultCommand::Stop(args) => {
+            stop(project, &running(&folder(project))?, args.id.as_deref())?;
+            println!("{} taken back", args.id.as_deref().map_or("every fault is".to_owned(), |id| format!("{id} is")));
+        }
+        FaultCommand::List(args) => list(project, args)?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// What the arguments ask for, with the stack's cluster and topic.
+///
+/// # Errors
+/// Refused: there is no such fault.
+fn order(project: &Project, args: &FaultStart) -> anyhow::Result<Order> {
+    let unknown = || {
+        let known: Vec<&str> = FAULTS.iter().map(|fault| fault.id).collect();
+        refused(anyhow!("no fault is called {}; there are: {}", args.id, known.join(", ")))
+    };
+    let fault = find(&args.id).ok_or_else(unknown)?;
+    let topic = args.topic.clone().unwrap_or_else(|| project.stack().topic().name.clone());
+    Ok(Order {
+        id: args.id.clone(),
+        cluster: Some(project.stack().cluster().name.clone()),
+        broker: args.broker,
+        topic: fault.needs_topic().then_some(topic),
+        strength: args.strength,
+    })
+}
+
+/// Has the lab make the fault. Returns the faults that run then.
+///
+/// # Errors
+/// What the lab says.
+pub fn start(project: &Project, running: &Running, order: &Order) -> anyhow::Result<Vec<LabFault>> {
+    let answer = runtime()?.block_on(async {
+        Aws::connect_to(project.stack().region(), &running.endpoint).await.start_fault(order).await
+    });
+    read(answer)
+}
+
+/// Has the lab take the fault back, or all of them.
+///
+/// # Errors
+/// What the lab says.
+pub fn stop(project: &Project, running: &Running, id: Option<&str>) -> anyhow::Result<Vec<LabFault>> {
+    let cluster = &project.stack().cluster().name;
+    let answer = runtime()?.block_on(async {
+        Aws::connect_to(project.stack().region(), &running.endpoint).await.stop_faults(cluster, id).await
+    });
+    read(answer)
+}
+
+fn read(answer: Result<serde_json::Value, AwsError>) -> anyhow::Result<Vec<LabFault>> {
+    serde_json::from_value(answer?).context("reading the lab's answer")
+}
+
+fn list(project: &Project, args: &FaultList) -> anyhow::Result<()> {
+    let folder = folder(project);
+    let abilities = Abilities::detect(&Means::detect(), folder.path());
+    let runs: Vec<String> = match folder.running() {
+        Some(running) => faults(project, &running)?.into_iter().map(|fault| fault.id).collect(),
+        None => Vec::new(),
+    };
+    let listed = FAULTS.iter().map(|fault| {
+        let obstacle = fault.obstacle(&abilities);
+        ListedFault {
+            id: fault.id.to_owned(),
+            does: fault.does.to_owned(),
+            possible: obstacle.is_none(),
+            obstacle,
+            runs: runs.iter().any(|id| id == fault.id),
+        }
+    });
+    let faults: Vec<ListedFault> = listed.collect();
+    if args.json {
+        return documents::print(ListedFaults { faults });
+    }
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(["fault", "here", "what is done"]);
+    for fault in &faults {
+        let here = match (&fault.obstacle, fault.runs) {
+            (_, true) => "runs".to_owned(),
+            (None, false) => "yes".to_owned(),
+            (Some(why), false) => format!("no: {why}"),
+        };
+        table.add_row([fault.id.clone(), here, fault.does.clone()]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// The faults that run on the stack's cluster.
+///
+/// # Errors
+/// The lab does not answer.
+fn faults(project: &Project, running: &Running) -> anyhow::Result<Vec<LabFault>> {
+    let status = runtime()?.block_on(async {
+        let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
+        aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
+    })?;
+    let clusters = status.rest.get("clusters").cloned().unwrap_or_default();
+    let clusters: Vec<LabCluster> = serde_json::from_value(clusters).context("reading what the lab says of itself")?;
+    let own = clusters.into_iter().filter(|cluster| cluster.name == project.stack().cluster().name);
+    Ok(own.flat_map(|cluster| cluster.faults).collect())
+}

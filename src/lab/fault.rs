@@ -1,0 +1,490 @@
+//! Faults of the lab as data: for each scenario what is done to brokers, topics and clients, and what that needs here.
+//!
+//! Pure, but for the look at the machine. [`carry`] carries them out. The next fault is a row of [`FAULTS`]; a harm that no
+//! fault has yet, a variant of [`Act`].
+
+mod abilities;
+pub mod carry;
+pub mod connections;
+mod network;
+mod undo;
+mod volume;
+
+use serde::{Deserialize, Serialize};
+
+pub use abilities::Abilities;
+pub use network::clean_up as clean_up_network;
+pub use volume::{clean_up as clean_up_volumes, is_mounted, unmount};
+
+use crate::sample::BrokerId;
+
+/// A scenario that the lab can make.
+#[derive(Debug)]
+pub struct Fault {
+    /// The scenario, which is also the finding that is right.
+    pub id: &'static str,
+    /// What is done, as a fragment.
+    pub does: &'static str,
+    pub hits: Hits,
+    /// What is done at a strength: 1 is the middle, more is worse.
+    acts: fn(f64) -> Vec<Act>,
+}
+
+/// Whom a fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hits {
+    /// One broker, which may be chosen.
+    Broker,
+    /// The cluster as a whole.
+    Cluster,
+    /// Clients: brokers are well.
+    Clients,
+}
+
+/// One thing that is done. Figures without a source of their own are those of the measured scenarios, made for the lab's
+/// smaller brokers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// The brokers are as large as this share of their type, and their CPU is counted by that; a restart ends it.
+    Shrink {
+        share: f64,
+    },
+    /// A broker may use no more than this share of the CPU that it has; a restart ends it.
+    HoldBack {
+        share: f64,
+    },
+    /// The CPU credits of all brokers are gone.
+    SpendCredits,
+    /// SIGSTOP.
+    Pause,
+    /// SIGKILL, and not started again.
+    Kill,
+    /// SIGKILL, and started again.
+    Restart,
+    /// The broker is started with this heap.
+    Heap {
+        mib: u64,
+    },
+    /// The broker's data lies on a file system of its own with so much left; the broker is not started again if it ends.
+    SmallVolume {
+        free_mib: u64,
+    },
+    /// The kernel holds the broker's writes to its disk back.
+    SlowVolume {
+        bytes_per_s: u64,
+        writes_per_s: u64,
+    },
+    /// All that goes to and from the broker shares so much, both ways together.
+    Bandwidth {
+        bits_per_s: u64,
+    },
+    /// Every partition that the broker leads is led by another replica, and Kafka does not give it back.
+    LeadersAway,
+    /// The broker is the first replica of every partition of the topic, and leads them.
+    LeadersHere,
+    /// A setting of the topic.
+    TopicSetting {
+        name: &'static str,
+        value: String,
+    },
+    /// `min.insync.replicas` is the number of replicas.
+    NoSpareReplica,
+    /// What each broker takes from one client.
+    ProducerQuota {
+        bytes_per_s: f64,
+    },
+    /// A replication throttle on every replica of the topic, as a reassignment leaves it behind.
+    ReplicationThrottle {
+        bytes_per_s: u64,
+    },
+    /// A topic that takes each broker beyond the partitions of its type by this factor.
+    Partitions {
+        times: f64,
+    },
+    Client(Client),
+    /// A rolling restart by the control plane. It ends by itself.
+    Maintenance,
+}
+
+/// A program that the lab runs beside the brokers until the fault is stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Client {
+    /// `kgen produce` with these options; with a limit of its CPU, cores.
+    Produce { rate: String, options: Vec<String>, cores: Option<f64> },
+    /// `kgen consume` in groups of this name with a number.
+    Consume { group: &'static str, groups: u32, options: Vec<String> },
+    /// New connections a second over all brokers, and how many stay open.
+    Connect { per_s: u32, held: u32 },
+    /// Busy loops, so many for each core of the machine.
+    Burn { per_core: u32 },
+}
+
+/// What a machine must have for an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    Root,
+    Program(&'static str),
+    /// Control groups that hold back writes to the disk where the data lies.
+    DiskLimit,
+    /// Queueing disciplines and classifiers of the kernel: `htb`, `tbf`, `u32`.
+    Shaping,
+}
+
+/// What is asked of the lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: String,
+    /// The cluster by its name; the only one unless named.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    #[serde(default)]
+    pub broker: Option<BrokerId>,
+    /// The topic that it is about.
+    #[serde(default)]
+    pub topic: Option<String>,
+    #[serde(default = "middle")]
+    pub strength: f64,
+}
+
+fn middle() -> f64 {
+    1.0
+}
+
+/// How strong a fault may be asked to be.
+pub const STRENGTHS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
+
+/// Every scenario that can be made, in the order of the findings.
+pub static FAULTS: &[Fault] = &[
+    Fault {
+        id: "healthy",
+        does: "records come in bursts: 3 s of much, 7 s of little",
+        hits: Hits::Clients,
+        acts: |s| {
+            let bursts: Vec<String> = (0..360).map(|_| format!("{:.0}x3s,10x7s", 1500.0 * s)).collect();
+            vec![produce(bursts.join(","), &["--record-size", "500"])]
+        },
+    },
+    Fault {
+        id: "broker.undersized",
+        does: "every broker is a fifth of its type",
+        hits: Hits::Cluster,
+        acts: |s| vec![Act::Shrink { share: 0.2 / s }],
+    },
+    Fault {
+        id: "broker.cpu-credits-exhausted",
+        does: "the CPU credits of every broker are gone (T3 types in a lab with --t3 credits)",
+        hits: Hits::Cluster,
+        acts: |_| vec![Act::SpendCredits],
+    },
+    Fault {
+        id: "broker.degraded",
+        does: "one broker may use a fifth of its CPU",
+        hits: Hits::Broker,
+        acts: |s| vec![Act::HoldBack { share: 0.2 / s }],
+    },
+    Fault {
+        id: "partition.hot-key",
+        does: "a producer gives 80 % of its records 2 keys",
+        hits: Hits::Clients,
+        acts: |s| vec![produce(per_s(900.0 * s), &["--record-size", "500", "--keys", "hot:80:2:1000"])],
+    },
+    Fault {
+        id: "leaders.not-preferred",
+        does: "others lead a broker's partitions, and Kafka's own balancing is off",
+        hits: Hits::Broker,
+        acts: |_| vec![Act::LeadersAway],
+    },
+    Fault {
+        id: "leaders.placement-skew",
+        does: "one broker is the first replica of every partition of the topic",
+        hits: Hits::Broker,
+        acts: |_| vec![Act::LeadersHere],
+    },
+    Fault {
+        id: "broker.down",
+        does: "a broker is killed and stays down",
+        hits: Hits::Broker,
+        acts: |_| vec![Act::Kill],
+    },
+    Fault {
+        id: "broker.hung",
+        does: "a broker is stopped in its tracks (SIGSTOP)",
+        hits: Hits::Broker,
+        acts: |_| vec![Act::Pause],
+    },
+    Fault {
+        id: "consumer.slow",
+        does: "a consumer takes 20 ms for each record",
+        hits: Hits::Clients,
+        acts: |s| vec![consume("slow", 1, &["--delay", &format!("{:.0}ms", 20.0 * s)])],
+    },
+    Fault {
+        id: "consumer.stalled",
+        does: "a consumer reads for 3 s and then nothing more",
+        hits: Hits::Clients,
+        acts: |_| vec![consume("stalled", 1, &["--stall", "24h@3s"])],
+    },
+    Fault {
+        id: "client.tiny-batches",
+        does: "a producer sends each record of 100 B by itself",
+        hits: Hits::Clients,
+        acts: |s| {
+            let options = ["--record-size", "100", "--set", "linger.ms=0", "--set", "batch.num.messages=1"];
+            vec![produce(per_s(1500.0 * s), &options)]
+        },
+    },
+    Fault {
+        id: "client.connection-storm",
+        does: "120 new connections a second, 1500 of them open",
+        hits: Hits::Clients,
+        acts: |s| vec![Act::Client(Client::Connect { per_s: (120.0 * s) as u32, held: 1500 })],
+    },
+    Fault {
+        id: "cluster.too-many-partitions",
+        does: "a topic takes the brokers beyond the partitions of their type",
+        hits: Hits::Cluster,
+        acts: |s| vec![Act::Partitions { times: 1.1 * s.max(1.0) }],
+    },
+    Fault {
+        id: "disk.filling",
+        does: "a broker's data lies on a small volume with 90 MiB left",
+        hits: Hits::Broker,
+        acts: |s| vec![Act::SmallVolume { free_mib: (90.0 / s) as u64 }],
+    },
+    Fault {
+        id: "disk.full",
+        does: "a broker's data lies on a small volume with 12 MiB left",
+        hits: Hits::Broker,
+        acts: |s| vec![Act::SmallVolume { free_mib: (12.0 / s) as u64 }],
+    },
+    Fault {
+        id: "disk.slow",
+        does: "a broker's disk takes 20 writes a second, and each is waited for",
+        hits: Hits::Broker,
+        acts: |s| {
+            vec![
+                Act::TopicSetting { name: "flush.messages", value: "50".to_owned() },
+                Act::SlowVolume { bytes_per_s: (200_000.0 / s) as u64, writes_per_s: (20.0 / s).max(1.0) as u64 },
+            ]
+        },
+    },
+    Fault {
+        id: "network.constrained",
+        does: "a broker's network takes 3 Mbit/s",
+        hits: Hits::Broker,
+        acts: |s| vec![Act::Bandwidth { bits_per_s: (3_000_000.0 / s) as u64 }],
+    },
+    Fault {
+        id: "network.egress-fanout",
+        does: "four consumer groups read everything",
+        hits: Hits::Clients,
+        acts: |_| vec![consume("fanout", 4, &["--from", "end"])],
+    },
+    Fault {
+        id: "broker.heap-pressure",
+        does: "a broker has a heap of 76 MiB",
+        hits: Hits::Broker,
+        acts: |s| vec![Act::Heap { mib: (76.0 / s.clamp(0.9, 1.1)) as u64 }],
+    },
+    Fault {
+        id: "replication.throttled",
+        does: "a replication throttle is left behind, and a broker comes back",
+        hits: Hits::Broker,
+        acts: |s| vec![Act::ReplicationThrottle { bytes_per_s: (2000.0 / s) as u64 }, Act::Restart],
+    },
+    Fault {
+        id: "replication.min-isr-blocked",
+        does: "the topic needs every replica, and a broker is killed and stays down",
+        hits: Hits::Broker,
+        acts: |_| vec![Act::NoSpareReplica, Act::Kill],
+    },
+    Fault {
+        id: "client.generator-bound",
+        does: "a load generator has 8 % of a core",
+        hits: Hits::Clients,
+        acts: |s| {
+            let options = ["--record-size", "500"].map(str::to_owned).to_vec();
+            vec![Act::Client(Client::Produce { rate: per_s(20_000.0), options, cores: Some(0.08 / s) })]
+        },
+    },
+    Fault {
+        id: "cluster.maintenance",
+        does: "the control plane restarts one broker after another",
+        hits: Hits::Cluster,
+        acts: |_| vec![Act::Maintenance],
+    },
+    Fault {
+        id: "client.quota-throttled",
+        does: "a broker takes 50 kB/s from a client",
+        hits: Hits::Clients,
+        acts: |s| vec![Act::ProducerQuota { bytes_per_s: 50_000.0 / s }],
+    },
+    Fault {
+        id: "lab.host-contention",
+        does: "four busy loops for each core of the machine",
+        hits: Hits::Cluster,
+        acts: |s| vec![Act::Client(Client::Burn { per_core: (4.0 * s).ceil() as u32 })],
+    },
+];
+
+/// The fault of a scenario.
+pub fn find(id: &str) -> Option<&'static Fault> {
+    FAULTS.iter().find(|fault| fault.id == id)
+}
+
+fn per_s(rate: f64) -> String {
+    format!("{rate:.0}")
+}
+
+fn produce(rate: String, options: &[&str]) -> Act {
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    Act::Client(Client::Produce { rate, options, cores: None })
+}
+
+fn consume(group: &'static str, groups: u32, options: &[&str]) -> Act {
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    Act::Client(Client::Consume { group, groups, options })
+}
+
+impl Fault {
+    pub fn acts(&self, strength: f64) -> Vec<Act> {
+        (self.acts)(strength)
+    }
+
+    /// Why this machine does not allow it, if it does not.
+    pub fn obstacle(&self, abilities: &Abilities) -> Option<String> {
+        let acts = self.acts(middle());
+        acts.iter().flat_map(Act::needs).find_map(|need| abilities.lack(*need))
+    }
+
+    /// Whether it is about one topic.
+    pub fn needs_topic(&self) -> bool {
+        self.acts(middle()).iter().any(Act::needs_topic)
+    }
+}
+
+impl Act {
+    fn needs(&self) -> &'static [Need] {
+        match self {
+            Act::SmallVolume { .. } => {
+                &[Need::Root, Need::Program("mkfs.ext4"), Need::Program("mount"), Need::Program("umount")]
+            }
+            Act::SlowVolume { .. } => &[Need::DiskLimit],
+            Act::Bandwidth { .. } => &[Need::Root, Need::Program("tc"), Need::Shaping],
+            _ => &[],
+        }
+    }
+
+    fn needs_topic(&self) -> bool {
+        matches!(
+            self,
+            Act::LeadersHere
+                | Act::TopicSetting { .. }
+                | Act::NoSpareReplica
+                | Act::ReplicationThrottle { .. }
+                | Act::Client(Client::Produce { .. } | Client::Consume { .. })
+        )
+    }
+}
+
+impl Client {
+    /// The command lines of kgen that it is, for brokers at `bootstrap`; none for what is no kgen.
+    pub fn commands(&self, bootstrap: &str, topic: &str) -> Vec<Vec<String>> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+        match self {
+            Client::Produce { rate, options, .. } => {
+                let mut command =
+                    words(&["produce", "--bootstrap-servers", bootstrap, "--topic", topic, "--rate", rate]);
+                command.extend(words(&["--duration", "24h", "--json-stream"]));
+                command.extend(options.iter().cloned());
+                vec![command]
+            }
+            Client::Consume { group, groups, options } => (1..=*groups)
+                .map(|number| {
+                    let name = format!("kgen-fault-{group}-{number}");
+                    let mut command = words(&["consume", "--bootstrap-servers", bootstrap, "--topic", topic]);
+                    command.extend(words(&["--group", &name, "--duration", "24h", "--json-stream"]));
+                    command.extend(options.iter().cloned());
+                    command
+                })
+                .collect(),
+            Client::Connect { per_s, held } => {
+                let (per_s, held) = (per_s.to_string(), held.to_string());
+                vec![words(&["lab", "open-connections", bootstrap, "--per-second", &per_s, "--held", &held])]
+            }
+            Client::Burn { .. } => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_is_one_of_a_kind_and_does_something() {
+        let ids: BTreeSet<_> = FAULTS.iter().map(|fault| fault.id).collect();
+        assert_eq!(ids.len(), FAULTS.len());
+        assert!(FAULTS.len() >= 26);
+        for fault in FAULTS {
+            assert!(!fault.does.is_empty() && !fault.acts(1.0).is_empty(), "{}", fault.id);
+            assert!(find(fault.id).is_some_and(|found| std::ptr::eq(found, fault)), "{}", fault.id);
+        }
+        assert!(find("broker.bewitched").is_none());
+    }
+
+    #[test]
+    fn a_stronger_fault_is_a_worse_one() {
+        let share = |s| match find("broker.undersized").unwrap().acts(s)[..] {
+            [Act::Shrink { share }] => share,
+            ref other => panic!("{other:?}"),
+        };
+        assert!(share(1.3) < share(1.0) && share(1.0) < share(0.7));
+        let rate = |s| match &find("client.tiny-batches").unwrap().acts(s)[..] {
+            [Act::Client(Client::Produce { rate, .. })] => rate.parse::<u32>().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((rate(1.0), rate(2.0)), (1500, 3000));
+    }
+
+    #[test]
+    fn what_a_machine_lacks_is_said() {
+        let nothing = Abilities::default();
+        for (id, lacking) in [
+            ("disk.full", Some("needs root")),
+            ("network.constrained", Some("needs root")),
+            ("disk.slow", Some("control groups")),
+            ("broker.hung", None),
+            ("client.tiny-batches", None),
+        ] {
+            let obstacle = find(id).unwrap().obstacle(&nothing);
+            assert_eq!(obstacle.is_some(), lacking.is_some(), "{id}: {obstacle:?}");
+            let text = obstacle.unwrap_or_default();
+            assert!(lacking.is_none_or(|words| text.contains(words)), "{id}: {text}");
+        }
+    }
+
+    #[test]
+    fn clients_are_command_lines() {
+        let commands = |id: &str| match &find(id).unwrap().acts(1.0)[..] {
+            [Act::Client(client)] => client.commands("h:1,h:2", "t"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(commands("network.egress-fanout").len(), 4);
+        let slow = commands("consumer.slow").remove(0).join(" ");
+        assert_eq!(
+            slow,
+            "consume --bootstrap-servers h:1,h:2 --topic t --group kgen-fault-slow-1 --duration 24h --json-stream --delay 20ms"
+        );
+        assert!(commands("lab.host-contention").is_empty());
+        assert!(find("consumer.slow").unwrap().needs_topic() && !find("broker.down").unwrap().needs_topic());
+    }
+
+    #[test]
+    fn an_order_may_leave_out_all_but_the_scenario() {
+        let order: Order = serde_json::from_str(r#"{"id": "broker.down"}"#).unwrap();
+        assert_eq!(order, Order { id: "broker.down".into(), cluster: None, broker: None, topic: None, strength: 1.0 });
+    }
+}

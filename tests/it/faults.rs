@@ -1,0 +1,122 @@
+//! Faults of the lab on three real brokers: each shows in what the lab reads, and is taken back whole.
+
+use serde_json::Value;
+
+use crate::lab::Lab;
+
+/// A cluster of three m5.large without terraform, and a topic.
+fn faulty_lab() -> Lab {
+    let lab = Lab::up();
+    lab.sh(
+        "printf '[cluster]\\nbroker_type = \"kafka.m5.large\"\\n' > kgen.toml
+        aws kafka create-cluster --cluster-name kgen-demo --kafka-version 3.9.x --number-of-broker-nodes 3 \
+          --encryption-info EncryptionInTransit={ClientBroker=PLAINTEXT} \
+          --broker-node-group-info InstanceType=kafka.m5.large,ClientSubnets=subnet-a,subnet-b,subnet-c > created.json",
+    );
+    lab.await_output("kgen lab status --json | jq -r '.clusters[0].state'", "ACTIVE", 120);
+    lab.sh("kgen topic create --partitions 6 --replication-factor 3");
+    lab
+}
+
+fn status(lab: &Lab) -> Value {
+    lab.json("kgen lab status --json")["clusters"][0].clone()
+}
+
+fn running(lab: &Lab) -> Vec<String> {
+    let faults = status(lab)["faults"].clone();
+    faults.as_array().unwrap().iter().map(|fault| fault["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The newest sample of broker `id` after `seconds`.
+fn sample(lab: &Lab, seconds: u32, id: &str) -> Value {
+    let line = lab.sh(&format!("timeout {seconds} kgen watch --json --interval 1 2>/dev/null | tail -n 1 || true"));
+    serde_json::from_str::<Value>(&line).unwrap()["sample"]["brokers"][id].clone()
+}
+
+#[test]
+#[ignore = "starts three Kafka brokers and makes faults of them"]
+fn faults_show_in_the_readings_and_are_taken_back() {
+    let lab = faulty_lab();
+    let (down, brokers) = (lab.try_sh("kgen lab fault start broker.down --broker 9"), status(&lab));
+    assert_eq!(down.status.code(), Some(1), "{}", String::from_utf8_lossy(&down.stderr));
+    assert!(String::from_utf8_lossy(&down.stderr).contains("there is no broker 9"));
+    let pid = |status: &Value, id: usize| status["brokers"][id - 1]["pid"].as_u64();
+
+    // Killed, and not started again until the fault is stopped.
+    lab.sh("kgen lab fault start broker.down --broker 2");
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert_eq!(pid(&status(&lab), 2), None);
+    assert_eq!(running(&lab), ["broker.down"]);
+    lab.sh("kgen lab fault stop broker.down");
+    assert!(pid(&status(&lab), 2).is_some_and(|new| Some(new) != pid(&brokers, 2)));
+
+    // Stopped in its tracks, and going on.
+    let process = pid(&status(&lab), 3).unwrap();
+    let state = || lab.sh(&format!("awk '/^State/ {{print $2}}' /proc/{process}/status")).trim().to_owned();
+    lab.sh("kgen lab fault start broker.hung --broker 3");
+    assert_eq!(state(), "T");
+    assert_eq!(sample(&lab, 8, "3")["probe"], "silent");
+    lab.sh("kgen lab fault stop");
+    assert_ne!(state(), "T");
+
+    // Clients of the lab: one that opens connections, and one whose records come one by one.
+    lab.sh("kgen lab fault start client.connection-storm && kgen lab fault start client.tiny-batches");
+    let clients: Vec<u64> = status(&lab)["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|fault| fault["clients"].as_array().unwrap())
+        .map(|client| client["pid"].as_u64().unwrap())
+        .collect();
+    assert_eq!(clients.len(), 2);
+    let busy = sample(&lab, 12, "1");
+    assert!(busy["connections_created_per_s"].as_f64().unwrap() > 10.0, "{busy:#}");
+    let messages = busy["messages_in_per_s"].as_f64().unwrap();
+    assert!(messages / busy["produce"]["per_s"].as_f64().unwrap() < 1.2, "{busy:#}");
+
+    // What Kafka keeps: leaders, a setting, a quota.
+    let leaders = || lab.sh("kgen topic describe --json | jq -c '[.partitions[].leader] | unique'").trim().to_owned();
+    lab.sh("kgen lab fault start leaders.placement-skew --broker 1");
+    lab.await_output("kgen topic describe --json | jq -c '[.partitions[].leader] | unique'", "[1]", 20);
+    lab.sh("kgen lab fault start client.quota-throttled && kgen lab fault stop");
+    lab.await_output("kgen topic describe --json | jq -c '[.partitions[].leader] | unique'", "[1,2,3]", 30);
+    assert_eq!(leaders(), "[1,2,3]");
+    assert_eq!(running(&lab), [""; 0]);
+    for client in clients {
+        assert!(!std::path::Path::new(&format!("/proc/{client}")).exists(), "client {client} still runs");
+    }
+
+    // The CPU of one broker, which its next start gives back too.
+    lab.sh("kgen lab fault start broker.degraded --broker 2");
+    lab.sh("kgen produce --rate 800 --record-size 500 --duration 10 --json > produced.json");
+    lab.sh("kgen lab fault stop");
+    // The lab ends with a fault that runs.
+    lab.sh("kgen lab fault start broker.hung");
+    lab.down();
+}
+
+#[test]
+#[ignore = "starts three Kafka brokers; needs root for a volume and for the loopback interface"]
+fn a_small_volume_and_a_slow_network_are_taken_back() {
+    let lab = faulty_lab();
+    let listed = lab.json("kgen lab fault list --json");
+    let possible = |id: &str| {
+        listed["faults"].as_array().unwrap().iter().any(|fault| fault["id"] == id && fault["possible"] == true)
+    };
+    let mounts = || lab.sh("grep -c \"$PWD\" /proc/self/mountinfo || true").trim().to_owned();
+    if possible("disk.filling") {
+        lab.sh("kgen lab fault start disk.filling --broker 2");
+        assert_eq!(mounts(), "1");
+        let used = sample(&lab, 8, "2")["disk_used_percent"].as_f64().unwrap();
+        assert!((50.0..90.0).contains(&used), "{used} %");
+        lab.sh("kgen lab fault stop");
+        assert_eq!(mounts(), "0");
+    }
+    if possible("network.constrained") {
+        lab.sh("kgen lab fault start network.constrained --broker 2");
+        assert!(lab.sh("tc qdisc show dev lo").contains("htb 4b47:"));
+        lab.sh("kgen lab fault stop");
+        assert!(!lab.sh("tc qdisc show dev lo").contains("htb"));
+    }
+    lab.down();
+}
