@@ -1,5 +1,6 @@
 //! Arguments as domain values, and the exit codes.
 
+pub mod bench;
 mod exit;
 pub mod lab;
 pub mod load;
@@ -85,6 +86,13 @@ Examples:
   kgen lab status
   kgen lab down")]
     Lab(lab::LabCommand),
+    /// Measure how well the diagnosis names faults that are made for real
+    #[command(subcommand)]
+    #[command(after_help = "\
+Examples:
+  kgen bench diagnose --scenario broker.hung --variations 1
+  kgen bench score tests/traces")]
+    Bench(bench::BenchCommand),
     Doctor(Doctor),
     Config(Config),
     Completions(Completions),

@@ -21,6 +21,7 @@ macro_rules! eprint {
 }
 
 mod apply;
+mod bench;
 mod bootstrap;
 mod change;
 mod compare;
@@ -190,6 +191,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Lab(command) => lab::run(project, &command),
         Command::Consume(args) => consume::run(args, project),
         Command::Compare(args) => compare::run(&args, project),
+        Command::Bench(command) => bench::run(project, &command),
         Command::Doctor(args) => doctor::run(&args, project),
         Command::Config(args) => config::run(&args, project),
         Command::Completions(args) => generate::completions(&args),

@@ -17,6 +17,7 @@ mod hcl;
 mod stack;
 
 // What is wrong, what would mend it, and what changed.
+mod benchmark;
 mod comparison;
 mod diagnose;
 mod doctor;

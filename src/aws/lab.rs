@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use aws_sdk_kafka::types::{BrokerNodeGroupInfo, ClientBroker, EncryptionInTransit, EncryptionInfo};
 use reqwest::RequestBuilder;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -61,6 +62,29 @@ impl Aws {
         let path = id.map_or_else(|| "_lab/faults".to_owned(), |id| format!("_lab/faults/{id}"));
         let url = self.lab_url(&path).ok_or_else(|| unreachable("no lab".to_owned()))?;
         answered(self.http.delete(url).query(&[("cluster", cluster)])).await
+    }
+
+    /// Begins a cluster with a plaintext listener in the lab.
+    ///
+    /// # Errors
+    /// The endpoint is none of this machine, or the lab refuses.
+    pub async fn create_lab_cluster(&self, name: &str, broker_type: &str, brokers: i32) -> Result<(), AwsError> {
+        self.lab_url("").ok_or_else(|| unreachable("no lab".to_owned()))?;
+        let in_transit = EncryptionInTransit::builder().client_broker(ClientBroker::TlsPlaintext).build();
+        let group = BrokerNodeGroupInfo::builder().instance_type(broker_type);
+        let group =
+            ["subnet-a", "subnet-b", "subnet-c"].iter().fold(group, |group, subnet| group.client_subnets(*subnet));
+        self.kafka()?
+            .create_cluster()
+            .cluster_name(name)
+            .kafka_version("3.9.x")
+            .number_of_broker_nodes(brokers)
+            .encryption_info(EncryptionInfo::builder().encryption_in_transit(in_transit).build())
+            .broker_node_group_info(group.build())
+            .send()
+            .await
+            .map_err(|error| self.failed("CreateCluster", error))?;
+        Ok(())
     }
 
     fn lab_url(&self, path: &str) -> Option<String> {

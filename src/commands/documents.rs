@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{demo::Story, figures::Figures};
 use crate::{
+    benchmark,
     comparison::Comparison,
     diagnose::{Context, Verdict},
     kafka,
@@ -65,6 +66,7 @@ documents! {
     "kgen.lab-faults/1" ListedFaults,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
+    "kgen.benchmark/1" benchmark::Report,
     "kgen.compare/1" ComparedRuns<'_>,
 }
 

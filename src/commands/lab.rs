@@ -1,6 +1,6 @@
 //! `kgen lab`: the local MSK, up and down.
 
-mod fault;
+pub mod fault;
 
 use std::{
     net::TcpListener,

@@ -18,6 +18,7 @@ use crate::{
     diagnose::{Context, Verdict},
     kafka::Connection,
     metrics::{CloudWatch, Prometheus, Protocol, Source, Targets},
+    run::{Run, SAMPLES_ID},
     sample::{BrokerId, BrokerState, Sample},
     stack::Stack,
 };
@@ -141,8 +142,14 @@ pub async fn refresh(aws: &Aws, context: &mut Context) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// Samples that `kgen watch --json` wrote, and the cluster as the last of them had it.
+/// Samples of a run's record, or that `kgen watch --json` wrote, and the cluster as the last of them had it.
 pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
+    if let Ok(run) = Run::read(path)
+        && run.head.id != SAMPLES_ID
+        && let Some(context) = run.cluster().cloned()
+    {
+        return Ok((context, run.samples().map(|observed| observed.sample.clone()).collect()));
+    }
     let file = File::open(path)
         .with_context(|| format!("reading {} (`kgen watch --json` writes such a file)", path.display()))
         .map_err(refused)?;

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
 use super::{consume, diagnose, doctor, documents::*, look::Line};
 use crate::{
+    benchmark,
     cli::{self, Outcome, refused},
     files, kafka,
     load::{consumer, producer},
@@ -17,6 +18,7 @@ type Published = (&'static str, fn() -> Schema);
 /// Every published schema: its name, and how it is made. docs/schemas has a file for each.
 const PUBLISHED: &[Published] = &[
     (Applied::SCHEMA, of::<Named<Applied>>),
+    (benchmark::Report::SCHEMA, of::<Named<benchmark::Report>>),
     (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
     (Settings::SCHEMA, of::<Named<Settings>>),
     (ComparedRuns::SCHEMA, of::<Named<ComparedRuns<'static>>>),

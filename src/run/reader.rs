@@ -7,11 +7,15 @@ use std::{
     time::Duration,
 };
 
+use flate2::read::GzDecoder;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{End, Entry, Environment, Event, FILE, Found, Head, LoadSecond, Mark, Observed, SCHEMA};
 use crate::diagnose::Context;
+
+/// The id of a run that was read from samples alone.
+pub const SAMPLES_ID: &str = "samples";
 
 /// Files of samples without a head, as `kgen watch --json` writes them.
 const SAMPLES: &str = "kgen.sample/1";
@@ -43,7 +47,7 @@ pub enum ReadError {
 }
 
 impl Run {
-    /// Reads a run's folder or its file; also a file of `kgen watch --json`.
+    /// Reads a run's folder or its file, compressed where its name ends in `.gz`; also a file of `kgen watch --json`.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -52,7 +56,12 @@ impl Run {
         let failed = |source| ReadError::Io { path: path.clone(), source };
         let file = File::open(&path).map_err(failed)?;
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+        match is_packed {
+            true => GzDecoder::new(file).take(MAX_BYTES + 1).read_to_end(&mut bytes),
+            false => file.take(MAX_BYTES + 1).read_to_end(&mut bytes),
+        }
+        .map_err(failed)?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(ReadError::TooLarge(path));
         }
@@ -79,7 +88,7 @@ impl Run {
                 };
                 let head = Head {
                     schema: SCHEMA.to_owned(),
-                    id: "samples".to_owned(),
+                    id: SAMPLES_ID.to_owned(),
                     command: "watch".to_owned(),
                     args: Vec::new(),
                     started: first.0,

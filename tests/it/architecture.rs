@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("remedy", &["catalogue", "stack", "hcl"]),
     ("diagnose", &["catalogue", "stack", "sample", "remedy"]),
     ("comparison", &["statistics"]),
+    ("benchmark", &["diagnose", "run", "sample"]),
     ("proof", &["diagnose", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
     ("run", &["sample", "diagnose", "remedy"]),

@@ -120,3 +120,37 @@ fn a_small_volume_and_a_slow_network_are_taken_back() {
     }
     lab.down();
 }
+
+#[test]
+#[ignore = "starts three Kafka brokers and hangs one of them"]
+fn a_run_of_the_benchmark_is_recorded_scored_and_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let kgen = std::path::Path::new(env!("CARGO_BIN_EXE_kgen")).parent().unwrap();
+    let path = format!("{}:{}", kgen.display(), std::env::var("PATH").unwrap());
+    let sh = |script: &str| {
+        let output = std::process::Command::new("bash")
+            .args(["-euo", "pipefail", "-c", script])
+            .current_dir(dir.path())
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), stdout.into_owned(), stderr.into_owned())
+    };
+    let (code, report, said) = sh("kgen bench diagnose --scenario broker.hung --variations 1 --seconds 30 --json");
+    assert_eq!(code, Some(0), "{said}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let (_, again, _) = sh("kgen bench score .kgen/bench-runs --pack traces --json");
+    assert_eq!(report, serde_json::from_str::<Value>(&again).unwrap(), "a record is always judged in the same way");
+    // On a machine that is busy with other work it is void, and proves no more.
+    if report["runs"] == 1 {
+        assert_eq!(report["tuning"]["right"], 1, "{report:#}");
+        let (_, packed, said) = sh("kgen bench score traces --json");
+        assert_eq!(serde_json::from_str::<Value>(&packed).unwrap_or_default()["each"], report["each"], "{said}");
+        let (code, _, said) = sh("kgen diagnose --replay traces/broker.hung-1.jsonl.gz --json");
+        assert!(code.is_some_and(|code| [0, 3, 4].contains(&code)), "{said}");
+    } else {
+        assert_eq!(report["void"].as_array().unwrap().len(), 1, "{report:#}");
+    }
+    assert!(!dir.path().join(".kgen/bench").exists());
+}

@@ -1,0 +1,44 @@
+//! How well a diagnosis names what is wrong: scenarios and their variations, recorded runs judged as a live watcher would,
+//! the baselines beside it, and the report.
+//!
+//! Pure: the runs are made by the command, and read from their records.
+
+pub mod baselines;
+mod judge;
+mod report;
+mod scenario;
+mod score;
+mod variation;
+
+pub use judge::{Judged, judge};
+pub use report::markdown;
+pub use scenario::{Kind, Names, SCENARIOS, Scenario, find};
+pub use score::{Report, score};
+pub use variation::{Part, Variation};
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::BrokerId;
+
+/// The name of the result that a run's record has its truth in.
+pub const TRUTH: &str = "truth";
+
+/// What is true of a recorded run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Truth {
+    /// The scenario's name.
+    pub scenario: String,
+    pub variation: Variation,
+    /// When the fault was made whole, and when its end began, ms since the epoch; `None` for a run without a fault.
+    pub on_ms: Option<i64>,
+    pub off_ms: Option<i64>,
+    /// When it was asked for: what is seen from then to `on_ms` is of a fault that is half made, and is not judged.
+    pub asked_ms: Option<i64>,
+    /// The broker that was hit.
+    pub broker: Option<BrokerId>,
+    /// Partitions that took more than twice an even share, by their end offsets.
+    #[serde(default)]
+    pub partitions: Vec<String>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+}

@@ -1,0 +1,231 @@
+//! A recorded run as a live watcher would have judged it, sample by sample.
+
+use super::{Kind, Names, Scenario, Truth};
+use crate::{
+    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    run::{Event, Run},
+    sample::Sample,
+};
+
+/// Samples that a live watcher looks back on.
+const LOOK_BACK: usize = 60;
+
+/// Findings that are an answer though they are no cause of trouble: the cluster is left alone for them.
+const ANSWERS: [&str; 3] = ["cluster.maintenance", "lab.host-contention", "client.generator-bound"];
+
+/// CPU pressure of the machine above which a run is void, percent: the limit of lab.host-contention.
+const PRESSURE_PERCENT: f64 = 40.0;
+/// Throttled periods from which on the pressure is the brokers' own, percent.
+const THROTTLED_PERCENT: f64 = 20.0;
+
+/// What came out of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    pub truth: Truth,
+    pub scenario: &'static Scenario,
+    /// Why the run counts for nothing.
+    pub void: Option<String>,
+    /// The first answer after the fault was made; of a control, at any time.
+    pub first: Option<Answer>,
+    /// The answer at the end of the fault, as the run was left.
+    pub last: Option<Answer>,
+    /// Seconds from the fault to the first answer that is right.
+    pub named_after_s: Option<f64>,
+    /// Causes that were named while nothing was wrong, each once for every time that it appeared.
+    pub false_alarms: Vec<&'static str>,
+    /// Seconds in which nothing was wrong.
+    pub calm_s: f64,
+    /// Samples of the fault, and those of them without any answer.
+    pub samples: usize,
+    pub inconclusive: usize,
+}
+
+/// What a diagnosis says that there is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub id: &'static str,
+    pub confidence: f64,
+    /// Every finding, the likeliest first.
+    pub findings: Vec<&'static str>,
+    /// It is what is true; of a pair, both are found, the root first.
+    pub is_right: bool,
+    /// Broker, partition or group are the true ones; `None` where there are none to name.
+    pub names_rightly: Option<bool>,
+    pub remedy_is_right: bool,
+}
+
+/// Samples with the cluster as it was then, the load's view among them.
+pub fn samples_of(run: &Run) -> Vec<(Context, Sample)> {
+    run.samples().map(|observed| (observed.cluster.clone(), observed.sample.clone())).collect()
+}
+
+/// The truth of a run; nothing where it is no run of the benchmark.
+pub fn truth_of(run: &Run) -> Option<Truth> {
+    run.entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Result(named) if named.name == super::TRUTH => serde_json::from_value(named.value.clone()).ok(),
+        _ => None,
+    })
+}
+
+/// Judges a run; nothing where it is no run of the benchmark, or of a scenario that is no more.
+pub fn judge(run: &Run) -> Option<Judged> {
+    let truth = truth_of(run)?;
+    let scenario = super::find(&truth.scenario)?;
+    let samples = samples_of(run);
+    let mut judged = Judged {
+        scenario,
+        void: void(scenario, &truth, &samples),
+        first: None,
+        last: None,
+        named_after_s: None,
+        false_alarms: Vec::new(),
+        calm_s: 0.0,
+        samples: 0,
+        inconclusive: 0,
+        truth,
+    };
+    let (mut before, mut alarm) = (None, None);
+    for at in 0..samples.len() {
+        let window: Vec<Sample> =
+            samples[(at + 1).saturating_sub(LOOK_BACK)..=at].iter().map(|(_, sample)| sample.clone()).collect();
+        let (context, sample) = &samples[at];
+        let diagnosis = diagnose(context, &window);
+        let answer = answer(scenario, &judged.truth, &diagnosis);
+        let elapsed_s = before.replace(sample.at_ms).map_or(0.0, |before| (sample.at_ms - before) as f64 / 1000.0);
+        match judged.truth.phase(sample.at_ms) {
+            Phase::Calm => {
+                judged.calm_s += elapsed_s;
+                judged.alarm(&mut alarm, &answer);
+            }
+            Phase::Fault if scenario.kind == Kind::Control => {
+                judged.calm_s += elapsed_s;
+                judged.samples += 1;
+                judged.inconclusive += usize::from(diagnosis.verdict == Verdict::Inconclusive);
+                judged.alarm(&mut alarm, &answer);
+                judged.first = judged.first.take().or_else(|| answer.clone());
+                judged.last = answer;
+            }
+            Phase::Fault => {
+                judged.samples += 1;
+                judged.inconclusive += usize::from(answer.is_none());
+                let is_right = answer.as_ref().is_some_and(|answer| answer.is_right);
+                if is_right && judged.named_after_s.is_none() {
+                    let on_ms = judged.truth.on_ms.unwrap_or(sample.at_ms);
+                    judged.named_after_s = Some((sample.at_ms - on_ms) as f64 / 1000.0);
+                }
+                judged.first = judged.first.take().or_else(|| answer.clone());
+                judged.last = answer;
+            }
+            Phase::Other => {}
+        }
+    }
+    Some(judged)
+}
+
+impl Judged {
+    fn alarm(&mut self, held: &mut Option<&'static str>, answer: &Option<Answer>) {
+        // What asks to leave the cluster alone is no alarm.
+        let alarm = answer.as_ref().map(|answer| answer.id).filter(|id| !ANSWERS.contains(id));
+        if let Some(id) = alarm.filter(|_| alarm != *held) {
+            self.false_alarms.push(id);
+        }
+        *held = alarm;
+    }
+
+    /// The first answer is right; of a control, there is none.
+    pub fn is_right(&self) -> bool {
+        match self.scenario.kind {
+            Kind::Control => self.false_alarms.is_empty(),
+            _ => self.first.as_ref().is_some_and(|answer| answer.is_right),
+        }
+    }
+}
+
+/// What a moment of a run is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the fault.
+    Calm,
+    Fault,
+    /// The fault is being made, or it is over.
+    Other,
+}
+
+impl Truth {
+    pub fn phase(&self, at_ms: i64) -> Phase {
+        match (self.asked_ms, self.on_ms, self.off_ms) {
+            (Some(asked), ..) if at_ms < asked => Phase::Calm,
+            (_, Some(on), Some(off)) if (on..=off).contains(&at_ms) => Phase::Fault,
+            _ => Phase::Other,
+        }
+    }
+}
+
+/// What the diagnosis answers, if it is an answer.
+pub fn answer(scenario: &Scenario, truth: &Truth, diagnosis: &Diagnosis) -> Option<Answer> {
+    let finding = diagnosis.findings.first()?;
+    if diagnosis.verdict != Verdict::CauseFound && !ANSWERS.contains(&finding.id) {
+        return None;
+    }
+    let findings: Vec<&'static str> = diagnosis.findings.iter().map(|finding| finding.id).collect();
+    let mut rest = findings.iter();
+    // Each after the one before it, and the root before all others.
+    let is_right =
+        scenario.truth.first() == Some(&finding.id) && scenario.truth.iter().all(|id| rest.any(|found| found == id));
+    Some(Answer {
+        id: finding.id,
+        confidence: finding.confidence,
+        is_right,
+        names_rightly: names_rightly(scenario.names, truth, finding),
+        remedy_is_right: match kind_of_remedy(finding) {
+            Some(kind) => scenario.remedies.contains(&kind.as_str()),
+            None => scenario.remedies.is_empty(),
+        },
+        findings,
+    })
+}
+
+fn names_rightly(names: Names, truth: &Truth, finding: &Finding) -> Option<bool> {
+    let same = |found: &[String], wanted: &[String]| {
+        let mut found: Vec<&String> = found.iter().collect();
+        let mut wanted: Vec<&String> = wanted.iter().collect();
+        found.sort_unstable();
+        wanted.sort_unstable();
+        found == wanted
+    };
+    match names {
+        Names::Nothing => None,
+        Names::Broker => Some(finding.brokers[..] == truth.broker.into_iter().collect::<Vec<_>>()),
+        // The hottest one has to be among those that took most.
+        Names::Partitions => Some(finding.partitions.first().is_some_and(|first| truth.partitions.contains(first))),
+        Names::Groups => Some(same(&finding.groups, &truth.groups)),
+    }
+}
+
+/// As JSON has it, such as `resize`.
+pub fn kind_of_remedy(finding: &Finding) -> Option<String> {
+    let remedy = serde_json::to_value(finding.remedy.as_ref()?).ok()?;
+    Some(remedy.get("kind")?.as_str()?.to_owned())
+}
+
+/// Why the machine, not the cluster, was measured.
+fn void(scenario: &Scenario, truth: &Truth, samples: &[(Context, Sample)]) -> Option<String> {
+    if scenario.truth == ["lab.host-contention"] {
+        return None;
+    }
+    let of = |phase: Phase| samples.iter().map(|(_, sample)| sample).filter(move |s| truth.phase(s.at_ms) == phase);
+    for (phase, words) in [(Phase::Calm, "before the fault"), (Phase::Fault, "during the fault")] {
+        let pressure = median(of(phase).filter_map(|sample| sample.host_cpu_pressure_percent).collect());
+        let throttled = of(phase).flat_map(|sample| sample.brokers.values()).filter_map(|b| b.cpu_throttled_percent);
+        let own = median(throttled.collect()).is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
+        if let Some(pressure) = pressure.filter(|pressure| *pressure > PRESSURE_PERCENT && !own) {
+            return Some(format!("CPU pressure of the machine was {pressure:.0} % {words}"));
+        }
+    }
+    (of(Phase::Calm).count() < 3).then(|| "there is no calm before the fault".to_owned())
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}

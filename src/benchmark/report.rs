@@ -1,0 +1,110 @@
+//! The report for a reader, as Markdown.
+
+use std::fmt::Write as _;
+
+use super::{
+    Report, SCENARIOS,
+    score::{Share, Times},
+};
+
+/// The report as Markdown, without a heading of its own.
+pub fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write!(
+        text,
+        "{} runs of {} scenarios count; {} are void. An answer is the first cause that is named after the fault was made.\n\n",
+        report.runs,
+        report.scenarios,
+        report.void.len()
+    );
+    let hours = report.calm_s / 3600.0;
+    let alarms = report.false_alarms.len();
+    let per_hour = if hours > 0.0 { format!("{:.1}", alarms as f64 / hours) } else { "-".to_owned() };
+    let brier = report.brier.map_or("-".to_owned(), |brier| format!("{brier:.3}"));
+    let rows = [
+        ("right cause, held-out variations", share(report.held_out)),
+        ("right cause, tuning variations", share(report.tuning)),
+        ("right broker, partition or group, of those", share(report.names)),
+        ("right remedy, of those", share(report.remedies)),
+        ("right cause at the end of the fault", share(report.settled)),
+        (
+            "false alarms",
+            format!("{alarms} in {:.1} minutes without a fault ({per_hour} an hour)", report.calm_s / 60.0),
+        ),
+        ("time to name, p50 and p95", times(report.time_to_name)),
+        ("the same, of hard faults", times(report.time_to_name_hard)),
+        ("Brier score of the confidence", brier),
+        ("samples of faults without an answer", share(report.inconclusive)),
+    ];
+    text += "| | |\n|---|---|\n";
+    for (name, value) in rows {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    text += "\n## Confusion\n\nHow often each answer was the first; `-` is none.\n\n| scenario | runs | answers |\n|---|---|---|\n";
+    for scenario in SCENARIOS {
+        let Some(answers) = report.confusion.get(scenario.name) else { continue };
+        let runs: usize = answers.values().sum();
+        let root = scenario.truth.first().copied().unwrap_or("-");
+        let mut told: Vec<(&String, &usize)> = answers.iter().collect();
+        told.sort_by_key(|(id, count)| (id.as_str() != root, std::cmp::Reverse(**count)));
+        let told = told.iter().map(|(id, count)| match id.as_str() == root {
+            true => format!("**{id}** {count}"),
+            false => format!("{id} {count}"),
+        });
+        let _ = writeln!(text, "| {} | {runs} | {} |", scenario.name, told.collect::<Vec<_>>().join(", "));
+    }
+    text += "\n## Beside it, on the same runs\n\n| rules | held-out | tuning | false alarms |\n|---|---|---|---|\n";
+    let _ = writeln!(text, "| kgen | {} | {} | {alarms} |", share(report.held_out), share(report.tuning));
+    for baseline in &report.baselines {
+        let (held_out, tuning) = (share(baseline.held_out), share(baseline.tuning));
+        let _ = writeln!(text, "| {} | {held_out} | {tuning} | {} |", baseline.name, baseline.false_alarms);
+    }
+    text += "\nSources: ";
+    let sources: Vec<String> =
+        report.baselines.iter().map(|baseline| format!("{}: {}", baseline.name, baseline.source)).collect();
+    let _ = writeln!(text, "{}.", sources.join("; "));
+    if !report.false_alarms.is_empty() {
+        text += "\n## False alarms\n\n";
+        for alarm in &report.false_alarms {
+            let _ = writeln!(text, "- {} in {}, variation {}", alarm.id, alarm.scenario, alarm.variation);
+        }
+    }
+    if !report.void.is_empty() {
+        text += "\n## Void\n\n";
+        for void in &report.void {
+            let _ = writeln!(text, "- {}, variation {}: {}", void.scenario, void.variation, void.why);
+        }
+    }
+    text += "\n## Every run\n\n| scenario | variation | answer | right | names | remedy | named after |\n|---|---|---|---|---|---|---|\n";
+    let word = |value: Option<bool>| value.map_or("", |value| if value { "yes" } else { "no" });
+    for row in &report.each {
+        let held_out = if row.held_out { " (held out)" } else { "" };
+        let after = row.named_after_s.map_or(String::new(), |seconds| format!("{seconds:.0} s"));
+        let _ = writeln!(
+            text,
+            "| {} | {}{held_out} | {} | {} | {} | {} | {after} |",
+            row.scenario,
+            row.variation,
+            row.answer.as_deref().unwrap_or("-"),
+            word(Some(row.right)),
+            word(row.names_rightly),
+            word(row.remedy_is_right),
+        );
+    }
+    text
+}
+
+fn share(share: Share) -> String {
+    match share.percent() {
+        Some(percent) => format!("{percent:.0} % ({} of {})", share.right, share.of),
+        None => "-".to_owned(),
+    }
+}
+
+fn times(times: Times) -> String {
+    match (times.p50_s, times.p95_s) {
+        (Some(p50), Some(p95)) => format!("{p50:.0} s, {p95:.0} s"),
+        _ => "-".to_owned(),
+    }
+}

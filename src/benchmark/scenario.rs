@@ -1,0 +1,158 @@
+//! The scenarios and what is right for each. The labels, their neighbours and the right remedies are those of the measured
+//! fault scenarios (docs/benchmark.md).
+
+/// A row of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scenario {
+    /// The finding that is right; with what differs where there are several of one.
+    pub name: &'static str,
+    /// Faults of the lab, made in this order; none where nothing is made.
+    pub faults: &'static [&'static str],
+    /// The findings that are right, the root first; empty where nothing may be found.
+    pub truth: &'static [&'static str],
+    pub kind: Kind,
+    pub names: Names,
+    /// Kinds of remedy that are right for the root; empty where there is nothing to be done.
+    pub remedies: &'static [&'static str],
+}
+
+/// What kind of run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A fault that has to be named within 30 s.
+    Fault,
+    /// One that has to be named within 15 s.
+    Hard,
+    /// Nothing is wrong with the cluster: no cause may be named.
+    Control,
+}
+
+/// What a finding has to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    Nothing,
+    Broker,
+    Partitions,
+    Groups,
+}
+
+const fn fault(
+    name: &'static str,
+    truth: &'static [&'static str],
+    names: Names,
+    remedies: &'static [&'static str],
+) -> Scenario {
+    Scenario { name, faults: truth, truth, kind: Kind::Fault, names, remedies }
+}
+
+const fn pair(
+    name: &'static str,
+    truth: &'static [&'static str],
+    names: Names,
+    remedies: &'static [&'static str],
+) -> Scenario {
+    fault(name, truth, names, remedies)
+}
+
+/// Every row.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "healthy", faults: &[], truth: &[], kind: Kind::Control, names: Names::Nothing, remedies: &[] },
+    Scenario {
+        name: "healthy.bursts",
+        faults: &["healthy"],
+        truth: &[],
+        kind: Kind::Control,
+        names: Names::Nothing,
+        remedies: &[],
+    },
+    fault("broker.undersized", &["broker.undersized"], Names::Nothing, &["resize", "scale_out"]),
+    fault("broker.cpu-credits-exhausted", &["broker.cpu-credits-exhausted"], Names::Nothing, &["resize"]),
+    fault("broker.degraded", &["broker.degraded"], Names::Broker, &["reboot"]),
+    fault("partition.hot-key", &["partition.hot-key"], Names::Partitions, &["advice"]),
+    fault("leaders.not-preferred", &["leaders.not-preferred"], Names::Nothing, &["elect_leaders"]),
+    fault("leaders.placement-skew", &["leaders.placement-skew"], Names::Broker, &["reassign"]),
+    Scenario { kind: Kind::Hard, ..fault("broker.down", &["broker.down"], Names::Broker, &["reboot"]) },
+    Scenario { kind: Kind::Hard, ..fault("broker.hung", &["broker.hung"], Names::Broker, &["reboot"]) },
+    fault("consumer.slow", &["consumer.slow"], Names::Groups, &["advice"]),
+    fault("consumer.stalled", &["consumer.stalled"], Names::Groups, &["advice"]),
+    fault("client.tiny-batches", &["client.tiny-batches"], Names::Nothing, &["advice"]),
+    fault("client.connection-storm", &["client.connection-storm"], Names::Nothing, &["advice"]),
+    fault(
+        "cluster.too-many-partitions",
+        &["cluster.too-many-partitions"],
+        Names::Nothing,
+        &["resize", "scale_out", "advice"],
+    ),
+    fault("disk.filling", &["disk.filling"], Names::Broker, &["expand"]),
+    Scenario { kind: Kind::Hard, ..fault("disk.full", &["disk.full"], Names::Broker, &["expand"]) },
+    fault("disk.slow", &["disk.slow"], Names::Broker, &["advice"]),
+    fault("network.constrained", &["network.constrained"], Names::Broker, &["resize", "scale_out"]),
+    fault("network.egress-fanout", &["network.egress-fanout"], Names::Groups, &["advice"]),
+    fault("broker.heap-pressure", &["broker.heap-pressure"], Names::Broker, &["resize"]),
+    fault("replication.throttled", &["replication.throttled"], Names::Nothing, &["remove_throttle"]),
+    Scenario {
+        faults: &["replication.min-isr-blocked"],
+        truth: &["broker.down", "replication.min-isr-blocked"],
+        kind: Kind::Hard,
+        ..fault("replication.min-isr-blocked", &[], Names::Broker, &["reboot"])
+    },
+    Scenario { remedies: &[], ..fault("client.generator-bound", &["client.generator-bound"], Names::Nothing, &[]) },
+    Scenario { ..fault("cluster.maintenance", &["cluster.maintenance"], Names::Nothing, &["wait"]) },
+    fault("client.quota-throttled", &["client.quota-throttled"], Names::Nothing, &["advice"]),
+    fault("lab.host-contention", &["lab.host-contention"], Names::Nothing, &[]),
+    pair(
+        "broker.undersized+consumer.slow",
+        &["broker.undersized", "consumer.slow"],
+        Names::Nothing,
+        &["resize", "scale_out"],
+    ),
+    pair("partition.hot-key+consumer.slow", &["partition.hot-key", "consumer.slow"], Names::Partitions, &["advice"]),
+    pair(
+        "leaders.placement-skew+broker.undersized",
+        &["leaders.placement-skew", "broker.undersized"],
+        Names::Broker,
+        &["reassign"],
+    ),
+    Scenario {
+        kind: Kind::Hard,
+        ..pair("broker.down+broker.undersized", &["broker.down", "broker.undersized"], Names::Broker, &["reboot"])
+    },
+    pair(
+        "client.tiny-batches+broker.undersized",
+        &["client.tiny-batches", "broker.undersized"],
+        Names::Nothing,
+        &["advice"],
+    ),
+];
+
+/// The row of this name.
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
+impl Scenario {
+    /// Seconds in which it has to be named.
+    pub fn limit_s(&self) -> f64 {
+        if self.kind == Kind::Hard { 15.0 } else { 30.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::diagnose::RULES;
+
+    #[test]
+    fn every_row_is_about_findings_that_there_are() {
+        let names: BTreeSet<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        assert_eq!((names.len(), SCENARIOS.len() - 5), (SCENARIOS.len(), 27));
+        for scenario in SCENARIOS {
+            for id in scenario.truth {
+                assert!(RULES.iter().any(|rule| rule.id == *id), "{id}");
+            }
+            assert_eq!(scenario.kind == Kind::Control, scenario.truth.is_empty(), "{}", scenario.name);
+        }
+    }
+}

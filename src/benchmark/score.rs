@@ -1,0 +1,316 @@
+//! Many judged runs as figures.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    Judged, Part, SCENARIOS, Truth,
+    baselines::BASELINES,
+    judge::{Phase, judge, samples_of},
+};
+use crate::{run::Run, sample::Sample};
+
+/// Samples that a baseline is given.
+const LOOK_BACK: usize = 60;
+
+/// What the runs come to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Report {
+    /// Runs that count.
+    pub runs: usize,
+    /// Scenarios among them.
+    pub scenarios: usize,
+    /// Runs on a machine that was busy with other work: they count for nothing.
+    pub void: Vec<Voided>,
+    pub held_out: Share,
+    pub tuning: Share,
+    /// Of the runs with the right cause: broker, partitions or groups are the true ones.
+    pub names: Share,
+    /// Of the runs with the right cause: the kind of remedy is one that is right.
+    pub remedies: Share,
+    /// The cause that was named last, while the fault went on, is the right one.
+    pub settled: Share,
+    /// Causes that were named while nothing was wrong.
+    pub false_alarms: Vec<FalseAlarm>,
+    /// Time in which nothing was wrong, s.
+    pub calm_s: f64,
+    pub time_to_name: Times,
+    /// Of faults that have to be named within 15 s.
+    pub time_to_name_hard: Times,
+    /// Mean squared difference of stated confidence and outcome, over the runs with an answer.
+    pub brier: Option<f64>,
+    /// Share of the samples of faults without an answer.
+    pub inconclusive: Share,
+    /// Answers by scenario: how often each was the first; `-` is none.
+    pub confusion: BTreeMap<String, BTreeMap<String, usize>>,
+    pub baselines: Vec<BaselineScore>,
+    pub each: Vec<Row>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Voided {
+    pub scenario: String,
+    pub variation: u32,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct FalseAlarm {
+    pub scenario: String,
+    pub variation: u32,
+    pub id: String,
+}
+
+/// So many of so many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Share {
+    pub right: usize,
+    pub of: usize,
+}
+
+/// Seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Times {
+    pub p50_s: Option<f64>,
+    pub p95_s: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct BaselineScore {
+    pub name: &'static str,
+    pub source: &'static str,
+    pub held_out: Share,
+    pub tuning: Share,
+    /// Answers while nothing was wrong, once for every time that one appeared.
+    pub false_alarms: usize,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Row {
+    pub scenario: String,
+    pub variation: u32,
+    pub held_out: bool,
+    pub answer: Option<String>,
+    pub right: bool,
+    pub names_rightly: Option<bool>,
+    pub remedy_is_right: Option<bool>,
+    pub named_after_s: Option<f64>,
+}
+
+impl Share {
+    fn add(&mut self, right: bool) {
+        self.of += 1;
+        self.right += usize::from(right);
+    }
+
+    pub fn percent(&self) -> Option<f64> {
+        (self.of > 0).then(|| self.right as f64 / self.of as f64 * 100.0)
+    }
+}
+
+/// Scores the runs; those of something else than the benchmark are left out.
+pub fn score(runs: &[Run]) -> Report {
+    let mut report = Report::default();
+    let mut judged: Vec<(Judged, &Run)> = runs.iter().filter_map(|run| Some((judge(run)?, run))).collect();
+    let place = |judged: &Judged| SCENARIOS.iter().position(|row| row.name == judged.scenario.name);
+    judged.sort_by_key(|(judged, _)| (place(judged), judged.truth.variation.number));
+    let (mut squares, mut times, mut hard) = (Vec::new(), Vec::new(), Vec::new());
+    let mut baselines: Vec<BaselineScore> = BASELINES
+        .iter()
+        .map(|baseline| BaselineScore {
+            name: baseline.name,
+            source: baseline.source,
+            held_out: Share::default(),
+            tuning: Share::default(),
+            false_alarms: 0,
+        })
+        .collect();
+    for (judged, run) in &judged {
+        let (scenario, variation) = (judged.scenario.name.to_owned(), judged.truth.variation.number);
+        if let Some(why) = &judged.void {
+            report.void.push(Voided { scenario, variation, why: why.clone() });
+            continue;
+        }
+        report.runs += 1;
+        let (part, right) = (judged.truth.variation.part(), judged.is_right());
+        match part {
+            Part::Tuning => report.tuning.add(right),
+            Part::HeldOut => report.held_out.add(right),
+        }
+        let first = judged.first.as_ref();
+        if let Some(answer) = first {
+            squares.push((answer.confidence - f64::from(u8::from(right))).powi(2));
+            if right && !judged.scenario.truth.is_empty() {
+                report.remedies.add(answer.remedy_is_right);
+                if let Some(names_rightly) = answer.names_rightly {
+                    report.names.add(names_rightly);
+                }
+            }
+        }
+        if !judged.scenario.truth.is_empty() {
+            report.settled.add(judged.last.as_ref().is_some_and(|answer| answer.is_right));
+            report.inconclusive.right += judged.inconclusive;
+            report.inconclusive.of += judged.samples;
+            times.extend(judged.named_after_s);
+            hard.extend(judged.named_after_s.filter(|_| judged.scenario.limit_s() < 30.0));
+        }
+        report.calm_s += judged.calm_s;
+        report.false_alarms.extend(judged.false_alarms.iter().map(|id| FalseAlarm {
+            scenario: scenario.clone(),
+            variation,
+            id: (*id).to_owned(),
+        }));
+        let said = first.map_or("-", |answer| answer.id).to_owned();
+        *report.confusion.entry(scenario.clone()).or_default().entry(said).or_default() += 1;
+        for (baseline, score) in BASELINES.iter().zip(&mut baselines) {
+            let (answers, alarms) = baseline_answers(run, &judged.truth, baseline.answer);
+            let right = match judged.scenario.truth.first() {
+                Some(root) => answers.first() == Some(root),
+                None => answers.is_empty(),
+            };
+            match part {
+                Part::Tuning => score.tuning.add(right),
+                Part::HeldOut => score.held_out.add(right),
+            }
+            score.false_alarms += alarms + if judged.scenario.truth.is_empty() { answers.len() } else { 0 };
+        }
+        report.each.push(Row {
+            scenario,
+            variation,
+            held_out: part == Part::HeldOut,
+            answer: first.map(|answer| answer.id.to_owned()),
+            right,
+            names_rightly: first.and_then(|answer| answer.names_rightly),
+            remedy_is_right: first.map(|answer| answer.remedy_is_right),
+            named_after_s: judged.named_after_s,
+        });
+    }
+    report.scenarios = report.confusion.len();
+    report.brier = (!squares.is_empty()).then(|| squares.iter().sum::<f64>() / squares.len() as f64);
+    report.time_to_name = quantiles(times);
+    report.time_to_name_hard = quantiles(hard);
+    report.baselines = baselines;
+    report
+}
+
+/// What a baseline says of the fault, each answer when it appears, and how often it said anything before it.
+fn baseline_answers(
+    run: &Run,
+    truth: &Truth,
+    answer: fn(&[Sample]) -> Option<&'static str>,
+) -> (Vec<&'static str>, usize) {
+    let samples: Vec<Sample> = samples_of(run).into_iter().map(|(_, sample)| sample).collect();
+    let (mut said, mut alarms, mut held) = (Vec::new(), 0, None);
+    for at in 0..samples.len() {
+        let now = answer(&samples[(at + 1).saturating_sub(LOOK_BACK)..=at]);
+        let is_new = now.is_some() && now != held;
+        match truth.phase(samples[at].at_ms) {
+            Phase::Calm => alarms += usize::from(is_new),
+            // What was said before goes on being said.
+            Phase::Fault if is_new || said.is_empty() => said.extend(now),
+            _ => {}
+        }
+        held = now;
+    }
+    (said, alarms)
+}
+
+fn quantiles(mut seconds: Vec<f64>) -> Times {
+    seconds.sort_by(f64::total_cmp);
+    let at = |share: f64| seconds.get(((seconds.len() as f64 * share).ceil() as usize).saturating_sub(1)).copied();
+    Times { p50_s: at(0.5), p95_s: at(0.95) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        benchmark::Variation,
+        diagnose::Context,
+        run::{Entry, Environment, Event, Head, Observed, SCHEMA, at},
+        sample::{BrokerSample, BrokerState, Probe},
+    };
+
+    /// Three brokers, of which the second is gone from `on` to `off`; the machine's CPU pressure all the time.
+    fn run(scenario: &str, number: u32, on: Option<i64>, seconds: i64, pressure: f64) -> Run {
+        let context = Context { broker_count: 3, broker_type: Some("kafka.m5.large".into()), ..Context::default() };
+        let mut entries: Vec<Entry> = (0..seconds)
+            .map(|second| {
+                let is_down = on.is_some_and(|on| second >= on);
+                let well = BrokerSample {
+                    state: BrokerState::Serving,
+                    cpu_user_percent: Some(20.0 + (second % 3) as f64),
+                    cpu_system_percent: Some(3.0),
+                    cpu_throttled_percent: Some(0.0),
+                    partition_count: Some(6),
+                    under_replicated_partitions: Some(if is_down { 4 } else { 0 }),
+                    probe: Some(Probe::Answered(1.0)),
+                    ..BrokerSample::default()
+                };
+                let gone = BrokerSample { probe: Some(Probe::Refused), ..BrokerSample::default() };
+                let second_one = if is_down { gone } else { well.clone() };
+                let sample = Sample {
+                    at_ms: second * 1000,
+                    brokers: [(1, well.clone()), (2, second_one), (3, well)].into(),
+                    host_cpu_pressure_percent: Some(pressure),
+                    ..Sample::default()
+                };
+                let observed = Observed { cluster: context.clone(), sample, verdict: None, findings: Vec::new() };
+                Entry { at: at(second * 1000), event: Event::Sample(Box::new(observed)) }
+            })
+            .collect();
+        let truth = Truth {
+            scenario: scenario.to_owned(),
+            variation: Variation::of(scenario, number, 3, 15.0),
+            asked_ms: Some(on.unwrap_or(30) * 1000),
+            on_ms: Some(on.unwrap_or(30) * 1000),
+            off_ms: Some((seconds - 1) * 1000),
+            broker: on.map(|_| 2),
+            ..Truth::default()
+        };
+        entries.push(Entry { at: at(seconds * 1000), event: Event::result(super::super::TRUTH, &truth).unwrap() });
+        let head = Head {
+            schema: SCHEMA.to_owned(),
+            id: "x".into(),
+            command: "bench".into(),
+            args: Vec::new(),
+            started: at(0),
+            environment: Environment::default(),
+        };
+        Run { head, entries, is_torn: false, unreadable: Vec::new() }
+    }
+
+    #[test]
+    fn runs_are_scored_by_part_and_the_void_ones_not() {
+        let runs = [
+            run("broker.down", 1, Some(30), 60, 5.0),
+            run("broker.down", 4, Some(30), 60, 5.0),
+            run("broker.down", 5, Some(30), 60, 90.0),
+            run("healthy", 2, None, 60, 5.0),
+        ];
+        let report = score(&runs);
+        assert_eq!((report.runs, report.void.len()), (3, 1), "{report:#?}");
+        assert_eq!((report.tuning, report.held_out), (Share { right: 2, of: 2 }, Share { right: 1, of: 1 }));
+        assert_eq!((report.names, report.false_alarms.len()), (Share { right: 2, of: 2 }, 0));
+        assert!(report.time_to_name.p95_s.is_some_and(|s| s <= 15.0), "{report:#?}");
+        assert_eq!(report.confusion["broker.down"]["broker.down"], 2);
+        assert!(report.brier.is_some_and(|brier| brier < 0.1));
+        let seed = report.baselines.iter().find(|baseline| baseline.name == "seed rule").unwrap();
+        assert_eq!((seed.held_out, seed.tuning), (Share { right: 0, of: 1 }, Share { right: 1, of: 2 }));
+        let grafana = report.baselines.iter().find(|baseline| baseline.name.starts_with("Grafana")).unwrap();
+        assert_eq!(grafana.held_out, Share { right: 1, of: 1 });
+        let text = super::super::markdown(&report);
+        assert!(text.contains("| broker.down |") && text.contains("CPU pressure"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_first_answer_is_wrong_though_the_right_one_follows() {
+        // The same samples, called something else.
+        let report = score(&[run("broker.hung", 1, Some(30), 60, 5.0)]);
+        assert_eq!((report.tuning, report.settled), (Share { right: 0, of: 1 }, Share { right: 0, of: 1 }));
+        assert_eq!(report.confusion["broker.hung"]["broker.down"], 1);
+        assert_eq!(report.names.of, 0);
+    }
+}

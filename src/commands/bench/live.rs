@@ -1,0 +1,529 @@
+//! The runs of the benchmark, one after another on one lab: load, calm, fault, recovery.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::{
+    aws::Aws,
+    benchmark::{SCENARIOS, Scenario, TRUTH, Truth, Variation, find},
+    cli::{Outcome, bench::BenchDiagnose, lab::LabUp, refused},
+    commands::{
+        documents::LabFault,
+        lab::{env, fault, folder, stop, up},
+        look::{Opened, open, refresh, runtime},
+        place::Place,
+        record::environment,
+        resize::own_look,
+    },
+    diagnose::Context,
+    kafka::{
+        Connection,
+        admin::{Admin, TopicSpec},
+    },
+    lab::{
+        fault::{Abilities, Hits, Order},
+        limits::Means,
+        service::Running,
+    },
+    load::{
+        keys::Keys,
+        pacer::Rate,
+        payload::Payload,
+        producer::{self, Acks, Load, ProducerConfig, Summary, Tick, new_run},
+        sizes::Sizes,
+    },
+    process::Interrupts,
+    project::{Lock, Project},
+    run::{self, Entry, Event, Mark, Observed, Start, Writer, new_id, now},
+    sample::{LoadSample, Sample},
+};
+
+/// Seconds of calm before a fault at least.
+const CALM_S: f64 = 15.0;
+/// Seconds of load before anything is recorded: the first requests of a new topic are slow.
+const WARM_UP: Duration = Duration::from_secs(6);
+/// How long a cluster may take to be made, and to be well again after a fault.
+const ACTIVE_WITHIN: Duration = Duration::from_secs(180);
+const WELL_WITHIN: Duration = Duration::from_secs(120);
+const BROKERS: u32 = 3;
+const CLUSTER: &str = "kgen-bench";
+/// Time between two looks at the control plane.
+const STATE_EVERY: Duration = Duration::from_secs(3);
+/// How long the load may take to end.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// The lab of the benchmark and what is known of it.
+struct Stage {
+    project: Project,
+    running: Running,
+    place: Place,
+    bootstrap: String,
+    interrupts: Interrupts,
+    _lock: Lock,
+}
+
+/// Makes every run that is asked for and possible, below `out`.
+///
+/// # Errors
+/// Refused: no such scenario, or another benchmark runs here. The lab cannot be raised, or a run cannot be recorded.
+pub fn play(outer: &Project, args: &BenchDiagnose, out: &Path) -> anyhow::Result<Outcome> {
+    let wanted = scenarios(&args.scenario)?;
+    let abilities = Abilities::detect(&Means::detect(), outer.kgen_dir().as_path());
+    let mut possible = Vec::new();
+    for scenario in wanted {
+        let faults = scenario.faults.iter().filter_map(|id| crate::lab::fault::find(id));
+        match faults.filter_map(|fault| fault.obstacle(&abilities)).next() {
+            Some(why) => eprintln!("{} cannot be made on this machine: it {why}", scenario.name),
+            None => possible.push(scenario),
+        }
+    }
+    let stage = Stage::raise(outer, args)?;
+    let played = stage.play(args, &possible, out);
+    let struck = stop(&folder(&stage.project), &stage.running);
+    let outcome = played?;
+    struck?;
+    fs::remove_dir_all(stage.project.dir()).with_context(|| format!("removing {}", stage.project.dir().display()))?;
+    Ok(outcome)
+}
+
+fn scenarios(names: &[String]) -> anyhow::Result<Vec<&'static Scenario>> {
+    if names.is_empty() {
+        return Ok(SCENARIOS.iter().collect());
+    }
+    let known = || SCENARIOS.iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ");
+    let found = names
+        .iter()
+        .map(|name| find(name).ok_or_else(|| refused(anyhow!("no scenario is called {name}; there are: {}", known()))));
+    found.collect()
+}
+
+impl Stage {
+    fn raise(outer: &Project, args: &BenchDiagnose) -> anyhow::Result<Stage> {
+        let dir = outer.kgen_dir().join("bench");
+        let lock = Lock::take(&outer.kgen_dir().join("bench.lock")).map_err(refused)?;
+        let interrupts = Interrupts::hold().context("taking interrupts")?;
+        if dir.exists() {
+            let left = folder(&Project::open(&dir)?);
+            if let Some(running) = left.running() {
+                stop(&left, &running)?;
+            }
+            fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+        }
+        fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{}\"\n", args.broker_type);
+        fs::write(dir.join("kgen.toml"), text).with_context(|| format!("writing in {}", dir.display()))?;
+        let project = Project::open(&dir).map_err(refused)?;
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|free| free.local_addr())
+            .context("finding a free port")?
+            .port();
+        let running = up(&project, &LabUp { port, scale: None, t3: args.t3 })?;
+        let env = env(&folder(&project), &running, project.stack().region());
+        let place = Place::Lab { env, running: running.clone() };
+        let made = runtime()?.block_on(made(&place, &project));
+        let bootstrap = made.inspect_err(|_| {
+            // The error of the cluster counts.
+            let _ = stop(&folder(&project), &running);
+        })?;
+        Ok(Stage { project, running, place, bootstrap, interrupts, _lock: lock })
+    }
+
+    fn play(&self, args: &BenchDiagnose, scenarios: &[&'static Scenario], out: &Path) -> anyhow::Result<Outcome> {
+        fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+        for number in args.first..=args.variations {
+            for scenario in scenarios {
+                if self.interrupts.count() > 0 {
+                    eprintln!("interrupted; what was recorded is in {}", out.display());
+                    return Ok(Outcome::Interrupted);
+                }
+                let variation = Variation::of(scenario.name, number, BROKERS, CALM_S);
+                let began = Instant::now();
+                let told = match self.run(scenario, &variation, args, out) {
+                    Ok(told) => told,
+                    // One fault that cannot be made keeps no other from being made.
+                    Err(error) => format!("not recorded: {error:#}"),
+                };
+                eprintln!("{} {number}: {told} ({} s)", scenario.name, began.elapsed().as_secs());
+                self.recover()?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Plays one run and records it.
+    fn run(
+        &self,
+        scenario: &Scenario,
+        variation: &Variation,
+        args: &BenchDiagnose,
+        out: &Path,
+    ) -> anyhow::Result<String> {
+        let topic = format!("bench-{}", variation.number);
+        let admin = self.admin()?;
+        admin.create(&TopicSpec {
+            name: topic.clone(),
+            partitions: variation.partitions as i32,
+            replication_factor: BROKERS as i32,
+            configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
+        })?;
+        let (sender, inbox) = mpsc::channel();
+        let load = LoadThread::start(self.load(variation, &topic), {
+            let sender = sender.clone();
+            move |tick| sender.send(Come::Tick(Box::new(LoadSample::from(tick)))).is_ok()
+        });
+        std::thread::sleep(WARM_UP);
+        let sampler = Sampler::start(self.project.clone(), self.place.clone(), move |come| sender.send(come).is_ok());
+        let id = new_id(&format!("{}-{}", scenario.name, variation.number), now());
+        let writer = Writer::create(
+            out,
+            Start {
+                id,
+                command: "bench".to_owned(),
+                args: vec![scenario.name.to_owned(), variation.number.to_string()],
+                started: now(),
+                environment: environment(&self.project),
+            },
+        )?;
+        let truth = Truth { scenario: scenario.name.to_owned(), variation: variation.clone(), ..Truth::default() };
+        let mut recording = Recording { writer, inbox, load: None, generator: None, truth };
+        let played = self.play_out(scenario, variation, args, &topic, &admin, &mut recording);
+        drop(sampler);
+        load.stop();
+        played?;
+        recording.finish()?;
+        let judged = crate::benchmark::judge(&run::Run::read(recording.writer.dir())?);
+        let judged = judged.context("the run that was just recorded is one of the benchmark")?;
+        Ok(match (&judged.void, &judged.first) {
+            (Some(why), _) => format!("void: {why}"),
+            (None, Some(answer)) if judged.is_right() => {
+                format!("right: {} after {:.0} s", answer.id, judged.named_after_s.unwrap_or_default())
+            }
+            (None, Some(answer)) => format!("WRONG: {}", answer.id),
+            (None, None) if judged.is_right() => "right: nothing was found".to_owned(),
+            (None, None) => "WRONG: nothing was found".to_owned(),
+        })
+    }
+
+    fn play_out(
+        &self,
+        scenario: &Scenario,
+        variation: &Variation,
+        args: &BenchDiagnose,
+        topic: &str,
+        admin: &Admin,
+        recording: &mut Recording,
+    ) -> anyhow::Result<()> {
+        recording.take(Duration::from_secs_f64(variation.calm_s))?;
+        let before = ends(admin, topic);
+        recording.truth.asked_ms = Some(now().as_millisecond());
+        let mut faults = Vec::new();
+        for id in scenario.faults {
+            faults = self.start(id, variation, topic)?;
+        }
+        recording.truth.on_ms = Some(now().as_millisecond());
+        recording.truth.broker = faults.iter().find_map(|fault| fault.broker);
+        recording.truth.groups = groups(&faults);
+        if scenario.truth == ["client.generator-bound"] {
+            let clients = faults.iter().flat_map(|fault| &fault.clients);
+            recording.generator = clients.map(|client| client.log.clone()).next();
+        }
+        recording.mark(format!("{} is made", scenario.name))?;
+        let fault = recording.take(Duration::from_secs(u64::from(args.seconds)));
+        recording.truth.off_ms = Some(now().as_millisecond());
+        recording.truth.partitions = hottest(topic, &before, &ends(admin, topic));
+        let stopped = if scenario.faults.is_empty() || scenario.faults == ["cluster.maintenance"] {
+            Ok(Vec::new())
+        } else {
+            fault::stop(&self.project, &self.running, None)
+        };
+        fault?;
+        stopped?;
+        Ok(())
+    }
+
+    fn start(&self, id: &str, variation: &Variation, topic: &str) -> anyhow::Result<Vec<LabFault>> {
+        let known = crate::lab::fault::find(id).with_context(|| format!("there is no fault {id}"))?;
+        let order = Order {
+            id: id.to_owned(),
+            cluster: Some(CLUSTER.to_owned()),
+            broker: (known.hits == Hits::Broker).then_some(variation.broker),
+            topic: known.needs_topic().then(|| topic.to_owned()),
+            strength: variation.strength,
+        };
+        fault::start(&self.project, &self.running, &order)
+    }
+
+    /// Waits until every broker takes part and every replica is in sync, and removes the topics of the run.
+    fn recover(&self) -> anyhow::Result<()> {
+        // Whatever a run that failed has left.
+        let _ = fault::stop(&self.project, &self.running, None);
+        let admin = self.admin()?;
+        let began = Instant::now();
+        while !admin.replication(Duration::from_secs(5)).is_ok_and(|seen| seen.is_whole(BROKERS as usize)) {
+            if began.elapsed() > WELL_WITHIN {
+                bail!("the cluster is not well {} s after a fault", WELL_WITHIN.as_secs());
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let connection = Connection::plain(self.bootstrap.as_str());
+        let cluster = connection.ensure_reachable(Duration::from_secs(20))?;
+        for topic in cluster.topics.keys().filter(|topic| topic.starts_with("bench-")) {
+            admin.delete(topic)?;
+        }
+        await_active(&self.place, &self.project)?;
+        // Collections of garbage and the closing of connections are of the run before.
+        std::thread::sleep(Duration::from_secs(3));
+        Ok(())
+    }
+
+    fn admin(&self) -> anyhow::Result<Admin> {
+        Ok(Admin::connect(&Connection::plain(self.bootstrap.as_str()))?)
+    }
+
+    fn load(&self, variation: &Variation, topic: &str) -> ProducerConfig {
+        ProducerConfig {
+            run: new_run(),
+            load: Load {
+                topics: vec![topic.to_owned()],
+                rate: Rate::Constant(variation.rate),
+                duration: Duration::from_secs(24 * 3600),
+                max_records: u64::MAX,
+                record_size: Sizes::Fixed(variation.record_size as usize),
+                keys: Keys::UNIFORM,
+                payload: Payload::Json,
+                headers: Vec::new(),
+                seed: u64::from(variation.number),
+            },
+            connection: Connection::plain(self.bootstrap.as_str()),
+            acks: Acks::All,
+            idempotent: true,
+            transactions: None,
+            compression: "none".to_owned(),
+            clients: 1,
+            runs: self.project.runs_dir(),
+            flush_within: FLUSH_WITHIN,
+        }
+    }
+}
+
+/// Makes the cluster, and returns its bootstrap brokers when it is active.
+async fn made(place: &Place, project: &Project) -> anyhow::Result<String> {
+    let stack = project.stack();
+    let aws = place.aws(stack.region()).await;
+    aws.create_lab_cluster(CLUSTER, stack.cluster().broker_type.as_str(), BROKERS as i32).await?;
+    active(&aws).await?;
+    Ok(crate::commands::place::cluster(&aws, CLUSTER).await?.1)
+}
+
+async fn active(aws: &Aws) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        let cluster = aws.cluster(CLUSTER).await?;
+        match cluster.state.as_str() {
+            "ACTIVE" => return Ok(()),
+            "FAILED" => bail!("the lab could not make the cluster (`kgen lab status` says why)"),
+            state if began.elapsed() > ACTIVE_WITHIN => bail!("the cluster is {state} still"),
+            _ => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
+}
+
+fn await_active(place: &Place, project: &Project) -> anyhow::Result<()> {
+    runtime()?.block_on(async { active(&place.aws(project.stack().region()).await).await })
+}
+
+/// What comes from the threads that look and load.
+enum Come {
+    Sample(Box<(Context, Sample)>),
+    Tick(Box<LoadSample>),
+    Failed(anyhow::Error),
+}
+
+/// A run that is being written.
+struct Recording {
+    writer: Writer,
+    inbox: Receiver<Come>,
+    /// What the load saw last.
+    load: Option<LoadSample>,
+    /// The output of a generator that is the fault itself: then its view counts.
+    generator: Option<PathBuf>,
+    truth: Truth,
+}
+
+impl Recording {
+    /// Records what comes within `time`.
+    fn take(&mut self, time: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            let come = match self.inbox.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(come) => come,
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => bail!("neither samples nor load come any more"),
+            };
+            match come {
+                Come::Tick(load) => self.load = Some(*load),
+                Come::Failed(error) => return Err(error.context("watching the brokers")),
+                Come::Sample(seen) => {
+                    let (cluster, sample) = *seen;
+                    let generator = self.generator.as_ref().and_then(|log| newest_tick(log));
+                    let sample = Sample { load: generator.or(self.load), ..sample };
+                    let observed = Observed { cluster, sample, verdict: None, findings: Vec::new() };
+                    let at = run::at(observed.sample.at_ms);
+                    self.writer.write(&Entry { at, event: Event::Sample(Box::new(observed)) })?;
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, text: String) -> anyhow::Result<()> {
+        Ok(self.writer.write(&Entry { at: now(), event: Event::mark(Mark::Onset, text) })?)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.writer.write(&Entry { at: now(), event: Event::result(TRUTH, &self.truth)? })?;
+        let end = run::End { exit_code: 0, outcome: "done".to_owned(), error: None };
+        Ok(self.writer.write(&Entry { at: now(), event: Event::End(end) })?)
+    }
+}
+
+/// The last whole second that a generator has told of.
+fn newest_tick(log: &Path) -> Option<LoadSample> {
+    let text = fs::read_to_string(log).ok()?;
+    text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
+}
+
+/// End offsets of a topic's partitions; none where they cannot be read now.
+fn ends(admin: &Admin, topic: &str) -> BTreeMap<i32, i64> {
+    let partitions = admin.describe(topic).map(|topic| topic.partitions).unwrap_or_default();
+    partitions.iter().filter_map(|partition| Some((partition.id, partition.offsets?.1))).collect()
+}
+
+/// Partitions that took more than twice an even share.
+fn hottest(topic: &str, before: &BTreeMap<i32, i64>, after: &BTreeMap<i32, i64>) -> Vec<String> {
+    let grown: Vec<(i32, i64)> = after.iter().filter_map(|(id, end)| Some((*id, end - before.get(id)?))).collect();
+    let even = grown.iter().map(|(_, grown)| grown).sum::<i64>() as f64 / grown.len().max(1) as f64;
+    let hot = grown.iter().filter(|(_, grown)| *grown as f64 > even * 2.0);
+    hot.map(|(id, _)| format!("{topic}-{id}")).collect()
+}
+
+/// Groups of the readers that faults run.
+fn groups(faults: &[LabFault]) -> Vec<String> {
+    let commands = faults.iter().flat_map(|fault| &fault.clients).map(|client| client.command.as_str());
+    commands.filter_map(|command| Some(command.split("--group ").nth(1)?.split(' ').next()?.to_owned())).collect()
+}
+
+/// The load, on a thread of its own.
+struct LoadThread {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<anyhow::Result<Summary>>,
+}
+
+impl LoadThread {
+    fn start(config: ProducerConfig, mut tell: impl FnMut(&Tick) -> bool + Send + 'static) -> LoadThread {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            producer::run(&config, &stopped, &mut |tick| {
+                // Nobody listens any more when the run has failed.
+                tell(tick);
+            })
+        });
+        LoadThread { stop, thread }
+    }
+
+    /// Ends it. Records that brokers never answered for are part of a fault.
+    fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = self.thread.join();
+    }
+}
+
+/// Samples of the brokers, on a thread of its own. Dropping it ends it.
+struct Sampler {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    fn start(project: Project, place: Place, tell: impl Fn(Come) -> bool + Send + 'static) -> Sampler {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let watched = runtime().and_then(|runtime| runtime.block_on(watch(&project, &place, &tell, &stopped)));
+            if let Err(error) = watched {
+                tell(Come::Failed(error));
+            }
+        });
+        Sampler { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn watch(
+    project: &Project,
+    place: &Place,
+    tell: &impl Fn(Come) -> bool,
+    stopped: &AtomicBool,
+) -> anyhow::Result<()> {
+    let Opened { aws, mut context, source } = open(&own_look(), project.stack(), place).await?;
+    let mut stream = source.stream(own_look().interval);
+    let mut read = Instant::now();
+    while let Some(sample) = stream.recv().await {
+        if read.elapsed() >= STATE_EVERY {
+            // Metrics go on while the control plane does not answer.
+            let _ = refresh(&aws, &mut context).await;
+            read = Instant::now();
+        }
+        let sample = Sample { cluster_state: context.state.clone(), ..sample? };
+        if stopped.load(Ordering::SeqCst) || !tell(Come::Sample(Box::new((context.clone(), sample)))) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partitions_of_hot_keys_are_found_by_their_growth() {
+        let before = BTreeMap::from([(0, 10), (1, 10), (2, 10), (3, 10)]);
+        let after = BTreeMap::from([(0, 20), (1, 90), (2, 15), (3, 20)]);
+        assert_eq!(hottest("t", &before, &after), ["t-1"]);
+        assert!(hottest("t", &before, &before).is_empty());
+        assert!(hottest("t", &BTreeMap::new(), &after).is_empty());
+    }
+
+    #[test]
+    fn groups_are_those_of_the_readers() {
+        let client =
+            |command: &str| crate::commands::documents::LabClient { command: command.into(), ..Default::default() };
+        let fault = LabFault {
+            clients: vec![client("kgen consume --group g-1 --duration 24h"), client("kgen produce --topic t")],
+            ..LabFault::default()
+        };
+        assert_eq!(groups(&[fault]), ["g-1"]);
+    }
+}
