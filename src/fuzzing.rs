@@ -105,7 +105,7 @@ pub fn terraform_output(input: &[u8]) {
             let _ = (diagnostic.to_string(), diagnostic.advice());
         }
     }
-    if let Ok(changes) = Changes::parse(&text) {
+    if let Ok(changes) = serde_json::from_str::<Changes>(&text) {
         let _ = (changes.to_string(), changes.totals(), changes.ensure_updates_in_place("aws_msk_cluster", "x"));
     }
 }
