@@ -13,14 +13,14 @@ Examples:
   kgen lab up --port 5000 --t3 credits")]
     Up(LabUp),
     /// Stop the lab: its brokers, its control plane and its emulator
-    #[command(after_help = "Examples:\n  kgen lab down\n  kgen lab down --purge")]
+    #[command(after_help = "Examples:\n  kgen lab down\n  kgen lab down --purge\n  kgen lab down --purge --yes")]
     Down(LabDown),
     /// Show what runs in the lab, and how the machine was divided
     #[command(after_help = "Examples:\n  kgen lab status\n  kgen lab status --json")]
     Status(LabStatus),
     /// Print the shell commands that point terraform, aws and the Kafka tools at the lab
-    #[command(after_help = "Examples:\n  eval \"$(kgen lab env)\"")]
-    Env,
+    #[command(after_help = "Examples:\n  eval \"$(kgen lab env)\"\n  kgen lab env --json")]
+    Env(LabEnv),
     /// Make faults: start one, stop it, list them
     #[command(subcommand)]
     #[command(after_help = "\
@@ -48,6 +48,9 @@ pub struct LabUp {
     /// What a T3 broker may use of its CPU
     #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
     pub t3: T3Mode,
+    /// Print one JSON document, that of `kgen lab status`
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How the lab treats burstable broker types.
@@ -88,12 +91,18 @@ pub struct FaultStart {
     /// How bad it is: 1 is the middle, 1.3 is worse, 0.7 is milder
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub strength: f64,
+    /// Print one JSON document, that of `kgen lab fault list`
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct FaultStop {
     /// The scenario; all unless given
     pub id: Option<String>,
+    /// Print one JSON document, that of `kgen lab fault list`
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -121,6 +130,19 @@ pub struct LabDown {
     /// Also delete the lab's clusters and their records
     #[arg(long)]
     pub purge: bool,
+    /// Do not ask before deleting
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Print one JSON document (schema kgen.lab-down/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LabEnv {
+    /// Print one JSON document (schema kgen.lab-env/1)
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -69,6 +69,9 @@ Examples:
         /// Show what would be created, and create nothing
         #[arg(long)]
         dry_run: bool,
+        /// Print one JSON document (schema kgen.topic-change/1)
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         brokers: Brokers,
     },
@@ -96,6 +99,9 @@ Examples:
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+        /// Print one JSON document (schema kgen.topic-change/1)
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         brokers: Brokers,
     },

@@ -24,6 +24,9 @@ pub struct Report {
     /// The form of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
+    /// Say where the report was written as one JSON document (schema kgen.report/1)
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -70,7 +70,7 @@ pub struct Resize {
     /// How long the brokers are measured before, and again afterwards
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
     pub measure: Duration,
-    /// Print one JSON document at the end (schema kgen.resize/1)
+    /// Print one JSON document at the end (schema kgen.resize/1, or kgen.prepared/1 where nothing is applied)
     #[arg(long)]
     pub json: bool,
     /// Print lines, draw nothing
@@ -108,7 +108,7 @@ pub struct ScaleOut {
     /// How long the brokers are measured before, and again afterwards
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
     pub measure: Duration,
-    /// Print one JSON document at the end (schema kgen.scale-out/1)
+    /// Print one JSON document at the end (schema kgen.scale-out/1, with --dry-run kgen.prepared/1)
     #[arg(long)]
     pub json: bool,
     /// Print lines, draw nothing

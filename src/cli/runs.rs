@@ -34,6 +34,9 @@ Examples:
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+        /// Print one JSON document (schema kgen.runs-prune/1)
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -46,7 +49,8 @@ The keys are in docs/screen.md, and shown by ?.
 Examples:
   kgen replay                              # the last run, eight times as fast
   kgen replay demo-20261125-003853 --speed 30
-  kgen replay samples.jsonl --plain        # written by kgen watch --json")]
+  kgen replay samples.jsonl --plain        # written by kgen watch --json
+  kgen replay --json                       # samples, as kgen watch --json")]
 pub struct Replay {
     /// Id of a run in .kgen/runs, the beginning of one, or a path; the last run unless named
     #[arg(value_name = "RUN")]
@@ -57,6 +61,9 @@ pub struct Replay {
     /// Print lines, draw nothing
     #[arg(long)]
     pub plain: bool,
+    /// Print one JSON object for each sample (schema kgen.sample/1)
+    #[arg(long, conflicts_with = "plain")]
+    pub json: bool,
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -117,8 +117,12 @@ pub struct Output {
 Needs the AWS CLI and its session-manager-plugin. Refused in the lab, which runs no instances.
 
 Examples:
-  kgen connect")]
+  kgen connect
+  kgen connect --dry-run           # the command, for another machine")]
 pub struct Connect {
+    /// Print the command that would be run, and open nothing
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }

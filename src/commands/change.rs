@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    documents::{Prepared, PreparedFile, PreparedMoves},
     journal::{Journal, Step},
     look::runtime,
     place::{self, Place},
@@ -305,13 +306,32 @@ impl Ready<'_> {
     pub fn summary(&self) -> String {
         let rendered = self.rendered();
         let notes: String = rendered.notes.iter().map(|note| format!("  {note}\n")).collect();
-        let diff = |edit: &Edit| {
-            let name = self.project.dir().join(&edit.path);
-            let name = name.strip_prefix("./").unwrap_or(&name).display().to_string();
-            unified_diff((&name, edit.before.as_deref().unwrap_or_default()), (&name, &edit.after))
-        };
-        let diffs: String = self.edits.iter().map(diff).collect();
+        let diffs: String = self.files().into_iter().map(|file| file.diff).collect();
         format!("{}\n{notes}{diffs}\n", rendered.summary)
+    }
+
+    fn files(&self) -> Vec<PreparedFile> {
+        let file = |edit: &Edit| {
+            let file = self.project.dir().join(&edit.path);
+            let file = file.strip_prefix("./").unwrap_or(&file).to_owned();
+            let name = file.display().to_string();
+            let diff = unified_diff((&name, edit.before.as_deref().unwrap_or_default()), (&name, &edit.after));
+            PreparedFile { file, diff }
+        };
+        self.edits.iter().map(file).collect()
+    }
+
+    /// What a dry run prints as JSON.
+    pub fn prepared(&self, moves: Option<PreparedMoves>) -> Prepared {
+        Prepared {
+            cluster: Some(self.cluster.name.clone()),
+            written: false,
+            files: self.files(),
+            remedy: Some(self.rendered()),
+            moves,
+            notes: Vec::new(),
+            next: self.change.command(),
+        }
     }
 
     /// The change as a remedy with every value filled in; before it is carried out.

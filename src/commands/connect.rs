@@ -1,13 +1,13 @@
 //! `kgen connect`: a shell on the client instance.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
 use super::working_dir::WorkingDir;
 use crate::{
     cli::{Connect, Outcome, refused},
-    process::Tool,
+    process::{Tool, shell_quoted},
 };
 
 pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
@@ -19,17 +19,27 @@ pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
         )));
     }
     let working_dir = WorkingDir::open(project, &args.terraform)?;
-    let aws = which::which("aws")
-        .map_err(|_| refused(anyhow!("the AWS CLI is missing: install it so that `aws` is on the PATH")))?;
-    which::which("session-manager-plugin").map_err(|_| {
-        refused(anyhow!("the AWS CLI needs session-manager-plugin on the PATH to open a session: install it"))
-    })?;
+    let aws = if args.dry_run { None } else { Some(aws()?) };
     let terraform = working_dir.terraform();
     let instance = terraform.text_output("client_instance_id")?;
     let arn = terraform.text_output("msk_cluster_arn")?;
     let region = region(&arn).with_context(|| format!("output msk_cluster_arn is {arn:?}, which names no region"))?;
     let session = ["ssm", "start-session", "--target", &instance, "--region", region];
+    let Some(aws) = aws else {
+        println!("aws {}", session.map(shell_quoted).join(" "));
+        return Ok(Outcome::Done);
+    };
     Err(Tool::new(aws, working_dir.path()).exec(session).into())
+}
+
+/// The AWS CLI, if all is there that a session needs.
+fn aws() -> anyhow::Result<PathBuf> {
+    let aws = which::which("aws")
+        .map_err(|_| refused(anyhow!("the AWS CLI is missing: install it so that `aws` is on the PATH")))?;
+    which::which("session-manager-plugin").map_err(|_| {
+        refused(anyhow!("the AWS CLI needs session-manager-plugin on the PATH to open a session: install it"))
+    })?;
+    Ok(aws)
 }
 
 /// The region in an ARN, its fourth part.

@@ -18,6 +18,7 @@ use crate::{
     load::{producer::Summary, verify::Verification},
     project::FileState,
     proof::Proof,
+    remedy::Rendered,
     stack::settings::Setting,
     terraform::Listing,
 };
@@ -64,6 +65,12 @@ documents! {
     "kgen.demo/1" Played<'_>,
     "kgen.lab/1" LabStatus,
     "kgen.lab-faults/1" ListedFaults,
+    "kgen.lab-down/1" LabDown,
+    "kgen.lab-env/1" LabEnv,
+    "kgen.prepared/1" Prepared,
+    "kgen.report/1" WrittenReport,
+    "kgen.runs-prune/1" Pruned,
+    "kgen.topic-change/1" TopicChange,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
     "kgen.benchmark/1" benchmark::Report,
@@ -180,13 +187,102 @@ pub struct ScaledOut {
     pub conclusion: String,
 }
 
+/// `kgen resize --json` and `kgen scale-out --json` where nothing is applied: with `--dry-run`, with `--dir` alone.
+#[derive(Serialize, JsonSchema)]
+pub struct Prepared {
+    pub cluster: Option<String>,
+    /// The files were written; with `--dry-run` none is.
+    pub written: bool,
+    pub files: Vec<PreparedFile>,
+    /// What changes and what it takes, where the cluster is kgen's own.
+    pub remedy: Option<Rendered>,
+    /// Replicas that will move, roughly, and all that there are.
+    pub moves: Option<PreparedMoves>,
+    /// What was not checked, and what else is to be known.
+    pub notes: Vec<String>,
+    /// The command that goes on from here.
+    pub next: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct PreparedFile {
+    pub file: PathBuf,
+    /// A unified diff.
+    pub diff: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct PreparedMoves {
+    pub replicas: u64,
+    pub of: u64,
+    /// Of each broker, bytes/s.
+    pub throttle_bytes_per_s: u64,
+}
+
+/// `kgen topic create --json` and `kgen topic delete --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct TopicChange {
+    pub topic: String,
+    pub partitions: usize,
+    /// Of each partition; nothing where it was not asked for.
+    pub replication_factor: Option<i32>,
+    pub outcome: TopicOutcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TopicOutcome {
+    Created,
+    WouldCreate,
+    /// It was there already, and stays as it is.
+    Exists,
+    Deleted,
+    WouldDelete,
+}
+
+/// `kgen runs prune --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Pruned {
+    /// Ids, the oldest first; with `--dry-run` those that would be deleted.
+    pub runs: Vec<String>,
+    pub deleted: bool,
+}
+
+/// `kgen report --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct WrittenReport {
+    pub run: String,
+    pub file: PathBuf,
+}
+
+/// `kgen lab down --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct LabDown {
+    /// A lab ran.
+    pub stopped: bool,
+    /// Its clusters and their records were deleted.
+    pub purged: bool,
+}
+
+/// `kgen lab env --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct LabEnv {
+    /// To be set.
+    pub set: BTreeMap<String, String>,
+    /// To be taken away.
+    pub unset: Vec<&'static str>,
+    /// Goes before the other folders of PATH.
+    pub path: PathBuf,
+}
+
 /// `kgen fix --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct Fixed {
     /// Id of the finding; nothing when there is none.
     pub finding: Option<String>,
-    /// What was done; nothing when kgen does not do it.
+    /// What was done, or with `--dry-run` would be; nothing when kgen does not do it.
     pub action: Option<String>,
+    pub carried_out: bool,
     /// The finding is found no more.
     pub gone: bool,
     /// From the change to that.

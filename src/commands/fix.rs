@@ -72,6 +72,15 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
         eprintln!("    {note}");
     }
     if args.dry_run {
+        if args.json {
+            documents::print(Fixed {
+                finding: Some(chosen.finding),
+                action: Some(chosen.summary),
+                carried_out: false,
+                gone: false,
+                seconds: 0,
+            })?;
+        }
         return Ok(Outcome::Unhealthy);
     }
     if !args.yes && !confirmed(&format!("Do that on {}?", context.cluster))? {
@@ -93,7 +102,8 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
     let gone = outcome == Outcome::Done;
     if args.json {
         let Chosen { finding, summary, .. } = chosen;
-        documents::print(Fixed { finding: Some(finding), action: Some(summary), gone, seconds })?;
+        let (finding, action) = (Some(finding), Some(summary));
+        documents::print(Fixed { finding, action, carried_out: true, gone, seconds })?;
     } else if gone {
         println!("{} is gone {seconds} s after the change", chosen.finding);
     } else {
@@ -164,7 +174,8 @@ fn nothing(diagnosis: &Diagnosis, json: bool) -> anyhow::Result<Outcome> {
     let finding = diagnosis.findings.first().filter(|_| diagnosis.verdict == Verdict::CauseFound);
     if json {
         let finding = finding.map(|finding| finding.id.to_owned());
-        documents::print(Fixed { finding, action: None, gone: outcome == Outcome::Done, seconds: 0 })?;
+        let gone = outcome == Outcome::Done;
+        documents::print(Fixed { finding, action: None, carried_out: false, gone, seconds: 0 })?;
         return Ok(outcome);
     }
     match finding {

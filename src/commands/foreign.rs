@@ -16,6 +16,7 @@ pub use self::work::Elsewhere;
 use self::work::Work;
 use super::{
     change::{Change, ensure_active, ensure_changeable, replication},
+    documents::{self, Prepared, PreparedFile},
     look::runtime,
     place::{self, Place},
     working_dir::ensure_confirmable,
@@ -80,7 +81,19 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     for note in located.notes.iter().chain(&unchecked) {
         eprintln!("note: {note}");
     }
+    let prepared = |written| Prepared {
+        cluster: located.cluster_name.clone(),
+        written,
+        files: vec![PreparedFile { file: edit.file.clone(), diff: diff.clone() }],
+        remedy: None,
+        moves: None,
+        notes: located.notes.iter().chain(&unchecked).cloned().collect(),
+        next: next.clone(),
+    };
     if args.dry_run {
+        if args.json {
+            documents::print(prepared(false))?;
+        }
         return Ok(Outcome::Done);
     }
     let real = fs::canonicalize(&edit.file).with_context(|| format!("finding {name}"))?;
@@ -96,7 +109,11 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     replace_unchanged(&edit.file, edit.before.as_bytes(), after.as_bytes()).map_err(refused)?;
     eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
     eprintln!("next, and look whether the plan updates {} in place and changes nothing else:", located.address);
-    println!("{next}");
+    if args.json {
+        documents::print(prepared(true))?;
+    } else {
+        println!("{next}");
+    }
     Ok(Outcome::Done)
 }
 

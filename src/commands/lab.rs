@@ -14,7 +14,11 @@ use anyhow::{Context, anyhow, bail};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
-use super::{documents, look::runtime};
+use super::{
+    documents,
+    look::runtime,
+    working_dir::{confirmed, ensure_confirmable},
+};
 use crate::{
     aws::Aws,
     cli::{
@@ -37,22 +41,34 @@ use crate::{
 const UP_TIMEOUT: Duration = Duration::from_secs(90);
 const DOWN_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Variables that would lead AWS clients away from the lab.
+const UNSET: [&str; 2] = ["AWS_PROFILE", "AWS_SESSION_TOKEN"];
+
 pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let folder = folder(&project);
     match command {
         LabCommand::Up(args) => {
             let running = up(&project, args)?;
+            if args.json {
+                return status(&project, &LabStatus { json: true });
+            }
             println!("lab at {}; point this shell at it: eval \"$(kgen lab env)\"", running.endpoint);
         }
         LabCommand::Down(args) => return down(&folder, args),
         LabCommand::Status(args) => return status(&project, args),
-        LabCommand::Env => {
-            for (name, value) in env(&folder, &running(&folder)?, project.stack().region()) {
+        LabCommand::Env(args) => {
+            let set = env(&folder, &running(&folder)?, project.stack().region());
+            let path = absolute(&folder.tools());
+            if args.json {
+                documents::print(documents::LabEnv { set: set.into_iter().collect(), unset: UNSET.to_vec(), path })?;
+                return Ok(Outcome::Done);
+            }
+            for (name, value) in set {
                 println!("export {name}={}", shell_quoted(&value));
             }
-            println!("unset AWS_PROFILE AWS_SESSION_TOKEN");
-            println!("export PATH={}:\"$PATH\"", shell_quoted(&absolute(&folder.tools()).to_string_lossy()));
+            println!("unset {}", UNSET.join(" "));
+            println!("export PATH={}:\"$PATH\"", shell_quoted(&path.to_string_lossy()));
         }
         LabCommand::Fault(command) => return fault::run(&project, command),
         LabCommand::OpenConnections(args) => connections::open(&args.brokers, args.per_second, args.held as usize),
@@ -149,12 +165,25 @@ pub fn running(folder: &Folder) -> anyhow::Result<Running> {
 }
 
 fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
-    match folder.running() {
-        Some(running) => stop(folder, &running)?,
+    let purge = args.purge && folder.path().exists();
+    if purge {
+        ensure_confirmable(args.yes, "lab down --purge")?;
+        let question = format!("Delete every cluster of the lab in {} and its records?", folder.path().display());
+        if !args.yes && !confirmed(&question)? {
+            eprintln!("nothing was stopped or deleted");
+            return Ok(Outcome::Done);
+        }
+    }
+    let running = folder.running();
+    match &running {
+        Some(running) => stop(folder, running)?,
         None => eprintln!("no lab runs in {}", folder.path().display()),
     }
-    if args.purge && folder.path().exists() {
+    if purge {
         std::fs::remove_dir_all(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
+    }
+    if args.json {
+        documents::print(documents::LabDown { stopped: running.is_some(), purged: purge })?;
     }
     Ok(Outcome::Done)
 }

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 
+use super::documents::{self, WrittenReport};
 use crate::{
     cli::{Outcome, Report, ReportFormat, refused},
     files,
@@ -36,7 +37,11 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     match args.output.clone().or(place).filter(|place| place != Path::new("-")) {
         Some(place) => {
             write(&place, &text)?;
-            println!("{}", place.display());
+            if args.json {
+                documents::print(WrittenReport { run: run.head.id.clone(), file: place })?;
+            } else {
+                println!("{}", place.display());
+            }
         }
         // The reader of the pipe may have seen enough.
         None => drop(std::io::stdout().write_all(text.as_bytes())),

@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::{
     change::{Change, prepare},
+    documents,
     journal::Intent,
     place::Place,
     proven,
@@ -34,6 +35,9 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     let ready = prepare(&project, change, &place)?;
     eprint!("{}", ready.summary());
     if args.dry_run {
+        if args.json {
+            documents::print(ready.prepared(None))?;
+        }
         return Ok(Outcome::Done);
     }
     if !args.yes && !confirmed(&format!("Change all {} brokers to {}?", ready.cluster.broker_count, args.broker_type))?

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use comfy_table::Table;
 
 use super::{
-    documents::{self, Recorded, RecordedRun},
+    documents::{self, Pruned, Recorded, RecordedRun},
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
@@ -20,7 +20,16 @@ pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
     let folder = project.runs_dir();
     let runs = list(&folder).with_context(|| format!("reading {}", folder.display()))?;
     match args.action {
-        Some(RunsAction::Prune { keep, dry_run, yes }) => prune(&runs, keep, dry_run, yes)?,
+        Some(RunsAction::Prune { keep, dry_run, yes, json }) => {
+            let (pruned, deleted) = prune(&runs, keep, dry_run, yes)?;
+            let ids = pruned.iter().map(|listed| listed.head.id.clone());
+            if json {
+                documents::print(Pruned { runs: ids.collect(), deleted })?;
+            } else {
+                let verb = if deleted { "deleted" } else { "would delete" };
+                ids.for_each(|id| println!("{verb} {id}"));
+            }
+        }
         None if args.json => documents::print(Recorded { runs: runs.iter().map(document).collect() })?,
         None if runs.is_empty() => eprintln!("no run is recorded in {} (`kgen demo` makes one)", folder.display()),
         None => print(&runs),
@@ -28,29 +37,27 @@ pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Deletes the oldest runs until `keep` are left. One that still runs stays.
-fn prune(runs: &[Listed], keep: usize, dry_run: bool, yes: bool) -> anyhow::Result<()> {
+/// Deletes the oldest runs until `keep` are left. One that still runs stays. Returns them, and whether they are deleted.
+fn prune(runs: &[Listed], keep: usize, dry_run: bool, yes: bool) -> anyhow::Result<(Vec<&Listed>, bool)> {
     let oldest = &runs[..runs.len().saturating_sub(keep)];
     let surplus: Vec<&Listed> = oldest.iter().filter(|listed| !listed.is_running).collect();
     let (Some(first), Some(last)) = (surplus.first(), surplus.last()) else {
         eprintln!("nothing to delete: {} runs are recorded", runs.len());
-        return Ok(());
+        return Ok((surplus, false));
     };
     if dry_run {
-        surplus.iter().for_each(|listed| println!("would delete {}", listed.head.id));
-        return Ok(());
+        return Ok((surplus, false));
     }
     ensure_confirmable(yes, "runs prune")?;
     let question = format!("Delete {} runs, {} to {}?", surplus.len(), first.head.id, last.head.id);
     if !yes && !confirmed(&question)? {
         eprintln!("nothing was deleted");
-        return Ok(());
+        return Ok((Vec::new(), false));
     }
-    for listed in surplus {
+    for listed in &surplus {
         std::fs::remove_dir_all(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
-        println!("deleted {}", listed.head.id);
     }
-    Ok(())
+    Ok((surplus, true))
 }
 
 fn outcome(listed: &Listed) -> &str {

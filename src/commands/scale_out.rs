@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{
     change::{Change, prepare, replication},
+    documents::{self, PreparedMoves},
     journal::Intent,
     moving,
     place::Place,
@@ -38,7 +39,12 @@ pub fn run(dir: &Path, args: &ScaleOut) -> anyhow::Result<Outcome> {
         "then about {moved} of {replicas} replicas move onto the new brokers, at most {} MiB/s each",
         args.throttle
     );
+    let throttle_bytes_per_s = u64::from(args.throttle) << 20;
     if args.dry_run {
+        if args.json {
+            let moves = PreparedMoves { replicas: moved, of: replicas, throttle_bytes_per_s };
+            documents::print(ready.prepared(Some(moves)))?;
+        }
         return Ok(Outcome::Done);
     }
     let (now, name) = (ready.cluster.broker_count, &ready.cluster.name);
@@ -47,7 +53,6 @@ pub fn run(dir: &Path, args: &ScaleOut) -> anyhow::Result<Outcome> {
         eprintln!("nothing was changed");
         return Ok(Outcome::Done);
     }
-    let throttle_bytes_per_s = u64::from(args.throttle) << 20;
     let intent = Intent { change, measure_s: args.measure.as_secs_f64(), throttle_bytes_per_s };
     proven::begin(&ready, &intent, &working_dir, args.json, args.plain)
 }

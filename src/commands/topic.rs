@@ -4,7 +4,11 @@ use std::{io::IsTerminal as _, path::Path};
 
 use comfy_table::Table;
 
-use super::{documents, place::connection, working_dir::answer_to};
+use super::{
+    documents::{self, TopicChange, TopicOutcome},
+    place::connection,
+    working_dir::answer_to,
+};
 use crate::{
     cli::{
         Outcome,
@@ -25,22 +29,27 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
     let cluster = connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     let admin = Admin::connect(&connection)?;
     match args.action {
-        TopicAction::Create { topic, partitions, replication_factor, configs, if_not_exists, dry_run, .. } => {
+        TopicAction::Create {
+            topic, partitions, replication_factor, configs, if_not_exists, dry_run, json, ..
+        } => {
             let configs = configs.into_iter().collect();
             let topic = topic.unwrap_or_else(|| stack.topic().name.clone());
             let partitions = partitions.unwrap_or(stack.topic().partitions as i32);
             let replication_factor = replication_factor.unwrap_or(stack.topic().replication_factor as i32);
             let spec = TopicSpec { name: topic.clone(), partitions, replication_factor, configs };
             let created = if dry_run { creatable(&spec, &cluster) } else { admin.create(&spec) };
-            match created {
-                Ok(()) => {
-                    let verb = if dry_run { "would create" } else { "created" };
-                    println!("{verb} topic {topic}: {partitions} partitions, {replication_factor} replicas each")
-                }
-                Err(TopicError::Exists(_)) if if_not_exists => println!("topic {topic} already exists"),
+            let outcome = match created {
+                Ok(()) if dry_run => TopicOutcome::WouldCreate,
+                Ok(()) => TopicOutcome::Created,
+                Err(TopicError::Exists(_)) if if_not_exists => TopicOutcome::Exists,
                 Err(error @ (TopicError::Exists(_) | TopicError::TooFewBrokers { .. })) => return Err(refused(error)),
                 Err(error) => return Err(error.into()),
-            }
+            };
+            let (partitions, replication_factor) = match (outcome, cluster.topics.get(&topic)) {
+                (TopicOutcome::Exists, Some(there)) => (*there, None),
+                _ => (partitions as usize, Some(replication_factor)),
+            };
+            show(TopicChange { topic, partitions, replication_factor, outcome }, json)?;
         }
         TopicAction::Describe { topic, json, .. } => {
             let topic = topic.unwrap_or_else(|| stack.topic().name.clone());
@@ -74,23 +83,40 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
             }
             println!("{table}");
         }
-        TopicAction::Delete { topic, dry_run, yes, .. } => {
+        TopicAction::Delete { topic, dry_run, yes, json, .. } => {
             let partitions = *cluster.topics.get(&topic).ok_or_else(|| refused(TopicError::Missing(topic.clone())))?;
-            if dry_run {
-                println!("would delete topic {topic}: {partitions} partitions and every record in them");
-                return Ok(Outcome::Done);
-            }
-            if !yes && !confirmed(&topic, partitions)? {
+            if !dry_run && !yes && !confirmed(&topic, partitions)? {
                 return Err(refused(anyhow::anyhow!("topic `{topic}` was not deleted: it was not confirmed")));
             }
-            admin.delete(&topic).map_err(|error| match error {
-                TopicError::Missing(_) => refused(error),
-                error => error.into(),
-            })?;
-            println!("deleted topic {topic}");
+            let outcome = if dry_run { TopicOutcome::WouldDelete } else { TopicOutcome::Deleted };
+            if !dry_run {
+                admin.delete(&topic).map_err(|error| match error {
+                    TopicError::Missing(_) => refused(error),
+                    error => error.into(),
+                })?;
+            }
+            show(TopicChange { topic, partitions, replication_factor: None, outcome }, json)?;
         }
     }
     Ok(Outcome::Done)
+}
+
+fn show(change: TopicChange, json: bool) -> anyhow::Result<()> {
+    if json {
+        return documents::print(change);
+    }
+    let TopicChange { topic, partitions, replication_factor, outcome } = change;
+    let replicas = replication_factor.map(|replicas| format!(", {replicas} replicas each")).unwrap_or_default();
+    match outcome {
+        TopicOutcome::Created => println!("created topic {topic}: {partitions} partitions{replicas}"),
+        TopicOutcome::WouldCreate => println!("would create topic {topic}: {partitions} partitions{replicas}"),
+        TopicOutcome::Exists => println!("topic {topic} already exists"),
+        TopicOutcome::Deleted => println!("deleted topic {topic}"),
+        TopicOutcome::WouldDelete => {
+            println!("would delete topic {topic}: {partitions} partitions and every record in them");
+        }
+    }
+    Ok(())
 }
 
 /// What can be told without making it.

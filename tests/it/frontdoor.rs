@@ -35,7 +35,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
 
 /// What each kind of document is validated against: the published file of its `schema`.
 #[track_caller]
-fn validate(what: &str, json: &str) {
+pub fn validate(what: &str, json: &str) {
     let document: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{what}: {error}\n{json}"));
     let name = document["schema"].as_str().unwrap_or_else(|| panic!("{what} has no schema")).to_owned();
     let file = format!("docs/schemas/{}.json", name.trim_start_matches("kgen.").replace('/', "-"));

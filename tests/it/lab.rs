@@ -173,7 +173,7 @@ impl Lab {
     /// Ends the lab and shows that nothing of it is left.
     #[track_caller]
     pub fn down(self) {
-        self.sh("kgen lab down --purge");
+        self.sh("kgen lab down --purge --yes");
         let left = processes_of(self.path());
         assert!(left.is_empty(), "still running: {left:?}");
     }
@@ -181,7 +181,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        self.try_sh("kgen lab down --purge");
+        self.try_sh("kgen lab down --purge --yes");
     }
 }
 

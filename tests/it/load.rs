@@ -9,7 +9,7 @@ use std::{
 use rdkafka::mocking::MockCluster;
 use serde_json::Value;
 
-use crate::project::kgen;
+use crate::{frontdoor::validate, project::kgen};
 
 fn command(dir: &Path, cluster: &MockCluster<'_, impl rdkafka::ClientContext>, args: &[&str]) -> Command {
     let mut command = kgen(dir);
@@ -212,6 +212,20 @@ fn a_dry_run_of_a_topic_says_what_would_be_done_and_does_nothing() {
     let deleted = run(&["delete", "t", "--dry-run"], 0);
     assert_eq!(deleted, "would delete topic t: 4 partitions and every record in them\n");
     assert!(run(&["delete", "u", "--dry-run"], 2).contains("there is no topic `u`"));
+    for (args, outcome, partitions) in [
+        (
+            &["create", "u", "--partitions", "3", "--replication-factor", "2", "--dry-run", "--json"][..],
+            "would_create",
+            3,
+        ),
+        (&["create", "t", "--if-not-exists", "--dry-run", "--json"], "exists", 4),
+        (&["delete", "t", "--dry-run", "--json"], "would_delete", 4),
+    ] {
+        let printed = run(args, 0);
+        validate(&args.join(" "), &printed);
+        let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!((&document["outcome"], &document["partitions"]), (&outcome.into(), &partitions.into()), "{printed}");
+    }
     assert!(run(&["delete", "t"], 2).contains("needs --yes"));
     assert!(run(&["delete", "t", "--dry-run"], 0).contains("4 partitions"), "it is still there");
 }

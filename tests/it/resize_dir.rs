@@ -4,7 +4,10 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::project::{Project, Ran};
+use crate::{
+    frontdoor::validate,
+    project::{Project, Ran},
+};
 
 const CLUSTER: &str = "resource \"aws_msk_cluster\" \"this\" {\r\n  kafka_version = \"3.9.x\"\r\n  broker_node_group_info {\r\n    \
                        instance_type = var.type # why\r\n  }\r\n}\r\nvariable \"type\" {}\r\n";
@@ -35,6 +38,14 @@ fn the_value_is_edited_where_it_is_set_and_nothing_else() {
     let (code, diff, _) = resized(dir.path(), &["--dry-run"]);
     assert_eq!((code, fs::read_to_string(&values).unwrap().as_str()), (Some(0), VALUES));
     assert!(diff.contains("-type   = \"kafka.m5.large\" // as agreed"), "{diff}");
+
+    let (code, out, _) = resized(dir.path(), &["--dry-run", "--json"]);
+    validate("resize --dry-run --json", &out);
+    let prepared: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &prepared["written"]), (Some(0), &false.into()));
+    assert!(prepared["files"][0]["diff"].as_str().is_some_and(|text| text == diff), "{prepared:#}");
+    assert_eq!(prepared["next"], "terraform -chdir='infra' plan");
+    assert_eq!(fs::read_to_string(&values).unwrap(), VALUES);
 
     let (code, out, err) = resized(dir.path(), &[]);
     assert_eq!(code, Some(0), "{err}");

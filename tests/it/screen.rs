@@ -14,7 +14,10 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_p
 use rdkafka::mocking::MockCluster;
 use serde_json::Value;
 
-use crate::project::{Project, kgen, with_demo};
+use crate::{
+    frontdoor::validate,
+    project::{Project, kgen, with_demo},
+};
 
 /// How long anything may take to be seen: the machine may be busy.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -298,6 +301,9 @@ fn runs_are_deleted_only_when_that_is_wanted() {
     assert_eq!(prune(&["--dry-run"]), (Some(0), format!("would delete {run}\n"), true));
     let (code, said, is_there) = prune(&[]);
     assert!(code == Some(2) && said.contains("no terminal") && is_there, "{said}");
+    let (_, said, is_there) = prune(&["--dry-run", "--json"]);
+    validate("runs prune --json", &said);
+    assert!(said.contains(&run) && is_there, "{said}");
     assert_eq!(prune(&["--yes"]), (Some(0), format!("deleted {run}\n"), false));
     assert_eq!(prune(&["--yes"]), (Some(0), "nothing to delete: 0 runs are recorded\n".to_owned(), false));
 }

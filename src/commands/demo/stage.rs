@@ -60,7 +60,7 @@ impl Stage {
 
     /// The scale that the lab will have.
     pub fn hardware_scale(&self, args: &Demo) -> f64 {
-        crate::commands::lab::hardware(&LabUp { port: 0, scale: None, t3: args.t3 }).scale
+        crate::commands::lab::hardware(&LabUp { port: 0, scale: None, t3: args.t3, json: false }).scale
     }
 
     pub fn raise_lab(&mut self, args: &Demo) -> anyhow::Result<()> {
@@ -72,7 +72,7 @@ impl Stage {
                 .context("finding a free port")?
                 .port(),
         };
-        let options = LabUp { port, scale: None, t3: args.t3 };
+        let options = LabUp { port, scale: None, t3: args.t3, json: false };
         self.scale = crate::commands::lab::hardware(&options).to_string();
         self.lab = Some(up(&project, &options)?);
         Ok(())

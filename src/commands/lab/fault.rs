@@ -8,7 +8,7 @@ use crate::{
     aws::{Aws, AwsError},
     cli::{
         Outcome,
-        lab::{FaultCommand, FaultList, FaultStart},
+        lab::{FaultCommand, FaultStart},
         refused,
     },
     commands::{
@@ -28,13 +28,19 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
         FaultCommand::Start(args) => {
             let order = order(project, args)?;
             start(project, &running(&folder(project))?, &order)?;
+            if args.json {
+                return list(project, true).map(|()| Outcome::Done);
+            }
             println!("{} is made; `kgen lab fault stop {}` takes it back", order.id, order.id);
         }
         FaultCommand::Stop(args) => {
             stop(project, &running(&folder(project))?, args.id.as_deref())?;
+            if args.json {
+                return list(project, true).map(|()| Outcome::Done);
+            }
             println!("{} taken back", args.id.as_deref().map_or("every fault is".to_owned(), |id| format!("{id} is")));
         }
-        FaultCommand::List(args) => list(project, args)?,
+        FaultCommand::List(args) => list(project, args.json)?,
     }
     Ok(Outcome::Done)
 }
@@ -86,7 +92,7 @@ fn read(answer: Result<serde_json::Value, AwsError>) -> anyhow::Result<Vec<LabFa
     serde_json::from_value(answer?).context("reading the lab's answer")
 }
 
-fn list(project: &Project, args: &FaultList) -> anyhow::Result<()> {
+fn list(project: &Project, json: bool) -> anyhow::Result<()> {
     let folder = folder(project);
     let abilities = Abilities::detect(&Means::detect(), folder.path());
     let runs: Vec<String> = match folder.running() {
@@ -104,7 +110,7 @@ fn list(project: &Project, args: &FaultList) -> anyhow::Result<()> {
         }
     });
     let faults: Vec<ListedFault> = listed.collect();
-    if args.json {
+    if json {
         return documents::print(ListedFaults { faults });
     }
     let mut table = Table::new();
