@@ -39,8 +39,8 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     evidence_for.extend(window.memory_note());
     Some(Finding {
-        title: "healthy".to_owned(),
-        cause: "every broker serves and has room".to_owned(),
+        title: "every broker serves and has room".to_owned(),
+        cause: "the load is within what the brokers can do".to_owned(),
         evidence_for,
         confidence: if missing.is_empty() { 0.9 } else { 0.7 },
         missing,
