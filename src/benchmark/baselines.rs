@@ -36,7 +36,7 @@ pub const BASELINES: &[Baseline] = &[
     },
     Baseline {
         name: "Grafana Kafka alerts",
-        source: "Grafana Kafka integration, prometheus alerts of the kafka mixin",
+        source: "grafana/jsonnet-libs, kafka-mixin: its alerts, as monitoring-mixins/website has them pregenerated",
         answer: grafana,
     },
     Baseline { name: "Burrow", source: "linkedin/Burrow wiki, Consumer Lag Evaluation Rules", answer: burrow },
@@ -113,39 +113,29 @@ fn aws_health_check(window: &[Sample]) -> Option<&'static str> {
 }
 
 fn grafana(window: &[Sample]) -> Option<&'static str> {
-    if now(window, |broker| some(broker.offline_partitions)) {
-        return Some("broker.down");
-    }
-    let members =
-        |sample: &Sample| sample.brokers.values().filter(|broker| broker.state == BrokerState::Serving).count();
-    let most = window.iter().map(members).max().unwrap_or(0);
-    // KafkaBrokerCount: fewer than there were.
-    if window.last().is_some_and(|last| members(last) < most) {
-        return Some("broker.down");
-    }
-    if lasts(window, |broker| some(broker.under_replicated_partitions)) {
-        return Some("broker.down");
-    }
-    // KafkaLagKeepsIncreasing, by group and topic.
-    let lags = |sample: &Sample| -> i64 {
-        sample
-            .groups
-            .values()
-            .flat_map(|group| group.topics.values())
-            .flat_map(|topic| topic.values())
-            .map(|p| p.lag)
-            .sum()
-    };
     let last = &window[window.len().saturating_sub(LASTING)..];
-    let grows = last.len() == LASTING && last.windows(2).all(|pair| lags(&pair[1]) >= lags(&pair[0]));
-    if grows && last.first().zip(last.last()).is_some_and(|(first, last)| lags(last) > lags(first)) {
-        return Some("consumer.slow");
-    }
-    None
+    let all = |holds: &dyn Fn(&Sample) -> bool| last.len() == LASTING && last.iter().all(holds);
+    let lag = |sample: &Sample| -> i64 {
+        let topics = sample.groups.values().flat_map(|group| group.topics.values());
+        topics.map(|partitions| partitions.values().map(|progress| progress.lag).sum::<i64>()).max().unwrap_or(0)
+    };
+    let rises = || last.windows(2).all(|pair| lag(&pair[1]) > lag(&pair[0]));
+    let serves = |broker: &BrokerSample| broker.state == BrokerState::Serving;
+    // The critical ones first: KafkaOfflinePartitonCount, KafkaUnderReplicatedPartitionCount, KafkaBrokerCount, KafkaLagIsTooHigh
+    // (100 records); then KafkaLagKeepsIncreasing, JvmMemoryFillingUp.
+    let rules: [(&'static str, bool); 6] = [
+        ("broker.down", lasts(window, |broker| some(broker.offline_partitions))),
+        ("broker.down", lasts(window, |broker| some(broker.under_replicated_partitions))),
+        ("broker.down", all(&|sample| !sample.brokers.values().any(serves))),
+        ("consumer.slow", all(&|sample| lag(sample) > 100)),
+        ("consumer.slow", last.len() == LASTING && rises()),
+        ("broker.heap-pressure", lasts(window, |broker| above(broker.heap_used_percent, 80.0))),
+    ];
+    rules.iter().find(|(_, holds)| *holds).map(|(id, _)| *id)
 }
 
-/// Of each partition of a group, over the window: an offset that stands still under a lag is STALL (or STOP), one that goes
-/// on under a lag that never falls is WARN.
+/// Of each partition of a group, over the window: a lag of zero at any time is OK; an offset that stands still under a lag that
+/// does not fall is STALLED, or STOPPED where nothing is committed any more; one that goes on under such a lag is a WARNING.
 fn burrow(window: &[Sample]) -> Option<&'static str> {
     // Its window is ten commits.
     let last = &window[window.len().saturating_sub(10)..];
