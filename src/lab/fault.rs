@@ -229,7 +229,8 @@ pub static FAULTS: &[Fault] = &[
         does: "a producer sends each record of 100 B by itself",
         hits: Hits::Clients,
         acts: |s| {
-            let options = ["--record-size", "100", "--set", "linger.ms=0", "--set", "batch.num.messages=1"];
+            let size = ["--record-size", "100", "--payload", "random"];
+            let options = [&size[..], &["--set", "linger.ms=0", "--set", "batch.num.messages=1"]].concat();
             vec![produce(per_s(1500.0 * s), &options)]
         },
     },

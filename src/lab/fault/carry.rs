@@ -25,6 +25,8 @@ use crate::{
     sample::BrokerId,
 };
 
+/// How long a client must run to have been started: one that cannot do what it is told ends before.
+const CLIENT_STARTED: Duration = Duration::from_secs(1);
 /// What a client may take to end by itself.
 const CLIENT_GRACE: Duration = Duration::from_secs(3);
 
@@ -382,6 +384,13 @@ impl Faults {
                 _ => None,
             };
             self.last().clients.push(Beside { command, log, server, _limit: limit });
+        }
+        std::thread::sleep(CLIENT_STARTED);
+        for client in &mut self.last().clients {
+            if let Some(status) = client.server.ended() {
+                let said = fs::read_to_string(&client.log).unwrap_or_default();
+                bail!("`{}` has ended with {status}: {}", client.command, said.trim_end());
+            }
         }
         Ok(())
     }
