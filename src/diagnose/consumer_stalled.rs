@@ -12,6 +12,10 @@ pub(super) const LAG_PER_S: f64 = 5.0;
 /// Progress that counts as none, records/s.
 const STANDS_STILL_PER_S: f64 = 0.5;
 
+/// How long nothing must be committed: two of the intervals at which Kafka's consumers commit by themselves
+/// (`auto.commit.interval.ms` is 5000), s.
+const STANDS_STILL_S: f64 = 10.0;
+
 pub const RULE: Rule = Rule {
     id: "consumer.stalled",
     kind: Kind::Cause,
@@ -23,7 +27,9 @@ pub const RULE: Rule = Rule {
 
 /// Whether a pace is that of a reader that stands still while records come in.
 pub(super) fn stands_still(pace: &Pace) -> bool {
-    pace.lag_per_s >= LAG_PER_S && pace.committed_per_s.is_some_and(|rate| rate < STANDS_STILL_PER_S)
+    pace.lag_per_s >= LAG_PER_S
+        && pace.span_s >= STANDS_STILL_S
+        && pace.committed_per_s.is_some_and(|rate| rate < STANDS_STILL_PER_S)
 }
 
 fn judge(window: &Window) -> Option<Finding> {

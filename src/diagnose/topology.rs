@@ -109,33 +109,40 @@ pub struct Pace {
     pub lag_per_s: f64,
     /// How fast the group goes on, records/s; nothing when it was not measured.
     pub committed_per_s: Option<f64>,
+    /// Over how long, s.
+    pub span_s: f64,
 }
 
 /// The groups and their paces.
 pub fn paces(window: &Window) -> BTreeMap<String, Vec<Pace>> {
     let with_groups: Vec<&Sample> = window.recent().iter().filter(|sample| !sample.groups.is_empty()).collect();
     let mut found: BTreeMap<String, Vec<Pace>> = BTreeMap::new();
-    let (Some(first), Some(last)) = (with_groups.first(), with_groups.last()) else { return found };
+    let Some(last) = with_groups.last() else { return found };
     let at = |sample: &Sample| sample.protocol_at_ms.unwrap_or(sample.at_ms);
-    let seconds = (at(last) - at(first)) as f64 / 1000.0;
-    if seconds <= 0.0 {
-        return found;
-    }
     for (group, sample) in &last.groups {
         for (topic, partitions) in &sample.topics {
             for (number, now) in partitions {
                 let of = |sample: &Sample| -> Option<Progress> {
                     sample.groups.get(group)?.topics.get(topic)?.get(number).copied()
                 };
-                let Some(before) = of(first) else { continue };
+                // A group may be younger than the others.
+                let Some((since, before)) = with_groups.iter().find_map(|sample| Some((at(sample), of(sample)?)))
+                else {
+                    continue;
+                };
+                let span_s = (at(last) - since) as f64 / 1000.0;
+                if span_s <= 0.0 {
+                    continue;
+                }
                 let committed: Vec<f64> = with_groups.iter().filter_map(|sample| of(sample)?.committed_per_s).collect();
                 let mean = (!committed.is_empty()).then(|| committed.iter().sum::<f64>() / committed.len() as f64);
                 found.entry(group.clone()).or_default().push(Pace {
                     topic: topic.clone(),
                     number: *number,
                     lag: now.lag,
-                    lag_per_s: (now.lag - before.lag) as f64 / seconds,
+                    lag_per_s: (now.lag - before.lag) as f64 / span_s,
                     committed_per_s: mean,
+                    span_s,
                 });
             }
         }
