@@ -90,10 +90,18 @@ fn judge(window: &Window) -> Option<Finding> {
     evidence_against.extend(window.memory_note());
     let held_back = throttled.is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
     let cpu = window.typical(BrokerSample::cpu_percent).unwrap_or_default();
-    let remedy = window.next_larger("the load needs more CPU than the type has", held_back || cpu > 90.0);
+    let larger = window.next_larger("the load needs more CPU than the type has", held_back || cpu > 90.0);
+    let mut anti_recommendations =
+        vec!["do not judge by MemoryUsed: page cache fills it on a healthy broker too".to_owned()];
+    anti_recommendations.push(match larger {
+        Some(_) => "do not add brokers first: existing partitions stay where they are until they are reassigned, and \
+                    reassigning adds load (AWS: never above 70 % CPU)",
+        None => "do not stop at adding brokers: existing partitions stay where they are until they are reassigned, in a \
+                 quiet hour, as that adds load (AWS: never above 70 % CPU)",
+    }.to_owned());
+    let remedy = larger.or_else(|| window.more_brokers());
     if remedy.is_none() {
-        missing
-            .push("a larger type in the catalogue: with none, more brokers and more partitions are the way".to_owned());
+        missing.push("the broker type in the catalogue: without it, no larger one can be named".to_owned());
     }
     let of_type = window.context.broker_type.as_deref().unwrap_or("the broker type");
     Some(Finding {
@@ -108,12 +116,7 @@ fn judge(window: &Window) -> Option<Finding> {
         ),
         confidence: confidence.clamp(0.05, 0.95),
         remedy,
-        anti_recommendations: vec![
-            "do not judge by MemoryUsed: page cache fills it on a healthy broker too".to_owned(),
-            "do not add brokers first: existing partitions stay where they are until they are reassigned, and \
-             reassigning adds load (AWS: never above 70 % CPU)"
-                .to_owned(),
-        ],
+        anti_recommendations,
         ..Finding::default()
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{Context, Evidence};
 use crate::{
-    remedy::{Remedy, Resize},
+    remedy::{Remedy, Resize, ScaleOut},
     sample::{BrokerId, BrokerSample, BrokerState, Probe, Sample, Source},
 };
 
@@ -249,6 +249,20 @@ impl<'a> Window<'a> {
             vcpus_used: used,
             demand_is_higher,
         }))
+    }
+
+    /// More brokers of the same type as a remedy, where there is no larger one: as many as leave [`CPU_PERCENT`] with one broker
+    /// away, in steps of the zones.
+    pub fn more_brokers(&self) -> Option<Remedy> {
+        let of_type = self.context.known_type()?;
+        let from = self.context.broker_count;
+        let used = self.typical(BrokerSample::cpu_percent)? * f64::from(from);
+        // MSK has brokers in two or three zones, as many in each.
+        let zones = if from % 3 == 0 { 3 } else { 2 };
+        let has_room = |to: u32| used / f64::from(to - 1) <= CPU_PERCENT;
+        let to = (1..=from).map(|step| from + step * zones).find(|to| has_room(*to))?;
+        let reason = format!("{of_type} is the largest of its family, and the load needs more CPU");
+        Some(Remedy::ScaleOut(ScaleOut { from, to, broker_type: Some(of_type), reason }))
     }
 
     /// Acknowledged against offered records, when a load generator was seen to fall behind.
