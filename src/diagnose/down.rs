@@ -13,7 +13,8 @@ pub const RULE: Rule = Rule {
     meaning: "A broker's process is gone: nothing listens on its Kafka port. The others lead its partitions and lack its \
               replicas.",
     told_apart: "The connection is refused at once; a hung broker takes it and says nothing. With the control plane not \
-                 ACTIVE it is cluster.maintenance, with a full volume right before it is disk.full.",
+                 ACTIVE it is cluster.maintenance, with a full volume right before it is disk.full. By CloudWatch alone: no \
+                 datapoint of it while partitions of the others are under-replicated.",
     in_the_lab: "kill -9 the pid that `kgen lab status` shows for a broker, and kgen diagnose at once: the lab starts it again",
 };
 
@@ -24,7 +25,7 @@ fn judge(window: &Window) -> Option<Finding> {
         .filter(|id| window.probed_as(*id, Probe::Refused) && full(window, *id).is_none())
         .collect();
     if brokers.is_empty() {
-        return None;
+        return unpublished(window);
     }
     let mut evidence_for =
         vec![Evidence::fact(format!("{}: connections are refused, and no metrics come", names(&brokers)))];
@@ -50,6 +51,27 @@ fn judge(window: &Window) -> Option<Finding> {
             "do not reassign its partitions before it is known to be gone for good: that copies every byte".to_owned(),
             "do not resize now: a rolling restart takes more replicas away".to_owned(),
         ],
+        brokers,
+        ..Finding::default()
+    })
+}
+
+/// By CloudWatch alone.
+fn unpublished(window: &Window) -> Option<Finding> {
+    let (brokers, lacking) = window.unpublished()?;
+    let minutes = window.recent().len();
+    Some(Finding {
+        title: format!("{} {} gone", names(&brokers), if brokers.len() == 1 { "is" } else { "are" }),
+        cause: "the process has ended or hangs, or the machine is lost".to_owned(),
+        evidence_for: vec![
+            Evidence::fact(format!("{}: no datapoint for {minutes} minutes", names(&brokers))),
+            Evidence::seen(format!("{lacking} partitions of the others are under-replicated"), lacking as f64),
+        ],
+        missing: vec!["an answer of its Kafka port: refused means down, silence means hung".to_owned()],
+        check: Some("connect to its Kafka port, and the end of the broker's log".to_owned()),
+        confidence: 0.7,
+        remedy: Some(Remedy::Reboot(Reboot { brokers: brokers.clone(), reason: "it publishes nothing".to_owned() })),
+        anti_recommendations: vec!["do not resize now: a rolling restart takes more replicas away".to_owned()],
         brokers,
         ..Finding::default()
     })

@@ -14,7 +14,8 @@ pub const RULE: Rule = Rule {
 
 fn judge(window: &Window) -> Option<Finding> {
     // A broker that is gone has none either; that it is gone is told elsewhere.
-    let gone = |id: BrokerId| window.is_unreachable(id) && !window.is_cloudwatch();
+    let unpublished = window.unpublished().map(|(brokers, _)| brokers).unwrap_or_default();
+    let gone = |id: BrokerId| window.is_unreachable(id) && (!window.is_cloudwatch() || unpublished.contains(&id));
     let without = |id: &BrokerId| window.values(*id, BrokerSample::cpu_percent).len() < 2 && !gone(*id);
     let brokers: Vec<BrokerId> = window.brokers().into_iter().filter(without).collect();
     if brokers.is_empty() && !window.brokers().is_empty() {

@@ -153,6 +153,23 @@ impl<'a> Window<'a> {
         self.samples.last().is_some_and(gone)
     }
 
+    /// Brokers that CloudWatch has nothing of while partitions of the others are under-replicated, and how many those are now.
+    /// Nothing where most brokers publish nothing: then it is CloudWatch that lacks.
+    pub fn unpublished(&self) -> Option<(Vec<BrokerId>, u64)> {
+        let lacking = |sample: &Sample| -> u64 {
+            sample.brokers.values().filter_map(|broker| broker.under_replicated_partitions).sum()
+        };
+        let least = self.recent().iter().map(lacking).min().filter(|least| *least > 0 && self.is_cloudwatch())?;
+        let is_gone = |sample: &Sample, id: BrokerId| {
+            sample.brokers.get(&id).is_none_or(|broker| broker.state == BrokerState::Unreachable)
+        };
+        let all = self.brokers();
+        let gone = |id: &BrokerId| self.recent().iter().all(|sample| is_gone(sample, *id));
+        let brokers: Vec<BrokerId> = all.iter().copied().filter(gone).collect();
+        let is_few = !brokers.is_empty() && brokers.len() * 2 < all.len();
+        is_few.then(|| (brokers, self.recent().last().map_or(least, lacking)))
+    }
+
     /// Values of broker `id` in the recent part.
     pub fn values(&self, id: BrokerId, value: impl Fn(&BrokerSample) -> Option<f64>) -> Vec<f64> {
         self.recent().iter().filter_map(|sample| value(sample.brokers.get(&id)?)).collect()
