@@ -275,7 +275,7 @@ impl<'a> Window<'a> {
         let from = self.context.broker_count;
         let used = self.typical(BrokerSample::cpu_percent)? * f64::from(from);
         // MSK has brokers in two or three zones, as many in each.
-        let zones = if from % 3 == 0 { 3 } else { 2 };
+        let zones = if from.is_multiple_of(3) { 3 } else { 2 };
         let has_room = |to: u32| used / f64::from(to - 1) <= CPU_PERCENT;
         let to = (1..=from).map(|step| from + step * zones).find(|to| has_room(*to))?;
         let reason = format!("{of_type} is the largest of its family, and the load needs more CPU");

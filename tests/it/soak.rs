@@ -107,7 +107,8 @@ fn markdown(chosen: &str, resizes: u32, all: &[Series], proof: &serde_json::Valu
          | fault | runs | acknowledged | lost | there twice | reported failed | of these there | unknown |\n\
          |---|---|---|---|---|---|---|---|\n\
          | soak with resizes | 1 | {} | {} | {} | {} | {} | {} |\n\n\
-         | MiB | first | last | most | slope an hour | standard error |\n|---|---|---|---|---|---|\n",
+         | MiB | first | last | most | slope an hour | standard error | of the second half | standard error |\n\
+         |---|---|---|---|---|---|---|---|\n",
         proof["acknowledged"],
         proof["lost"],
         proof["duplicates"],
@@ -119,13 +120,13 @@ fn markdown(chosen: &str, resizes: u32, all: &[Series], proof: &serde_json::Valu
         let values = || points.iter().map(|point| point.1);
         let most = values().fold(0.0, f64::max);
         let (first, last) = (values().next().unwrap_or(0.0), values().next_back().unwrap_or(0.0));
-        let skipped = (points.len() as f64 * WARM_UP) as usize;
-        let (slope, error) = slope(&points[skipped..]);
+        let [(all, of_all), (half, of_half)] = [WARM_UP, 0.5].map(|skipped| {
+            let (slope, error) = slope(&points[(points.len() as f64 * skipped) as usize..]);
+            (slope * 3600.0, error * 3600.0)
+        });
         let _ = writeln!(
             text,
-            "| {name} | {first:.2} | {last:.2} | {most:.2} | {:+.2} | {:.2} |",
-            slope * 3600.0,
-            error * 3600.0
+            "| {name} | {first:.2} | {last:.2} | {most:.2} | {all:+.2} | {of_all:.2} | {half:+.2} | {of_half:.2} |"
         );
     }
     text
