@@ -252,6 +252,11 @@ fn settings<'a>(config: &'a ProducerConfig, bodies: &Bodies, id: &'a str) -> Vec
     if !protocol.to_ascii_lowercase().contains("ssl") {
         settings.push(("message.copy.max.bytes", "1000"));
     }
+    if config.idempotent && config.transactions.is_none() {
+        // With more, a broker that refuses one request refuses those behind it for their sequence; librdkafka then goes on
+        // under a new epoch on all partitions, and what was in flight elsewhere may be there twice (its issue 4953).
+        settings.push(("max.in.flight.requests.per.connection", "1"));
+    }
     if config.transactions.is_some() {
         settings.push(("transactional.id", id));
         // librdkafka gives records up after this time at the latest, and refuses more than that.
@@ -447,6 +452,24 @@ mod tests {
         // How fast it is sent, and so which records are on their way together, changes nothing.
         assert_eq!(once, sent(1, Rate::Max));
         assert_ne!(once, sent(2, Rate::Max));
+    }
+
+    #[test]
+    fn an_idempotent_producer_has_one_request_in_flight() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config("127.0.0.1:1".to_owned(), dir.path());
+        let in_flight = |config: &ProducerConfig| {
+            let bodies = Bodies::make(&config.load.payload, config.load.record_size, 1).unwrap();
+            let settings = settings(config, &bodies, "id");
+            settings
+                .iter()
+                .find(|(name, _)| *name == "max.in.flight.requests.per.connection")
+                .map(|(_, n)| n.to_string())
+        };
+        config.idempotent = true;
+        assert_eq!(in_flight(&config).as_deref(), Some("1"));
+        config.idempotent = false;
+        assert_eq!(in_flight(&config), None);
     }
 
     #[test]
