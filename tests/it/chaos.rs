@@ -476,9 +476,10 @@ fn disk_full(lab: &Lab, chance: &mut Chance) -> Tried {
     let figures = under_load(lab, chance, &SAFE, |lab, _, _| {
         let broker = lab.brokers().into_iter().find(|broker| broker.id == id).unwrap();
         let filler = format!("/proc/{}/root{data}/filler", lab.pid());
-        // Most of it without writing, and then until nothing more goes in.
+        // Most of it without writing, and then until nothing more goes in. Never the disk of this machine.
         lab.sh(&format!(
-            "free=$(($(stat -f -c '%a * %S' \"$(dirname {filler})\")))\n\
+            "[ $(($(stat -f -c '%b * %S' \"$(dirname {filler})\"))) -le $((1 << 30)) ]\n\
+             free=$(($(stat -f -c '%a * %S' \"$(dirname {filler})\")))\n\
              fallocate -l $((free - (16 << 20))) {filler}\n\
              if dd if=/dev/zero of={filler} bs=64K oflag=append conv=notrunc 2>/dev/null; then exit 1; fi"
         ));

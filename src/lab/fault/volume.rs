@@ -17,6 +17,11 @@ const SPARE_BYTES: u64 = 2 << 30;
 
 const FILLER: &str = "filler";
 
+/// The file that holds the file system, beside the data. Without it, what is mounted there is somebody else's.
+const IMAGE: &str = "volume.img";
+/// Where the file system is filled before it takes the place of the data.
+const BESIDE: &str = "volume";
+
 /// Copies `data` into a new file system and mounts it there, with all but `free_mib` filled. Nobody may use `data` meanwhile.
 /// What was there is there again after [`unmount`].
 ///
@@ -24,7 +29,7 @@ const FILLER: &str = "filler";
 /// The machine's disk has too little room, or a program refuses.
 pub fn mount(data: &Path, free_mib: u64) -> anyhow::Result<()> {
     let node = data.parent().context("the data folder has a parent")?;
-    let (image, beside) = (node.join("volume.img"), node.join("volume"));
+    let (image, beside) = (node.join(IMAGE), node.join(BESIDE));
     let size = LEAST_BYTES.max(crate::lab::readings::used_bytes(data) * 2 + (free_mib << 20));
     let room = rustix::fs::statvfs(node).with_context(|| format!("looking at the disk of {}", node.display()))?;
     let room = room.f_bavail * room.f_frsize;
@@ -64,18 +69,21 @@ fn fill(data: &Path, free_mib: u64) -> anyhow::Result<()> {
         .with_context(|| format!("filling {}", path.display()))
 }
 
-/// Takes the file system away, if there is one. Nobody may use it any more.
+/// Takes the file system away, if there is one of [`mount`]. Nobody may use it any more.
 ///
 /// # Errors
 /// `umount` refuses.
 pub fn unmount(data: &Path) -> anyhow::Result<()> {
     let node = data.parent().context("the data folder has a parent")?;
+    if !node.join(IMAGE).exists() {
+        return Ok(());
+    }
     if is_mounted(data) {
         Tool::new("umount", node).stdout([data.as_os_str().to_owned()])?;
     }
     // Only room is lost when they stay.
-    let _ = fs::remove_file(node.join("volume.img"));
-    let _ = fs::remove_dir(node.join("volume"));
+    let _ = fs::remove_file(node.join(IMAGE));
+    let _ = fs::remove_dir(node.join(BESIDE));
     Ok(())
 }
 
@@ -86,14 +94,20 @@ pub fn is_mounted(dir: &Path) -> bool {
     dir.parent().is_some_and(|parent| device(dir) != device(parent))
 }
 
-/// Takes away every file system below `folder` that a lab left behind.
+/// Takes away every file system of [`mount`] below `folder` that a lab left behind.
 pub fn clean_up(folder: &Path) {
     let Ok(folder) = folder.canonicalize() else { return };
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for at in mounts_below(&mounts, &folder) {
+    for at in mounts_below(&mounts, &folder).into_iter().filter(|at| is_ours(at)) {
         // One that is still in use stays; the next lab tries again.
         let _ = Tool::new("umount", "/").run([at.as_os_str().to_owned()]);
     }
+}
+
+/// Whether [`mount`] has made this mount point.
+fn is_ours(at: &Path) -> bool {
+    let is_named = at.ends_with("data") || at.ends_with(BESIDE);
+    is_named && at.parent().is_some_and(|node| node.join(IMAGE).exists())
 }
 
 /// Mount points of proc_pid_mountinfo(5) below `folder`, the innermost first.
@@ -131,5 +145,10 @@ mod tests {
         fs::create_dir(&data).unwrap();
         assert!(!is_mounted(&data));
         unmount(&data).unwrap();
+        assert!(!is_ours(&data));
+        File::create(dir.path().join(IMAGE)).unwrap();
+        assert!(is_ours(&data) && !is_ours(&dir.path().join("logs")));
+        unmount(&data).unwrap();
+        assert!(!dir.path().join(IMAGE).exists());
     }
 }
