@@ -1,5 +1,7 @@
 //! Faults of the lab on three real brokers: each shows in what the lab reads, and is taken back whole.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::lab::Lab;
@@ -50,7 +52,7 @@ fn faults_show_in_the_readings_and_are_taken_back() {
 
     // Killed, and not started again until the fault is stopped.
     lab.sh("kgen lab fault start broker.down --broker 2");
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(4));
     assert_eq!(pid(&status(&lab), 2), None);
     assert_eq!(running(&lab), ["broker.down"]);
     lab.sh("kgen lab fault stop broker.down");
@@ -96,8 +98,13 @@ fn faults_show_in_the_readings_and_are_taken_back() {
 
     // The CPU of one broker, which its next start gives back too.
     lab.sh("kgen lab fault start broker.degraded --broker 2");
-    lab.sh("kgen produce --rate 800 --record-size 500 --duration 10 --json > produced.json");
+    let load = lab.spawn("kgen produce --rate 400 --record-size 500 --duration 1h --plain", "degraded");
+    let held_back = |sample: &Value| sample["cpu_throttled_percent"].as_f64().unwrap_or_default();
+    let seen = samples(&lab, 10, "2");
+    assert!(seen.iter().any(|sample| held_back(sample) > 50.0), "{seen:#?}");
     lab.sh("kgen lab fault stop");
+    // What it was held back from may have failed meanwhile.
+    load.interrupt(Duration::from_secs(60));
     // The lab ends with a fault that runs.
     lab.sh("kgen lab fault start broker.hung");
     lab.down();
