@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Samples that a live watcher looks back on.
-const LOOK_BACK: usize = 60;
+pub(super) const LOOK_BACK: usize = 60;
 
 /// Findings that are an answer though they are no cause of trouble: the cluster is left alone for them.
 const ANSWERS: [&str; 3] = ["cluster.maintenance", "lab.host-contention", "client.generator-bound"];

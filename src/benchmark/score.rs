@@ -7,12 +7,9 @@ use serde::Serialize;
 use super::{
     Judged, Part, SCENARIOS, Truth,
     baselines::BASELINES,
-    judge::{Phase, judge, samples_of},
+    judge::{LOOK_BACK, Phase, judge, samples_of},
 };
 use crate::{run::Run, sample::Sample};
-
-/// Samples that a baseline is given.
-const LOOK_BACK: usize = 60;
 
 /// What the runs come to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
@@ -195,7 +192,7 @@ pub fn score(runs: &[Run]) -> Report {
     report
 }
 
-/// What a baseline says of the fault, each answer when it appears, and how often it said anything before it.
+/// What a baseline says of the fault given what the diagnosis is given, each answer when it appears, and how often it said anything before it.
 fn baseline_answers(
     run: &Run,
     truth: &Truth,

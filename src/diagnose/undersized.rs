@@ -91,14 +91,16 @@ fn judge(window: &Window) -> Option<Finding> {
     let held_back = throttled.is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
     let cpu = window.typical(BrokerSample::cpu_percent).unwrap_or_default();
     let larger = window.next_larger("the load needs more CPU than the type has", held_back || cpu > 90.0);
-    let mut anti_recommendations =
-        vec!["do not judge by MemoryUsed: page cache fills it on a healthy broker too".to_owned()];
-    anti_recommendations.push(match larger {
-        Some(_) => "do not add brokers first: existing partitions stay where they are until they are reassigned, and \
-                    reassigning adds load (AWS: never above 70 % CPU)",
-        None => "do not stop at adding brokers: existing partitions stay where they are until they are reassigned, in a \
-                 quiet hour, as that adds load (AWS: never above 70 % CPU)",
-    }.to_owned());
+    let more_brokers = match larger {
+        Some(_) => {
+            "do not add brokers first: existing partitions stay where they are until they are reassigned, and reassigning \
+             adds load (AWS: never above 70 % CPU)"
+        }
+        None => {
+            "do not stop at adding brokers: existing partitions stay where they are until they are reassigned, in a quiet \
+             hour, as that adds load (AWS: never above 70 % CPU)"
+        }
+    };
     let remedy = larger.or_else(|| window.more_brokers());
     if remedy.is_none() {
         missing.push("the broker type in the catalogue: without it, no larger one can be named".to_owned());
@@ -116,7 +118,10 @@ fn judge(window: &Window) -> Option<Finding> {
         ),
         confidence: confidence.clamp(0.05, 0.95),
         remedy,
-        anti_recommendations,
+        anti_recommendations: vec![
+            "do not judge by MemoryUsed: page cache fills it on a healthy broker too".to_owned(),
+            more_brokers.to_owned(),
+        ],
         ..Finding::default()
     })
 }

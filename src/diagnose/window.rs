@@ -112,13 +112,12 @@ impl<'a> Window<'a> {
     /// Brokers that did not serve in the recent part, or have only just begun to.
     pub fn not_serving(&self) -> Vec<(BrokerId, BrokerState)> {
         let Some(last) = self.samples.last() else { return Vec::new() };
-        let state =
-            |sample: &Sample, id: BrokerId| sample.brokers.get(&id).map_or(BrokerState::Unreachable, |b| b.state);
         let since = |sample: &&Sample| (last.at_ms - sample.at_ms) as f64 / 1000.0 <= WARM_UP_S;
         let not_serving = |id: BrokerId| {
             let judged = self.samples.iter().enumerate().filter(|(i, sample)| *i >= self.recent || since(sample));
-            let last_gap = judged.map(|(_, sample)| state(sample, id)).rfind(|state| *state != BrokerState::Serving)?;
-            let now = state(last, id);
+            let last_gap =
+                judged.map(|(_, sample)| state_of(sample, id)).rfind(|state| *state != BrokerState::Serving)?;
+            let now = state_of(last, id);
             // One that serves again is warming up.
             Some((
                 id,
@@ -148,9 +147,7 @@ impl<'a> Window<'a> {
 
     /// Whether broker `id` is not reached now.
     pub fn is_unreachable(&self, id: BrokerId) -> bool {
-        let gone =
-            |sample: &Sample| sample.brokers.get(&id).is_none_or(|broker| broker.state == BrokerState::Unreachable);
-        self.samples.last().is_some_and(gone)
+        self.samples.last().is_some_and(|sample| state_of(sample, id) == BrokerState::Unreachable)
     }
 
     /// Brokers that CloudWatch has nothing of while partitions of the others are under-replicated, and how many those are now.
@@ -160,11 +157,8 @@ impl<'a> Window<'a> {
             sample.brokers.values().filter_map(|broker| broker.under_replicated_partitions).sum()
         };
         let least = self.recent().iter().map(lacking).min().filter(|least| *least > 0 && self.is_cloudwatch())?;
-        let is_gone = |sample: &Sample, id: BrokerId| {
-            sample.brokers.get(&id).is_none_or(|broker| broker.state == BrokerState::Unreachable)
-        };
         let all = self.brokers();
-        let gone = |id: &BrokerId| self.recent().iter().all(|sample| is_gone(sample, *id));
+        let gone = |id: &BrokerId| self.recent().iter().all(|sample| state_of(sample, *id) == BrokerState::Unreachable);
         let brokers: Vec<BrokerId> = all.iter().copied().filter(gone).collect();
         let is_few = !brokers.is_empty() && brokers.len() * 2 < all.len();
         is_few.then(|| (brokers, self.recent().last().map_or(least, lacking)))
@@ -294,6 +288,11 @@ impl<'a> Window<'a> {
             Evidence::measured(text, acknowledged, offered)
         })
     }
+}
+
+/// The state of a broker in a sample; one that is not in it is not reached.
+fn state_of(sample: &Sample, id: BrokerId) -> BrokerState {
+    sample.brokers.get(&id).map_or(BrokerState::Unreachable, |broker| broker.state)
 }
 
 /// The middle value, or the mean of the two middle ones.

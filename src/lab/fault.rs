@@ -304,7 +304,7 @@ pub static FAULTS: &[Fault] = &[
         does: "a load generator has 8 % of a core",
         hits: Hits::Clients,
         acts: |s| {
-            let options = ["--record-size", "500"].map(str::to_owned).to_vec();
+            let options = owned(&["--record-size", "500"]);
             vec![Act::Client(Client::Produce { rate: per_s(20_000.0), options, cores: Some(0.08 / s) })]
         },
     },
@@ -338,13 +338,15 @@ fn per_s(rate: f64) -> String {
 }
 
 fn produce(rate: String, options: &[&str]) -> Act {
-    let options = options.iter().map(|option| (*option).to_owned()).collect();
-    Act::Client(Client::Produce { rate, options, cores: None })
+    Act::Client(Client::Produce { rate, options: owned(options), cores: None })
 }
 
 fn consume(group: &'static str, groups: u32, options: &[&str]) -> Act {
-    let options = options.iter().map(|option| (*option).to_owned()).collect();
-    Act::Client(Client::Consume { group, groups, options })
+    Act::Client(Client::Consume { group, groups, options: owned(options) })
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 impl Fault {
@@ -391,27 +393,26 @@ impl Act {
 impl Client {
     /// The command lines of kgen that it is, for brokers at `bootstrap`; none for what is no kgen.
     pub fn commands(&self, bootstrap: &str, topic: &str) -> Vec<Vec<String>> {
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
         match self {
             Client::Produce { rate, options, .. } => {
                 let mut command =
-                    words(&["produce", "--bootstrap-servers", bootstrap, "--topic", topic, "--rate", rate]);
-                command.extend(words(&["--duration", "24h", "--json-stream"]));
+                    owned(&["produce", "--bootstrap-servers", bootstrap, "--topic", topic, "--rate", rate]);
+                command.extend(owned(&["--duration", "24h", "--json-stream"]));
                 command.extend(options.iter().cloned());
                 vec![command]
             }
             Client::Consume { group, groups, options } => (1..=*groups)
                 .map(|number| {
                     let name = format!("kgen-fault-{group}-{number}");
-                    let mut command = words(&["consume", "--bootstrap-servers", bootstrap, "--topic", topic]);
-                    command.extend(words(&["--group", &name, "--duration", "24h", "--json-stream"]));
+                    let mut command = owned(&["consume", "--bootstrap-servers", bootstrap, "--topic", topic]);
+                    command.extend(owned(&["--group", &name, "--duration", "24h", "--json-stream"]));
                     command.extend(options.iter().cloned());
                     command
                 })
                 .collect(),
             Client::Connect { per_s, held } => {
                 let (per_s, held) = (per_s.to_string(), held.to_string());
-                vec![words(&["lab", "open-connections", bootstrap, "--per-second", &per_s, "--held", &held])]
+                vec![owned(&["lab", "open-connections", bootstrap, "--per-second", &per_s, "--held", &held])]
             }
             Client::Burn { .. } => Vec::new(),
         }

@@ -24,6 +24,11 @@ const BURST: &str = "96kb";
 /// What a packet may wait before it is dropped (the measured scenario's).
 const LATENCY: &str = "300ms";
 
+/// The class of the broker.
+fn own_class() -> String {
+    format!("{HANDLE}2")
+}
+
 /// The loopback interface, shaped. Dropping it takes the rules away.
 #[derive(Debug)]
 pub struct Shaping {
@@ -48,54 +53,16 @@ impl Shaping {
         fs::write(OWNER, std::process::id().to_string()).with_context(|| format!("writing {OWNER}"))?;
         let mut shaping = Shaping { tc, ports: BTreeSet::new(), peers };
         let rate = format!("{bits_per_s}bit");
-        let class = |number: u32| format!("{HANDLE}{number}");
+        let (others, own) = (format!("{HANDLE}1"), own_class());
+        let class = |id| {
+            ["class", "add", "dev", "lo", "parent", HANDLE, "classid", id, "htb", "rate", OTHERS, "quantum", "60000"]
+        };
+        let bucket = ["parent", &own, "tbf", "rate", &rate, "burst", BURST, "latency", LATENCY];
         for words in [
             vec!["qdisc", "add", "dev", "lo", "root", "handle", HANDLE, "htb", "default", "1"],
-            vec![
-                "class",
-                "add",
-                "dev",
-                "lo",
-                "parent",
-                HANDLE,
-                "classid",
-                &class(1),
-                "htb",
-                "rate",
-                OTHERS,
-                "quantum",
-                "60000",
-            ],
-            vec![
-                "class",
-                "add",
-                "dev",
-                "lo",
-                "parent",
-                HANDLE,
-                "classid",
-                &class(2),
-                "htb",
-                "rate",
-                OTHERS,
-                "quantum",
-                "60000",
-            ],
-            vec![
-                "qdisc",
-                "add",
-                "dev",
-                "lo",
-                "parent",
-                &class(2),
-                "tbf",
-                "rate",
-                &rate,
-                "burst",
-                BURST,
-                "latency",
-                LATENCY,
-            ],
+            class(&others).to_vec(),
+            class(&own).to_vec(),
+            [&["qdisc", "add", "dev", "lo"][..], &bucket].concat(),
         ] {
             shaping.tc.stdout(words).context("shaping the loopback interface")?;
         }
@@ -120,7 +87,7 @@ impl Shaping {
         if !self.ports.insert(port) {
             return Ok(());
         }
-        let (port, class) = (port.to_string(), format!("{HANDLE}2"));
+        let (port, class) = (port.to_string(), own_class());
         for direction in ["dport", "sport"] {
             let words =
                 ["filter", "add", "dev", "lo", "parent", HANDLE, "protocol", "ip", "prio", "1", "u32", "match", "ip"];
