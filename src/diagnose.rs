@@ -48,6 +48,7 @@ use crate::{
     sample::{BrokerId, Sample},
 };
 use window::Window;
+pub use window::median;
 
 /// What is known of the cluster beside the samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     remedy::{Advice, Remedy},
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, BrokerState, Sample},
 };
 
 /// Local produce time that tells of the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
@@ -17,6 +17,12 @@ const TIMES_OTHERS: f64 = 4.0;
 
 /// Processing of followers' fetches that tells of the disk, ms. Measured: 59 against 0.3; a weak CPU shows about 1.
 const FOLLOWER_FETCH_MS: f64 = 10.0;
+
+/// Time in which a port answers that is not hung, ms.
+const ANSWERS_MS: f64 = 500.0;
+
+/// Samples in a row in which a leader finishes nothing while the others' followers are served: measured 8, and all of a minute.
+const STUCK_SAMPLES: usize = 5;
 
 pub const RULE: Rule = Rule {
     id: "disk.slow",
@@ -43,8 +49,10 @@ fn judge(window: &Window) -> Option<Finding> {
             super::window::median(others).is_none_or(|others| local(*id).unwrap_or_default() >= others * TIMES_OTHERS)
         })
         .collect();
+    let stuck: Vec<BrokerId> =
+        window.brokers().into_iter().filter(|id| !slow.contains(id) && is_stuck(window, *id)).collect();
     if slow.is_empty() {
-        return None;
+        return (!stuck.is_empty()).then(|| standstill(window, stuck));
     }
     let mut confidence: f64 = 0.7;
     let (mut evidence_for, mut evidence_against, mut missing) = (Vec::new(), Vec::new(), Vec::new());
@@ -74,18 +82,66 @@ fn judge(window: &Window) -> Option<Finding> {
         evidence_for,
         evidence_against,
         missing,
-        check: Some("VolumeQueueLength, VolumeTotalWriteTime and BurstBalance of that broker in CloudWatch".to_owned()),
+        check: Some(CHECK.to_owned()),
         confidence: confidence.min(0.9),
-        remedy: Some(Remedy::Advice(Advice::new(
-            if slow.len() == 1 {
-                "replace the broker's volume (reboot the broker; ask AWS support if it stays), move leaders off it meanwhile"
-            } else {
-                "provisioned storage throughput, or a type with a higher EBS baseline"
-            },
-            &["storage_info.ebs_storage_info.provisioned_throughput in Terraform (kafka.m5.4xlarge and larger)"],
-        ))),
+        remedy: Some(advice(slow.len())),
         anti_recommendations: vec!["do not resize for CPU: it has room".to_owned()],
         brokers: slow,
         ..Finding::default()
     })
+}
+
+const CHECK: &str = "VolumeQueueLength, VolumeTotalWriteTime and BurstBalance of that broker in CloudWatch";
+
+fn advice(slow: usize) -> Remedy {
+    let what = if slow == 1 {
+        "replace the broker's volume (reboot the broker; ask AWS support if it stays), move leaders off it meanwhile"
+    } else {
+        "provisioned storage throughput, or a type with a higher EBS baseline"
+    };
+    let where_to = ["storage_info.ebs_storage_info.provisioned_throughput in Terraform (kafka.m5.4xlarge and larger)"];
+    Remedy::Advice(Advice::new(what, &where_to))
+}
+
+/// Whether broker `id` answers at its port and finishes neither produce requests nor followers' fetches, as it did before, while
+/// others serve their followers: whatever touches its log waits.
+fn is_stuck(window: &Window, id: BrokerId) -> bool {
+    let all = window.all();
+    let (before, last) = all.split_at(all.len().saturating_sub(STUCK_SAMPLES));
+    let served = |broker: &BrokerSample| broker.follower_fetch_local_ms.is_some();
+    let idle = |broker: &BrokerSample| {
+        broker.state == BrokerState::Serving
+            && broker.leader_count.is_some_and(|count| count > 0)
+            && broker.produce.is_none()
+            && !served(broker)
+            && broker.round_trip_ms().is_some_and(|ms| ms < ANSWERS_MS)
+    };
+    // A moment in which no metrics were to be had tells nothing.
+    let told = |sample: &&Sample| sample.brokers.values().any(|broker| broker.state == BrokerState::Serving);
+    let others = |sample: &Sample| sample.brokers.iter().any(|(other, broker)| *other != id && served(broker));
+    let told: Vec<&Sample> = last.iter().filter(told).collect();
+    before.iter().any(|sample| sample.brokers.get(&id).is_some_and(served))
+        && told.len() + 1 >= STUCK_SAMPLES
+        && told.iter().all(|sample| sample.brokers.get(&id).is_some_and(idle))
+        && told.iter().filter(|sample| others(sample)).count() * 2 > told.len()
+}
+
+fn standstill(window: &Window, stuck: Vec<BrokerId>) -> Finding {
+    let evidence = stuck.iter().map(|id| {
+        Evidence::fact(format!(
+            "broker {id}: finishes neither produce requests nor followers' fetches, and its port answers"
+        ))
+    });
+    Finding {
+        title: format!("the disk of {} stands still", names(&stuck)),
+        cause: "whatever touches the log of the broker waits, and all that wait for it".to_owned(),
+        evidence_for: evidence.chain(window.load_evidence()).collect(),
+        missing: vec!["local time of produce requests: none has ended".to_owned()],
+        check: Some(CHECK.to_owned()),
+        confidence: 0.7,
+        remedy: Some(advice(stuck.len())),
+        anti_recommendations: vec!["do not resize for CPU: it has room".to_owned()],
+        brokers: stuck,
+        ..Finding::default()
+    }
 }

@@ -12,15 +12,15 @@ pub const RULE: Rule = Rule {
     meaning: "Something else on the lab's machine took the CPU that the brokers were promised. The run is void: neither \
               healthy nor undersized.",
     told_apart: "CPU pressure of the machine is high and produce requests are slow, while no broker reaches its own \
-                 limit. Brokers that are held back by their limit raise the pressure as well, so throttled brokers are \
-                 judged as usual.",
+                 limit. Brokers that are held back by their limit raise the pressure as well, so where one is throttled \
+                 all are judged as usual.",
     in_the_lab: "run one `yes > /dev/null` for each core of the machine, then kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
     let pressure = median(window.recent().iter().filter_map(|sample| sample.host_cpu_pressure_percent).collect())?;
-    // Tasks that wait for their quota count as waiting for the CPU, so throttling alone explains the pressure.
-    let throttled = window.typical(|broker| broker.cpu_throttled_percent)?;
+    // Tasks that wait for their quota count as waiting for the CPU, so one throttled broker alone explains the pressure.
+    let throttled = window.most_throttled()?;
     let slow: Vec<Evidence> = window.brokers().into_iter().filter_map(|id| window.slow_produce(id)).collect();
     if pressure <= PRESSURE_PERCENT || throttled >= THROTTLED_PERCENT || slow.is_empty() {
         return None;
@@ -28,7 +28,8 @@ fn judge(window: &Window) -> Option<Finding> {
     let mut evidence_for =
         vec![Evidence::measured(format!("CPU pressure of the machine is {pressure:.0} %"), pressure, PRESSURE_PERCENT)];
     evidence_for.extend(slow);
-    let limit = format!("only {throttled:.0} % of CPU periods were throttled, so it is not the brokers' limit");
+    let limit =
+        format!("at most {throttled:.0} % of a broker's CPU periods were throttled, so it is not the brokers' limit");
     evidence_for.push(Evidence::measured(limit, throttled, THROTTLED_PERCENT));
     Some(Finding {
         title: "void: the lab's machine is busy with other work".to_owned(),

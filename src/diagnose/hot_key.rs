@@ -1,13 +1,16 @@
 //! One partition that takes most of a topic's traffic.
 
 use super::{
-    Evidence, Finding, Kind, Rule, Window,
+    Evidence, Finding, Kind, Rule, Window, quota,
     topology::{busiest, topics},
 };
 use crate::remedy::{Advice, Remedy};
 
 /// Share of the busiest partition times the number of partitions. Measured: 5 with 80 % on two keys, 1 when even.
 const TIMES_EVEN: f64 = 2.5;
+
+/// The same of all records that were seen, some of which may be of the time before.
+const TIMES_EVEN_IN_ALL: f64 = 1.75;
 
 /// Fewer records a second may be chance.
 const LEAST_RECORDS_PER_S: f64 = 20.0;
@@ -32,11 +35,13 @@ fn judge(window: &Window) -> Option<Finding> {
         .into_iter()
         .filter(|busy| {
             busy.times_even >= TIMES_EVEN
+                && busy.times_even_in_all >= TIMES_EVEN_IN_ALL
                 && busy.records_per_s >= LEAST_RECORDS_PER_S
                 && partitions_of(&busy.topic) >= LEAST_PARTITIONS
         })
         .collect();
-    let hottest = hot.first()?;
+    // What a quota lets through comes in bursts, one partition after another.
+    let hottest = hot.first().filter(|_| !quota::holds_back(window))?;
     let leader = topics(window)?.get(&hottest.topic)?.partitions.get(hottest.number as usize)?.leader;
     let evidence_for = hot
         .iter()

@@ -30,6 +30,11 @@ pub const RULE: Rule = Rule {
                  --topic skewed, kgen diagnose",
 };
 
+/// Whether leaders are gathered on one broker and will be spread.
+pub(super) fn holds(window: &Window) -> bool {
+    judge(window).is_some()
+}
+
 fn judge(window: &Window) -> Option<Finding> {
     let all = partitions(window);
     let preferred = per_broker(window, |partition| partition.replicas.first().copied());

@@ -4,7 +4,7 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
-use crate::sample::{BrokerId, BrokerSample};
+use crate::sample::{BrokerId, BrokerSample, BrokerState, Probe};
 
 /// Time in which followers did not confirm, ms. Measured: 216 to 373 at 6 Mbit/s, 3 when healthy.
 const REMOTE_MS: f64 = 60.0;
@@ -15,6 +15,12 @@ const LOCAL_MS: f64 = 10.0;
 /// A round trip over the others' from which on one broker is meant.
 const ROUND_TRIP_TIMES: f64 = 5.0;
 const ROUND_TRIP_MS: f64 = 20.0;
+
+/// What no answer before the deadline counts as, where metrics say that the broker serves.
+const SILENT_MS: f64 = 1000.0;
+
+/// Samples in which a leader has to have finished a request.
+const LAST_SAMPLES: usize = 3;
 
 pub const RULE: Rule = Rule {
     id: "network.constrained",
@@ -72,6 +78,17 @@ fn judge(window: &Window) -> Option<Finding> {
     if brokers.is_empty() {
         missing.push("a round trip that tells which broker".to_owned());
     }
+    // A leader that has not finished a request lately: it may be its disk that all wait for.
+    let stuck = |id: &BrokerId| {
+        let last = window.recent().iter().rev().take(LAST_SAMPLES).filter_map(|sample| sample.brokers.get(id));
+        let leads = window.median(*id, |broker| Some(broker.leader_count? as f64)).is_some_and(|count| count > 0.0);
+        leads && !last.clone().any(|broker| broker.produce.is_some())
+    };
+    let stuck: Vec<BrokerId> =
+        window.brokers().into_iter().filter(|id| waits && brokers.is_empty() && stuck(id)).collect();
+    if !stuck.is_empty() {
+        missing.push(format!("local time of produce requests of {}", names(&stuck)));
+    }
     Some(Finding {
         title: if brokers.is_empty() {
             "the network between brokers is slow".to_owned()
@@ -84,7 +101,11 @@ fn judge(window: &Window) -> Option<Finding> {
         check: Some(
             "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch".to_owned(),
         ),
-        confidence: if waits && !brokers.is_empty() { 0.9 } else { 0.7 },
+        confidence: match (waits, brokers.is_empty()) {
+            _ if !stuck.is_empty() => 0.4,
+            (true, false) => 0.9,
+            _ => 0.7,
+        },
         remedy: window.next_larger("its network baseline is higher", true),
         anti_recommendations: vec!["do not resize for CPU: it falls while records wait".to_owned()],
         brokers,
@@ -94,7 +115,12 @@ fn judge(window: &Window) -> Option<Finding> {
 
 /// Brokers whose answers take much longer than the others', with both times in ms.
 fn slow_round_trips(window: &Window) -> Vec<(BrokerId, f64, f64)> {
-    let of = |id: BrokerId| window.median(id, BrokerSample::round_trip_ms);
+    // Silence is an answer that takes longer than the others by far.
+    let round_trip = |broker: &BrokerSample| match broker.probe {
+        Some(Probe::Silent) if broker.state == BrokerState::Serving => Some(SILENT_MS),
+        _ => broker.round_trip_ms(),
+    };
+    let of = |id: BrokerId| window.median(id, round_trip);
     let brokers = window.brokers();
     let others = |id: BrokerId| {
         super::window::median(brokers.iter().filter(|other| **other != id).filter_map(|other| of(*other)).collect())

@@ -19,8 +19,16 @@ pub const RULE: Rule = Rule {
                  produce, kgen diagnose",
 };
 
+fn throttle(broker: &BrokerSample) -> Option<f64> {
+    broker.produce?.throttle_ms
+}
+
+/// Whether some broker delays answers now, lasting or not.
+pub(super) fn holds_back(window: &Window) -> bool {
+    window.brokers().into_iter().any(|id| window.median(id, throttle).is_some_and(|ms| ms >= THROTTLE_MS))
+}
+
 fn judge(window: &Window) -> Option<Finding> {
-    let throttle = |broker: &BrokerSample| broker.produce?.throttle_ms;
     let held: Vec<BrokerId> =
         window.brokers().into_iter().filter(|id| window.lasts_above(*id, THROTTLE_MS, throttle)).collect();
     if held.is_empty() {

@@ -67,31 +67,32 @@ pub struct Busy {
     pub share: f64,
     /// Share times the number of partitions: 1 when all have the same.
     pub times_even: f64,
+    /// The same of all records of the recent part: a load that comes in bursts is even by its sum alone.
+    pub times_even_in_all: f64,
 }
 
 /// The partitions of topics with traffic, the busiest of each topic first.
 pub fn busiest(window: &Window) -> Vec<Busy> {
     let mut found = Vec::new();
     for (topic, sample) in topics(window).into_iter().flatten() {
-        let rate = |number: usize| {
-            let rates = window
-                .recent()
-                .iter()
-                .filter_map(|sample| sample.topics.get(topic)?.partitions.get(number)?.records_per_s);
-            median(rates.collect()).unwrap_or_default()
+        let rates_of = |number: usize| -> Vec<f64> {
+            let samples = window.recent().iter();
+            samples.filter_map(|sample| sample.topics.get(topic)?.partitions.get(number)?.records_per_s).collect()
         };
-        let rates: Vec<f64> = (0..sample.partitions.len()).map(rate).collect();
-        let total: f64 = rates.iter().sum();
-        let mut of_topic: Vec<Busy> = rates
-            .iter()
-            .zip(0..)
-            .filter(|_| total > 0.0)
-            .map(|(rate, number)| Busy {
+        let all: Vec<Vec<f64>> = (0..sample.partitions.len()).map(rates_of).collect();
+        let rates: Vec<f64> = all.iter().map(|rates| median(rates.clone()).unwrap_or_default()).collect();
+        let sums: Vec<f64> = all.iter().map(|rates| rates.iter().sum()).collect();
+        let (total, sum): (f64, f64) = (rates.iter().sum(), sums.iter().sum());
+        let even = rates.len() as f64;
+        let of = rates.iter().zip(&sums).zip(0..).filter(|_| total > 0.0 && sum > 0.0);
+        let mut of_topic: Vec<Busy> = of
+            .map(|((rate, own), number)| Busy {
                 topic: topic.clone(),
                 number,
                 records_per_s: *rate,
                 share: rate / total,
-                times_even: rate / total * rates.len() as f64,
+                times_even: rate / total * even,
+                times_even_in_all: own / sum * even,
             })
             .collect();
         of_topic.sort_by(|a, b| b.records_per_s.total_cmp(&a.records_per_s));

@@ -1,7 +1,7 @@
 //! Every broker uses up the CPU that it has: the type is too small for the load.
 
 use super::{
-    Evidence, Finding, Kind, Rule, Window,
+    Evidence, Finding, Kind, Rule, Window, leaders_placement,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::sample::{BrokerId, BrokerSample};
@@ -37,7 +37,9 @@ pub(super) fn all_saturated(window: &Window) -> Option<bool> {
     let brokers = window.brokers();
     let saturated = brokers.iter().filter(|id| is_saturated(window, **id)).count();
     let cpu: Vec<f64> = brokers.iter().filter_map(|id| window.median(*id, BrokerSample::cpu_percent)).collect();
-    let close = cpu.iter().all(|cpu| *cpu > BUSY_PERCENT) && cpu.iter().sum::<f64>() > CPU_PERCENT * cpu.len() as f64;
+    // Gathered leaders are spread before anything else: what counts is how busy the brokers are then.
+    let is_even = cpu.iter().all(|cpu| *cpu > BUSY_PERCENT) || leaders_placement::holds(window);
+    let close = is_even && cpu.iter().sum::<f64>() > CPU_PERCENT * cpu.len() as f64;
     (saturated > 0).then_some(saturated == brokers.len() || close)
 }
 

@@ -12,11 +12,14 @@ const DISK_PERCENT: f64 = 85.0;
 /// Heap after collection at which AWS wants an alarm, percent (MSK best practices).
 const HEAP_PERCENT: f64 = 60.0;
 
+/// Share of the offered records that is acknowledged, below which the load is stuck.
+const STUCK_SHARE: f64 = 0.5;
+
 pub const RULE: Rule = Rule {
     id: "inconclusive.unexplained",
     kind: Kind::Rest,
     judge,
-    meaning: "Brokers show a symptom (slow produce requests, partitions out of sync, a full disk, a full heap) that none \
+    meaning: "Brokers show a symptom (slow produce requests, a load that is not acknowledged, partitions out of sync, a full disk, a full heap) that none \
               of the known causes explains.",
     told_apart: "By the absence of every cause that has a rule.",
     in_the_lab: "fill a broker's data disk to 85 %, then kgen diagnose",
@@ -56,7 +59,13 @@ fn judge(window: &Window) -> Option<Finding> {
             finding.evidence_for.extend(symptoms);
         }
     }
-    if finding.brokers.is_empty() {
+    // Requests that never end have no times.
+    let is_stuck = |seen: &Evidence| {
+        let rates = seen.value.zip(seen.threshold);
+        rates.is_some_and(|(acknowledged, offered)| acknowledged < offered * STUCK_SHARE)
+    };
+    finding.evidence_for.extend(window.load_evidence().filter(is_stuck));
+    if finding.evidence_for.is_empty() {
         return None;
     }
     for id in window.brokers() {
@@ -67,7 +76,7 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     Some(Finding {
         title: "a symptom without a known cause".to_owned(),
-        cause: "no broker is short of CPU; network, disk, replication and clients are not judged yet".to_owned(),
+        cause: "no broker is short of CPU, and nothing else that is known explains it".to_owned(),
         check: Some("the split of produce times: local high is disk, remote high with local normal is a follower or the network".to_owned()),
         confidence: 0.6,
         anti_recommendations: vec!["do not resize on this alone: CPU is not what is short".to_owned()],

@@ -198,6 +198,13 @@ impl<'a> Window<'a> {
         if times.len() < self.least_samples() { None } else { median(times) }
     }
 
+    /// Throttled CPU periods of the broker that is held back most, percent.
+    pub fn most_throttled(&self) -> Option<f64> {
+        let throttled =
+            self.brokers().into_iter().filter_map(|id| self.median(id, |broker| broker.cpu_throttled_percent));
+        throttled.max_by(f64::total_cmp)
+    }
+
     /// What makes produce requests of broker `id` slow, if they are: the time against a threshold.
     pub fn slow_produce(&self, id: BrokerId) -> Option<Evidence> {
         let total = self.median(id, |broker| Some(broker.produce?.total_ms))?;
@@ -290,9 +297,16 @@ impl<'a> Window<'a> {
     }
 }
 
-/// The state of a broker in a sample; one that is not in it is not reached.
+/// The state of a broker in a sample; one that is not in it is not reached. One whose Kafka port answers serves, though its
+/// metrics were not to be had.
 fn state_of(sample: &Sample, id: BrokerId) -> BrokerState {
-    sample.brokers.get(&id).map_or(BrokerState::Unreachable, |broker| broker.state)
+    match sample.brokers.get(&id) {
+        None => BrokerState::Unreachable,
+        Some(broker) if broker.state == BrokerState::Unreachable && broker.round_trip_ms().is_some() => {
+            BrokerState::Serving
+        }
+        Some(broker) => broker.state,
+    }
 }
 
 /// The middle value, or the mean of the two middle ones.

@@ -160,7 +160,7 @@ pub static FAULTS: &[Fault] = &[
         does: "records come in bursts: 3 s of much, 7 s of little",
         hits: Hits::Clients,
         acts: |s| {
-            let bursts: Vec<String> = (0..360).map(|_| format!("{:.0}x3s,10x7s", 1500.0 * s)).collect();
+            let bursts: Vec<String> = (0..360).map(|_| format!("{:.0}x3s,10x7s", 1000.0 * s)).collect();
             vec![produce(bursts.join(","), &["--record-size", "500"])]
         },
     },
@@ -254,9 +254,9 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: "disk.full",
-        does: "a broker's data lies on a small volume with 12 MiB left",
+        does: "a broker's data lies on a small volume with 10 MiB left",
         hits: Hits::Broker,
-        acts: |s| vec![Act::SmallVolume { free_mib: (12.0 / s) as u64 }],
+        acts: |s| vec![Act::SmallVolume { free_mib: (10.0 / s) as u64 }],
     },
     Fault {
         id: "disk.slow",
@@ -271,9 +271,9 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: "network.constrained",
-        does: "a broker's network takes 3 Mbit/s",
+        does: "a broker's network takes 2 Mbit/s",
         hits: Hits::Broker,
-        acts: |s| vec![Act::Bandwidth { bits_per_s: (3_000_000.0 / s) as u64 }],
+        acts: |s| vec![Act::Bandwidth { bits_per_s: (2_000_000.0 / s) as u64 }],
     },
     Fault {
         id: "network.egress-fanout",
@@ -301,11 +301,11 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: "client.generator-bound",
-        does: "a load generator has 8 % of a core",
+        does: "a load generator has 4 % of a core",
         hits: Hits::Clients,
         acts: |s| {
             let options = owned(&["--record-size", "500"]);
-            vec![Act::Client(Client::Produce { rate: per_s(20_000.0), options, cores: Some(0.08 / s) })]
+            vec![Act::Client(Client::Produce { rate: per_s(20_000.0), options, cores: Some(0.04 / s) })]
         },
     },
     Fault {
@@ -316,9 +316,9 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: "client.quota-throttled",
-        does: "a broker takes 50 kB/s from a client",
+        does: "a broker takes 40 kB/s from a client",
         hits: Hits::Clients,
-        acts: |s| vec![Act::ProducerQuota { bytes_per_s: 50_000.0 / s }],
+        acts: |s| vec![Act::ProducerQuota { bytes_per_s: (40_000.0 / s).round() }],
     },
     Fault {
         id: "lab.host-contention",
