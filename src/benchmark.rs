@@ -10,10 +10,10 @@ mod scenario;
 mod score;
 mod variation;
 
-pub use judge::{Judged, judge};
+pub use judge::{Judged, LOOK_BACK, answer, judge, truth_of};
 pub use report::markdown;
 pub use scenario::{Kind, Names, SCENARIOS, Scenario, find};
-pub use score::{Report, score};
+pub use score::{Report, judge_all, score};
 pub use variation::{Part, Variation};
 
 use serde::{Deserialize, Serialize};

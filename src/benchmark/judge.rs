@@ -1,21 +1,23 @@
 //! A recorded run as a live watcher would have judged it, sample by sample.
 
+use std::collections::BTreeMap;
+
 use super::{Kind, Names, Scenario, Truth};
 use crate::{
-    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose, median},
     run::{Event, Run},
-    sample::Sample,
+    sample::{BrokerId, Sample},
 };
 
 /// Samples that a live watcher looks back on.
-pub(super) const LOOK_BACK: usize = 60;
+pub const LOOK_BACK: usize = 60;
 
 /// Findings that are an answer though they are no cause of trouble: the cluster is left alone for them.
 const ANSWERS: [&str; 3] = ["cluster.maintenance", "lab.host-contention", "client.generator-bound"];
 
 /// CPU pressure of the machine above which a run is void, percent: the limit of lab.host-contention.
 const PRESSURE_PERCENT: f64 = 40.0;
-/// Throttled periods from which on the pressure is the brokers' own, percent.
+/// Throttled periods of one broker from which on the pressure is the brokers' own, percent.
 const THROTTLED_PERCENT: f64 = 20.0;
 
 /// What came out of one run.
@@ -27,13 +29,13 @@ pub struct Judged {
     pub void: Option<String>,
     /// The first answer after the fault was made; of a control, at any time.
     pub first: Option<Answer>,
-    /// The answer at the end of the fault, as the run was left.
-    pub last: Option<Answer>,
-    /// Seconds from the fault to the first answer that is right.
+    /// Seconds from the fault to the first answer with the true root at its head.
     pub named_after_s: Option<f64>,
+    /// The first answer that is right.
+    pub named: Option<Answer>,
     /// Causes that were named while nothing was wrong, each once for every time that it appeared.
     pub false_alarms: Vec<&'static str>,
-    /// Seconds in which nothing was wrong.
+    /// Seconds in which nothing was wrong, and something could have been said.
     pub calm_s: f64,
     /// Samples of the fault, and those of them without any answer.
     pub samples: usize,
@@ -47,7 +49,9 @@ pub struct Answer {
     pub confidence: f64,
     /// Every finding, the likeliest first.
     pub findings: Vec<&'static str>,
-    /// It is what is true; of a pair, both are found, the root first.
+    /// The likeliest finding is the true root.
+    pub is_root: bool,
+    /// All that is true is found, the root first; of one fault the same.
     pub is_right: bool,
     /// Broker, partition or group are the true ones; `None` where there are none to name.
     pub names_rightly: Option<bool>,
@@ -76,8 +80,8 @@ pub fn judge(run: &Run) -> Option<Judged> {
         scenario,
         void: void(scenario, &truth, &samples),
         first: None,
-        last: None,
         named_after_s: None,
+        named: None,
         false_alarms: Vec::new(),
         calm_s: 0.0,
         samples: 0,
@@ -92,29 +96,30 @@ pub fn judge(run: &Run) -> Option<Judged> {
         let diagnosis = diagnose(context, &window);
         let answer = answer(scenario, &judged.truth, &diagnosis);
         let elapsed_s = before.replace(sample.at_ms).map_or(0.0, |before| (sample.at_ms - before) as f64 / 1000.0);
+        // In its first seconds a watcher raises no alarm, right or wrong.
+        let says_nothing_yet =
+            diagnosis.findings.first().is_some_and(|finding| finding.id == "inconclusive.too-few-samples");
         match judged.truth.phase(sample.at_ms) {
             Phase::Calm => {
-                judged.calm_s += elapsed_s;
+                judged.calm_s += if says_nothing_yet { 0.0 } else { elapsed_s };
                 judged.alarm(&mut alarm, &answer);
             }
             Phase::Fault if scenario.kind == Kind::Control => {
-                judged.calm_s += elapsed_s;
+                judged.calm_s += if says_nothing_yet { 0.0 } else { elapsed_s };
                 judged.samples += 1;
                 judged.inconclusive += usize::from(diagnosis.verdict == Verdict::Inconclusive);
                 judged.alarm(&mut alarm, &answer);
-                judged.first = judged.first.take().or_else(|| answer.clone());
-                judged.last = answer;
+                judged.first = judged.first.take().or(answer);
             }
             Phase::Fault => {
                 judged.samples += 1;
                 judged.inconclusive += usize::from(answer.is_none());
-                let is_right = answer.as_ref().is_some_and(|answer| answer.is_right);
-                if is_right && judged.named_after_s.is_none() {
+                if judged.named_after_s.is_none() && answer.as_ref().is_some_and(|answer| answer.is_root) {
                     let on_ms = judged.truth.on_ms.unwrap_or(sample.at_ms);
                     judged.named_after_s = Some((sample.at_ms - on_ms) as f64 / 1000.0);
                 }
-                judged.first = judged.first.take().or_else(|| answer.clone());
-                judged.last = answer;
+                judged.named = judged.named.take().or_else(|| answer.clone().filter(|answer| answer.is_right));
+                judged.first = judged.first.take().or(answer);
             }
             Phase::Other => {}
         }
@@ -132,11 +137,13 @@ impl Judged {
         *held = alarm;
     }
 
-    /// The first answer is right; of a control, there is none.
+    /// The first answer is true, and all that is true was found at some time, the root first; of a control, there is no answer.
+    /// Of two faults either may be the first to show.
     pub fn is_right(&self) -> bool {
+        let is_true = |answer: &Answer| self.scenario.may_come_first(answer.id);
         match self.scenario.kind {
             Kind::Control => self.false_alarms.is_empty(),
-            _ => self.first.as_ref().is_some_and(|answer| answer.is_right),
+            _ => self.first.as_ref().is_some_and(is_true) && self.named.is_some(),
         }
     }
 }
@@ -170,11 +177,12 @@ pub fn answer(scenario: &Scenario, truth: &Truth, diagnosis: &Diagnosis) -> Opti
     let findings: Vec<&'static str> = diagnosis.findings.iter().map(|finding| finding.id).collect();
     let mut rest = findings.iter();
     // Each after the one before it, and the root before all others.
-    let is_right =
-        scenario.truth.first() == Some(&finding.id) && scenario.truth.iter().all(|id| rest.any(|found| found == id));
+    let is_root = scenario.truth.first() == Some(&finding.id);
+    let is_right = is_root && scenario.truth.iter().all(|id| rest.any(|found| found == id));
     Some(Answer {
         id: finding.id,
         confidence: finding.confidence,
+        is_root,
         is_right,
         names_rightly: names_rightly(scenario.names, truth, finding),
         remedy_is_right: match kind_of_remedy(finding) {
@@ -210,22 +218,21 @@ pub fn kind_of_remedy(finding: &Finding) -> Option<String> {
 
 /// Why the machine, not the cluster, was measured.
 fn void(scenario: &Scenario, truth: &Truth, samples: &[(Context, Sample)]) -> Option<String> {
-    if scenario.truth == ["lab.host-contention"] {
+    // What these do to a client counts as pressure.
+    if [["lab.host-contention"], ["client.generator-bound"]].iter().any(|truth| scenario.truth == truth) {
         return None;
     }
     let of = |phase: Phase| samples.iter().map(|(_, sample)| sample).filter(move |s| truth.phase(s.at_ms) == phase);
     for (phase, words) in [(Phase::Calm, "before the fault"), (Phase::Fault, "during the fault")] {
         let pressure = median(of(phase).filter_map(|sample| sample.host_cpu_pressure_percent).collect());
-        let throttled = of(phase).flat_map(|sample| sample.brokers.values()).filter_map(|b| b.cpu_throttled_percent);
-        let own = median(throttled.collect()).is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
+        let mut throttled: BTreeMap<BrokerId, Vec<f64>> = BTreeMap::new();
+        for (id, broker) in of(phase).flat_map(|sample| &sample.brokers) {
+            throttled.entry(*id).or_default().extend(broker.cpu_throttled_percent);
+        }
+        let own = throttled.into_values().filter_map(median).any(|throttled| throttled >= THROTTLED_PERCENT);
         if let Some(pressure) = pressure.filter(|pressure| *pressure > PRESSURE_PERCENT && !own) {
             return Some(format!("CPU pressure of the machine was {pressure:.0} % {words}"));
         }
     }
     (of(Phase::Calm).count() < 3).then(|| "there is no calm before the fault".to_owned())
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }

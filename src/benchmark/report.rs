@@ -27,7 +27,6 @@ pub fn markdown(report: &Report) -> String {
         ("right cause, tuning variations", share(report.tuning)),
         ("right broker, partition or group, of those", share(report.names)),
         ("right remedy, of those", share(report.remedies)),
-        ("right cause at the end of the fault", share(report.settled)),
         (
             "false alarms",
             format!("{alarms} in {:.1} minutes without a fault ({per_hour} an hour)", report.calm_s / 60.0),
@@ -45,10 +44,10 @@ pub fn markdown(report: &Report) -> String {
     for scenario in SCENARIOS {
         let Some(answers) = report.confusion.get(scenario.name) else { continue };
         let runs: usize = answers.values().sum();
-        let root = scenario.truth.first().copied().unwrap_or("-");
+        let is_right = |id: &str| if scenario.truth.is_empty() { id == "-" } else { scenario.may_come_first(id) };
         let mut told: Vec<(&String, &usize)> = answers.iter().collect();
-        told.sort_by_key(|(id, count)| (id.as_str() != root, std::cmp::Reverse(**count)));
-        let told = told.iter().map(|(id, count)| match id.as_str() == root {
+        told.sort_by_key(|(id, count)| (!is_right(id), std::cmp::Reverse(**count)));
+        let told = told.iter().map(|(id, count)| match is_right(id) {
             true => format!("**{id}** {count}"),
             false => format!("{id} {count}"),
         });
@@ -103,8 +102,6 @@ fn share(share: Share) -> String {
 }
 
 fn times(times: Times) -> String {
-    match (times.p50_s, times.p95_s) {
-        (Some(p50), Some(p95)) => format!("{p50:.0} s, {p95:.0} s"),
-        _ => "-".to_owned(),
-    }
+    let one = |seconds: Option<f64>| seconds.map_or("never".to_owned(), |seconds| format!("{seconds:.0} s"));
+    format!("{}, {}", one(times.p50_s), one(times.p95_s))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Judged, Part, SCENARIOS, Truth,
+    Judged, Kind, Part, SCENARIOS, Truth,
     baselines::BASELINES,
     judge::{LOOK_BACK, Phase, judge, samples_of},
 };
@@ -26,12 +26,11 @@ pub struct Report {
     pub names: Share,
     /// Of the runs with the right cause: the kind of remedy is one that is right.
     pub remedies: Share,
-    /// The cause that was named last, while the fault went on, is the right one.
-    pub settled: Share,
     /// Causes that were named while nothing was wrong.
     pub false_alarms: Vec<FalseAlarm>,
-    /// Time in which nothing was wrong, s.
+    /// Time in which nothing was wrong and something could have been said, s.
     pub calm_s: f64,
+    /// A fault that was never named counts as one that takes longer than all others.
     pub time_to_name: Times,
     /// Of faults that have to be named within 15 s.
     pub time_to_name_hard: Times,
@@ -66,7 +65,7 @@ pub struct Share {
     pub of: usize,
 }
 
-/// Seconds.
+/// Seconds; nothing where so many were never named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Times {
     pub p50_s: Option<f64>,
@@ -107,12 +106,17 @@ impl Share {
     }
 }
 
-/// Scores the runs; those of something else than the benchmark are left out.
-pub fn score(runs: &[Run]) -> Report {
-    let mut report = Report::default();
+/// Judges the runs, in the order of the scenarios; those of something else than the benchmark are left out.
+pub fn judge_all(runs: &[Run]) -> Vec<(Judged, &Run)> {
     let mut judged: Vec<(Judged, &Run)> = runs.iter().filter_map(|run| Some((judge(run)?, run))).collect();
     let place = |judged: &Judged| SCENARIOS.iter().position(|row| row.name == judged.scenario.name);
     judged.sort_by_key(|(judged, _)| (place(judged), judged.truth.variation.number));
+    judged
+}
+
+/// Scores judged runs.
+pub fn score(judged: &[(Judged, &Run)]) -> Report {
+    let mut report = Report::default();
     let (mut squares, mut times, mut hard) = (Vec::new(), Vec::new(), Vec::new());
     let mut baselines: Vec<BaselineScore> = BASELINES
         .iter()
@@ -124,7 +128,7 @@ pub fn score(runs: &[Run]) -> Report {
             false_alarms: 0,
         })
         .collect();
-    for (judged, run) in &judged {
+    for (judged, run) in judged {
         let (scenario, variation) = (judged.scenario.name.to_owned(), judged.truth.variation.number);
         if let Some(why) = &judged.void {
             report.void.push(Voided { scenario, variation, why: why.clone() });
@@ -139,19 +143,20 @@ pub fn score(runs: &[Run]) -> Report {
         let first = judged.first.as_ref();
         if let Some(answer) = first {
             squares.push((answer.confidence - f64::from(u8::from(right))).powi(2));
-            if right && !judged.scenario.truth.is_empty() {
-                report.remedies.add(answer.remedy_is_right);
-                if let Some(names_rightly) = answer.names_rightly {
-                    report.names.add(names_rightly);
-                }
+        }
+        let named = judged.named.as_ref().filter(|_| right);
+        if let Some(answer) = named {
+            report.remedies.add(answer.remedy_is_right);
+            if let Some(names_rightly) = answer.names_rightly {
+                report.names.add(names_rightly);
             }
         }
         if !judged.scenario.truth.is_empty() {
-            report.settled.add(judged.last.as_ref().is_some_and(|answer| answer.is_right));
             report.inconclusive.right += judged.inconclusive;
             report.inconclusive.of += judged.samples;
-            times.extend(judged.named_after_s);
-            hard.extend(judged.named_after_s.filter(|_| judged.scenario.limit_s() < 30.0));
+            let after_s = judged.named_after_s.unwrap_or(f64::INFINITY);
+            times.push(after_s);
+            hard.extend((judged.scenario.kind == Kind::Hard).then_some(after_s));
         }
         report.calm_s += judged.calm_s;
         report.false_alarms.extend(judged.false_alarms.iter().map(|id| FalseAlarm {
@@ -163,9 +168,9 @@ pub fn score(runs: &[Run]) -> Report {
         *report.confusion.entry(scenario.clone()).or_default().entry(said).or_default() += 1;
         for (baseline, score) in BASELINES.iter().zip(&mut baselines) {
             let (answers, alarms) = baseline_answers(run, &judged.truth, baseline.answer);
-            let right = match judged.scenario.truth.first() {
-                Some(root) => answers.first() == Some(root),
-                None => answers.is_empty(),
+            let right = match answers.first() {
+                Some(first) => judged.scenario.may_come_first(first),
+                None => judged.scenario.truth.is_empty(),
             };
             match part {
                 Part::Tuning => score.tuning.add(right),
@@ -179,8 +184,8 @@ pub fn score(runs: &[Run]) -> Report {
             held_out: part == Part::HeldOut,
             answer: first.map(|answer| answer.id.to_owned()),
             right,
-            names_rightly: first.and_then(|answer| answer.names_rightly),
-            remedy_is_right: first.map(|answer| answer.remedy_is_right),
+            names_rightly: named.and_then(|answer| answer.names_rightly),
+            remedy_is_right: named.map(|answer| answer.remedy_is_right),
             named_after_s: judged.named_after_s,
         });
     }
@@ -217,6 +222,7 @@ fn baseline_answers(
 fn quantiles(mut seconds: Vec<f64>) -> Times {
     seconds.sort_by(f64::total_cmp);
     let at = |share: f64| seconds.get(((seconds.len() as f64 * share).ceil() as usize).saturating_sub(1)).copied();
+    let at = |share: f64| at(share).filter(|seconds| seconds.is_finite());
     Times { p50_s: at(0.5), p95_s: at(0.95) }
 }
 
@@ -287,7 +293,7 @@ mod tests {
             run("broker.down", 5, Some(30), 60, 90.0),
             run("healthy", 2, None, 60, 5.0),
         ];
-        let report = score(&runs);
+        let report = score(&judge_all(&runs));
         assert_eq!((report.runs, report.void.len()), (3, 1), "{report:#?}");
         assert_eq!((report.tuning, report.held_out), (Share { right: 2, of: 2 }, Share { right: 1, of: 1 }));
         assert_eq!((report.names, report.false_alarms.len()), (Share { right: 2, of: 2 }, 0));
@@ -303,10 +309,28 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_that_is_never_named_takes_longer_than_all_others() {
+        let runs = [run("broker.down", 1, Some(30), 60, 5.0), run("broker.hung", 1, Some(30), 60, 5.0)];
+        let times = score(&judge_all(&runs)).time_to_name;
+        assert!(times.p50_s.is_some_and(|s| s <= 15.0) && times.p95_s.is_none(), "{times:?}");
+    }
+
+    #[test]
+    fn of_two_faults_both_have_to_be_found() {
+        // What is seen is the first of them alone.
+        let report = score(&judge_all(&[run("broker.down+broker.undersized", 1, Some(30), 60, 5.0)]));
+        assert_eq!((report.tuning, report.names.of), (Share { right: 0, of: 1 }, 0));
+        let row = crate::benchmark::find("broker.down+broker.undersized").unwrap();
+        assert!(row.may_come_first("broker.undersized") && !row.may_come_first("broker.hung"));
+        let consequence = crate::benchmark::find("replication.min-isr-blocked").unwrap();
+        assert!(!consequence.may_come_first("replication.min-isr-blocked"));
+    }
+
+    #[test]
     fn a_wrong_first_answer_is_wrong_though_the_right_one_follows() {
         // The same samples, called something else.
-        let report = score(&[run("broker.hung", 1, Some(30), 60, 5.0)]);
-        assert_eq!((report.tuning, report.settled), (Share { right: 0, of: 1 }, Share { right: 0, of: 1 }));
+        let report = score(&judge_all(&[run("broker.hung", 1, Some(30), 60, 5.0)]));
+        assert_eq!(report.tuning, Share { right: 0, of: 1 });
         assert_eq!(report.confusion["broker.hung"]["broker.down"], 1);
         assert_eq!(report.names.of, 0);
     }

@@ -38,7 +38,7 @@ pub struct BenchDiagnose {
     /// Folder of the recorded runs, one folder each; .kgen/bench-runs unless given
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How long each fault lasts, seconds
+    /// How long a fault lasts at most, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 40, value_parser = clap::value_parser!(u32).range(10..=3600))]
     pub seconds: u32,
     /// Type of the three brokers

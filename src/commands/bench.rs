@@ -29,7 +29,7 @@ pub fn run(project: &Path, command: &BenchCommand) -> anyhow::Result<Outcome> {
             let project = Project::open(project).map_err(refused)?;
             let out = args.out.clone().unwrap_or_else(|| project.kgen_dir().join("bench-runs"));
             let outcome = live::play(&project, args, &out)?;
-            show(&benchmark::score(&runs_in(&out)?), args.json)?;
+            show(&benchmark::score(&benchmark::judge_all(&runs_in(&out)?)), args.json)?;
             Ok(outcome)
         }
         BenchCommand::Score(args) => score(args),
@@ -38,14 +38,14 @@ pub fn run(project: &Path, command: &BenchCommand) -> anyhow::Result<Outcome> {
 
 fn score(args: &BenchScore) -> anyhow::Result<Outcome> {
     let runs = runs_in(&args.dir).map_err(refused)?;
+    let judged = benchmark::judge_all(&runs);
     if let Some(dir) = &args.pack {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-        let judged = runs.iter().filter_map(|run| Some((run, benchmark::judge(run)?)));
-        for (run, judged) in judged.filter(|(_, judged)| judged.void.is_none()) {
-            pack(run, &judged, dir)?;
+        for (judged, run) in judged.iter().filter(|(judged, _)| judged.void.is_none()) {
+            pack(run, judged, dir)?;
         }
     }
-    show(&benchmark::score(&runs), args.json)?;
+    show(&benchmark::score(&judged), args.json)?;
     Ok(Outcome::Done)
 }
 
@@ -70,7 +70,8 @@ fn runs_in(dir: &Path) -> anyhow::Result<Vec<Run>> {
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_run).collect();
     paths.sort();
     let runs: Vec<Run> = paths.iter().map(|path| Run::read(path)).collect::<Result<_, _>>()?;
-    match runs.iter().any(|run| benchmark::judge(run).is_some()) {
+    let is_known = |run: &Run| benchmark::truth_of(run).is_some_and(|truth| benchmark::find(&truth.scenario).is_some());
+    match runs.iter().any(is_known) {
         true => Ok(runs),
         false => Err(anyhow!("{} has no run of the benchmark (`kgen bench diagnose` records them)", dir.display())),
     }

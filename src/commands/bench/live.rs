@@ -1,7 +1,7 @@
 //! The runs of the benchmark, one after another on one lab: load, calm, fault, recovery.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::{
     aws::Aws,
-    benchmark::{SCENARIOS, Scenario, TRUTH, Truth, Variation, find},
+    benchmark::{LOOK_BACK, SCENARIOS, Scenario, TRUTH, Truth, Variation, answer, find},
     cli::{Outcome, bench::BenchDiagnose, lab::LabUp, refused},
     commands::{
         documents::LabFault,
@@ -28,7 +28,7 @@ use crate::{
         record::environment,
         resize::own_look,
     },
-    diagnose::Context,
+    diagnose::{Context, diagnose},
     kafka::{
         Connection,
         admin::{Admin, TopicSpec},
@@ -52,14 +52,21 @@ use crate::{
 };
 
 /// Seconds of calm before a fault at least.
-const CALM_S: f64 = 15.0;
+const CALM_S: f64 = 10.0;
+/// How long a fault goes on at least, and after it was first named rightly.
+const FAULT_AT_LEAST: Duration = Duration::from_secs(12);
+const NAMED_FOR: Duration = Duration::from_secs(6);
 /// Seconds of load before anything is recorded: the first requests of a new topic are slow.
-const WARM_UP: Duration = Duration::from_secs(6);
+const WARM_UP: Duration = Duration::from_secs(4);
 /// How long a cluster may take to be made, and to be well again after a fault.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(180);
 const WELL_WITHIN: Duration = Duration::from_secs(120);
 const BROKERS: u32 = 3;
 const CLUSTER: &str = "kgen-bench";
+/// What AWS advises: a client that waits for a batch (5 to 25 ms).
+const LINGER_MS: &str = "20";
+/// Load on new brokers before the first run: a JVM that has just begun takes several times the CPU.
+const BROKERS_WARM_UP: Duration = Duration::from_secs(45);
 /// Time between two looks at the control plane.
 const STATE_EVERY: Duration = Duration::from_secs(3);
 /// How long the load may take to end.
@@ -143,6 +150,7 @@ impl Stage {
 
     fn play(&self, args: &BenchDiagnose, scenarios: &[&'static Scenario], out: &Path) -> anyhow::Result<Outcome> {
         fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+        self.warm_up()?;
         for number in args.first..=args.variations {
             for scenario in scenarios {
                 if self.interrupts.count() > 0 {
@@ -163,6 +171,20 @@ impl Stage {
         Ok(Outcome::Done)
     }
 
+    /// Loads the brokers for a while, in a topic that goes away again.
+    fn warm_up(&self) -> anyhow::Result<()> {
+        let variation = Variation::of("warm-up", 1, BROKERS, CALM_S);
+        let topic = "bench-warm-up";
+        create(&self.admin()?, topic, &variation)?;
+        let load = LoadThread::start(self.load(&variation, topic), |_| true);
+        let end = Instant::now() + BROKERS_WARM_UP;
+        while Instant::now() < end && self.interrupts.count() == 0 {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        load.stop();
+        self.recover()
+    }
+
     /// Plays one run and records it.
     fn run(
         &self,
@@ -173,14 +195,10 @@ impl Stage {
     ) -> anyhow::Result<String> {
         let topic = format!("bench-{}", variation.number);
         let admin = self.admin()?;
-        admin.create(&TopicSpec {
-            name: topic.clone(),
-            partitions: variation.partitions as i32,
-            replication_factor: BROKERS as i32,
-            configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
-        })?;
+        create(&admin, &topic, variation)?;
         let (sender, inbox) = mpsc::channel();
-        let load = LoadThread::start(self.load(variation, &topic), {
+        let loaded = Variation { rate: variation.rate * scenario.load, ..variation.clone() };
+        let load = LoadThread::start(self.load(&loaded, &topic), {
             let sender = sender.clone();
             move |tick| sender.send(Come::Tick(Box::new(LoadSample::from(tick)))).is_ok()
         });
@@ -198,7 +216,15 @@ impl Stage {
             },
         )?;
         let truth = Truth { scenario: scenario.name.to_owned(), variation: variation.clone(), ..Truth::default() };
-        let mut recording = Recording { writer, inbox, load: None, generator: None, truth };
+        let mut recording = Recording {
+            writer,
+            inbox,
+            cluster: Context::default(),
+            window: VecDeque::new(),
+            load: None,
+            generator: None,
+            truth,
+        };
         let played = self.play_out(scenario, variation, args, &topic, &admin, &mut recording);
         drop(sampler);
         load.stop();
@@ -206,9 +232,10 @@ impl Stage {
         recording.finish()?;
         let judged = crate::benchmark::judge(&run::Run::read(recording.writer.dir())?);
         let judged = judged.context("the run that was just recorded is one of the benchmark")?;
-        Ok(match (&judged.void, &judged.first) {
+        let named = judged.named.as_ref().filter(|_| judged.is_right());
+        Ok(match (&judged.void, named.or(judged.first.as_ref())) {
             (Some(why), _) => format!("void: {why}"),
-            (None, Some(answer)) if judged.is_right() => {
+            (None, Some(answer)) if named.is_some() => {
                 format!("right: {} after {:.0} s", answer.id, judged.named_after_s.unwrap_or_default())
             }
             (None, Some(answer)) => format!("WRONG: {}", answer.id),
@@ -241,7 +268,7 @@ impl Stage {
             recording.generator = clients.map(|client| client.log.clone()).next();
         }
         recording.mark(format!("{} is made", scenario.name))?;
-        let fault = recording.take(Duration::from_secs(u64::from(args.seconds)));
+        let fault = recording.take_until_named(scenario, Duration::from_secs(u64::from(args.seconds)));
         recording.truth.off_ms = Some(now().as_millisecond());
         recording.truth.partitions = hottest(topic, &before, &ends(admin, topic));
         let stopped = if scenario.faults.is_empty() || scenario.faults == ["cluster.maintenance"] {
@@ -294,6 +321,8 @@ impl Stage {
     }
 
     fn load(&self, variation: &Variation, topic: &str) -> ProducerConfig {
+        let mut connection = Connection::plain(self.bootstrap.as_str());
+        connection.settings.insert("linger.ms".to_owned(), LINGER_MS.to_owned());
         ProducerConfig {
             run: new_run(),
             load: Load {
@@ -307,7 +336,7 @@ impl Stage {
                 headers: Vec::new(),
                 seed: u64::from(variation.number),
             },
-            connection: Connection::plain(self.bootstrap.as_str()),
+            connection,
             acks: Acks::All,
             idempotent: true,
             transactions: None,
@@ -317,6 +346,16 @@ impl Stage {
             flush_within: FLUSH_WITHIN,
         }
     }
+}
+
+/// The topic of a run, as AWS advises it.
+fn create(admin: &Admin, topic: &str, variation: &Variation) -> anyhow::Result<()> {
+    Ok(admin.create(&TopicSpec {
+        name: topic.to_owned(),
+        partitions: variation.partitions as i32,
+        replication_factor: BROKERS as i32,
+        configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
+    })?)
 }
 
 /// Makes the cluster, and returns its bootstrap brokers when it is active.
@@ -356,6 +395,9 @@ enum Come {
 struct Recording {
     writer: Writer,
     inbox: Receiver<Come>,
+    /// The cluster and its samples as a live watcher has them now.
+    cluster: Context,
+    window: VecDeque<Sample>,
     /// What the load saw last.
     load: Option<LoadSample>,
     /// The output of a generator that is the fault itself: then its view counts.
@@ -367,10 +409,39 @@ impl Recording {
     /// Records what comes within `time`.
     fn take(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + time;
+        while self.take_sample(end)? {}
+        Ok(())
+    }
+
+    /// Records a fault until it has been named rightly for a while, and no longer than `time`. Samples of the time in which
+    /// it was being made lie in the inbox still; they name nothing.
+    fn take_until_named(&mut self, scenario: &Scenario, time: Duration) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let mut end = began + time;
+        let mut is_named = false;
+        while self.take_sample(end)? {
+            if !is_named && self.is_named(scenario) {
+                is_named = true;
+                end = end.min((began + FAULT_AT_LEAST).max(Instant::now() + NAMED_FOR));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the newest sample is of the fault and leads to the right answer.
+    fn is_named(&self, scenario: &Scenario) -> bool {
+        let newest_ms = self.window.back().map(|sample| sample.at_ms);
+        let window: Vec<Sample> = self.window.iter().cloned().collect();
+        newest_ms >= self.truth.on_ms
+            && answer(scenario, &self.truth, &diagnose(&self.cluster, &window)).is_some_and(|answer| answer.is_right)
+    }
+
+    /// Records the next sample; false when none came before `end`.
+    fn take_sample(&mut self, end: Instant) -> anyhow::Result<bool> {
         loop {
             let come = match self.inbox.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(come) => come,
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => return Ok(false),
                 Err(RecvTimeoutError::Disconnected) => bail!("neither samples nor load come any more"),
             };
             match come {
@@ -380,9 +451,15 @@ impl Recording {
                     let (cluster, sample) = *seen;
                     let generator = self.generator.as_ref().and_then(|log| newest_tick(log));
                     let sample = Sample { load: generator.or(self.load), ..sample };
+                    self.window.push_back(sample.clone());
+                    if self.window.len() > LOOK_BACK {
+                        self.window.pop_front();
+                    }
+                    self.cluster = cluster.clone();
                     let observed = Observed { cluster, sample, verdict: None, findings: Vec::new() };
                     let at = run::at(observed.sample.at_ms);
                     self.writer.write(&Entry { at, event: Event::Sample(Box::new(observed)) })?;
+                    return Ok(true);
                 }
             }
         }
