@@ -4,21 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::Lab;
-
-/// A cluster of three m5.large without terraform, and a topic.
-fn faulty_lab() -> Lab {
-    let lab = Lab::up();
-    lab.sh(
-        "printf '[cluster]\\nbroker_type = \"kafka.m5.large\"\\n' > kgen.toml
-        aws kafka create-cluster --cluster-name kgen-demo --kafka-version 3.9.x --number-of-broker-nodes 3 \
-          --encryption-info EncryptionInTransit={ClientBroker=PLAINTEXT} \
-          --broker-node-group-info InstanceType=kafka.m5.large,ClientSubnets=subnet-a,subnet-b,subnet-c > created.json",
-    );
-    lab.await_output("kgen lab status --json | jq -r '.clusters[0].state'", "ACTIVE", 120);
-    lab.sh("kgen topic create --partitions 6 --replication-factor 3");
-    lab
-}
+use crate::{lab::Lab, project};
 
 fn status(lab: &Lab) -> Value {
     lab.json("kgen lab status --json")["clusters"][0].clone()
@@ -44,7 +30,7 @@ fn sample(lab: &Lab, seconds: u32, id: &str) -> Value {
 #[test]
 #[ignore = "starts three Kafka brokers and makes faults of them"]
 fn faults_show_in_the_readings_and_are_taken_back() {
-    let lab = faulty_lab();
+    let lab = Lab::with_topic("kafka.m5.large");
     let (down, brokers) = (lab.try_sh("kgen lab fault start broker.down --broker 9"), status(&lab));
     assert_eq!(down.status.code(), Some(1), "{}", String::from_utf8_lossy(&down.stderr));
     assert!(String::from_utf8_lossy(&down.stderr).contains("there is no broker 9"));
@@ -113,7 +99,7 @@ fn faults_show_in_the_readings_and_are_taken_back() {
 #[test]
 #[ignore = "starts three Kafka brokers; needs root for a volume and for the loopback interface"]
 fn a_small_volume_and_a_slow_network_are_taken_back() {
-    let lab = faulty_lab();
+    let lab = Lab::with_topic("kafka.m5.large");
     let listed = lab.json("kgen lab fault list --json");
     let possible = |id: &str| {
         listed["faults"].as_array().unwrap().iter().any(|fault| fault["id"] == id && fault["possible"] == true)
@@ -136,36 +122,57 @@ fn a_small_volume_and_a_slow_network_are_taken_back() {
     lab.down();
 }
 
+/// Scenarios of the benchmark that are played here: one of each kind of evidence.
+const PLAYED: [&str; 8] = [
+    "partition.hot-key",
+    "leaders.not-preferred",
+    "leaders.placement-skew",
+    "broker.down",
+    "broker.hung",
+    "consumer.slow",
+    "client.tiny-batches",
+    "client.quota-throttled",
+];
+
 #[test]
-#[ignore = "starts three Kafka brokers and hangs one of them"]
-fn a_run_of_the_benchmark_is_recorded_scored_and_replayed() {
+#[ignore = "starts three Kafka brokers and plays eight faults of the benchmark"]
+fn the_right_cause_is_named_live_and_from_the_record() {
     let dir = tempfile::tempdir().unwrap();
-    let kgen = std::path::Path::new(env!("CARGO_BIN_EXE_kgen")).parent().unwrap();
-    let path = format!("{}:{}", kgen.display(), std::env::var("PATH").unwrap());
-    let sh = |script: &str| {
-        let output = std::process::Command::new("bash")
-            .args(["-euo", "pipefail", "-c", script])
-            .current_dir(dir.path())
-            .env("PATH", &path)
-            .output()
-            .unwrap();
+    let kgen = |command: &str| {
+        let output = project::kgen(dir.path()).args(command.split(' ')).output().unwrap();
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.code(), stdout.into_owned(), stderr.into_owned())
     };
-    let (code, report, said) = sh("kgen bench diagnose --scenario broker.hung --variations 1 --seconds 30 --json");
-    assert_eq!(code, Some(0), "{said}");
-    let report: Value = serde_json::from_str(&report).unwrap();
-    let (_, again, _) = sh("kgen bench score .kgen/bench-runs --pack traces --json");
-    assert_eq!(report, serde_json::from_str::<Value>(&again).unwrap(), "a record is always judged in the same way");
-    // On a machine that is busy with other work it is void, and proves no more.
-    if report["runs"] == 1 {
-        assert_eq!(report["tuning"]["right"], 1, "{report:#}");
-        let (_, packed, said) = sh("kgen bench score traces --json");
-        assert_eq!(serde_json::from_str::<Value>(&packed).unwrap_or_default()["each"], report["each"], "{said}");
-        let (code, _, said) = sh("kgen diagnose --replay traces/broker.hung-1.jsonl.gz --json");
-        assert!(code.is_some_and(|code| [0, 3, 4].contains(&code)), "{said}");
-    } else {
-        assert_eq!(report["void"].as_array().unwrap().len(), 1, "{report:#}");
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut due: Vec<String> = PLAYED.iter().map(ToString::to_string).collect();
+    let mut report = Value::Null;
+    // What was void because the machine was busy with other work is played again, as another variation.
+    for number in 1..=3 {
+        let (code, played, said) = kgen(&format!(
+            "bench diagnose --scenario {} --first {number} --variations {number} --seconds 30 --json",
+            due.join(",")
+        ));
+        assert_eq!(code, Some(0), "{said}");
+        report = json(&played);
+        let counts = |name: &String| report["each"].as_array().unwrap().iter().any(|run| run["scenario"] == **name);
+        due.retain(|name| !counts(name));
+        if due.is_empty() {
+            break;
+        }
     }
+    assert_eq!(due, [""; 0], "{report:#}");
+    let (of, right) = (report["runs"].as_u64().unwrap(), report["tuning"]["right"].as_u64().unwrap());
+    assert!(right + 1 >= of, "{right} of {of} are right: {report:#}");
+    assert_eq!(report["false_alarms"].as_array().unwrap().len(), 0, "{report:#}");
+
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (runs, traces) = (path(".kgen/bench-runs"), path("traces"));
+    let (_, again, _) = kgen(&format!("bench score {runs} --pack {traces} --json"));
+    assert_eq!(report, json(&again), "a record is always judged in the same way");
+    let (_, packed, said) = kgen(&format!("bench score {traces} --json"));
+    assert_eq!(json(&packed)["each"], report["each"], "{said}");
+    let trace = std::fs::read_dir(&traces).unwrap().next().unwrap().unwrap().path();
+    let replayed = || kgen(&format!("diagnose --replay {} --json", trace.display())).1;
+    assert!(json(&replayed())["findings"].is_array() && replayed() == replayed(), "{}", replayed());
     assert!(!dir.path().join(".kgen/bench").exists());
 }

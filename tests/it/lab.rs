@@ -33,9 +33,16 @@ pub struct Broker {
 }
 
 impl Lab {
+    #[track_caller]
     pub fn up() -> Lab {
+        Lab::with_options("")
+    }
+
+    /// Starts one with options of `kgen lab up`.
+    #[track_caller]
+    pub fn with_options(options: &str) -> Lab {
         let lab = Lab { dir: tempfile::tempdir().unwrap(), port: free_port() };
-        lab.start();
+        lab.sh(&format!("{} {options}", lab.up_command()));
         lab
     }
 
@@ -120,6 +127,16 @@ impl Lab {
         self.await_output(STATE, "ACTIVE", 120);
     }
 
+    /// A lab with a cluster of this type, without Terraform, and a topic of 6 partitions with three replicas.
+    #[track_caller]
+    pub fn with_topic(broker_type: &str) -> Lab {
+        let lab = Lab::up();
+        lab.sh(&format!("printf '[cluster]\\nbroker_type = \"{broker_type}\"\\n' > kgen.toml"));
+        lab.create_cluster(broker_type);
+        lab.sh("kgen topic create --partitions 6 --replication-factor 3");
+        lab
+    }
+
     /// Begins a change of the cluster by the AWS CLI.
     #[track_caller]
     pub fn begin(&self, change: &str) -> Operation<'_> {
@@ -168,6 +185,19 @@ impl Lab {
             assert!(killed.elapsed() < GONE_WITHIN, "still running: {:?}", left());
             sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Ends a load that was spawned as `name` with `--json`, and shows that every record is there once.
+    #[track_caller]
+    pub fn ensure_nothing_lost(&self, mut load: Running, name: &str) {
+        assert_eq!(load.ended(), None, "the load has ended: {}", self.sh(&format!("cat {name}.log")));
+        load.interrupt(Duration::from_secs(60));
+        let produced = self.json(&format!("cat {name}.json"));
+        assert!(produced["acknowledged"].as_u64() > Some(1000), "{produced:#}");
+        let failed = (&produced["failed"], &produced["lost_track"]);
+        assert_eq!(failed, (&serde_json::json!({}), &Value::from(0)), "{produced:#}");
+        let proof = self.json(&format!("kgen consume --verify {} --json", produced["run"].as_str().unwrap()));
+        assert_eq!((&proof["lost"], &proof["duplicates"]), (&Value::from(0), &Value::from(0)), "{proof:#}");
     }
 
     /// Ends the lab and shows that nothing of it is left.

@@ -13,6 +13,7 @@ mod load;
 mod project;
 mod real;
 mod refusals;
+mod remedies;
 mod render;
 mod resize_dir;
 mod schema;

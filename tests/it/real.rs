@@ -6,12 +6,15 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::{self, Lab, processes_of, text};
+use crate::{
+    lab::{self, Lab, processes_of, text},
+    remedies::{ensure_healthy, named},
+};
 
 #[test]
 #[ignore = "runs terraform, the AWS CLI and three Kafka brokers"]
 fn terraform_and_the_aws_cli_work_by_hand_and_a_producer_loses_nothing() {
-    let lab = Lab::up();
+    let lab = Lab::with_options("--t3 credits");
     lab.sh("kgen render && cd terraform && terraform init -no-color && terraform apply -auto-approve -no-color");
     // Nothing is left to do: 2 would mean changes.
     lab.sh("cd terraform && terraform plan -detailed-exitcode -no-color");
@@ -43,37 +46,29 @@ fn terraform_and_the_aws_cli_work_by_hand_and_a_producer_loses_nothing() {
     lab.sh("kgen produce --bootstrap-servers \"$(kgen bootstrap --tls)\" --set security.protocol=ssl \
          --set ssl.ca.location=\"$KGEN_LAB_CA\" --topic mine --records 50 --duration 10");
 
-    // A change by the AWS CLI, while a producer writes.
-    let version = lab.sh(&format!(
-        "aws kafka describe-cluster --cluster-arn {arn} --query ClusterInfo.CurrentVersion --output text"
-    ));
     let stale = lab.try_sh(&format!(
         "aws kafka update-broker-type --cluster-arn {arn} --current-version K0 --target-instance-type kafka.m5.large"
     ));
     assert!(text(&stale.stderr).contains("BadRequestException"), "{}", text(&stale.stderr));
-    let changed = lab.sh(&format!(
-        "kgen produce --topic mine --rate 300 --duration 120 --idempotent --json > produced.json & producer=$!\n\
-         sleep 5\n\
-         operation=$(aws kafka update-broker-type --cluster-arn {arn} --current-version {} \
-         --target-instance-type kafka.m5.large --query ClusterOperationArn --output text)\n\
-         for _ in $(seq 200); do\n\
-         state=$(aws kafka describe-cluster-operation --cluster-operation-arn \"$operation\" \
-         --query ClusterOperationInfo.OperationState --output text)\n\
-         [ \"$state\" = UPDATE_IN_PROGRESS ] || [ \"$state\" = PENDING ] || break\n\
-         sleep 1\n\
-         done\n\
-         wait $producer\n\
-         echo $state",
-        version.trim()
-    ));
-    assert_eq!(changed.trim(), "UPDATE_COMPLETE");
-    let produced = lab.json("cat produced.json");
-    assert_eq!(produced["offered"], produced["acknowledged"], "{produced:#}");
-    let proof = lab.json(
-        "kgen consume --json --verify $(jq -r .run produced.json 2>/dev/null || python3 -c \
-                          'import json; print(json.load(open(\"produced.json\"))[\"run\"])')",
+
+    // Credits that are spent are named, and the AWS command that is printed ends it while a producer writes.
+    let load = lab.spawn("kgen produce --topic mine --rate 300 --duration 1h --idempotent --json", "load");
+    lab.sh("sleep 10; kgen lab fault start broker.cpu-credits-exhausted");
+    let finding = named(&lab, "broker.cpu-credits-exhausted");
+    let command = finding["fix"]["aws_cli"].as_str().unwrap_or_else(|| panic!("{finding:#}"));
+    assert!(command.contains("--target-instance-type kafka.m5.large"), "{command}");
+    let begun: Value = serde_json::from_str(&lab.sh(command)).unwrap();
+    let operation = begun["ClusterOperationArn"].as_str().unwrap();
+    lab.await_output(
+        &format!(
+            "aws kafka describe-cluster-operation --cluster-operation-arn {operation} \
+             --query ClusterOperationInfo.OperationState --output text"
+        ),
+        "UPDATE_COMPLETE",
+        120,
     );
-    assert_eq!((&proof["whole"], &proof["lost"]), (&Value::Bool(true), &Value::from(0)), "{proof:#}");
+    ensure_healthy(&lab);
+    lab.ensure_nothing_lost(load, "load");
 
     lab.sh("cd terraform && terraform destroy -auto-approve -no-color");
     assert_eq!(lab.json("aws kafka list-clusters --output json")["ClusterInfoList"], Value::Array(Vec::new()));
