@@ -21,3 +21,4 @@ mod scram;
 mod screen;
 mod soak;
 mod terraform;
+mod traces;
