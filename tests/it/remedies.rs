@@ -40,6 +40,7 @@ pub fn ensure_healthy(lab: &Lab) {
 fn kgen_fix_mends_what_lies_on_the_brokers() {
     let lab = Lab::with_topic("kafka.m5.large");
     let load = lab.spawn("kgen produce --rate 300 --record-size 500 --idempotent --duration 1h --json", "load");
+    // It diagnoses, names the finding that it mends, and looks until that is found no more.
     let fix = |id: &str| {
         let fixed = lab.json("kgen fix --yes --json");
         let is = (&fixed["finding"], &fixed["carried_out"], &fixed["gone"]);
@@ -47,10 +48,7 @@ fn kgen_fix_mends_what_lies_on_the_brokers() {
     };
     for id in ["leaders.not-preferred", "leaders.placement-skew"] {
         lab.sh(&format!("kgen lab fault start {id} --broker 2"));
-        let finding = named(&lab, id);
-        assert_eq!(finding["fix"]["kgen"], "kgen fix", "{finding:#}");
         fix(id);
-        ensure_healthy(&lab);
         lab.sh("kgen lab fault stop");
     }
     // A throttle goes even when nothing is behind any more: the next broker that comes back would be.
