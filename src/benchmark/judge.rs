@@ -99,13 +99,14 @@ pub fn judge(run: &Run) -> Option<Judged> {
         // In its first seconds a watcher raises no alarm, right or wrong.
         let says_nothing_yet =
             diagnosis.findings.first().is_some_and(|finding| finding.id == "inconclusive.too-few-samples");
+        let calm_s = if says_nothing_yet { 0.0 } else { elapsed_s };
         match judged.truth.phase(sample.at_ms) {
             Phase::Calm => {
-                judged.calm_s += if says_nothing_yet { 0.0 } else { elapsed_s };
+                judged.calm_s += calm_s;
                 judged.alarm(&mut alarm, &answer);
             }
             Phase::Fault if scenario.kind == Kind::Control => {
-                judged.calm_s += if says_nothing_yet { 0.0 } else { elapsed_s };
+                judged.calm_s += calm_s;
                 judged.samples += 1;
                 judged.inconclusive += usize::from(diagnosis.verdict == Verdict::Inconclusive);
                 judged.alarm(&mut alarm, &answer);

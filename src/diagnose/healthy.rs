@@ -25,7 +25,7 @@ fn judge(window: &Window) -> Option<Finding> {
     if let Some(cpu) = highest(BrokerSample::cpu_percent) {
         evidence_for.push(Evidence::measured(format!("CPU is {cpu:.0} % at most"), cpu, CPU_PERCENT));
     }
-    if let Some(throttled) = highest(|broker| broker.cpu_throttled_percent) {
+    if let Some(throttled) = window.most_throttled() {
         let text = format!("the CPU limit is reached in {throttled:.0} % of the periods at most");
         evidence_for.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
     }

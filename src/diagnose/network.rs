@@ -41,10 +41,7 @@ fn judge(window: &Window) -> Option<Finding> {
     let remote = window.typical(|broker| broker.produce?.remote_ms);
     let local = window.typical(|broker| broker.produce?.local_ms);
     let cpu = window.typical(BrokerSample::cpu_percent);
-    let throttled = window
-        .brokers()
-        .into_iter()
-        .any(|id| window.median(id, |broker| broker.cpu_throttled_percent).is_some_and(|t| t >= THROTTLED_PERCENT));
+    let throttled = window.most_throttled().is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
     let behind = window
         .brokers()
         .into_iter()

@@ -50,7 +50,7 @@ fn judge(window: &Window) -> Option<Finding> {
         Some(broker.bytes_in_per_s? / requests)
     }));
     let cpu = of(BrokerSample::cpu_percent).into_iter().reduce(f64::max).unwrap_or_default();
-    let throttled = of(|broker| broker.cpu_throttled_percent).into_iter().reduce(f64::max).unwrap_or_default();
+    let throttled = window.most_throttled().unwrap_or_default();
     let saturated = window.brokers().into_iter().any(|id| is_saturated(window, id));
     let waits = |id: BrokerId| {
         is_saturated(window, id)
