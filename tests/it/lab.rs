@@ -197,7 +197,8 @@ impl Lab {
         let failed = (&produced["failed"], &produced["lost_track"]);
         assert_eq!(failed, (&serde_json::json!({}), &Value::from(0)), "{produced:#}");
         let proof = self.json(&format!("kgen consume --verify {} --json", produced["run"].as_str().unwrap()));
-        assert_eq!((&proof["lost"], &proof["duplicates"]), (&Value::from(0), &Value::from(0)), "{proof:#}");
+        let is = (&proof["whole"], &proof["lost"], &proof["duplicates"]);
+        assert_eq!(is, (&Value::Bool(true), &Value::from(0), &Value::from(0)), "{proof:#}");
     }
 
     /// Ends the lab and shows that nothing of it is left.
