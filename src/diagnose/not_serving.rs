@@ -10,18 +10,17 @@ pub const RULE: Rule = Rule {
     meaning: "At least one broker gave no metrics, or answers but serves no partitions yet. The rest of the cluster shows \
               the consequences, so nothing is said about its size.",
     told_apart: "A broker that starts answers with a PartitionCount of 0; one that is down or hangs does not answer \
-                 before the deadline. With the control plane not ACTIVE it would be cluster.maintenance.",
+                 before the deadline. With the control plane not ACTIVE it would be cluster.maintenance; with a full volume it is \
+                 disk.full, starting or not.",
     in_the_lab: "kill -STOP the pid that `kgen lab status` shows for a broker, then kgen diagnose (and -CONT)",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
     let mut found = window.not_serving();
-    // What is known to be gone or hung has a rule of its own.
+    // What is known to be gone or hung has a rule of its own, and so has a full volume, on which a broker starts in vain.
     found.retain(|(id, state)| {
-        *state != BrokerState::Unreachable
-            || !(window.probed_as(*id, Probe::Refused)
-                || window.probed_as(*id, Probe::Silent)
-                || full(window, *id).is_some())
+        let is_gone = window.probed_as(*id, Probe::Refused) || window.probed_as(*id, Probe::Silent);
+        full(window, *id).is_none() && !(*state == BrokerState::Unreachable && is_gone)
     });
     if found.is_empty() {
         return None;
