@@ -143,16 +143,21 @@ impl BrokerType {
         }
     }
 
-    /// The type to move to when this one is too small: the next size, or `kafka.m5.large` out of the T3 family.
-    ///
-    /// Returns nothing for the largest size of a family.
+    /// The types to move to when this one is too small, the next first: larger sizes of its family, or of M5 out of T3.
+    pub fn larger(&self) -> Vec<BrokerType> {
+        let (family, vcpus) = match self.family {
+            Family::T3 => (Family::M5, 0),
+            family => (family, self.vcpus),
+        };
+        let is_larger = |other: &BrokerType| other.family == family && other.vcpus > vcpus;
+        let mut larger: Vec<BrokerType> = BrokerType::all().filter(is_larger).collect();
+        larger.sort_by_key(|other| other.vcpus);
+        larger
+    }
+
+    /// The first of [`BrokerType::larger`]; nothing for the largest size of a family.
     pub fn next_larger(&self) -> Option<BrokerType> {
-        if self.family == Family::T3 {
-            return Some(BrokerType::M5_LARGE);
-        }
-        BrokerType::all()
-            .filter(|other| other.family == self.family && other.vcpus > self.vcpus)
-            .min_by_key(|other| other.vcpus)
+        self.larger().first().copied()
     }
 }
 
@@ -274,5 +279,8 @@ mod tests {
         ] {
             assert_eq!(known(from).next_larger().map(|t| t.as_str()), to);
         }
+        let larger: Vec<&str> = known("kafka.m7g.2xlarge").larger().iter().map(BrokerType::as_str).collect();
+        let names = ["kafka.m7g.4xlarge", "kafka.m7g.8xlarge", "kafka.m7g.12xlarge", "kafka.m7g.16xlarge"];
+        assert_eq!(larger, names);
     }
 }

@@ -1,7 +1,7 @@
 //! More partitions than a broker type is made for.
 
 use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::sample::BrokerId;
+use crate::{catalogue::BrokerType, sample::BrokerId};
 
 pub const RULE: Rule = Rule {
     id: "cluster.too-many-partitions",
@@ -12,6 +12,9 @@ pub const RULE: Rule = Rule {
                  longer, and the heap fills; CPU may have room.",
     in_the_lab: "kgen topic create many --partitions 1000, then kgen diagnose",
 };
+
+/// Why brokers are added rather than made larger.
+const NO_LARGER: &str = "no type of its family is made for so many partitions";
 
 fn judge(window: &Window) -> Option<Finding> {
     let broker_type = window.context.known_type()?;
@@ -36,9 +39,11 @@ fn judge(window: &Window) -> Option<Finding> {
         evidence_for.push(Evidence::seen(format!("followers' fetches take {ms:.1} ms"), ms));
     }
     let most = over.iter().map(|(_, count)| *count).fold(0.0, f64::max);
-    let fits = |remedy: &crate::remedy::Remedy| {
-        remedy.broker_type().is_some_and(|to| f64::from(to.partitions_max_for_updates) >= most)
-    };
+    // The next size may be made for no more of them (m5.large and m5.xlarge: 1000).
+    let holds = |larger: &BrokerType| f64::from(larger.partitions_recommended) >= most;
+    let larger = window.larger_that(holds, "it is made for more partitions", true);
+    let all: f64 = window.brokers().into_iter().filter_map(count).sum();
+    let spread = |brokers: u32| all / f64::from(brokers) <= limit;
     Some(Finding {
         title: format!("{} partitions on a broker are too many for {}", most, broker_type.as_str()),
         cause: format!("AWS recommends {limit:.0} at most for this type"),
@@ -48,7 +53,7 @@ fn judge(window: &Window) -> Option<Finding> {
                 .to_owned(),
         ),
         confidence: if most > limit * 1.05 { 0.9 } else { 0.7 },
-        remedy: window.next_larger("it is made for more partitions", true).filter(fits),
+        remedy: larger.or_else(|| window.more_brokers_that(spread, NO_LARGER.to_owned())),
         anti_recommendations: vec!["do not add partitions to make consumers faster before this is mended".to_owned()],
         brokers,
         ..Finding::default()

@@ -2,6 +2,7 @@
 
 use super::{Context, Evidence};
 use crate::{
+    catalogue::BrokerType,
     remedy::{Remedy, Resize, ScaleOut},
     sample::{BrokerId, BrokerSample, BrokerState, Probe, Sample, Source},
 };
@@ -257,11 +258,21 @@ impl<'a> Window<'a> {
 
     /// The next larger broker type as a remedy, with what is used now.
     pub fn next_larger(&self, reason: &str, demand_is_higher: bool) -> Option<Remedy> {
+        self.larger_that(|_| true, reason, demand_is_higher)
+    }
+
+    /// The next larger broker type that `fits` as a remedy, with what is used now.
+    pub fn larger_that(
+        &self,
+        fits: impl Fn(&BrokerType) -> bool,
+        reason: &str,
+        demand_is_higher: bool,
+    ) -> Option<Remedy> {
         let from = self.context.known_type()?;
         let used = self.typical(BrokerSample::cpu_percent).zip(self.vcpus()).map(|(cpu, vcpus)| cpu / 100.0 * vcpus);
         Some(Remedy::Resize(Resize {
             from,
-            to: from.next_larger()?,
+            to: from.larger().into_iter().find(fits)?,
             brokers: self.context.broker_count,
             reason: reason.to_owned(),
             vcpus_used: used,
@@ -269,18 +280,22 @@ impl<'a> Window<'a> {
         }))
     }
 
-    /// More brokers of the same type as a remedy, where there is no larger one: as many as leave [`CPU_PERCENT`] with one broker
-    /// away, in steps of the zones.
+    /// More brokers of the same type as a remedy for CPU, where there is no larger one: as many as leave [`CPU_PERCENT`] with
+    /// one broker away.
     pub fn more_brokers(&self) -> Option<Remedy> {
+        let used = self.typical(BrokerSample::cpu_percent)? * f64::from(self.context.broker_count);
         let of_type = self.context.known_type()?;
+        let reason = format!("{of_type} is the largest of its family, and the load needs more CPU");
+        self.more_brokers_that(|to| used / f64::from(to - 1) <= CPU_PERCENT, reason)
+    }
+
+    /// As many more brokers of the same type as are `enough`, in steps of the zones.
+    pub fn more_brokers_that(&self, enough: impl Fn(u32) -> bool, reason: String) -> Option<Remedy> {
         let from = self.context.broker_count;
-        let used = self.typical(BrokerSample::cpu_percent)? * f64::from(from);
         // MSK has brokers in two or three zones, as many in each.
         let zones = if from.is_multiple_of(3) { 3 } else { 2 };
-        let has_room = |to: u32| used / f64::from(to - 1) <= CPU_PERCENT;
-        let to = (1..=from).map(|step| from + step * zones).find(|to| has_room(*to))?;
-        let reason = format!("{of_type} is the largest of its family, and the load needs more CPU");
-        Some(Remedy::ScaleOut(ScaleOut { from, to, broker_type: Some(of_type), reason }))
+        let to = (1..=from).map(|step| from + step * zones).find(|to| enough(*to))?;
+        Some(Remedy::ScaleOut(ScaleOut { from, to, broker_type: self.context.known_type(), reason }))
     }
 
     /// Acknowledged against offered records, when a load generator was seen to fall behind.
