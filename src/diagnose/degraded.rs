@@ -2,6 +2,7 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    heap_pressure::is_full,
     undersized::{BUSY_PERCENT, all_saturated, is_saturated},
     window::{THROTTLED_PERCENT, median, names},
 };
@@ -46,7 +47,8 @@ fn judge(window: &Window) -> Option<Finding> {
     let held_back = |id: BrokerId| {
         is_saturated(window, id) || window.lasts_above(id, THROTTLED_PERCENT, |broker| broker.cpu_throttled_percent)
     };
-    let weak: Vec<BrokerId> = brokers.iter().copied().filter(|id| held_back(*id)).collect();
+    // What a full heap makes a broker do is broker.heap-pressure's to tell.
+    let weak: Vec<BrokerId> = brokers.iter().copied().filter(|id| held_back(*id) && !is_full(window, *id)).collect();
     if weak.is_empty() || weak.len() * 2 >= brokers.len() || all_saturated(window) == Some(true) {
         return None;
     }

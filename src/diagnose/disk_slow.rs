@@ -2,6 +2,7 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    replication_throttled::throttled,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
@@ -49,8 +50,9 @@ fn judge(window: &Window) -> Option<Finding> {
             super::window::median(others).is_none_or(|others| local(*id).unwrap_or_default() >= others * TIMES_OTHERS)
         })
         .collect();
-    let stuck: Vec<BrokerId> =
-        window.brokers().into_iter().filter(|id| !slow.contains(id) && is_stuck(window, *id)).collect();
+    // Where a replication throttle is set, it waits for that.
+    let is_stuck = |id: &BrokerId| !slow.contains(id) && stands_still(window, *id) && throttled(window).is_empty();
+    let stuck: Vec<BrokerId> = window.brokers().into_iter().filter(is_stuck).collect();
     if slow.is_empty() {
         return (!stuck.is_empty()).then(|| standstill(window, stuck));
     }
@@ -105,7 +107,7 @@ fn advice(slow: usize) -> Remedy {
 
 /// Whether broker `id` answers at its port and finishes neither produce requests nor followers' fetches, as it did before, while
 /// others serve their followers: whatever touches its log waits.
-fn is_stuck(window: &Window, id: BrokerId) -> bool {
+pub(super) fn stands_still(window: &Window, id: BrokerId) -> bool {
     let all = window.all();
     let (before, last) = all.split_at(all.len().saturating_sub(STUCK_SAMPLES));
     let served = |broker: &BrokerSample| broker.follower_fetch_local_ms.is_some();

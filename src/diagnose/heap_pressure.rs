@@ -20,9 +20,13 @@ pub const RULE: Rule = Rule {
     in_the_lab: "a broker with a small -Xmx; tests/scenarios/heap_pressure.toml has the samples",
 };
 
+/// Whether the heap of broker `id` stays full: then it collects, which takes CPU and keeps requests waiting.
+pub(super) fn is_full(window: &Window, id: BrokerId) -> bool {
+    window.lasts_above(id, FULL_PERCENT, |broker| broker.heap_after_gc_percent)
+}
+
 fn judge(window: &Window) -> Option<Finding> {
-    let full = |id: &BrokerId| window.lasts_above(*id, FULL_PERCENT, |broker| broker.heap_after_gc_percent);
-    let brokers: Vec<BrokerId> = window.brokers().into_iter().filter(full).collect();
+    let brokers: Vec<BrokerId> = window.brokers().into_iter().filter(|id| is_full(window, *id)).collect();
     if brokers.is_empty() {
         return None;
     }

@@ -1,9 +1,9 @@
 //! A replication throttle that was left behind.
 
-use super::{Evidence, Finding, Kind, Rule, Window, topology::topics};
+use super::{Evidence, Finding, Kind, Rule, Window, disk_slow::stands_still, topology::topics};
 use crate::{
     remedy::{Remedy, RemoveThrottle},
-    sample::BrokerSample,
+    sample::{BrokerId, BrokerSample},
 };
 
 pub const RULE: Rule = Rule {
@@ -12,23 +12,38 @@ pub const RULE: Rule = Rule {
     judge,
     meaning: "A throttle for replication, set for a reassignment and never removed, keeps replicas from catching up.",
     told_apart: "Partitions stay under-replicated while no resource is used up, and topics have \
-                 *.replication.throttled.replicas set. A replica that only catches up gets nearer; replicas in sync are not \
-                 throttled, so nothing shows until a broker was away.",
+                 *.replication.throttled.replicas set. A replica that only catches up gets nearer. Replicas that keep up \
+                 are not throttled, so nothing shows until a broker was away; then leaders wait for followers in sync too.",
     in_the_lab: "kafka-configs.sh --alter --entity-type topics --entity-name TOPIC --add-config \
                  follower.replication.throttled.replicas=*, a follower.replication.throttled.rate of 1000 for broker 2, \
                  kgen produce, aws kafka reboot-broker --broker-ids 2, kgen diagnose",
 };
 
+/// Topics that have throttled replicas.
+pub(super) fn throttled(window: &Window) -> Vec<String> {
+    let topics = topics(window).into_iter().flatten();
+    topics.filter(|(_, topic)| topic.replication_throttled).map(|(name, _)| name.clone()).collect()
+}
+
 fn judge(window: &Window) -> Option<Finding> {
-    let throttled: Vec<String> =
-        topics(window)?.iter().filter(|(_, topic)| topic.replication_throttled).map(|(name, _)| name.clone()).collect();
+    let throttled = throttled(window);
     let behind: f64 = window
         .brokers()
         .into_iter()
         .filter_map(|id| window.median(id, |broker| broker.under_replicated_partitions.map(|count| count as f64)))
         .sum();
-    if throttled.is_empty() || behind == 0.0 {
+    // Kafka throttles a follower that is in sync as well, once it lags by a record; its leader waits for it.
+    let waiting: Vec<BrokerId> = window.brokers().into_iter().filter(|id| stands_still(window, *id)).collect();
+    if throttled.is_empty() || (behind == 0.0 && waiting.is_empty()) {
         return None;
+    }
+    let mut evidence_for = vec![Evidence::fact(format!("throttled replicas are set for {}", throttled.join(", ")))];
+    if behind > 0.0 {
+        let text = format!("{behind:.0} partitions are under-replicated, lasting");
+        evidence_for.push(Evidence::measured(text, behind, 0.0));
+    }
+    for id in &waiting {
+        evidence_for.push(Evidence::fact(format!("broker {id}: finishes no produce requests, and its port answers")));
     }
     let mut evidence_against = Vec::new();
     let cpu = window.typical(BrokerSample::cpu_percent);
@@ -38,10 +53,7 @@ fn judge(window: &Window) -> Option<Finding> {
     Some(Finding {
         title: "a replication throttle keeps replicas behind".to_owned(),
         cause: format!("a throttle is set for {}", throttled.join(", ")),
-        evidence_for: vec![
-            Evidence::fact(format!("throttled replicas are set for {}", throttled.join(", "))),
-            Evidence::measured(format!("{behind:.0} partitions are under-replicated, lasting"), behind, 0.0),
-        ],
+        evidence_for,
         confidence: if evidence_against.is_empty() { 0.9 } else { 0.7 },
         evidence_against,
         check: Some(
