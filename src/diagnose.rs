@@ -47,8 +47,9 @@ use crate::{
     remedy::Remedy,
     sample::{BrokerId, Sample},
 };
+pub use host_contention::PRESSURE_PERCENT;
 use window::Window;
-pub use window::median;
+pub use window::{THROTTLED_PERCENT, median};
 
 /// What is known of the cluster beside the samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Kind, Names, Scenario, Truth};
 use crate::{
-    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose, median},
+    diagnose::{Context, Diagnosis, Finding, PRESSURE_PERCENT, THROTTLED_PERCENT, Verdict, diagnose, median},
     run::{Event, Run},
     sample::{BrokerId, Sample},
 };
@@ -14,11 +14,6 @@ pub const LOOK_BACK: usize = 60;
 
 /// Findings that are an answer though they are no cause of trouble: the cluster is left alone for them.
 const ANSWERS: [&str; 3] = ["cluster.maintenance", "lab.host-contention", "client.generator-bound"];
-
-/// CPU pressure of the machine above which a run is void, percent: the limit of lab.host-contention.
-const PRESSURE_PERCENT: f64 = 40.0;
-/// Throttled periods of one broker from which on the pressure is the brokers' own, percent.
-const THROTTLED_PERCENT: f64 = 20.0;
 
 /// What came out of one run.
 #[derive(Debug, Clone, PartialEq)]

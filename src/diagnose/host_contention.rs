@@ -3,7 +3,7 @@
 use super::{Evidence, Finding, Kind, Rule, Window, window::THROTTLED_PERCENT, window::median};
 
 /// CPU pressure above which a run in the lab is void, percent (a starting point; 98 was seen on a starved machine).
-const PRESSURE_PERCENT: f64 = 40.0;
+pub const PRESSURE_PERCENT: f64 = 40.0;
 
 pub const RULE: Rule = Rule {
     id: "lab.host-contention",
