@@ -477,6 +477,10 @@ impl Fleet {
         self.layout.prepare(id, &self.identity, &self.properties(id, user))?;
         let watched = self.watched(id, size)?;
         let ports = self.identity.ports[&id];
+        if self.brokers.get(&id).is_some_and(|broker| broker.broker_type != self.config.broker_type) {
+            // Another type is another machine: what a fault did to the one before is over.
+            self.heaps.remove(&id);
+        }
         let heap_mib = self.heaps.get(&id).copied().unwrap_or(size.heap_mib);
         let server = node::start(&machine.kafka, &self.layout, id, heap_mib, Some(ports))?;
         // Named after the process: the limit of the one before it may be lifted only now, and would take this one with it.

@@ -106,7 +106,13 @@ impl FleetCrew {
                     faults = fleet.as_mut().map(|fleet| Faults::open(dir.join("faults"), fleet, &*self.say));
                 }
                 Some(Task::Job(Job::Operate { operation, work })) => {
-                    let step = &mut |broker, done| report(Report::Step { operation: operation.clone(), broker, done });
+                    let gets_machines = matches!(work, Work::ChangeType(_));
+                    let step = &mut |broker: BrokerId, done: bool| {
+                        if let Some(faults) = faults.as_mut().filter(|_| gets_machines && !done) {
+                            faults.leave_machine_of(broker);
+                        }
+                        report(Report::Step { operation: operation.clone(), broker, done });
+                    };
                     let result = fleet.as_mut().context(NOT_RUNNING).and_then(|fleet| carry_out(fleet, work, step));
                     let result = told(&result, |()| fleet.as_ref().map(endpoints).unwrap_or_default());
                     report(Report::Operated { operation, result });

@@ -150,15 +150,18 @@ impl Fleet {
         self.start_brokers(vec![id], &user).with_context(|| format!("starting broker {id}"))
     }
 
-    /// Starts the broker anew with another heap, or with that of its size.
+    /// Starts the broker anew with another heap, or with that of its size, unless it has that already.
     ///
     /// # Errors
     /// As [`Fleet::start`].
     pub fn restart_with_heap(&mut self, id: BrokerId, mib: Option<u64>) -> anyhow::Result<()> {
-        match mib {
+        let before = match mib {
             Some(mib) => self.heaps.insert(id, mib),
             None => self.heaps.remove(&id),
         };
+        if before == mib {
+            return Ok(());
+        }
         self.stop_one(id)?;
         self.start_again(id)
     }

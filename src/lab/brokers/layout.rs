@@ -248,6 +248,9 @@ pub fn defaults(brokers: u32) -> Properties {
         ("num.network.threads", 2),
         ("num.recovery.threads.per.data.dir", 1),
         ("num.replica.fetchers", 1),
+        // Kafka's own 10 MiB is ten seconds of all that a broker of the lab takes: a replica that was away would be back in sync
+        // by one answer, whatever a replication throttle says.
+        ("replica.fetch.response.max.bytes", 256 << 10),
         ("offsets.topic.num.partitions", 6),
         ("transaction.state.log.num.partitions", 6),
         ("share.coordinator.state.topic.num.partitions", 6),

@@ -177,6 +177,14 @@ impl Faults {
         }
     }
 
+    /// The broker gets another machine: what was done to the network of the one before is over. Its CPU and heap the broker's
+    /// start sees to.
+    pub fn leave_machine_of(&mut self, broker: BrokerId) {
+        for running in &mut self.running {
+            running.shaping.take_if(|(shaped, _)| *shaped == broker);
+        }
+    }
+
     /// What runs, as `/_lab/status` shows it.
     pub fn shown(&self) -> Value {
         let shown = self.running.iter().map(|running| {
