@@ -12,9 +12,9 @@ mod variation;
 
 pub use judge::{Judged, LOOK_BACK, answer, judge, truth_of};
 pub use report::markdown;
-pub use scenario::{Kind, Names, SCENARIOS, Scenario, find};
+pub use scenario::{Kind, Names, Part, SCENARIOS, Scenario, find};
 pub use score::{Report, judge_all, score};
-pub use variation::{Part, Variation};
+pub use variation::Variation;
 
 use serde::{Deserialize, Serialize};
 

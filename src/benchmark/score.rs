@@ -135,7 +135,7 @@ pub fn score(judged: &[(Judged, &Run)]) -> Report {
             continue;
         }
         report.runs += 1;
-        let (part, right) = (judged.truth.variation.part(), judged.is_right());
+        let (part, right) = (judged.scenario.part(judged.truth.variation.number), judged.is_right());
         match part {
             Part::Tuning => report.tuning.add(right),
             Part::HeldOut => report.held_out.add(right),

@@ -6,17 +6,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::sample::BrokerId;
 
-/// The first of those that are kept for scoring alone. Rules may be tuned on the ones before it, never on these.
-const FIRST_HELD_OUT: u32 = 4;
-
-/// Which runs a rule may have been made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    Tuning,
-    HeldOut,
-}
-
 /// One run of a scenario.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Variation {
@@ -50,10 +39,6 @@ impl Variation {
             calm_s: calm_s + chance.random_range(0..=10) as f64,
         }
     }
-
-    pub fn part(&self) -> Part {
-        if self.number >= FIRST_HELD_OUT { Part::HeldOut } else { Part::Tuning }
-    }
 }
 
 #[cfg(test)]
@@ -72,11 +57,5 @@ mod tests {
             assert!((0.7..=1.3).contains(&variation.strength) && (1..=3).contains(&variation.broker), "{variation:?}");
             assert!((15.0..=25.0).contains(&variation.calm_s), "{variation:?}");
         }
-    }
-
-    #[test]
-    fn the_last_two_are_held_out() {
-        let parts: Vec<Part> = (1..=5).map(|n| Variation::of("x", n, 3, 15.0).part()).collect();
-        assert_eq!(parts, [Part::Tuning, Part::Tuning, Part::Tuning, Part::HeldOut, Part::HeldOut]);
     }
 }

@@ -29,7 +29,7 @@ pub struct BenchDiagnose {
     /// Scenarios, by turns; all that this machine allows unless named
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub scenario: Vec<String>,
-    /// The last variation of each; 4 and 5 are held out from tuning
+    /// The last variation of each; 4 and later ones are held out from tuning (docs/benchmark.md has exceptions)
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub variations: u32,
     /// The first variation of each
