@@ -27,12 +27,17 @@ fn every_cause_is_told_as_well_as_was_asked() {
     let report: Value = serde_json::from_str(&scored(&["--json"])).unwrap();
     let count = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
     let share = |name: &str| count(&format!("/{name}/right")) / count(&format!("/{name}/of"));
-    assert!(count("/scenarios") >= 27.0 && count("/runs") >= 120.0, "{report:#}");
+    let runs =
+        |answers: &Value| answers.as_object().into_iter().flatten().filter_map(|(_, runs)| runs.as_u64()).sum::<u64>();
+    let often = report["confusion"].as_object().unwrap().iter().filter(|(_, answers)| runs(answers) >= 5);
+    let (pairs, alone): (Vec<&str>, Vec<&str>) =
+        often.map(|(scenario, _)| scenario.as_str()).partition(|name| name.contains('+'));
+    assert!(alone.len() >= 22 && pairs.len() >= 5, "five runs or more have {alone:?} and {pairs:?}");
     for (name, least) in [("held_out", 0.9), ("names", 0.95), ("remedies", 0.9)] {
         assert!(share(name) >= least, "{name}: {}", share(name));
     }
     assert_eq!(report["false_alarms"], Value::Array(Vec::new()));
-    // 15 s are wanted for hard faults: a broker that has just been started with its disk nearly full takes longer.
+    assert!(count("/calm_s") >= 30.0 * 60.0, "{} s without a fault", count("/calm_s"));
     let (all, hard) = (count("/time_to_name/p95_s"), count("/time_to_name_hard/p95_s"));
-    assert!(all <= 30.0 && hard <= 20.0, "named after {all} s, hard faults after {hard} s");
+    assert!(all <= 30.0 && hard <= 15.0, "named after {all} s, hard faults after {hard} s");
 }
