@@ -36,7 +36,7 @@ struct Case {
 type Tried = Result<Figures, String>;
 
 const CASES: &[Case] = &[
-    Case { fault: "kill -9 of one broker", is_quick: true, run: one_broker_killed },
+    Case { fault: "kill -9 of one broker", is_quick: false, run: one_broker_killed },
     Case { fault: "kill -9 of each broker in turn", is_quick: false, run: each_broker_killed },
     Case { fault: "kill -9 of all brokers at once", is_quick: false, run: all_brokers_killed },
     Case { fault: "kill -9 of all brokers and the controller", is_quick: true, run: all_nodes_killed },
@@ -47,7 +47,7 @@ const CASES: &[Case] = &[
     Case { fault: "rolling reboot", is_quick: false, run: rolling_reboot },
     Case { fault: "one broker's disk full", is_quick: false, run: disk_full },
     Case { fault: "one broker's bandwidth limited", is_quick: false, run: bandwidth_limited },
-    Case { fault: "kill -9 of the lab, started again", is_quick: false, run: lab_killed },
+    Case { fault: "kill -9 of the lab, started again", is_quick: true, run: lab_killed },
     Case { fault: "RF 2, min ISR 1, acks=1: kill -9 of one broker", is_quick: false, run: seed_topic_killed },
     Case { fault: "RF 2, min ISR 1, acks=1: one broker stopped for 20 s", is_quick: false, run: seed_topic_stopped },
     Case { fault: "kgen: disk of `.kgen/runs` full", is_quick: true, run: runs_folder_full },

@@ -1,6 +1,7 @@
 //! What goes wrong while terraform is driven, with the real terraform: what happened, and what to do about it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
@@ -182,6 +183,23 @@ fn interrupts_in_the_lab_lose_nothing_and_a_rolling_update_is_shown_broker_by_br
     lab.sh("kgen plan --detailed-exitcode");
     let brokers = "aws kafka list-clusters --query 'ClusterInfoList[0].BrokerNodeGroupInfo.InstanceType' --output text";
     assert_eq!(lab.sh(brokers).trim(), "kafka.m5.xlarge");
+    ensure_scaled_out_under_load(&lab);
     lab.sh("kgen destroy --yes");
     lab.down();
+}
+
+/// Three more brokers get their share of what is led, and no record is lost on the way.
+fn ensure_scaled_out_under_load(lab: &Lab) {
+    lab.sh("kgen topic create --partitions 12 --replication-factor 3");
+    let load = lab.spawn("kgen produce --rate 200 --record-size 500 --idempotent --duration 1h --json", "load");
+    let scaled = lab.json("kgen scale-out 6 --yes --measure 20s --throttle 5 --json");
+    assert_eq!((&scaled["from"], &scaled["to"]), (&Value::from(3), &Value::from(6)), "{scaled:#}");
+    // On a machine that is taken by others nothing can be said of the brokers.
+    assert_ne!(scaled["verdict"], "cause_found", "{scaled:#}");
+    let described = lab.json("kgen topic describe --json");
+    let leaders =
+        described["partitions"].as_array().unwrap().iter().filter_map(|partition| partition["leader"].as_i64());
+    assert_eq!(leaders.collect::<BTreeSet<_>>(), (1..=6).collect(), "{described:#}");
+    lab.sh("kgen plan --detailed-exitcode");
+    lab.ensure_nothing_lost(load, "load");
 }

@@ -144,9 +144,21 @@ impl Lab {
         let (arn, version) = (cluster["arn"].as_str().unwrap(), cluster["current_version"].as_str().unwrap());
         let is_reboot = change.starts_with("reboot-broker");
         let version = if is_reboot { String::new() } else { format!("--current-version {version}") };
-        let begun =
-            format!("aws kafka {change} --cluster-arn {arn} {version} --query ClusterOperationArn --output text");
-        Operation { lab: self, arn: self.sh(&begun).trim().to_owned() }
+        self.begun(&format!("aws kafka {change} --cluster-arn {arn} {version}"))
+    }
+
+    /// Begins the change that a whole command of the AWS CLI asks for.
+    #[track_caller]
+    pub fn begun(&self, command: &str) -> Operation<'_> {
+        let arn = self.sh(&format!("{command} --query ClusterOperationArn --output text"));
+        Operation { lab: self, arn: arn.trim().to_owned() }
+    }
+
+    /// Whether this machine allows a fault.
+    #[track_caller]
+    pub fn can_make(&self, fault: &str) -> bool {
+        let listed = self.json("kgen lab fault list --json");
+        listed["faults"].as_array().unwrap().iter().any(|row| row["id"] == fault && row["possible"] == true)
     }
 
     /// The only cluster, as `kgen lab status --json` shows it.
