@@ -2,7 +2,7 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
-    replication_throttled::throttled,
+    topology::throttled_topics,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
@@ -51,7 +51,8 @@ fn judge(window: &Window) -> Option<Finding> {
         })
         .collect();
     // Where a replication throttle is set, it waits for that.
-    let is_stuck = |id: &BrokerId| !slow.contains(id) && stands_still(window, *id) && throttled(window).is_empty();
+    let is_stuck =
+        |id: &BrokerId| !slow.contains(id) && stands_still(window, *id) && throttled_topics(window).is_empty();
     let stuck: Vec<BrokerId> = window.brokers().into_iter().filter(is_stuck).collect();
     if slow.is_empty() {
         return (!stuck.is_empty()).then(|| standstill(window, stuck));

@@ -1,6 +1,6 @@
 //! A replication throttle that was left behind.
 
-use super::{Evidence, Finding, Kind, Rule, Window, disk_slow::stands_still, topology::topics};
+use super::{Evidence, Finding, Kind, Rule, Window, disk_slow::stands_still, topology::throttled_topics};
 use crate::{
     remedy::{Remedy, RemoveThrottle},
     sample::{BrokerId, BrokerSample},
@@ -19,14 +19,8 @@ pub const RULE: Rule = Rule {
                  kgen produce, aws kafka reboot-broker --broker-ids 2, kgen diagnose",
 };
 
-/// Topics that have throttled replicas.
-pub(super) fn throttled(window: &Window) -> Vec<String> {
-    let topics = topics(window).into_iter().flatten();
-    topics.filter(|(_, topic)| topic.replication_throttled).map(|(name, _)| name.clone()).collect()
-}
-
 fn judge(window: &Window) -> Option<Finding> {
-    let throttled = throttled(window);
+    let throttled = throttled_topics(window);
     let behind: f64 = window
         .brokers()
         .into_iter()

@@ -24,6 +24,12 @@ pub fn topics<'a>(window: &Window<'a>) -> Option<&'a BTreeMap<String, TopicSampl
     window.recent().iter().rev().map(|sample| &sample.topics).find(|topics| !topics.is_empty())
 }
 
+/// Topics that have throttled replicas.
+pub fn throttled_topics(window: &Window) -> Vec<String> {
+    let topics = topics(window).into_iter().flatten();
+    topics.filter(|(_, topic)| topic.replication_throttled).map(|(name, _)| name.clone()).collect()
+}
+
 /// Every partition of the newest topics.
 pub fn partitions<'a>(window: &Window<'a>) -> Vec<Placed<'a>> {
     topics(window).into_iter().flatten().flat_map(|(topic, sample)| placed(topic, sample)).collect()

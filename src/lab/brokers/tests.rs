@@ -32,13 +32,13 @@ fn bootstrap(fleet: &Fleet) -> String {
     fleet.endpoints().iter().map(|broker| broker.plaintext.to_string()).collect::<Vec<_>>().join(",")
 }
 
-/// A topic with so many records in it.
-fn topic_with(bootstrap: &str, records: u64) {
-    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+/// Makes a topic with so many records in it.
+fn fill_topic(client: &ClientConfig, records: u64) {
+    let admin: AdminClient<_> = client.create().unwrap();
     let topic = NewTopic::new("stress-demo", 6, TopicReplication::Fixed(1));
     let created = futures::executor::block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
     created[0].as_ref().unwrap();
-    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let producer: BaseProducer = client.create().unwrap();
     for number in 0..records {
         producer.send(BaseRecord::to("stress-demo").key(&number.to_be_bytes()).payload(&[b'x'; 250])).unwrap();
     }
@@ -59,7 +59,7 @@ fn the_same_folder_is_the_same_fleet_again_and_bad_properties_are_refused() {
     let config = config(dir.path().join("fleet"));
     let fleet = Fleet::start(config.clone()).unwrap();
     let bootstrap = bootstrap(&fleet);
-    topic_with(&bootstrap, 1000);
+    fill_topic(ClientConfig::new().set("bootstrap.servers", &bootstrap), 1000);
     assert_eq!((fleet.max_partitions_per_broker().unwrap(), records_there(&bootstrap)), (6, 1000));
 
     let endpoint = &fleet.endpoints()[0];
@@ -129,17 +129,7 @@ fn tls_clients_check_who_they_talk_to() {
         }
     }
 
-    let client = connection(tls.to_string(), &ours).config(&[("acks", "all")]);
-    let admin: AdminClient<_> = client.create().unwrap();
-    let topic = NewTopic::new("stress-demo", 6, TopicReplication::Fixed(1));
-    let created = futures::executor::block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
-    created[0].as_ref().unwrap();
-    let producer: BaseProducer = client.create().unwrap();
-    for record in 0..100_u32 {
-        let key = record.to_be_bytes();
-        producer.send(BaseRecord::to("stress-demo").key(&key).payload("x")).unwrap();
-    }
-    producer.flush(Duration::from_secs(60)).unwrap();
+    fill_topic(&connection(tls.to_string(), &ours).config(&[("acks", "all")]), 100);
     // Counted on the other listener.
     assert_eq!(records_there(&bootstrap(&fleet)), 100);
     fleet.stop();
