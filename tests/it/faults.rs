@@ -70,8 +70,12 @@ fn faults_show_in_the_readings_and_are_taken_back() {
     let messages = busy["messages_in_per_s"].as_f64().unwrap();
     assert!(messages / busy["produce"]["per_s"].as_f64().unwrap() < 1.2, "{busy:#}");
 
-    // What Kafka keeps; leaders are in `remedies`.
+    // What Kafka keeps: leaders, a setting, a quota.
+    let leaders = "kgen topic describe --json | jq -c '[.partitions[].leader] | unique'";
+    lab.sh("kgen lab fault start leaders.placement-skew --broker 1");
+    lab.await_output(leaders, "[1]", 20);
     lab.sh("kgen lab fault start client.quota-throttled && kgen lab fault stop");
+    lab.await_output(leaders, "[1,2,3]", 30);
     assert_eq!(running(&lab), [""; 0]);
     for client in clients {
         assert!(!std::path::Path::new(&format!("/proc/{client}")).exists(), "client {client} still runs");
@@ -86,7 +90,7 @@ fn faults_show_in_the_readings_and_are_taken_back() {
     lab.sh("kgen lab fault stop");
     // What it was held back from may have failed meanwhile.
     load.interrupt(Duration::from_secs(60));
-    // A small volume; the network is in `remedies`.
+    // A small volume and a slow network.
     if lab.can_make("disk.filling") {
         let mounts = || lab.sh("grep -c \"$PWD\" /proc/self/mountinfo || true").trim().to_owned();
         lab.sh("kgen lab fault start disk.filling --broker 2");
@@ -95,6 +99,12 @@ fn faults_show_in_the_readings_and_are_taken_back() {
         assert!((50.0..90.0).contains(&used), "{used} %");
         lab.sh("kgen lab fault stop");
         assert_eq!(mounts(), "0");
+    }
+    if lab.can_make("network.constrained") {
+        lab.sh("kgen lab fault start network.constrained --broker 2");
+        assert!(lab.sh("tc qdisc show dev lo").contains("htb 4b47:"));
+        lab.sh("kgen lab fault stop");
+        assert!(!lab.sh("tc qdisc show dev lo").contains("htb"));
     }
 
     // The lab ends with a fault that runs.
