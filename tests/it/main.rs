@@ -1,6 +1,7 @@
 //! The program as a whole: `kgen` against stub programs, and the rules that its source keeps.
 
 mod architecture;
+mod attack;
 mod chaos;
 mod documented;
 mod driving;
