@@ -5,6 +5,7 @@
 mod folder;
 mod lock;
 mod replace;
+mod repository;
 mod terraform_files;
 
 use std::path::{Path, PathBuf};

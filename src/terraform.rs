@@ -41,6 +41,8 @@ pub struct Terraform {
     lock_timeout: Duration,
     /// What plans are given with `-var-file`, in this order.
     var_files: Vec<PathBuf>,
+    /// What plans are given with `-var` after that, as `NAME=VALUE`.
+    variables: Vec<String>,
 }
 
 /// What a plan is for.
@@ -174,7 +176,13 @@ impl Terraform {
     /// `program`, used on the working directory `dir`; plan file and log are kept in `state_dir`.
     pub fn new(program: &Path, dir: &Path, state_dir: &Path) -> Terraform {
         let tool = Tool::new(program, dir).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
-        Terraform { tool, state_dir: absolute(state_dir), lock_timeout: LOCK_TIMEOUT, var_files: Vec::new() }
+        Terraform {
+            tool,
+            state_dir: absolute(state_dir),
+            lock_timeout: LOCK_TIMEOUT,
+            var_files: Vec::new(),
+            variables: Vec::new(),
+        }
     }
 
     /// This terraform, waiting so long for a state that another run has locked.
@@ -185,6 +193,11 @@ impl Terraform {
     /// This terraform, with these files of variables for its plans.
     pub fn with_var_files(self, files: &[PathBuf]) -> Terraform {
         Terraform { var_files: files.iter().map(|file| absolute(file)).collect(), ..self }
+    }
+
+    /// This terraform, with these variables for its plans.
+    pub fn with_variables(self, variables: &[(String, String)]) -> Terraform {
+        Terraform { variables: variables.iter().map(|(name, value)| format!("{name}={value}")).collect(), ..self }
     }
 
     /// This terraform with more variables in its environment.
@@ -240,6 +253,7 @@ impl Terraform {
             arg.push(file);
             arg
         }));
+        args.extend(self.variables.iter().map(|variable| format!("-var={variable}").into()));
         let mut out = OsString::from("-out=");
         out.push(self.plan_file());
         args.push(out);

@@ -44,6 +44,8 @@ Examples:
   kgen resize kafka.m7g.large --yes --measure 1m --json
   kgen resize kafka.m5.large --dir infra/prod --dry-run
   kgen resize kafka.m5.large --dir infra --cluster orders --var-file prod.tfvars
+  kgen resize kafka.m5.large --dir infra --var enable_msk=true --dry-run
+  kgen resize kafka.m5.large --dir infra --all
   kgen resize kafka.m5.large --dir infra/prod --apply --yes")]
 pub struct Resize {
     /// The broker type to change to
@@ -55,9 +57,16 @@ pub struct Resize {
     /// Which cluster of --dir: its address, resource name or cluster_name
     #[arg(long, value_name = "NAME", requires = "dir")]
     pub cluster: Option<String>,
-    /// A file that terraform is given with -var-file; may be repeated, in the same order
+    /// A file that terraform is given with -var-file, relative to the current folder or else to DIR; may be repeated, in the
+    /// same order
     #[arg(long, value_name = "FILE", requires = "dir")]
     pub var_file: Vec<PathBuf>,
+    /// A variable that terraform is given with -var; goes over every file; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", requires = "dir", value_parser = variable)]
+    pub var: Vec<(String, String)>,
+    /// Change every cluster of --dir, and stop before terraform
+    #[arg(long, requires = "dir", conflicts_with_all = ["cluster", "apply"])]
+    pub all: bool,
     /// After the edit of --dir, plan and apply it, if the plan updates that cluster in place and nothing else
     #[arg(long, requires = "dir")]
     pub apply: bool,
@@ -78,6 +87,14 @@ pub struct Resize {
     pub plain: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
+}
+
+/// `NAME=VALUE`.
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("not of the form NAME=VALUE".to_owned()),
+    }
 }
 
 /// Add brokers, move partitions onto them, and compare before with after

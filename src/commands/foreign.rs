@@ -1,6 +1,7 @@
 //! `kgen resize --dir`: another broker type in Terraform that kgen did not write. Edits one value, and applies it only when
 //! asked to and when the plan is that change alone ([`work`]).
 
+mod all;
 mod work;
 
 use std::{
@@ -26,7 +27,7 @@ use crate::{
     catalogue::{BrokerType, KafkaVersion},
     cli::{Outcome, Resize, refused},
     kafka::admin::{BrokerPartitions, Replication},
-    locate::{Environment, Located, Question, clean, locate},
+    locate::{Environment, Folder as _, Located, Question, clean, is_assignments, locate},
     metrics::CloudWatch,
     process::{absolute, shell_quoted},
     project::{Disk, Lock, Project, replace_unchanged, unified_diff},
@@ -47,11 +48,14 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     // Held from the first look to the end of an apply: the plan that is applied is of these files.
     let whole = fs::canonicalize(&dir).ok().filter(|_| !args.dry_run);
     let _whole = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
-    let environment = environment(&dir);
-    let var_files: Vec<PathBuf> = args.var_file.iter().map(|path| clean(path)).collect();
+    let environment = environment(&dir, args);
+    let var_files = var_files(&dir, &args.var_file).map_err(refused)?;
     let to = args.broker_type;
     let cluster = args.cluster.as_deref();
     let question = Question { dir: &dir, cluster, var_files: &var_files, environment: &environment, to: to.as_str() };
+    if args.all {
+        return all::run(&question, args);
+    }
     let located = locate(&Disk, &question).map_err(refused)?;
     let edit = &located.edit;
     if provenance(&edit.before) != Provenance::Foreign {
@@ -70,7 +74,7 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     for step in &located.trail {
         eprintln!("{step}");
     }
-    let next = next(&dir, &var_files, located.is_terragrunt);
+    let next = next(&question, &located);
     let diff = unified_diff((&name, &edit.before), (&name, &after));
     // A document is alone on standard output.
     if args.json {
@@ -102,7 +106,7 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     let _beside = beside.map(Lock::folder).transpose().map_err(refused)?;
     if args.apply {
         // Looked for before the edit, which would otherwise be for nothing.
-        let terraform = terraform(&dir, &var_files, args)?;
+        let terraform = terraform(&question, &located, args)?;
         let project = Project::open(project).map_err(refused)?;
         return Work { project, args, terraform: &terraform, located: &located, after, diff, plan: next }.carry_out();
     }
@@ -118,7 +122,7 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
 }
 
 /// What of the environment bears on a run of terraform in `dir`.
-fn environment(dir: &Path) -> Environment {
+fn environment(dir: &Path, args: &Resize) -> Environment {
     let variables = env::vars_os().filter_map(|(name, value)| {
         Some((name.to_str()?.strip_prefix("TF_VAR_")?.to_owned(), value.to_string_lossy().into_owned()))
     });
@@ -134,6 +138,7 @@ fn environment(dir: &Path) -> Environment {
     };
     Environment {
         variables: variables.collect(),
+        arguments: args.var.clone(),
         hidden_arguments: hidden.map(|(name, _)| name.to_string_lossy().into_owned()),
         workspace_named: env::var("TF_WORKSPACE").ok().filter(|name| !name.is_empty()),
         workspace_selected: selected,
@@ -209,10 +214,52 @@ async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
     Some(found)
 }
 
-/// The terraform for `dir`. Plan and log lie in Terraform's own data folder there, which nobody commits.
-fn terraform(dir: &Path, var_files: &[PathBuf], args: &Resize) -> anyhow::Result<Terraform> {
+/// The files that are named, where they are: relative to the current folder, else to `dir`.
+fn var_files(dir: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let find = |path: &PathBuf| {
+        let inside = clean(&dir.join(path));
+        match (path.exists(), inside.exists()) {
+            (true, _) => Ok(clean(path)),
+            (false, true) => {
+                eprintln!("note: --var-file {} is taken from {}", path.display(), dir.display());
+                Ok(inside)
+            }
+            (false, false) => Err(anyhow!(
+                "there is no file {} in the current folder, to which --var-file is relative, and no {} either{}",
+                path.display(),
+                inside.display(),
+                beside(dir)
+            )),
+        }
+    };
+    named.iter().map(find).collect()
+}
+
+/// The files of variables that there are, in words.
+fn beside(dir: &Path) -> String {
+    let files = Disk.files_below(dir).into_iter().chain(Disk.files_around(dir));
+    let names: Vec<String> =
+        files.filter(|path| is_assignments(path)).take(10).map(|path| path.display().to_string()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; files of variables here: {}", names.join(", ")),
+    }
+}
+
+/// The terraform for the folder. Plan and log lie in Terraform's own data folder there, which nobody commits.
+fn terraform(question: &Question<'_>, located: &Located, args: &Resize) -> anyhow::Result<Terraform> {
+    let dir = question.dir;
     let program = Terraform::find(args.terraform.terraform_bin.as_deref()).map_err(refused)?;
-    let terraform = Terraform::new(&program, dir, &dir.join(".terraform/kgen")).with_var_files(var_files);
+    if located.is_tofu && program.file_stem().is_none_or(|name| !name.to_string_lossy().contains("tofu")) {
+        return Err(refused(anyhow!(
+            "{} has files that OpenTofu alone reads, and {} is not OpenTofu: name it with --terraform-bin tofu",
+            dir.display(),
+            program.display()
+        )));
+    }
+    let terraform = Terraform::new(&program, dir, &dir.join(".terraform/kgen"))
+        .with_var_files(question.var_files)
+        .with_variables(&question.environment.arguments);
     if let Some(earlier) = terraform.earlier() {
         return Err(refused(anyhow!(
             "`{}` (process {}), started earlier, still runs in {}: wait for it to end",
@@ -225,12 +272,15 @@ fn terraform(dir: &Path, var_files: &[PathBuf], args: &Resize) -> anyhow::Result
 }
 
 /// The command that shows what the edit does.
-fn next(dir: &Path, var_files: &[PathBuf], is_terragrunt: bool) -> String {
+fn next(question: &Question<'_>, located: &Located) -> String {
     let quoted = |path: &Path| shell_quoted(&path.to_string_lossy());
-    if is_terragrunt {
-        return format!("cd {} && terragrunt plan", quoted(dir));
+    if located.is_terragrunt {
+        return format!("cd {} && terragrunt plan", quoted(question.dir));
     }
+    let program = if located.is_tofu { "tofu" } else { "terraform" };
     // With -chdir, terraform takes other paths from there.
-    let files: String = var_files.iter().map(|path| format!(" -var-file={}", quoted(&absolute(path)))).collect();
-    format!("terraform -chdir={} plan{files}", quoted(dir))
+    let files = question.var_files.iter().map(|path| format!(" -var-file={}", quoted(&absolute(path))));
+    let given = question.environment.arguments.iter();
+    let given = given.map(|(name, value)| format!(" -var={}", shell_quoted(&format!("{name}={value}"))));
+    format!("{program} -chdir={} plan{}", quoted(question.dir), files.chain(given).collect::<String>())
 }

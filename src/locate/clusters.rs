@@ -1,13 +1,13 @@
 //! Every MSK cluster that a configuration makes, with what its broker type comes to.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
-    eval::{Eval, Met},
+    eval::{Decider, Eval, Met},
     scope::{Scope, Space},
     syntax::{Block, Body, Expr, Kind, Place, Step},
     terragrunt,
-    tree::{Tree, source},
+    tree::{Target, Tree, dotted, source},
     value::{Key, Stop, Text, Thunk, Value},
 };
 
@@ -25,6 +25,10 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("angelabad/msk-cluster/aws", "instance_type", "cluster_name"),
     ("angelabad/terraform-aws-msk-cluster", "instance_type", "cluster_name"),
 ];
+
+/// Those who publish modules of which only the ones above make a cluster.
+const OTHERWISE: &[&str] =
+    &["terraform-aws-modules/", "cloudposse/", "terraform-google-modules/", "GoogleCloudPlatform/", "Azure/"];
 
 /// Module instances and clusters that are looked at.
 const MOST: usize = 1000;
@@ -44,14 +48,53 @@ pub struct Cluster {
     pub uncertain: Option<Stop>,
     /// Where Terraform is told to take no notice of the broker type.
     pub ignored: Option<Place>,
+    /// Conditions that its broker type has to meet: of variables, and of the cluster itself.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition that Terraform checks.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    pub place: Place,
+    /// Whether it is met; nothing, where kgen cannot tell.
+    pub is_met: Option<bool>,
+    /// What Terraform says where it is not met.
+    pub message: String,
 }
 
 /// What was found in a configuration.
 #[derive(Default)]
 pub struct Clusters {
     pub found: Vec<Cluster>,
-    /// Blocks that make no cluster with brokers of a type, or none now, in words.
-    pub others: Vec<(Place, String)>,
+    /// Blocks that make no cluster with brokers of a type, or none now.
+    pub others: Vec<Other>,
+}
+
+/// A block that makes no cluster now.
+pub struct Other {
+    pub place: Place,
+    /// Why, in words.
+    pub what: String,
+    /// What would make it one.
+    pub switch: Option<Switch>,
+    /// The source of a module that `terraform init` would fetch.
+    pub is_remote: bool,
+}
+
+/// A `count` or `for_each` that comes to nothing.
+pub struct Switch {
+    /// Of the argument.
+    pub place: Place,
+    /// What it depends on that a run may be given otherwise.
+    pub deciders: BTreeSet<Decider>,
+    /// Whether a cluster is behind it.
+    pub makes_cluster: bool,
+}
+
+impl Other {
+    fn new(place: &Place, what: impl Into<String>) -> Other {
+        Other { place: place.clone(), what: what.into(), switch: None, is_remote: false }
+    }
 }
 
 /// The clusters of the root module `root`.
@@ -60,7 +103,7 @@ pub struct Clusters {
 /// What is missing to look at them.
 pub fn clusters(eval: &Eval<'_>, root: usize) -> Result<Clusters, Stop> {
     let mut clusters = Clusters::default();
-    clusters.of_module(eval, &Scope::root(root), None);
+    clusters.of_module(eval, &Scope::root(root), &Within::default());
     let needs = |cluster: &Cluster| cluster.broker_type.as_ref().err().filter(|stop| stop.needs.is_some()).cloned();
     match clusters.found.iter().find_map(needs) {
         Some(stop) => Err(stop),
@@ -83,7 +126,8 @@ pub fn of_unit(eval: &Eval<'_>, remote: &str, place: &Place) -> Option<Cluster> 
     let address = "the cluster of this unit".to_owned();
     let place = place.clone();
     let (uncertain, ignored) = (None, None);
-    Some(Cluster { address, place, name, kafka_version, broker_type, met, uncertain, ignored })
+    let conditions = Vec::new();
+    Some(Cluster { address, place, name, kafka_version, broker_type, met, uncertain, ignored, conditions })
 }
 
 /// The region of the AWS provider, where the root module says it.
@@ -95,61 +139,95 @@ pub fn region(eval: &Eval<'_>, root: usize) -> Option<String> {
     eval.aside(|| eval.value(provider.body.attribute("region")?, &Scope::root(root)).ok()?.shown())
 }
 
+/// What the calls around a block say of it.
+#[derive(Debug, Clone, Default)]
+struct Within {
+    /// Why it cannot be told how many there are.
+    uncertain: Option<Stop>,
+    /// Variables of the root module that decide which there are.
+    variables: BTreeSet<String>,
+}
+
+impl Within {
+    fn and(&self, unknown: Option<&Stop>, variables: &BTreeSet<String>) -> Within {
+        Within {
+            uncertain: unknown.or(self.uncertain.as_ref()).cloned(),
+            variables: self.variables.union(variables).cloned().collect(),
+        }
+    }
+
+    /// What was met, with what decides on which there are, where the value is that of one of them.
+    fn with(&self, mut met: Met) -> Met {
+        if met.is_of_each {
+            met.variables.extend(self.variables.iter().cloned());
+        }
+        met
+    }
+}
+
 impl Clusters {
-    fn of_module<'t>(&mut self, eval: &Eval<'t>, scope: &Rc<Scope<'t>>, uncertain: Option<&Stop>) {
+    fn of_module<'t>(&mut self, eval: &Eval<'t>, scope: &Rc<Scope<'t>>, within: &Within) {
         let Space::Module { module, .. } = &scope.space else { return };
         let module = eval.tree.module(*module);
         for block in &module.resources {
             match block.labels.first().map(String::as_str) {
-                Some("aws_msk_cluster") => self.of_resource(eval, block, scope, uncertain),
+                Some("aws_msk_cluster") => self.of_resource(eval, block, scope, within),
                 Some("aws_msk_serverless_cluster") => {
-                    self.others
-                        .push((block.place.clone(), "a serverless cluster, which has no broker type".to_owned()));
+                    self.others.push(Other::new(&block.place, "a serverless cluster, which has no broker type"));
                 }
                 _ => {}
             }
         }
         for block in &module.data {
             if block.labels.first().is_some_and(|label| label == "aws_msk_cluster") {
-                let what = "a data source: that cluster is made by another configuration".to_owned();
-                self.others.push((block.place.clone(), what));
+                let what = "a data source: that cluster is made by another configuration";
+                self.others.push(Other::new(&block.place, what));
             }
         }
         for call in &module.calls {
             if self.found.len() > MOST {
                 return;
             }
-            match eval.inner_scopes(call, scope) {
+            eval.met();
+            let (scopes, deciders) = eval.deciding(|| eval.inner_scopes(call, scope));
+            let variables = eval.met().variables;
+            match scopes {
                 Ok(inner) => {
                     if inner.is_empty() {
-                        self.others.push((call.place.clone(), "a module that is called 0 times".to_owned()));
+                        let name = call.labels.first().map_or("", String::as_str);
+                        let makes_cluster = makes_cluster(eval.tree, &dotted(scope.key(), name), 0);
+                        let switch = repeating(call).map(|place| Switch { place, deciders, makes_cluster });
+                        self.others
+                            .push(Other { switch, ..Other::new(&call.place, "a module that is called 0 times") });
                     }
                     for inner in inner {
-                        let unknown = match &inner.space {
-                            Space::Module { caller: Some((_, caller)), .. } => caller.repetition.unknown(),
-                            _ => None,
-                        };
-                        self.of_module(eval, &inner, unknown.or(uncertain));
+                        let unknown = inner.calling().and_then(|repetition| repetition.unknown());
+                        self.of_module(eval, &inner, &within.and(unknown, &variables));
                     }
                 }
-                Err(stop) => self.of_remote(eval, call, scope, uncertain, stop),
+                Err(stop) => self.of_remote(eval, call, scope, within, stop),
             }
         }
     }
 
-    fn of_resource<'t>(&mut self, eval: &Eval<'t>, block: &'t Block, scope: &Rc<Scope<'t>>, uncertain: Option<&Stop>) {
+    fn of_resource<'t>(&mut self, eval: &Eval<'t>, block: &'t Block, scope: &Rc<Scope<'t>>, within: &Within) {
         let label = block.labels.get(1).map_or("", String::as_str);
-        let repetitions = eval.aside(|| eval.repetitions(block, scope));
+        eval.met();
+        let (repetitions, deciders) = eval.deciding(|| eval.repetitions(block, scope));
+        let variables = eval.met().variables;
         if repetitions.is_empty() {
-            self.others.push((block.place.clone(), "a cluster that is made 0 times".to_owned()));
+            let switch = repeating(block).map(|place| Switch { place, deciders, makes_cluster: true });
+            self.others.push(Other { switch, ..Other::new(&block.place, "a cluster that is made 0 times") });
         }
         for repetition in repetitions {
             let address = scope.address_of(&format!("aws_msk_cluster.{label}{}", repetition.suffix()));
-            let uncertain = repetition.unknown().or(uncertain).cloned();
+            let within = within.and(repetition.unknown(), &variables);
             let scope = scope.repeated(repetition);
             eval.met();
+            eval.validated();
             let broker_type = instance_type(eval, block, &scope);
-            let met = eval.met();
+            let met = within.with(eval.met());
+            let conditions = conditions(eval, Some((&block.body, &scope)));
             let shown = |name: &str| eval.value(block.body.attribute(name)?, &scope).ok()?.shown();
             self.found.push(Cluster {
                 address,
@@ -158,58 +236,67 @@ impl Clusters {
                 kafka_version: shown("kafka_version"),
                 broker_type,
                 met,
-                uncertain,
+                uncertain: within.uncertain,
                 ignored: ignored(&block.body),
+                conditions,
             });
         }
     }
 
     /// A call of a module that is not on this machine: of a known one the argument is followed, of others it is only
     /// seen whether they are given a broker type.
-    fn of_remote<'t>(
-        &mut self,
-        eval: &Eval<'t>,
-        call: &'t Block,
-        scope: &Rc<Scope<'t>>,
-        uncertain: Option<&Stop>,
-        stop: Stop,
-    ) {
+    fn of_remote<'t>(&mut self, eval: &Eval<'t>, call: &'t Block, scope: &Rc<Scope<'t>>, within: &Within, stop: Stop) {
         let label = call.labels.first().map_or("", String::as_str);
-        let Some((argument, name)) = source(call).and_then(|source| known(&source)) else {
+        let called = source(call).unwrap_or_default();
+        let Some((argument, name)) = known(&called) else {
+            if makes_none(&called) {
+                self.others.push(Other::new(&call.place, "a module that is known to make no cluster"));
+                return;
+            }
             eval.met();
             let given: Vec<Place> =
                 call.body.attributes.iter().flat_map(|attribute| types_in(eval, &attribute.value, scope)).collect();
             eval.met();
             match given.first() {
-                None => self.others.push((call.place.clone(), stop.why)),
+                None => self.others.push(Other { is_remote: true, ..Other::new(&call.place, stop.why) }),
                 Some(given) => {
-                    let why = format!("{}; it is given {}, perhaps for its brokers", stop.why, eval.quoted(given));
+                    let why = format!(
+                        "{}; it is given {}, perhaps for its brokers: after `terraform init` kgen can read it",
+                        stop.why,
+                        eval.quoted(given)
+                    );
                     self.found.push(Cluster {
                         address: scope.address_of(&format!("module.{label}")),
                         place: call.place.clone(),
                         name: None,
                         kafka_version: None,
-                        broker_type: Err(Stop::at(&call.place, why)),
+                        broker_type: Err(Stop { is_remote: true, ..Stop::at(&call.place, why) }),
                         met: Met { strings: [given.clone()].into(), ..Met::default() },
-                        uncertain: uncertain.cloned(),
+                        uncertain: within.uncertain.clone(),
                         ignored: None,
+                        conditions: Vec::new(),
                     });
                 }
             }
             return;
         };
-        for repetition in eval.aside(|| eval.repetitions(call, scope)) {
+        eval.met();
+        let repetitions = eval.aside(|| eval.repetitions(call, scope));
+        let variables = eval.met().variables;
+        for repetition in repetitions {
             let address = scope.address_of(&format!("module.{label}{}", repetition.suffix()));
-            let uncertain = repetition.unknown().or(uncertain).cloned();
+            let within = within.and(repetition.unknown(), &variables);
             let scope = scope.repeated(repetition);
             eval.met();
+            eval.validated();
             let broker_type = match call.body.attribute(argument) {
                 Some(value) => eval.value(value, &scope).and_then(|found| text(eval, found, &value.place)),
                 None => {
                     Err(Stop::at(&call.place, format!("calls a module for clusters and does not set its {argument}")))
                 }
             };
-            let met = eval.met();
+            let met = within.with(eval.met());
+            let conditions = conditions(eval, None);
             let shown = |name: &str| eval.value(call.body.attribute(name)?, &scope).ok()?.shown();
             self.found.push(Cluster {
                 address,
@@ -218,15 +305,48 @@ impl Clusters {
                 kafka_version: shown("kafka_version"),
                 broker_type,
                 met,
-                uncertain,
+                uncertain: within.uncertain,
                 ignored: None,
+                conditions,
             });
         }
     }
 }
 
+/// Where `count` or `for_each` of a block stands.
+fn repeating(block: &Block) -> Option<Place> {
+    ["count", "for_each"].iter().find_map(|name| block.body.attribute(name)).map(|value| value.place.clone())
+}
+
+/// Whether the call at `key` leads to a module that declares a cluster.
+fn makes_cluster(tree: &Tree, key: &str, depth: usize) -> bool {
+    let Some(Target::Module(module)) = tree.target(key) else { return false };
+    let module = tree.module(*module);
+    let declares = |block: &Block| block.labels.first().is_some_and(|label| label == "aws_msk_cluster");
+    let calls = || module.calls.iter().filter_map(|call| call.labels.first());
+    let inner = |name: &String| makes_cluster(tree, &dotted(key, name), depth + 1);
+    module.resources.iter().any(declares)
+        || module.calls.iter().any(|call| source(call).is_some_and(|source| known(&source).is_some()))
+        || (depth < 16 && calls().any(inner))
+}
+
+/// Whether the module at `source` is known to make no cluster.
+fn makes_none(source: &str) -> bool {
+    let bare = bare(source);
+    let is_of_msk = ["msk", "kafka"].iter().any(|word| bare.contains(word));
+    let provider = bare.split("//").next().unwrap_or_default().split('/').nth(2).unwrap_or_default();
+    let is_of_others = ["google", "azurerm", "kubernetes", "helm"].contains(&provider);
+    !is_of_msk && (is_of_others || OTHERWISE.iter().any(|start| bare.starts_with(start)))
+}
+
 /// The arguments for broker type and name of the module at `source`, in the forms of the registry and of git.
 fn known(source: &str) -> Option<(&'static str, &'static str)> {
+    let bare = bare(source);
+    KNOWN.iter().find(|(name, ..)| *name == bare).map(|(_, argument, name)| (*argument, *name))
+}
+
+/// A source without the ways to get at it: `owner/name`, or as the registry has it.
+fn bare(source: &str) -> String {
     let (source, _) = source.split_once('?').unwrap_or((source, ""));
     let mut bare = source.trim_start_matches("git::").trim_start_matches("tfr://").trim_start_matches('/');
     for start in ["https://", "ssh://", "git@", "registry.terraform.io/", "registry.opentofu.org/", "www."] {
@@ -234,7 +354,8 @@ fn known(source: &str) -> Option<(&'static str, &'static str)> {
     }
     let bare = bare.replacen("github.com:", "github.com/", 1);
     let bare = bare.trim_start_matches("github.com/").trim_end_matches('/').trim_end_matches(".git");
-    KNOWN.iter().find(|(name, ..)| *name == bare).map(|(_, argument, name)| (*argument, *name))
+    // A git repository with a folder in it that is the whole of it.
+    bare.trim_end_matches('/').to_owned()
 }
 
 /// The expression of a cluster's broker type, evaluated.
@@ -260,6 +381,46 @@ fn instance_type<'t>(eval: &Eval<'t>, block: &'t Block, scope: &Rc<Scope<'t>>) -
         _ => return Err(Stop::at(&block.place, format!("has several {GROUP}"))),
     };
     eval.value(expr, &scope).and_then(|value| text(eval, value, &expr.place))
+}
+
+/// The conditions of the variables that were asked for, and those of a resource, evaluated.
+fn conditions<'t>(eval: &Eval<'t>, resource: Option<(&'t Body, &Rc<Scope<'t>>)>) -> Vec<Condition> {
+    let mut found = Vec::new();
+    for (declared, scope) in eval.validated() {
+        checks(declared, "validation").for_each(|check| found.extend(condition(eval, check, &scope)));
+    }
+    if let Some((body, scope)) = resource {
+        for lifecycle in body.blocks("lifecycle") {
+            checks(&lifecycle.body, "precondition").for_each(|check| found.extend(condition(eval, check, scope)));
+        }
+    }
+    // What it took to evaluate them is no way to the broker type.
+    eval.met();
+    eval.validated();
+    found
+}
+
+/// A condition and its message.
+type Check<'t> = (&'t Expr, Option<&'t Expr>);
+
+/// The blocks called `name` of a body; in JSON they are objects.
+fn checks<'t>(body: &'t Body, name: &'t str) -> impl Iterator<Item = Check<'t>> {
+    let blocks = body
+        .blocks(name)
+        .filter_map(|block| Some((block.body.attribute("condition")?, block.body.attribute("error_message"))));
+    let objects = match body.attribute(name).map(|value| (value, &value.kind)) {
+        Some((_, Kind::List(items))) => items.iter().collect(),
+        Some((value, _)) => vec![value],
+        None => Vec::new(),
+    };
+    let objects = objects.into_iter();
+    blocks.chain(objects.filter_map(|object| Some((field(object, "condition")?, field(object, "error_message")))))
+}
+
+fn condition<'t>(eval: &Eval<'t>, (expr, message): Check<'t>, scope: &Rc<Scope<'t>>) -> Option<Condition> {
+    let is_met = eval.aside(|| eval.value(expr, scope)).ok().and_then(|value| value.truth());
+    let message = message.and_then(|message| eval.aside(|| eval.value(message, scope)).ok()?.shown());
+    Some(Condition { place: expr.place.clone(), is_met, message: message.unwrap_or_default() })
 }
 
 /// The attribute `name` of the one block that a `dynamic` one makes.
@@ -297,7 +458,11 @@ fn field<'t>(object: &'t Expr, name: &str) -> Option<&'t Expr> {
 
 fn text(eval: &Eval<'_>, value: Value<'_>, place: &Place) -> Result<Text, Stop> {
     match value {
+        Value::Text(text) if text.text.trim().is_empty() => {
+            Err(Stop::at(place, "is an empty string, which sets no broker type"))
+        }
         Value::Text(text) => Ok(text),
+        Value::Partial(_, stop) => Err(stop),
         Value::Null => Err(Stop::at(place, "is null")),
         _ => Err(Stop::at(place, format!("is no string (asked for as {})", eval.quoted(place)))),
     }

@@ -1,8 +1,13 @@
 //! Evaluates expressions as far as files tell, and remembers where strings stand. What it cannot tell is a [`Stop`], never a guess.
 
+mod choices;
 mod collections;
+mod files;
+mod functions;
+mod lists;
 mod operators;
 mod references;
+mod strings;
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,11 +18,13 @@ use std::{
 use super::{
     inputs::Inputs,
     scope::{Repetition, Scope, Space},
-    syntax::{Block, Expr, Kind, Part, Place, Step},
+    syntax::{Block, Body, Expr, Kind, Part, Place, Step, Syntax},
     terragrunt,
     tree::Tree,
-    value::{Key, Origin, Stop, Text, Thunk, Value},
+    value::{Cause, Key, Origin, Stop, Text, Thunk, Value, unique},
 };
+pub use choices::{Choice, Decider};
+pub use files::{led_to, rooted};
 
 /// References within references; more are taken for a circle.
 const DEEPEST: usize = 100;
@@ -36,6 +43,13 @@ pub struct Eval<'t> {
     seen: RefCell<BTreeSet<Place>>,
     /// Variables of the root module that were asked for.
     asked: RefCell<BTreeSet<String>>,
+    /// What of the surroundings had a part in the values since this was taken.
+    deciders: RefCell<BTreeSet<Decider>>,
+    choices: RefCell<Vec<Choice>>,
+    /// Whether `each` or `count.index` was asked for.
+    repeated: Cell<bool>,
+    /// Variables with validations that were asked for, by the place of each, with the scope that they are in.
+    validated: RefCell<BTreeMap<Place, (&'t Body, Rc<Scope<'t>>)>>,
 }
 
 /// What was met while a value was looked for.
@@ -44,6 +58,9 @@ pub struct Met {
     pub trail: Vec<(Place, String)>,
     pub strings: BTreeSet<Place>,
     pub variables: BTreeSet<String>,
+    pub choices: Vec<Choice>,
+    /// It depends on which one it is of those that `count` or `for_each` makes.
+    pub is_of_each: bool,
 }
 
 type Answer<'t> = Result<Value<'t>, Stop>;
@@ -58,13 +75,29 @@ impl<'t> Eval<'t> {
             trail: RefCell::default(),
             seen: RefCell::default(),
             asked: RefCell::default(),
+            deciders: RefCell::default(),
+            choices: RefCell::default(),
+            repeated: Cell::default(),
+            validated: RefCell::default(),
         }
     }
 
     /// What was met since the last call.
     pub fn met(&self) -> Met {
         self.steps.set(0);
-        Met { trail: self.trail.take(), strings: self.seen.take(), variables: self.asked.take() }
+        self.deciders.take();
+        Met {
+            trail: self.trail.take(),
+            strings: self.seen.take(),
+            variables: self.asked.take(),
+            choices: self.choices.take(),
+            is_of_each: self.repeated.take(),
+        }
+    }
+
+    /// Variables with validations that were asked for since the last call, and where.
+    pub fn validated(&self) -> Vec<(&'t Body, Rc<Scope<'t>>)> {
+        self.validated.take().into_values().collect()
     }
 
     pub fn value(&self, expr: &'t Expr, scope: &Rc<Scope<'t>>) -> Answer<'t> {
@@ -84,6 +117,9 @@ impl<'t> Eval<'t> {
             Kind::Null => Ok(Value::Null),
             Kind::Bool(value) => Ok(Value::Bool(*value)),
             Kind::Number(value) => Ok(Value::Number(*value)),
+            Kind::String(text) if self.tree.files[place.file].syntax == Syntax::Argument => {
+                Ok(Value::made(text.clone(), "stands in no file", None))
+            }
             Kind::String(text) => {
                 self.seen.borrow_mut().insert(place.clone());
                 Ok(Value::Text(Text { text: text.clone(), origin: Origin::Literal(place.clone()) }))
@@ -99,28 +135,14 @@ impl<'t> Eval<'t> {
                 for (key, value) in items {
                     entries.push((self.key(key, scope)?, Thunk::Later(value, scope.clone())));
                 }
-                Ok(Value::Object(entries))
+                Ok(Value::Object(unique(entries)))
             }
             Kind::Reference { root, steps } => self.reference(root, steps, place, scope),
             Kind::Access { base, steps } => {
                 let value = self.value(base, scope)?;
                 self.walk(value, steps, place, scope)
             }
-            Kind::Conditional { condition, yes, no } => {
-                let chosen = self.aside(|| self.value(condition, scope)).and_then(|value| {
-                    value.truth().ok_or_else(|| Stop::at(&condition.place, "is neither true nor false"))
-                });
-                match chosen {
-                    Ok(true) => self.value(yes, scope),
-                    Ok(false) => self.value(no, scope),
-                    Err(stop) => {
-                        // Both are looked at all the same, so that it is known which strings may be meant.
-                        [yes, no].into_iter().for_each(|branch| drop(self.value(branch, scope)));
-                        let why = self.because("is decided by a condition that cannot be told", &stop);
-                        Err(Stop { why, place: Some(place.clone()), needs: stop.needs })
-                    }
-                }
-            }
+            Kind::Conditional { condition, yes, no } => self.conditional(condition, yes, no, place, scope),
             Kind::Not(inner) => match self.value(inner, scope)?.truth() {
                 Some(truth) => Ok(Value::Bool(!truth)),
                 None => Err(Stop::at(place, "is neither true nor false")),
@@ -130,25 +152,10 @@ impl<'t> Eval<'t> {
                 None => Err(Stop::at(place, "is no number")),
             },
             Kind::Binary { operator, left, right } => self.operation(*operator, left, right, place, scope),
-            Kind::Call { name, arguments } => self.call(name, arguments, place, scope),
+            Kind::Call { name, arguments, expands } => self.call(name, arguments, *expands, place, scope),
             Kind::For(expr) => self.for_each(expr, place, scope),
             Kind::Other(what) => Err(Stop::at(place, format!("is {what}, which kgen does not evaluate"))),
         }
-    }
-
-    fn call(&self, name: &str, arguments: &'t [Expr], place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
-        if let Space::Terragrunt { .. } = &scope.space
-            && let Some(answer) = terragrunt::call(self, name, arguments, place, scope)
-        {
-            return answer;
-        }
-        // What the arguments hold may be what it picks from.
-        arguments.iter().for_each(|argument| {
-            if let Ok(value) = self.value(argument, scope) {
-                self.look_into(&value, 0);
-            }
-        });
-        Err(Stop::at(place, format!("is a call of {name}(), which kgen does not evaluate")))
     }
 
     /// Meets the strings in lists and objects.
@@ -158,7 +165,7 @@ impl<'t> Eval<'t> {
         }
         let inner: Vec<&Thunk<'t>> = match value {
             Value::List(items) => items.iter().collect(),
-            Value::Object(entries) => entries.iter().map(|(_, value)| value).collect(),
+            Value::Object(entries) | Value::Partial(entries, _) => entries.iter().map(|(_, value)| value).collect(),
             _ => Vec::new(),
         };
         for thunk in inner {
@@ -244,14 +251,7 @@ impl<'t> Eval<'t> {
         }
         let Some(each) = block.body.attribute("for_each") else { return vec![Repetition::None] };
         let unknown = |stop: Stop| vec![Repetition::Unknown(stop)];
-        let entries = match &each.kind {
-            // The one function that for_each cannot do without.
-            Kind::Call { name, arguments } if name == "toset" && arguments.len() == 1 => {
-                self.value(&arguments[0], scope)
-            }
-            _ => self.value(each, scope),
-        };
-        match entries {
+        match self.value(each, scope) {
             Ok(Value::Object(entries)) => {
                 let mut entries = entries;
                 entries.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
@@ -273,8 +273,8 @@ impl<'t> Eval<'t> {
                 };
                 keys.into_values().map(repetition).collect()
             }
+            Ok(Value::Partial(_, stop)) | Err(stop) => unknown(stop),
             Ok(_) => unknown(Stop::at(&each.place, "is neither a map nor a set")),
-            Err(stop) => unknown(stop),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Why nothing is changed: what was found, where, and what to edit by hand.
+//! Why nothing is changed: what was found, where, and what to do next.
 
 use std::{
     fmt, io,
@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     Located, Question,
-    clusters::{Cluster, Clusters, is_broker_type},
+    clusters::{Cluster, Clusters, Condition, Other, is_broker_type},
+    surroundings::Setting,
     syntax::{Place, SyntaxError},
     tree::Tree,
     value::Stop,
@@ -23,6 +24,10 @@ pub struct Refusal {
     pub findings: Vec<Finding>,
     /// What to edit by hand, or to say on the command line.
     pub advice: String,
+    /// Broker types that stand in the files of the folder.
+    pub literals: Vec<Finding>,
+    /// The next command.
+    pub next: Option<String>,
 }
 
 /// Something that was found, and where.
@@ -51,12 +56,38 @@ impl Finding {
 
 impl Refusal {
     pub fn plain(what: &str) -> Refusal {
-        Refusal { what: what.to_owned(), findings: Vec::new(), advice: "edit the broker type by hand".to_owned() }
+        Refusal {
+            what: what.to_owned(),
+            findings: Vec::new(),
+            advice: "edit the broker type by hand".to_owned(),
+            literals: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// With what stands in the folder, for a person to go on with.
+    pub fn with_literals(mut self, literals: Vec<Finding>, plan: String) -> Refusal {
+        let is_shown = |literal: &Finding| {
+            self.findings.iter().any(|shown| shown.file == literal.file && shown.line == literal.line)
+        };
+        self.literals = literals.iter().filter(|literal| !is_shown(literal)).cloned().collect();
+        self.next.get_or_insert(plan);
+        self
+    }
+
+    /// What was found, without what there is to do.
+    pub fn summary(&self) -> String {
+        let first = self.findings.first().map(|finding| format!(": {}", finding.what)).unwrap_or_default();
+        format!("{}{first}", self.what)
+    }
+
+    pub fn next(self, command: String) -> Refusal {
+        Refusal { next: Some(command), ..self }
     }
 
     pub fn unreadable(path: &Path, error: &io::Error) -> Refusal {
         Refusal {
-            advice: "name a folder with Terraform in it with --dir".to_owned(),
+            advice: "name a folder of Terraform that can be read with --dir".to_owned(),
             ..Refusal::plain(&format!("{} cannot be read: {error}", path.display()))
         }
     }
@@ -64,11 +95,9 @@ impl Refusal {
     pub fn broken(path: &Path, error: &SyntaxError) -> Refusal {
         let what = format!("not valid, or not understood, at column {}: {}", error.column, error.message);
         Refusal {
-            what: format!("{} cannot be read as Terraform", path.display()),
             findings: vec![Finding { file: Some(path.to_owned()), line: error.line, what }],
-            advice:
-                "what it sets cannot be told: mend it (`terraform validate` says more), or edit the broker type by hand"
-                    .to_owned(),
+            advice: "correct it, or edit the broker type by hand: kgen cannot tell what that file sets".to_owned(),
+            ..Refusal::plain(&format!("{} cannot be read as Terraform", path.display()))
         }
     }
 
@@ -76,9 +105,9 @@ impl Refusal {
         let finding =
             Finding { file: Some(located.edit.file.clone()), line: located.edit.line, what: format!("sets {to}") };
         Refusal {
-            what: format!("the broker type of {} already is {to}", located.address),
             findings: vec![finding],
             advice: "there is nothing to change".to_owned(),
+            ..Refusal::plain(&format!("the broker type of {} already is {to}", located.address))
         }
     }
 
@@ -86,39 +115,71 @@ impl Refusal {
         let edit = &located.edit;
         let what = format!("sets {:?}; replaced here, this came out: {why}", edit.old);
         Refusal {
-            what: format!("the broker type of {} cannot be changed in one place", located.address),
             findings: vec![Finding { file: Some(edit.file.clone()), line: edit.line, what }],
             advice: "edit it by hand".to_owned(),
+            ..Refusal::plain(&format!("the broker type of {} cannot be changed in one place", located.address))
+        }
+    }
+
+    /// A condition that the new type does not meet.
+    pub fn not_allowed(tree: &Tree, cluster: &Cluster, condition: &Condition, to: &str) -> Refusal {
+        let message = match condition.message.is_empty() {
+            true => String::new(),
+            false => format!(": {}", condition.message),
+        };
+        let what = format!("`{}` is then false{message}", short(tree, &condition.place));
+        Refusal {
+            findings: vec![Finding::at(tree, &condition.place, what)],
+            advice: format!("add {to} to what is allowed there, if it is to be allowed, or choose another type"),
+            ..Refusal::plain(&format!("{to} is not allowed for {}", cluster.address))
         }
     }
 
     pub fn no_cluster(tree: &Tree, clusters: &Clusters, question: &Question<'_>) -> Refusal {
         let dir = question.dir.display();
         let mut findings: Vec<Finding> = clusters.found.iter().map(|cluster| cluster_finding(tree, cluster)).collect();
-        findings.extend(
-            clusters
-                .others
-                .iter()
-                .map(|(place, what)| Finding::at(tree, place, format!("`{}`: {what}", heading(tree, place)))),
-        );
-        let (what, advice) = match question.cluster {
-            Some(name) if !clusters.found.is_empty() => (
+        findings.extend(clusters.others.iter().flat_map(|other| other_findings(tree, other)));
+        let switch =
+            clusters.others.iter().find_map(|other| other.switch.as_ref().filter(|switch| switch.makes_cluster));
+        let (what, advice) = match (question.cluster, switch) {
+            (Some(name), _) if !clusters.found.is_empty() => (
                 format!("no cluster {name} in {dir}"),
                 "name one of these with --cluster: its address or its cluster_name",
+            ),
+            (_, Some(_)) => (
+                format!("no cluster in {dir}: the one that there is, is switched off"),
+                "give the variable that switches it on, with --var or TF_VAR_…, as for terraform",
             ),
             _ => (
                 format!("no aws_msk_cluster in {dir} or in the modules that it calls"),
                 "name another folder with --dir; if one of these modules makes the cluster, edit its argument by hand, or run terraform init, so that it can be read",
             ),
         };
-        Refusal { what, findings, advice: advice.to_owned() }
+        let refusal = Refusal { findings, advice: advice.to_owned(), ..Refusal::plain(&what) };
+        let on = switch
+            .and_then(|switch| switch.deciders.iter().find_map(|decider| Some((decider.variable.clone()?, decider))));
+        match (clusters.found.first(), on) {
+            (Some(found), _) if question.cluster.is_some() => {
+                refusal.next(question.command(&format!(" --cluster {}", quoted(&found.address))))
+            }
+            (_, Some((name, decider))) => {
+                refusal.next(question.command(&format!(" --var {name}={}", opposite(&decider.value))))
+            }
+            _ if clusters.others.iter().any(|other| other.is_remote) => refusal.next(question.terraform("init")),
+            _ => refusal,
+        }
     }
 
-    pub fn several(tree: &Tree, clusters: &[&Cluster]) -> Refusal {
-        Refusal {
-            what: format!("there are {} clusters", clusters.len()),
+    pub fn several(tree: &Tree, clusters: &[&Cluster], question: &Question<'_>) -> Refusal {
+        let refusal = Refusal {
             findings: clusters.iter().map(|cluster| cluster_finding(tree, cluster)).collect(),
-            advice: "name one with --cluster: its address or its cluster_name".to_owned(),
+            advice: "name one with --cluster: its address or its cluster_name; or change all of them with --all"
+                .to_owned(),
+            ..Refusal::plain(&format!("there are {} clusters", clusters.len()))
+        };
+        match clusters.first() {
+            Some(first) => refusal.next(question.command(&format!(" --cluster {}", quoted(&first.address)))),
+            None => refusal,
         }
     }
 
@@ -137,7 +198,8 @@ impl Refusal {
             candidates.map(|place| Finding::at(tree, place, format!("{} may be what counts", short(tree, place)))),
         );
         findings.dedup();
-        Refusal { what: format!("{} ({}): {what}", cluster.address, super::at(tree, &cluster.place)), findings, advice }
+        let what = format!("{} ({}): {what}", cluster.address, super::at(tree, &cluster.place));
+        Refusal { findings, advice, ..Refusal::plain(&what) }
     }
 
     pub fn shared(tree: &Tree, cluster: &Cluster, place: &Place, sharing: &[&Cluster]) -> Refusal {
@@ -145,22 +207,79 @@ impl Refusal {
             vec![Finding::at(tree, place, format!("{} sets the type of all of them", short(tree, place)))];
         findings.extend(sharing.iter().map(|other| cluster_finding(tree, other)));
         Refusal {
-            what: format!("the broker type of {} is also that of other clusters", cluster.address),
             findings,
-            advice: "edit it by hand if all are to change; else give this cluster a value of its own first".to_owned(),
+            advice: "change all clusters with --all; or give this cluster a value of its own first".to_owned(),
+            ..Refusal::plain(&format!("the broker type of {} is also that of other clusters", cluster.address))
         }
     }
 
-    pub fn unnamed_files(cluster: &Cluster, findings: Vec<Finding>) -> Refusal {
-        Refusal {
-            what: format!(
-                "the broker type of {} depends on which file of variables terraform is given",
-                cluster.address
-            ),
-            findings,
+    pub fn unnamed_files(cluster: &Cluster, settings: &[Setting], question: &Question<'_>) -> Refusal {
+        let what =
+            format!("the broker type of {} depends on which file of variables terraform is given", cluster.address);
+        let refusal = Refusal {
+            findings: settings.iter().map(Setting::finding).collect(),
             advice: "name the file, as for terraform: --var-file FILE".to_owned(),
+            ..Refusal::plain(&what)
+        };
+        match settings.first() {
+            Some(setting) => refusal.next(question.command(&format!(" --var-file {}", quoted_path(&setting.file)))),
+            None => refusal,
         }
     }
+
+    /// The folder is a module, and who calls it decides.
+    pub fn no_root(address: &str, question: &Question<'_>, mut findings: Vec<Finding>, caller: &Path) -> Refusal {
+        findings.dedup();
+        let dir = question.dir.display();
+        let refusal = Refusal {
+            findings,
+            advice: "name the configuration that calls it with --dir".to_owned(),
+            ..Refusal::plain(&format!("the broker type of {address} is decided by who calls {dir} as a module"))
+        };
+        refusal.next(format!("kgen resize {} --dir {}", question.to, quoted_path(caller)))
+    }
+}
+
+/// What a block is that makes no cluster, and what would switch it on.
+fn other_findings(tree: &Tree, other: &Other) -> Vec<Finding> {
+    let mut found = vec![Finding::at(tree, &other.place, format!("`{}`: {}", heading(tree, &other.place), other.what))];
+    let Some(switch) = &other.switch else { return found };
+    let what = format!("`{}` decides how many there are", short(tree, &switch.place));
+    found.push(Finding::at(tree, &switch.place, what));
+    for decider in &switch.deciders {
+        let how = match &decider.variable {
+            Some(name) => {
+                format!("; switch it on with --var {name}={0} or TF_VAR_{name}={0}", opposite(&decider.value))
+            }
+            None => String::new(),
+        };
+        found.push(Finding::at(tree, &switch.place, format!("it depends on {}{how}", decider.what)));
+    }
+    found
+}
+
+/// What a switch is to be given instead.
+fn opposite(value: &str) -> &str {
+    match value.trim_matches('"') {
+        "false" => "true",
+        "true" => "false",
+        "0" => "1",
+        "1" => "0",
+        _ => "VALUE",
+    }
+}
+
+/// For a shell, where that is needed.
+pub fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "./_-=:,@".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+pub fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
 }
 
 fn cluster_finding(tree: &Tree, cluster: &Cluster) -> Finding {
@@ -188,20 +307,33 @@ fn heading(tree: &Tree, place: &Place) -> String {
     text.lines().next().unwrap_or_default().trim_end_matches('{').trim().chars().take(70).collect()
 }
 
+fn list(f: &mut fmt::Formatter<'_>, findings: &[Finding]) -> fmt::Result {
+    for finding in findings.iter().take(MOST_SHOWN) {
+        write!(f, "\n  ")?;
+        if let Some(file) = &finding.file {
+            write!(f, "{}:{}: ", file.display(), finding.line)?;
+        }
+        write!(f, "{}", finding.what)?;
+    }
+    match findings.len() > MOST_SHOWN {
+        true => write!(f, "\n  and {} more", findings.len() - MOST_SHOWN),
+        false => Ok(()),
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.what)?;
-        for finding in self.findings.iter().take(MOST_SHOWN) {
-            write!(f, "\n  ")?;
-            if let Some(file) = &finding.file {
-                write!(f, "{}:{}: ", file.display(), finding.line)?;
-            }
-            write!(f, "{}", finding.what)?;
+        list(f, &self.findings)?;
+        if !self.literals.is_empty() {
+            write!(f, "\nbroker types in these files:")?;
+            list(f, &self.literals)?;
         }
-        if self.findings.len() > MOST_SHOWN {
-            write!(f, "\n  and {} more", self.findings.len() - MOST_SHOWN)?;
+        write!(f, "\nnothing was changed: {}", self.advice)?;
+        match &self.next {
+            Some(next) => write!(f, "\nnext: {next}"),
+            None => Ok(()),
         }
-        write!(f, "\nnothing was changed: {}", self.advice)
     }
 }
 

@@ -75,6 +75,23 @@ impl<'t> Scope<'t> {
         }
     }
 
+    /// Which one of a call's it is.
+    pub fn calling(&self) -> Option<&Repetition<'t>> {
+        match &self.space {
+            Space::Module { caller: Some((_, caller)), .. } => Some(&caller.repetition),
+            _ => None,
+        }
+    }
+
+    /// Whether it is made by the repetition of a call that an index of `wanted` names.
+    pub fn is_repetition(&self, wanted: &str) -> bool {
+        match self.calling() {
+            Some(Repetition::Count(index)) => index.to_string() == wanted,
+            Some(Repetition::Each(key, _)) => key.name == wanted,
+            _ => false,
+        }
+    }
+
     pub fn key(&self) -> &str {
         match &self.space {
             Space::Module { key, .. } => key,

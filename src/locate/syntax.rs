@@ -2,6 +2,7 @@
 
 mod hcl;
 mod json;
+mod yaml;
 
 use std::{ops::Range, path::Path};
 
@@ -12,6 +13,8 @@ pub struct File {
     pub text: String,
     pub syntax: Syntax,
     pub body: Body,
+    /// Read by a function of the configuration, and not as a part of it: [`File::document`] is what is in it.
+    pub is_data: bool,
 }
 
 /// How a string is quoted in a file.
@@ -19,6 +22,9 @@ pub struct File {
 pub enum Syntax {
     Hcl,
     Json,
+    Yaml,
+    /// No file: text of the command line or the environment, which cannot be edited.
+    Argument,
 }
 
 /// Index of a file in the [`Tree`](super::tree::Tree) that it belongs to.
@@ -96,6 +102,8 @@ pub enum Kind {
     Call {
         name: String,
         arguments: Vec<Expr>,
+        /// The last argument is a list of arguments: `f(x...)`.
+        expands: bool,
     },
     For(Box<For>),
     /// Anything that is not followed, in words.
@@ -112,7 +120,10 @@ pub enum Part {
 pub enum Step {
     Name(String),
     Index(Expr),
+    /// `[*]`: all that follows is taken from each.
     Splat,
+    /// `.*`: the names that follow are taken from each.
+    NameSplat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +139,8 @@ pub enum Operator {
     Plus,
     Minus,
     Times,
-    Other,
+    Divide,
+    Modulo,
 }
 
 #[derive(Debug, Clone)]
@@ -158,26 +170,48 @@ impl File {
     /// # Errors
     /// Where it is no UTF-8, no HCL, no JSON.
     pub fn parse(id: FileId, path: &Path, bytes: &[u8]) -> Result<File, SyntaxError> {
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
-            Err(error) => {
-                let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-                let (line, column) = position(&before, before.len());
-                return Err(SyntaxError { line, column, message: "not UTF-8".to_owned() });
-            }
-        };
+        let text = decoded(bytes)?;
         let syntax = match path.extension().is_some_and(|extension| extension == "json") {
             true => Syntax::Json,
             false => Syntax::Hcl,
         };
-        // Terraform accepts a byte order mark, the parsers do not.
-        let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let mark = mark(&text);
         let body = match syntax {
-            Syntax::Hcl => hcl::parse(id, &text[mark..], mark),
             // What is assigned to variables is taken as it stands; in a configuration, a string is a template.
             Syntax::Json => json::parse(id, &text[mark..], mark, !is_assignments(path)),
+            _ => hcl::parse(id, &text[mark..], mark),
         }?;
-        Ok(File { path: path.to_owned(), text, syntax, body })
+        Ok(File { path: path.to_owned(), text, syntax, body, is_data: false })
+    }
+
+    /// Reads `bytes` as a file that a function of the configuration reads: JSON by its name, else YAML.
+    ///
+    /// # Errors
+    /// Where it is no UTF-8, no JSON, no YAML.
+    pub fn data(id: FileId, path: &Path, bytes: &[u8]) -> Result<File, SyntaxError> {
+        let text = decoded(bytes)?;
+        let mark = mark(&text);
+        let (syntax, value) = match path.extension().is_some_and(|extension| extension == "json") {
+            true => (Syntax::Json, json::document(id, &text[mark..], mark)?),
+            false => (Syntax::Yaml, yaml::parse(id, &text[mark..], mark)?),
+        };
+        let body = Body { attributes: vec![Attribute { name: String::new(), value }], blocks: Vec::new() };
+        Ok(File { path: path.to_owned(), text, syntax, body, is_data: true })
+    }
+
+    /// `name = text` as it is given on a command line, where `text` is an expression.
+    ///
+    /// # Errors
+    /// It is no expression.
+    pub fn argument(id: FileId, given: &Path, name: &str, text: &str) -> Result<File, SyntaxError> {
+        let text = format!("{name} = {text}\n");
+        let body = hcl::parse(id, &text, 0)?;
+        Ok(File { path: given.to_owned(), text, syntax: Syntax::Argument, body, is_data: false })
+    }
+
+    /// The value that a file of data holds.
+    pub fn document(&self) -> Option<&Expr> {
+        self.body.attributes.first().filter(|_| self.is_data).map(|attribute| &attribute.value)
     }
 
     pub fn line(&self, offset: usize) -> usize {
@@ -197,11 +231,12 @@ impl File {
         }
     }
 
-    /// `text` as a string in the syntax of this file, with its quotes.
-    pub fn quoted(&self, text: &str) -> String {
+    /// `text` as a string in the syntax of this file, with its quotes, instead of what stands at `place`.
+    pub fn quoted(&self, text: &str, place: &Place) -> String {
         match self.syntax {
-            Syntax::Hcl => format!("\"{}\"", crate::hcl::escape(text)),
+            Syntax::Hcl | Syntax::Argument => format!("\"{}\"", crate::hcl::escape(text)),
             Syntax::Json => serde_json::Value::from(text).to_string(),
+            Syntax::Yaml => yaml::quoted(text, self.text_at(place)),
         }
     }
 
@@ -265,6 +300,19 @@ impl Place {
 pub fn is_assignments(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     name.ends_with(".tfvars") || name.ends_with(".tfvars.json")
+}
+
+fn decoded(bytes: &[u8]) -> Result<String, SyntaxError> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
+        let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+        let (line, column) = position(&before, before.len());
+        SyntaxError { line, column, message: "not UTF-8".to_owned() }
+    })
+}
+
+/// The length of a byte order mark: Terraform accepts one, the parsers do not.
+fn mark(text: &str) -> usize {
+    if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 }
 }
 
 /// Line and column, counted from 1.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     syntax::is_assignments,
-    tree::{Folder, clean},
+    tree::{Folder, clean, is_of_interest},
 };
 
 /// Files by path.
@@ -30,9 +30,46 @@ impl Folder for Table {
         self.0.get(&clean(path)).cloned().ok_or(io::ErrorKind::NotFound.into())
     }
 
-    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf> {
+    fn assignments_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         let dir = clean(dir);
         let below = |path: &&PathBuf| (dir == Path::new(".") || path.starts_with(&dir)) && is_assignments(path);
-        self.0.keys().filter(below).cloned().collect()
+        Ok(self.0.keys().filter(below).cloned().collect())
+    }
+
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let dir = clean(dir);
+        let below = self.0.keys().filter_map(|path| match dir == Path::new(".") {
+            true => Some(path.as_path()),
+            false => path.strip_prefix(&dir).ok(),
+        });
+        let first = |path: &Path| {
+            let mut parts = path.components();
+            let name = parts.next()?.as_os_str().to_string_lossy().into_owned();
+            parts.next().map(|_| name)
+        };
+        let names: std::collections::BTreeSet<String> = below.filter_map(first).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    fn files_below(&self, dir: &Path) -> Vec<PathBuf> {
+        let dir = clean(dir);
+        self.visible().filter(|path| dir == Path::new(".") || path.starts_with(&dir)).cloned().collect()
+    }
+
+    fn files_around(&self, dir: &Path) -> Vec<PathBuf> {
+        let dir = clean(dir);
+        self.visible().filter(|path| dir != Path::new(".") && !path.starts_with(&dir)).cloned().collect()
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        clean(&Path::new("/repository").join(path))
+    }
+}
+
+impl Table {
+    /// Files of interest that are in no hidden folder.
+    fn visible(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_hidden = |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'));
+        self.0.keys().filter(move |path| is_of_interest(path) && !is_hidden(path))
     }
 }

@@ -1,25 +1,31 @@
 //! Terragrunt: the module that a unit is made of, and the inputs that it and the files it includes give.
 //!
-//! Followed are `inputs`, `locals`, `include`, `find_in_parent_folders`, `read_terragrunt_config` and the functions that
-//! name folders. Everything else is a [`Stop`].
+//! Followed are `inputs`, `locals`, `include`, `read_terragrunt_config`, `extra_arguments`, the cache of modules and the
+//! functions that name folders. Everything else is a [`Stop`].
+
+mod arguments;
+mod functions;
 
 use std::{
     path::{Path, PathBuf},
     rc::Rc,
 };
 
+pub use arguments::extra;
+pub use functions::call;
+
 use super::{
-    eval::Eval,
+    eval::{Eval, led_to},
     scope::{Scope, Space},
     syntax::{Block, Expr, FileId, Kind, Place, Step, SyntaxError},
-    tree::{Folder, Tree, clean},
-    value::{Key, Stop, Thunk, Value},
+    tree::{Data, Folder, Tree, clean, is_absent},
+    value::{Key, Needed, Stop, Thunk, Value, unique},
 };
 
 pub const FILE: &str = "terragrunt.hcl";
 
-/// In front of a path that a function gave: it is not relative to the file that it is used in.
-const ROOTED: &str = "@/";
+/// Where Terragrunt keeps the modules that it has fetched, in the unit's folder.
+const CACHE: &str = ".terragrunt-cache";
 
 /// Folders above a unit that are looked into.
 const MOST_PARENTS: usize = 12;
@@ -32,6 +38,8 @@ pub struct Terragrunt {
     repository: PathBuf,
     /// The folders from the unit's up, with the names of their files.
     parents: Vec<(PathBuf, Vec<String>)>,
+    /// Folders in the cache: one for each module that was fetched.
+    cached: Vec<PathBuf>,
 }
 
 impl Terragrunt {
@@ -45,7 +53,7 @@ impl Terragrunt {
         folder: &dyn Folder,
     ) -> Result<Option<Terragrunt>, (PathBuf, SyntaxError)> {
         let path = clean(&dir.join(FILE));
-        if folder.read(&path).is_err() {
+        if folder.read(&path).is_err_and(|error| is_absent(&error)) {
             return Ok(None);
         }
         let file = tree.add(&path, folder).map_err(|error| (path, error))?;
@@ -53,18 +61,22 @@ impl Terragrunt {
         let mut at = dir.to_owned();
         while parents.len() < MOST_PARENTS {
             let Ok(names) = folder.names(&at) else { break };
+            let is_root = names.iter().any(|name| name == ".git") || folder.names(&at.join(".git")).is_ok();
             parents.push((at.clone(), names));
-            if folder.names(&at.join(".git")).is_ok() {
-                break;
-            }
             let above = clean(&at.join(".."));
-            if above == at {
+            if is_root || above == at {
                 break;
             }
             at = above;
         }
         let repository = parents.last().map_or(dir, |(dir, _)| dir).to_owned();
-        Ok(Some(Terragrunt { file, dir: dir.to_owned(), repository, parents }))
+        let mut cached = Vec::new();
+        let cache = dir.join(CACHE);
+        for outer in folder.folders(&cache).unwrap_or_default() {
+            let outer = cache.join(outer);
+            cached.extend(folder.folders(&outer).unwrap_or_default().iter().map(|inner| clean(&outer.join(inner))));
+        }
+        Ok(Some(Terragrunt { file, dir: dir.to_owned(), repository, parents, cached }))
     }
 
     fn scope<'t>(&self, file: FileId) -> Rc<Scope<'t>> {
@@ -82,8 +94,8 @@ pub enum Source {
     /// The unit's own folder.
     Here,
     Folder(PathBuf),
-    /// A module that is not on this machine, and where it is named.
-    Remote(String, Place),
+    /// What Terragrunt has fetched: one of these folders, if there are several of different versions.
+    Cached(String, Place, Vec<PathBuf>),
 }
 
 /// The module of the unit: as it says itself, else as the last file says that it includes.
@@ -91,86 +103,100 @@ pub enum Source {
 /// # Errors
 /// It cannot be told.
 pub fn source(eval: &Eval<'_>, unit: &Terragrunt) -> Result<Source, Stop> {
-    for file in chain(eval, unit)? {
-        for block in eval.tree.files[file].body.blocks("terraform") {
-            if let Some(extra) = block.body.blocks("extra_arguments").find(|extra| sets_variables(extra)) {
-                return Err(Stop::at(&extra.place, "adds arguments that set variables, which kgen does not follow"));
-            }
+    for (file, _) in chain(eval, unit)? {
+        let body = &eval.tree.files[file].body;
+        if let Some(made) = body.blocks("generate").find(|block| makes_brokers(eval, block)) {
+            return Err(Stop::at(&made.place, "generates a file that names MSK, which kgen does not follow"));
+        }
+        for block in body.blocks("terraform") {
             let Some(source) = block.body.attribute("source") else { continue };
             let Value::Text(text) = eval.aside(|| eval.value(source, &unit.scope(file)))? else {
                 return Err(Stop::at(&source.place, "is no source of a module"));
             };
             let text = text.text;
-            if let Some(rooted) = text.strip_prefix(ROOTED) {
-                return Ok(Source::Folder(clean(Path::new(&rooted.replace("//", "/")))));
-            }
-            return Ok(match text.starts_with('.') {
-                // `a//b` is the folder b of what is at a.
-                true => Source::Folder(clean(&unit.dir.join(text.replace("//", "/")))),
-                false => Source::Remote(text, source.place.clone()),
+            let bare = text.split('?').next().unwrap_or_default().replace("//", "/");
+            // `a//b` is the folder b of what is at a.
+            let local = led_to(&bare).or_else(|| text.starts_with('.').then(|| clean(&unit.dir.join(&bare))));
+            return Ok(match local {
+                Some(dir) => Source::Folder(dir),
+                None => {
+                    let folders = cached(unit, &text);
+                    Source::Cached(text, source.place.clone(), folders)
+                }
             });
         }
     }
     Ok(Source::Here)
 }
 
-/// The unit's file, and those that it includes; what comes first counts.
-fn chain(eval: &Eval<'_>, unit: &Terragrunt) -> Result<Vec<FileId>, Stop> {
-    let included = includes(eval, unit)?.into_iter().rev().map(|(_, file)| file);
-    Ok([unit.file].into_iter().chain(included).collect())
+fn makes_brokers(eval: &Eval<'_>, block: &Block) -> bool {
+    let text = eval.tree.files[block.place.file].text_at(&block.place);
+    ["aws_msk", "kafka.", "instance_type"].iter().any(|word| text.contains(word))
 }
 
-/// Whether extra arguments may set variables of the module.
-fn sets_variables(extra: &Block) -> bool {
-    let lists = ["required_var_files", "optional_var_files", "env_vars"];
-    lists.iter().any(|name| extra.body.attribute(name).is_some())
-        || extra.body.attribute("arguments").is_some_and(mentions_variables)
+/// The folders in which the module of `source` may lie in the cache.
+fn cached(unit: &Terragrunt, source: &str) -> Vec<PathBuf> {
+    let (bare, _) = source.split_once('?').unwrap_or((source, ""));
+    let after_scheme = bare.find("://").map_or(0, |at| at + 3);
+    let inside = bare[after_scheme..].split_once("//").map_or("", |(_, inside)| inside);
+    unit.cached.iter().map(|dir| clean(&dir.join(inside))).collect()
 }
 
-fn mentions_variables(expr: &Expr) -> bool {
-    match &expr.kind {
-        Kind::List(items) => items.iter().any(mentions_variables),
-        Kind::String(text) => text.starts_with("-var") || text.starts_with("--var"),
-        _ => true,
-    }
+/// The unit's file, and those that it includes; what comes first counts. With each, whether it is merged deeply.
+fn chain(eval: &Eval<'_>, unit: &Terragrunt) -> Result<Vec<(FileId, bool)>, Stop> {
+    let included = includes(eval, unit)?.into_iter().rev().filter(|include| include.is_merged);
+    Ok([(unit.file, false)].into_iter().chain(included.map(|include| (include.file, include.is_deep))).collect())
 }
 
-/// The files that the unit includes, by name, in their order.
-fn includes<'t>(eval: &Eval<'t>, unit: &Terragrunt) -> Result<Vec<(String, FileId)>, Stop> {
+/// A file that a unit includes.
+struct Include {
+    name: String,
+    file: FileId,
+    is_merged: bool,
+    is_deep: bool,
+}
+
+/// The files that the unit includes, in their order.
+fn includes<'t>(eval: &Eval<'t>, unit: &Terragrunt) -> Result<Vec<Include>, Stop> {
     let mut found = Vec::new();
     for block in eval.tree.files[unit.file].body.blocks("include") {
         let name = block.labels.first().cloned().unwrap_or_default();
         let Some(path) = block.body.attribute("path") else {
             return Err(Stop::at(&block.place, "includes a file and does not say which"));
         };
-        let strategy = block.body.attribute("merge_strategy").map(|value| &value.kind);
-        match strategy {
-            None => {}
-            Some(Kind::String(how)) if how == "shallow" => {}
-            Some(Kind::String(how)) if how == "no_merge" => continue,
-            Some(_) => return Err(Stop::at(&block.place, "merges deeply, which kgen does not follow")),
-        }
-        found.push((name, file_at(eval, path, &unit.scope(unit.file), &unit.dir)?));
+        let strategy = match block.body.attribute("merge_strategy") {
+            None => "shallow".to_owned(),
+            Some(value) => eval.aside(|| eval.value(value, &unit.scope(unit.file)))?.shown().unwrap_or_default(),
+        };
+        let (is_merged, is_deep) = match strategy.as_str() {
+            "no_merge" => (false, false),
+            "shallow" => (true, false),
+            "deep" | "deep_map_only" => (true, true),
+            _ => return Err(Stop::at(&block.place, "merges in a way that kgen does not know")),
+        };
+        let file = file_at(eval, path, &unit.scope(unit.file), &unit.dir)?;
+        found.push(Include { name, file, is_merged, is_deep });
     }
     Ok(found)
 }
 
 /// The file that `path` names, if it was read.
 fn file_at<'t>(eval: &Eval<'t>, path: &'t Expr, scope: &Rc<Scope<'t>>, dir: &Path) -> Result<FileId, Stop> {
-    let text = match eval.aside(|| eval.value(path, scope))? {
+    let (text, deciders) = eval.deciding(|| eval.value(path, scope));
+    let text = match text? {
         Value::Text(text) => text.text,
         _ => return Err(Stop::at(&path.place, "is no path")),
     };
-    let full = match text.strip_prefix(ROOTED) {
-        Some(rooted) => clean(Path::new(rooted)),
-        None => clean(&dir.join(&text)),
-    };
-    match eval.tree.files.iter().position(|file| file.path == full) {
+    let full = led_to(&text).unwrap_or_else(|| clean(&dir.join(&text)));
+    eval.chosen(&path.place, deciders, || "with another value another file would be read".to_owned());
+    match eval.tree.files.iter().position(|file| file.path == full && !file.is_data) {
         Some(file) => Ok(file),
+        None if matches!(eval.tree.data(&full), Some(Data::Absent)) => {
+            Err(Stop::fails(&path.place, format!("names {}, which is not there", full.display())))
+        }
         None => Err(Stop {
-            why: format!("names {}, which cannot be read", full.display()),
-            place: Some(path.place.clone()),
-            needs: Some(full),
+            needs: Some(Needed::Code(full.clone())),
+            ..Stop::at(&path.place, format!("names {}, which cannot be read", full.display()))
         }),
     }
 }
@@ -181,18 +207,56 @@ fn file_at<'t>(eval: &Eval<'t>, path: &'t Expr, scope: &Rc<Scope<'t>>, dir: &Pat
 /// It cannot be told whether there is one.
 pub fn input<'t>(eval: &Eval<'t>, name: &str) -> Result<Option<Value<'t>>, Stop> {
     let Some(unit) = &eval.inputs.terragrunt else { return Ok(None) };
-    for file in chain(eval, unit)? {
+    let mut found: Option<Value<'t>> = None;
+    for (file, is_deep) in chain(eval, unit)? {
+        if found.is_some() && !is_deep {
+            continue;
+        }
         let Some(inputs) = eval.tree.files[file].body.attribute("inputs") else { continue };
-        let Value::Object(entries) = eval.value(inputs, &unit.scope(file))? else {
-            return Err(Stop::at(&inputs.place, "is no object"));
+        let length = found.is_some();
+        let value = eval.value(inputs, &unit.scope(file))?;
+        let (entries, rest) = match value {
+            Value::Object(entries) => (entries, None),
+            Value::Partial(entries, stop) => (entries, Some(stop)),
+            _ => return Err(Stop::at(&inputs.place, "is no object")),
         };
-        if let Some((key, value)) = entries.iter().find(|(key, _)| key.name == name) {
-            let place = key.place.clone().unwrap_or(inputs.place.clone());
-            eval.follow(&place, format!("input {name}"));
-            return eval.force(value).map(Some);
+        match (entries.iter().find(|(key, _)| key.name == name), rest) {
+            (Some((key, value)), _) => {
+                let place = key.place.clone().unwrap_or(inputs.place.clone());
+                if !length {
+                    eval.follow(&place, format!("input {name}"));
+                }
+                let value = eval.force(value)?;
+                found = Some(match found {
+                    Some(over) => deep(eval, value, over, 0)?,
+                    None => value,
+                });
+            }
+            (None, Some(stop)) => return Err(stop),
+            (None, None) => {}
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// `over` merged into `base`, maps within maps too, lists one after the other.
+fn deep<'t>(eval: &Eval<'t>, base: Value<'t>, over: Value<'t>, depth: usize) -> Result<Value<'t>, Stop> {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) if depth < 16 => {
+            let mut entries = base.clone();
+            for (key, value) in over {
+                let below = base.iter().find(|(known, _)| known.name == key.name);
+                let value = match below {
+                    Some((_, below)) => Thunk::Now(deep(eval, eval.force(below)?, eval.force(&value)?, depth + 1)?),
+                    None => value,
+                };
+                entries.push((key, value));
+            }
+            Ok(Value::Object(unique(entries)))
+        }
+        (Value::List(base), Value::List(over)) => Ok(Value::List(base.into_iter().chain(over).collect())),
+        (_, over) => Ok(over),
+    }
 }
 
 /// What a name of Terragrunt stands for, and the steps that are still to be taken from it.
@@ -218,14 +282,22 @@ pub fn reference<'t>(
                 None => Err(Stop::at(place, "is a local that is not set")),
             }
         }
-        ("include", [Step::Name(name), rest @ ..]) => {
+        ("include", steps) => {
             let unit = eval.inputs.terragrunt.as_ref().ok_or_else(|| Stop::at(place, "is outside of a unit"))?;
-            match includes(eval, unit)?.into_iter().find(|(known, _)| known == name) {
-                Some((_, included)) => Ok((exposed(eval, included, dir), rest)),
+            let includes = includes(eval, unit)?;
+            // An include without a name is named by nothing: `include.locals.x`.
+            let (name, rest) = match steps {
+                [Step::Name(name), rest @ ..] if includes.iter().any(|include| include.name == *name) => {
+                    (name.as_str(), rest)
+                }
+                steps => ("", steps),
+            };
+            match includes.into_iter().find(|include| include.name == name) {
+                Some(include) => Ok((exposed(eval, include.file, dir), rest)),
                 None => Err(Stop::at(place, "is no include of this unit")),
             }
         }
-        ("dependency", _) => Err(Stop::at(place, "is an output of another unit")),
+        ("dependency", _) => Err(Stop::runtime(place, "is an output of another unit")),
         _ => Err(Stop::at(place, "is known to terragrunt alone")),
     }
 }
@@ -245,61 +317,11 @@ fn exposed<'t>(eval: &Eval<'t>, file: FileId, dir: &Path) -> Value<'t> {
     Value::Object(entries)
 }
 
-/// The functions of Terragrunt that are followed; nothing for any other.
-pub fn call<'t>(
-    eval: &Eval<'t>,
-    name: &str,
-    arguments: &'t [Expr],
-    place: &Place,
-    scope: &Rc<Scope<'t>>,
-) -> Option<Result<Value<'t>, Stop>> {
-    let Space::Terragrunt { dir, .. } = &scope.space else { return None };
-    let unit = eval.inputs.terragrunt.as_ref()?;
-    let rooted = |path: &Path| Ok(Value::made(format!("{ROOTED}{}", path.display()), "is a path", Some(place.clone())));
-    match (name, arguments) {
-        ("get_terragrunt_dir" | "get_original_terragrunt_dir", []) => Some(rooted(dir)),
-        ("get_repo_root", []) => Some(rooted(&unit.repository)),
-        ("find_in_parent_folders", [] | [_]) => Some(parent_file(eval, unit, arguments.first(), dir, place, scope)),
-        ("dirname", [path]) => Some(eval.value(path, scope).and_then(|value| match value.shown() {
-            Some(text) => {
-                let path = text.strip_prefix(ROOTED).unwrap_or(&text);
-                let above = clean(Path::new(path).parent().unwrap_or(Path::new("")));
-                match text.starts_with(ROOTED) {
-                    true => rooted(&above),
-                    false => Ok(Value::made(above.display().to_string(), "is a path", Some(place.clone()))),
-                }
-            }
-            None => Err(Stop::at(place, "is no path")),
-        })),
-        ("read_terragrunt_config", [path, ..]) => Some(file_at(eval, path, scope, dir).map(|file| {
-            let above = eval.tree.files[file].path.parent().unwrap_or(Path::new(".")).to_owned();
-            exposed(eval, file, &above)
-        })),
-        _ => None,
+/// Strings of a list that is written out.
+fn words(expr: &Expr) -> Vec<String> {
+    match &expr.kind {
+        Kind::List(items) => items.iter().flat_map(words).collect(),
+        Kind::String(text) | Kind::Fixed(text) => vec![text.clone()],
+        _ => Vec::new(),
     }
-}
-
-fn parent_file<'t>(
-    eval: &Eval<'t>,
-    unit: &Terragrunt,
-    name: Option<&'t Expr>,
-    dir: &Path,
-    place: &Place,
-    scope: &Rc<Scope<'t>>,
-) -> Result<Value<'t>, Stop> {
-    let wanted = match name {
-        Some(name) => match eval.value(name, scope)?.shown() {
-            Some(text) => text,
-            None => return Err(Stop::at(place, "is no name of a file")),
-        },
-        None => FILE.to_owned(),
-    };
-    let above = unit.parents.iter().skip_while(|(known, _)| known != dir).skip(1);
-    for (parent, names) in above {
-        if names.contains(&wanted) {
-            let path = clean(&parent.join(&wanted));
-            return Ok(Value::made(format!("{ROOTED}{}", path.display()), "is a path", Some(place.clone())));
-        }
-    }
-    Err(Stop::at(place, format!("looks for {wanted} in the folders above, and there is none")))
 }

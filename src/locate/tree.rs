@@ -8,7 +8,13 @@ use std::{
 
 use serde::Deserialize;
 
-use super::syntax::{Attribute, Block, Body, Expr, File, FileId, Kind, SyntaxError};
+use super::{
+    inputs::unreadable,
+    syntax::{Attribute, Block, Body, Expr, File, FileId, Kind, SyntaxError},
+};
+
+/// What `terraform init` has fetched, in the working directory.
+const MANIFEST: &str = ".terraform/modules/modules.json";
 
 /// Calls within calls, and modules in all, that are followed; nobody's configuration has as many.
 const DEEPEST: usize = 16;
@@ -27,7 +33,32 @@ pub trait Folder {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// Files of variables (`*.tfvars`, `*.tfvars.json`) in `dir` and in the folders below it.
-    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf>;
+    ///
+    /// # Errors
+    /// There may be such files where it cannot look.
+    fn assignments_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Names of the folders in `dir`.
+    ///
+    /// # Errors
+    /// There is no such folder, or it cannot be read.
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Files of Terraform, Terragrunt and data in `dir` and in the folders below it ([`is_of_interest`]).
+    fn files_below(&self, dir: &Path) -> Vec<PathBuf>;
+
+    /// Such files of the repository that `dir` is in, outside of `dir`. Nothing, where it is in none.
+    fn files_around(&self, dir: &Path) -> Vec<PathBuf>;
+
+    /// `path` from the root of the file system.
+    fn absolute(&self, path: &Path) -> PathBuf;
+}
+
+/// Whether a file may bear on a configuration, by its name.
+pub fn is_of_interest(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let ends = [".tf", ".tofu", ".tf.json", ".tofu.json", ".tfvars", ".tfvars.json", ".hcl", ".yaml", ".yml", ".json"];
+    ends.iter().any(|end| name.ends_with(end))
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +68,16 @@ pub struct Tree {
     by_dir: BTreeMap<PathBuf, usize>,
     targets: BTreeMap<String, Target>,
     manifest: Vec<Installed>,
+    data: BTreeMap<PathBuf, Data>,
+}
+
+/// A file that a function reads.
+#[derive(Debug, Clone)]
+pub enum Data {
+    Absent,
+    /// It is there, and cannot be read as YAML or JSON.
+    Unread(SyntaxError),
+    Read(FileId),
 }
 
 /// The files of one folder, merged.
@@ -60,8 +101,6 @@ pub struct Module {
 pub struct Broken {
     pub path: PathBuf,
     pub error: SyntaxError,
-    /// It names something of MSK, or calls a module.
-    pub may_matter: bool,
 }
 
 /// What a module call calls.
@@ -98,12 +137,60 @@ impl Tree {
     /// # Errors
     /// The folder cannot be read.
     pub fn read_root(&mut self, dir: &Path, folder: &dyn Folder) -> io::Result<usize> {
-        let manifest = folder.read(&dir.join(".terraform/modules/modules.json"));
-        let manifest = manifest.ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-        self.manifest = manifest.map(|manifest| manifest.modules).unwrap_or_default();
+        self.manifest = match folder.read(&dir.join(MANIFEST)) {
+            Ok(bytes) => serde_json::from_slice::<Manifest>(&bytes)?.modules,
+            Err(error) if is_absent(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let root = self.module_in(dir, folder)?;
         self.follow(root, "", dir, folder, 0);
         Ok(root)
+    }
+
+    /// The first file that cannot be read, of all modules.
+    pub fn broken(&self) -> Option<&Broken> {
+        self.modules.iter().find_map(|module| module.broken.first())
+    }
+
+    /// A file that a function reads, if it was looked for.
+    pub fn data(&self, path: &Path) -> Option<&Data> {
+        self.data.get(path)
+    }
+
+    /// Reads a file for a function.
+    ///
+    /// # Errors
+    /// It is there, and cannot be read.
+    pub fn add_data(&mut self, path: &Path, folder: &dyn Folder) -> io::Result<()> {
+        let data = match folder.read(path) {
+            Ok(bytes) => match File::data(self.files.len(), path, &bytes) {
+                Ok(file) => {
+                    self.files.push(file);
+                    Data::Read(self.files.len() - 1)
+                }
+                Err(error) => Data::Unread(error),
+            },
+            Err(error) if is_absent(&error) => Data::Absent,
+            Err(error) => return Err(error),
+        };
+        self.data.insert(path.to_owned(), data);
+        Ok(())
+    }
+
+    /// Notes that there is no such file.
+    pub fn add_absent(&mut self, path: &Path) {
+        self.data.insert(path.to_owned(), Data::Absent);
+    }
+
+    /// Reads a value that stands in no file; `given` takes the place of its path.
+    ///
+    /// # Errors
+    /// It is no expression.
+    pub fn add_argument(&mut self, given: &Path, name: &str, text: &str) -> Result<(), SyntaxError> {
+        if self.files.iter().all(|file| file.path != given) {
+            self.files.push(File::argument(self.files.len(), given, name, text)?);
+        }
+        Ok(())
     }
 
     pub fn module(&self, module: usize) -> &Module {
@@ -120,12 +207,10 @@ impl Tree {
     /// # Errors
     /// It is no Terraform file. An unreadable one is taken for an empty one that says why.
     pub fn add(&mut self, path: &Path, folder: &dyn Folder) -> Result<FileId, SyntaxError> {
-        if let Some(known) = self.files.iter().position(|file| file.path == path) {
+        if let Some(known) = self.files.iter().position(|file| file.path == path && !file.is_data) {
             return Ok(known);
         }
-        let unreadable =
-            |error: io::Error| SyntaxError { line: 1, column: 1, message: format!("cannot be read: {error}") };
-        let bytes = folder.read(path).map_err(unreadable)?;
+        let bytes = folder.read(path).map_err(|error| unreadable(&error))?;
         let id = self.files.len();
         self.files.push(File::parse(id, path, &bytes)?);
         Ok(id)
@@ -135,7 +220,10 @@ impl Tree {
         if let Some(known) = self.by_dir.get(dir) {
             return Ok(*known);
         }
-        let mut names: Vec<String> = folder.names(dir)?.into_iter().filter(|name| is_configuration(name)).collect();
+        let all: Vec<String> = folder.names(dir)?.into_iter().filter(|name| is_configuration(name)).collect();
+        // OpenTofu reads x.tofu instead of x.tf, and x.tofu.json instead of x.tf.json.
+        let is_replaced = |name: &String| all.contains(&name.replace(".tf", ".tofu")) && !name.contains(".tofu");
+        let mut names: Vec<String> = all.iter().filter(|name| !is_replaced(name)).cloned().collect();
         // Overrides come last, each kind in the order of the names (Terraform, "Override Files").
         names.sort_by_key(|name| (is_override(name), name.clone()));
         let mut module = Module { dir: dir.to_owned(), ..Module::default() };
@@ -143,12 +231,7 @@ impl Tree {
             let path = clean(&dir.join(&name));
             match self.add(&path, folder) {
                 Ok(file) => module.merge(&self.files[file], is_override(&name)),
-                Err(error) => {
-                    let text = folder.read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                    let text = text.unwrap_or_default();
-                    let may_matter = ["msk", "kafka", "module", "instance_type"].iter().any(|word| text.contains(word));
-                    module.broken.push(Broken { path, error, may_matter });
-                }
+                Err(error) => module.broken.push(Broken { path, error }),
             }
         }
         let index = self.modules.len();
@@ -190,6 +273,12 @@ impl Tree {
         };
         match self.module_in(&dir, folder) {
             Ok(module) => Target::Module(module),
+            Err(error) if !is_absent(&error) => {
+                let broken = vec![Broken { path: dir.clone(), error: unreadable(&error) }];
+                self.modules.push(Module { dir: dir.clone(), broken, ..Module::default() });
+                self.by_dir.insert(dir, self.modules.len() - 1);
+                Target::Module(self.modules.len() - 1)
+            }
             Err(_) if is_installed => Target::Remote(source.to_owned()),
             Err(_) => Target::Missing(dir),
         }
@@ -272,13 +361,23 @@ fn nested_name(block: &Block) -> &str {
 }
 
 /// Files that Terraform reads as configuration; not those of editors.
-fn is_configuration(name: &str) -> bool {
+pub fn is_configuration(name: &str) -> bool {
     let is_editors = name.starts_with('.') || name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'));
-    !is_editors && (name.ends_with(".tf") || name.ends_with(".tf.json"))
+    !is_editors && [".tf", ".tf.json", ".tofu", ".tofu.json"].iter().any(|end| name.ends_with(end))
+}
+
+/// Whether OpenTofu alone reads a file.
+pub fn is_tofu(name: &str) -> bool {
+    is_configuration(name) && (name.ends_with(".tofu") || name.ends_with(".tofu.json"))
+}
+
+/// Whether a read failed because there is nothing at that path.
+pub fn is_absent(error: &io::Error) -> bool {
+    [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind())
 }
 
 fn is_override(name: &str) -> bool {
-    let stem = name.trim_end_matches(".json").trim_end_matches(".tf");
+    let stem = name.trim_end_matches(".json").trim_end_matches(".tf").trim_end_matches(".tofu");
     stem == "override" || stem.ends_with("_override")
 }
 

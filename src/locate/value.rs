@@ -1,10 +1,10 @@
 //! What an expression comes to, as far as it can be told, and where each string of it stands.
 
-use std::rc::Rc;
+use std::{collections::HashMap, path::PathBuf, rc::Rc};
 
 use super::{
     scope::Scope,
-    syntax::{Expr, Place},
+    syntax::{Expr, FileId, Place},
 };
 
 /// A value. What is inside of lists and objects is looked at when it is asked for: the rest may be undecidable.
@@ -15,7 +15,10 @@ pub enum Value<'t> {
     Number(f64),
     Text(Text),
     List(Vec<Thunk<'t>>),
+    /// Each key once.
     Object(Vec<(Key, Thunk<'t>)>),
+    /// An object of which these entries are known; what else is in it cannot be told.
+    Partial(Vec<(Key, Thunk<'t>)>, Stop),
 }
 
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub enum Origin {
     Literal(Place),
     /// It is not written anywhere as such, for this reason.
     Made(&'static str, Option<Place>),
+    /// It is all that is in a file of data, which is read at this place.
+    Content(FileId, Place),
 }
 
 /// The key of an entry, and where it is written, if it is.
@@ -56,13 +61,70 @@ pub struct Stop {
     pub why: String,
     pub place: Option<Place>,
     /// A file that was not read yet and is needed.
-    pub needs: Option<std::path::PathBuf>,
+    pub needs: Option<Needed>,
+    pub cause: Cause,
+    /// It is a module that `terraform init` would fetch.
+    pub is_remote: bool,
+}
+
+/// Whose limit it is that a value cannot be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Files do not tell it, or kgen does not evaluate it.
+    Unknown,
+    /// Terraform fails here too: `try` goes on with its next argument.
+    Fails,
+    /// It is known only when terraform runs: an attribute of a resource, a data source, an output of another unit.
+    Runtime,
+}
+
+/// A file that is needed, and what for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needed {
+    /// A part of the configuration, in HCL.
+    Code(PathBuf),
+    /// What a function such as `file` reads.
+    Data(PathBuf),
 }
 
 impl Stop {
     pub fn at(place: &Place, why: impl Into<String>) -> Stop {
-        Stop { why: why.into(), place: Some(place.clone()), needs: None }
+        Stop { why: why.into(), place: Some(place.clone()), needs: None, cause: Cause::Unknown, is_remote: false }
     }
+
+    /// Terraform fails here too.
+    pub fn fails(place: &Place, why: impl Into<String>) -> Stop {
+        Stop { cause: Cause::Fails, ..Stop::at(place, why) }
+    }
+
+    /// It is known when terraform runs.
+    pub fn runtime(place: &Place, why: impl Into<String>) -> Stop {
+        Stop { cause: Cause::Runtime, ..Stop::at(place, why) }
+    }
+}
+
+/// `entries` with each key once: of those with one name, the last counts.
+pub fn unique<'t>(entries: Vec<(Key, Thunk<'t>)>) -> Vec<(Key, Thunk<'t>)> {
+    let mut found: Vec<(Key, Thunk<'t>)> = Vec::with_capacity(entries.len());
+    let mut at: HashMap<String, usize> = HashMap::with_capacity(entries.len());
+    for entry in entries {
+        match at.get(&entry.0.name) {
+            Some(known) => found[*known] = entry,
+            None => {
+                at.insert(entry.0.name.clone(), found.len());
+                found.push(entry);
+            }
+        }
+    }
+    found
+}
+
+/// In front of a path that a function gave: it is not relative to the file that it is used in.
+pub const ROOTED: &str = "@/";
+
+/// Whether a string is such a path.
+pub fn is_path(text: &str) -> bool {
+    text.starts_with(ROOTED)
 }
 
 impl<'t> Value<'t> {
@@ -106,6 +168,8 @@ impl<'t> Value<'t> {
             (Value::Null, _) | (_, Value::Null) => Some(false),
             (Value::Bool(a), Value::Bool(b)) => Some(a == b),
             (Value::Number(a), Value::Number(b)) => Some(a == b),
+            // A path stands for itself: how Terraform writes it depends on where it runs.
+            (Value::Text(a), Value::Text(b)) if is_path(&a.text) || is_path(&b.text) => None,
             (Value::Text(a), Value::Text(b)) => Some(a.text == b.text),
             _ => None,
         }

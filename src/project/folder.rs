@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::repository;
 use crate::locate::{Folder, is_assignments};
 
 /// Folders below a working directory in which files of variables are looked for.
@@ -31,11 +32,27 @@ impl Folder for Disk {
         std::fs::read(path)
     }
 
-    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf> {
+    fn assignments_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         let hidden =
             |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
         let entries = walkdir::WalkDir::new(dir).max_depth(DEEPEST).sort_by_file_name().into_iter();
         let entries = entries.filter_entry(|entry| !hidden(entry)).filter_map(Result::ok);
-        entries.map(|entry| crate::locate::clean(entry.path())).filter(|path| is_assignments(path)).collect()
+        Ok(entries.map(|entry| crate::locate::clean(entry.path())).filter(|path| is_assignments(path)).collect())
+    }
+
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        repository::folders(dir)
+    }
+
+    fn files_below(&self, dir: &Path) -> Vec<PathBuf> {
+        repository::files_below(dir)
+    }
+
+    fn files_around(&self, dir: &Path) -> Vec<PathBuf> {
+        repository::files_around(dir)
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
     }
 }

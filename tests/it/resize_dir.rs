@@ -81,7 +81,7 @@ fn what_cannot_be_decided_changes_nothing() {
             format!("{CLUSTER}{}", CLUSTER.replace("this", "other").replace("variable \"type\" {}", "")),
             "2 clusters",
         ),
-        ("a function", CLUSTER.replace("var.type", "lower(var.type)"), "main.tf:4"),
+        ("a data source", CLUSTER.replace("var.type", "data.aws_ssm_parameter.type.value"), "main.tf:4"),
         ("no Terraform", "resource \"aws_msk_cluster {".to_owned(), "main.tf"),
     ];
     for (what, text, expected) in rows {
@@ -91,6 +91,144 @@ fn what_cannot_be_decided_changes_nothing() {
         assert_eq!(fs::read_to_string(&main).unwrap(), text, "{what}");
         assert_eq!(fs::read_to_string(dir.path().join("infra/terraform.tfvars")).unwrap(), VALUES, "{what}");
     }
+}
+
+/// A repository with `files`.
+fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join(".git")).unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+/// `kgen` with `args`, started in the folder `at` of `dir`.
+fn kgen(dir: &Path, at: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kgen"));
+    command.current_dir(dir.join(at)).args(args).env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const BY_DEFAULT: &str = "variable \"broker\" { default = \"kafka.m5.large\" }\nresource \"aws_msk_cluster\" \"events\" {\n  \
+                          broker_node_group_info {\n    instance_type = var.broker\n  }\n}\n";
+
+#[test]
+fn files_of_variables_are_looked_for_up_to_the_root_of_the_repository() {
+    let files = [("infra/tf/main.tf", BY_DEFAULT), ("infra/envs/prod.tfvars", "broker = \"kafka.m5.4xlarge\"\n")];
+    let dir = repository(&files);
+    let absolute = dir.path().join("infra/tf").display().to_string();
+    for (at, named, shown) in [
+        (".", "infra/tf", "infra/envs/prod.tfvars:1: sets broker"),
+        ("infra", "tf", "envs/prod.tfvars:1: sets broker"),
+        ("infra/tf", ".", "../envs/prod.tfvars:1: sets broker"),
+        ("infra/envs", "../tf", "prod.tfvars:1: sets broker"),
+        ("infra/envs", absolute.as_str(), "infra/envs/prod.tfvars:1: sets broker"),
+    ] {
+        let (code, _, err) = kgen(dir.path(), at, &["resize", "kafka.m5.xlarge", "--dir", named]);
+        assert!(code == Some(2) && err.contains(shown), "{at}, {named}: {err}");
+        let next = err.lines().find_map(|line| line.strip_prefix("next: kgen ")).unwrap_or_else(|| panic!("{err}"));
+        let again: Vec<&str> = next.split(' ').collect();
+        let (code, out, err) = kgen(dir.path(), at, &[&again[..], &["--dry-run"]].concat());
+        assert!(code == Some(0) && out.contains("+broker = \"kafka.m5.xlarge\""), "{at}, {named}: {out}{err}");
+    }
+    assert_eq!(fs::read_to_string(dir.path().join("infra/tf/main.tf")).unwrap(), BY_DEFAULT);
+}
+
+#[test]
+fn without_a_repository_the_folder_above_is_looked_at_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in ["tf", "envs"] {
+        fs::create_dir(dir.path().join(path)).unwrap();
+    }
+    fs::write(dir.path().join("tf/main.tf"), BY_DEFAULT).unwrap();
+    fs::write(dir.path().join("envs/prod.tfvars"), "broker = \"kafka.m5.4xlarge\"\n").unwrap();
+    for (at, named) in [(".", "tf"), ("tf", ".")] {
+        let (code, _, err) = kgen(dir.path(), at, &["resize", "kafka.m5.xlarge", "--dir", named]);
+        assert!(code == Some(2) && err.contains("envs/prod.tfvars:1"), "{at}, {named}: {err}");
+    }
+}
+
+#[test]
+fn a_file_of_variables_is_taken_from_the_folder_where_it_is_not_here() {
+    let dir = infra();
+    fs::rename(dir.path().join("infra/terraform.tfvars"), dir.path().join("infra/prod.tfvars")).unwrap();
+    let (code, out, err) = resized(dir.path(), &["--var-file", "prod.tfvars", "--dry-run"]);
+    assert!(code == Some(0) && err.contains("prod.tfvars is taken from infra"), "{out}{err}");
+    assert!(out.contains("+type   = \"kafka.m5.xlarge\" // as agreed"), "{out}");
+    let (code, _, err) = resized(dir.path(), &["--var-file", "gone.tfvars"]);
+    assert!(code == Some(2) && err.contains("no file gone.tfvars in the current folder"), "{err}");
+    assert!(err.contains("files of variables here: infra/prod.tfvars"), "{err}");
+}
+
+#[test]
+fn a_variable_that_is_given_decides_and_is_handed_to_terraform() {
+    let dir = infra();
+    let main = CLUSTER.replace("{\r\n  kafka", "{\r\n  count = var.on ? 1 : 0\r\n  kafka");
+    fs::write(dir.path().join("infra/main.tf"), format!("{main}variable \"on\" {{\n  default = false\n}}\n")).unwrap();
+    let (code, _, err) = resized(dir.path(), &[]);
+    assert_eq!(code, Some(2), "{err}");
+    for part in [
+        "switched off",
+        "infra/main.tf:2: `var.on ? 1 : 0`",
+        "TF_VAR_on=true",
+        "infra/terraform.tfvars:2: kafka.m5.large",
+    ] {
+        assert!(err.contains(part), "no {part} in {err}");
+    }
+    assert!(err.ends_with("next: kgen resize kafka.m5.xlarge --dir infra --var on=true\n"), "{err}");
+    let (code, out, err) = resized(dir.path(), &["--var", "on=true"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.ends_with("terraform -chdir='infra' plan -var='on=true'\n"), "{out}");
+    let (code, _, err) = resized(dir.path(), &["--var", "on"]);
+    assert!(code == Some(2) && err.contains("NAME=VALUE"), "{err}");
+}
+
+#[test]
+fn every_cluster_is_changed_with_all_or_none() {
+    let dir = infra();
+    let (main, values) = (dir.path().join("infra/main.tf"), dir.path().join("infra/terraform.tfvars"));
+    let other =
+        CLUSTER.replace("this", "other").replace("variable \"type\" {}", "").replace("var.type", "\"kafka.t3.small\"");
+    let text = format!("{CLUSTER}{other}");
+    fs::write(&main, &text).unwrap();
+    let (code, out, err) = resized(dir.path(), &["--all", "--dry-run", "--json"]);
+    assert_eq!(code, Some(0), "{err}");
+    validate("resize --all --dry-run --json", &out);
+    assert_eq!(fs::read_to_string(&main).unwrap(), text);
+    let (code, out, err) = resized(dir.path(), &["--all"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.ends_with("terraform -chdir='infra' plan\n"), "{out}");
+    assert_eq!(fs::read_to_string(&main).unwrap(), text.replace("kafka.t3.small", "kafka.m5.xlarge"));
+    assert_eq!(fs::read_to_string(&values).unwrap(), VALUES.replace("kafka.m5.large", "kafka.m5.xlarge"));
+    let (code, _, err) = resized(dir.path(), &["--all"]);
+    assert!(code == Some(2) && err.contains("already is kafka.m5.xlarge"), "{err}");
+    let (code, _, err) = resized(dir.path(), &["--all", "--cluster", "this"]);
+    assert!(code == Some(2) && err.contains("cannot be used with"), "{err}");
+}
+
+#[test]
+fn yaml_and_opentofu_on_the_disk() {
+    let dir = repository(&[
+        (
+            "infra/main.tofu",
+            "locals { env = yamldecode(file(\"${path.module}/../env.yaml\")) }\nresource \"aws_msk_cluster\" \"events\" {\n  \
+         broker_node_group_info {\n    instance_type = local.env.kafka.type\n  }\n}\n",
+        ),
+        ("infra/main.tf", "resource \"x"),
+        ("env.yaml", "# sizes\r\nkafka:\r\n  type: kafka.m5.large # as agreed\r\n"),
+    ]);
+    let (code, out, err) = resized(dir.path(), &[]);
+    assert_eq!(code, Some(0), "{err}");
+    let text = fs::read_to_string(dir.path().join("env.yaml")).unwrap();
+    assert_eq!(text, "# sizes\r\nkafka:\r\n  type: kafka.m5.xlarge # as agreed\r\n");
+    assert!(out.ends_with("tofu -chdir='infra' plan\n") && err.contains("env.yaml is outside of infra"), "{out}{err}");
+    let (code, _, err) = resized(dir.path(), &["--apply", "--yes", "--terraform-bin", "/bin/true"]);
+    assert!(code == Some(2) && err.contains("already is"), "{err}");
 }
 
 #[test]
@@ -170,6 +308,15 @@ fn an_apply_is_a_run_that_is_listed_replayed_and_reported() {
     assert!(report.stdout.contains(edit), "{}{}", report.stdout, report.stderr);
     let over = run(&project, &["resume", &id, "--yes"]);
     assert!(over.code == Some(2) && over.stderr.contains("has come to its end"), "{}", over.stderr);
+}
+
+#[test]
+fn variables_that_are_given_are_given_to_the_plan() {
+    let project = planned("kafka.m5.xlarge", 0);
+    let ran = applied(&project, &["--var", "name=a b"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let calls = project.calls();
+    assert!(calls.iter().any(|call| call.starts_with("plan") && call.contains("-var=name=a b")), "{calls:#?}");
 }
 
 #[test]

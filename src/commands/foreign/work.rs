@@ -213,7 +213,8 @@ impl Work<'_> {
         let dir = args.dir.as_deref().map(|dir| dir.display().to_string()).unwrap_or_default();
         let cluster = args.cluster.as_deref().map(|name| format!(" --cluster {name}")).unwrap_or_default();
         let files: String = args.var_file.iter().map(|file| format!(" --var-file {}", file.display())).collect();
-        format!("kgen resize {} --dir {dir}{cluster}{files} --apply", args.broker_type)
+        let given: String = args.var.iter().map(|(name, value)| format!(" --var {name}={value}")).collect();
+        format!("kgen resize {} --dir {dir}{cluster}{files}{given} --apply", args.broker_type)
     }
 }
 

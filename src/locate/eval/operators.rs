@@ -43,7 +43,13 @@ impl<'t> Eval<'t> {
             Operator::Plus => Value::Number(a + b),
             Operator::Minus => Value::Number(a - b),
             Operator::Times => Value::Number(a * b),
-            _ => return Err(Stop::at(place, "divides, which kgen does not follow")),
+            Operator::Divide if b != 0.0 => Value::Number(a / b),
+            Operator::Modulo if b != 0.0 => Value::Number(a % b),
+            Operator::Divide | Operator::Modulo => return Err(Stop::fails(place, "divides by zero")),
+            // Were handled above.
+            Operator::Equal | Operator::NotEqual | Operator::And | Operator::Or => {
+                return Err(Stop::at(place, "is not evaluated"));
+            }
         })
     }
 }

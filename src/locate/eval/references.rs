@@ -4,10 +4,12 @@ use std::rc::Rc;
 
 use super::{
     super::{
-        inputs::Assigned,
+        inputs::{Assigned, BY_ENVIRONMENT, argument_path},
         tree::{Module, Target, dotted},
     },
-    Answer, Eval, Expr, Kind, Place, Repetition, Scope, Space, Step, Stop, Value, terragrunt,
+    Answer, Body, Decider, Eval, Expr, Kind, Place, Repetition, Scope, Space, Step, Stop, Value,
+    files::rooted,
+    terragrunt,
 };
 
 impl<'t> Eval<'t> {
@@ -24,33 +26,44 @@ impl<'t> Eval<'t> {
             _ => "",
         };
         let rest = steps.get(1..).unwrap_or_default();
+        if root == "each" || root == "count" {
+            self.repeated.set(true);
+        }
         let value = match (root, first) {
             ("var", name) => self.variable(name, place, scope)?,
             ("local", name) => self.local(name, place, scope)?,
             ("module", name) => {
+                let (index, rest) = match rest.split_first() {
+                    Some((Step::Index(index), rest)) => (Some(index), rest),
+                    _ => (None, rest),
+                };
                 let Some((Step::Name(output), rest)) = rest.split_first() else {
                     return Err(Stop::at(
                         place,
-                        "takes an output from one of several calls, which kgen does not follow",
+                        "takes an output from several calls at once, which kgen does not follow",
                     ));
                 };
-                let value = self.output(name, output, place, scope)?;
+                let value = self.output(name, index, output, place, scope)?;
                 return self.walk(value, rest, place, scope);
             }
             ("each", "key") => match &scope.repetition {
                 Repetition::Each(key, _) => Value::made(key.name.clone(), "is a key of for_each", key.place.clone()),
-                other => return Err(unknown(other, place, "each.key")),
+                other => return Err(self.unknown(other, place, "each.key")),
             },
             ("each", "value") => match &scope.repetition {
                 Repetition::Each(_, value) => self.force(value)?,
-                other => return Err(unknown(other, place, "each.value")),
+                other => return Err(self.unknown(other, place, "each.value")),
             },
             ("count", "index") => match &scope.repetition {
                 Repetition::Count(index) => Value::Number(*index as f64),
-                other => return Err(unknown(other, place, "count.index")),
+                other => return Err(self.unknown(other, place, "count.index")),
             },
             ("terraform", "workspace") => match &self.inputs.workspace {
-                Some(name) => Value::made(name.clone(), "is the name of the workspace", None),
+                Some(name) => {
+                    let what = format!("workspace {name:?}");
+                    self.decided_by(Decider { what, value: name.clone(), variable: None, is_default: false });
+                    Value::made(name.clone(), "is the name of the workspace", None)
+                }
                 None => {
                     return Err(Stop::at(
                         place,
@@ -58,9 +71,11 @@ impl<'t> Eval<'t> {
                     ));
                 }
             },
-            ("data", _) => return Err(Stop::at(place, "comes from a data source")),
+            ("path", "module") => rooted(&self.module_of(scope, place)?.dir, place),
+            ("path", "root" | "cwd") => rooted(&self.inputs.root, place),
+            ("data", _) => return Err(Stop::runtime(place, "comes from a data source")),
             ("path" | "self" | "terraform", _) => return Err(Stop::at(place, "is not known before terraform runs")),
-            _ => return Err(Stop::at(place, "is an attribute of a resource, known to terraform alone")),
+            _ => return Err(Stop::runtime(place, "is an attribute of a resource, known to terraform alone")),
         };
         self.walk(value, rest, place, scope)
     }
@@ -69,7 +84,7 @@ impl<'t> Eval<'t> {
         match &scope.space {
             Space::Module { module, .. } => {
                 let module = self.tree.module(*module);
-                match module.broken.iter().find(|broken| broken.may_matter) {
+                match module.broken.first() {
                     Some(broken) => Err(Stop::at(
                         place,
                         format!(
@@ -94,6 +109,9 @@ impl<'t> Eval<'t> {
             return Err(Stop::at(place, format!("is a variable that {} does not declare", module.dir.display())));
         };
         let nullable = !matches!(declared.attribute("nullable").map(|value| &value.kind), Some(Kind::Bool(false)));
+        if let Some(place) = validation(declared) {
+            self.validated.borrow_mut().insert(place, (declared, scope.clone()));
+        }
         let assigned = match caller {
             Some((call, caller)) => match call.attribute(name) {
                 Some(argument) => {
@@ -104,31 +122,16 @@ impl<'t> Eval<'t> {
             },
             None => {
                 self.asked.borrow_mut().insert(name.to_owned());
-                match self.inputs.assigned(name, self.tree) {
-                    Some(Assigned::File(value)) => {
-                        self.follow(&value.place, format!("variable {name}"));
-                        Some(self.value(value, scope)?)
-                    }
-                    Some(Assigned::Environment(text)) => match simple(declared.attribute("type")) {
-                        true => Some(Value::made(
-                            text,
-                            "is set by an environment variable (TF_VAR_…), which kgen cannot edit",
-                            None,
-                        )),
-                        false => {
-                            return Err(Stop::at(
-                                place,
-                                format!("is set by the environment variable TF_VAR_{name}, which kgen cannot edit"),
-                            ));
-                        }
-                    },
-                    None => terragrunt::input(self, name)?,
-                }
+                self.assigned(name, declared, place, scope)?
             }
         };
+        let is_root = caller.is_none();
         let default = || match declared.attribute("default") {
             Some(default) => {
                 self.follow(&default.place, format!("default of variable {name}"));
+                if is_root {
+                    self.decided_by_default(name, &default.place);
+                }
                 self.value(default, scope)
             }
             None => {
@@ -150,6 +153,47 @@ impl<'t> Eval<'t> {
         }
     }
 
+    fn decided_by_default(&self, name: &str, place: &Place) {
+        let file = &self.tree.files[place.file];
+        let (value, path, line) = (file.short(place, 40), file.path.display(), file.line(place.start));
+        let what = format!("variable {name}, {value} by default ({path}:{line})");
+        self.decided_by(Decider { what, value, variable: Some(name.to_owned()), is_default: true });
+    }
+
+    /// What sets a variable of the root module, other than its default.
+    fn assigned(
+        &self,
+        name: &str,
+        declared: &'t Body,
+        place: &Place,
+        scope: &Rc<Scope<'t>>,
+    ) -> Result<Option<Value<'t>>, Stop> {
+        let (value, by, at) = match self.inputs.assigned(name, self.tree) {
+            None => return terragrunt::input(self, name),
+            Some(Assigned::File(value)) => {
+                self.follow(&value.place, format!("variable {name}"));
+                return self.value(value, scope).map(Some);
+            }
+            Some(Assigned::Text { value, by, place }) => (value, by, place),
+        };
+        if by == BY_ENVIRONMENT {
+            let what = format!("variable {name}, which TF_VAR_{name} sets to {value:?}");
+            self.decided_by(Decider { what, value: value.clone(), variable: Some(name.to_owned()), is_default: false });
+        }
+        // A composed value is an expression, and read as a file of its own.
+        let by_expression = || {
+            let given = self.tree.files.iter().find(|file| file.path == argument_path(name, &value))?;
+            Some(self.value(given.body.attribute(name)?, scope))
+        };
+        match simple(declared.attribute("type")) {
+            true => Ok(Some(Value::made(value, by, at))),
+            false => match by_expression() {
+                Some(value) => value.map(Some),
+                None => Err(Stop::at(place, format!("{by}, and its value cannot be read"))),
+            },
+        }
+    }
+
     fn local(&self, name: &str, place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
         match self.module_of(scope, place)?.locals.get(name) {
             Some(value) => {
@@ -164,13 +208,36 @@ impl<'t> Eval<'t> {
         }
     }
 
-    fn output(&self, call: &str, output: &str, place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
+    fn output(
+        &self,
+        call: &str,
+        index: Option<&'t Expr>,
+        output: &str,
+        place: &Place,
+        scope: &Rc<Scope<'t>>,
+    ) -> Answer<'t> {
         let module = self.module_of(scope, place)?;
         let block = module.calls.iter().find(|block| block.labels.first().is_some_and(|name| name == call));
         let Some(block) = block else { return Err(Stop::at(place, "is an output of a module that is not called")) };
         let scopes = self.inner_scopes(block, scope)?;
-        let [inner] = &scopes[..] else {
-            return Err(Stop::at(place, "is an output of a module that is called several times or not at all"));
+        let inner = match (index, &scopes[..]) {
+            (None, [inner]) => inner,
+            (None, _) => {
+                return Err(Stop::at(place, "is an output of a module that is called several times or not at all"));
+            }
+            (Some(index), _) => {
+                let Some(wanted) = self.aside(|| self.value(index, scope))?.shown() else {
+                    return Err(Stop::at(&index.place, "is no key and no index"));
+                };
+                let is_wanted = |inner: &&Rc<Scope<'t>>| inner.is_repetition(&wanted);
+                let is_unknown =
+                    scopes.iter().any(|inner| inner.calling().is_some_and(|made| made.unknown().is_some()));
+                match scopes.iter().find(is_wanted) {
+                    Some(inner) => inner,
+                    None if is_unknown => return Err(Stop::at(place, "is an output of one of several calls")),
+                    None => return Err(Stop::fails(place, "is an output of a call that there is not")),
+                }
+            }
         };
         match self.module_of(inner, place)?.outputs.get(output) {
             Some(value) => {
@@ -208,16 +275,15 @@ impl<'t> Eval<'t> {
         });
         Ok(scopes.collect())
     }
-}
 
-fn unknown(repetition: &Repetition<'_>, place: &Place, name: &str) -> Stop {
-    match repetition {
-        Repetition::Unknown(stop) => Stop {
-            why: format!("depends on {name}, and which there are cannot be told: {}", stop.why),
-            place: Some(place.clone()),
-            needs: stop.needs.clone(),
-        },
-        _ => Stop::at(place, format!("is {name} where there is none")),
+    fn unknown(&self, repetition: &Repetition<'_>, place: &Place, name: &str) -> Stop {
+        match repetition {
+            Repetition::Unknown(stop) => {
+                let why = self.because(&format!("depends on {name}, and which there are cannot be told"), stop);
+                Stop { why, place: Some(place.clone()), ..stop.clone() }
+            }
+            _ => Stop::at(place, format!("is {name} where there is none")),
+        }
     }
 }
 
@@ -233,4 +299,10 @@ fn simple(kind: Option<&Expr>) -> bool {
 
 fn last(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
+}
+
+/// Where the first validation of a variable stands.
+fn validation(declared: &Body) -> Option<Place> {
+    let block = declared.blocks("validation").next().map(|block| block.place.clone());
+    block.or_else(|| declared.attribute("validation").map(|value| value.place.clone()))
 }

@@ -1,5 +1,7 @@
 //! From hcl-edit's tree to ours. Its spans are exact; its printer is not used (docs/resize.md).
 
+use std::collections::BTreeMap;
+
 use hcl_edit::{
     Span,
     expr::{BinaryOperator, Expression, ObjectKey, TraversalOperator, UnaryOperator},
@@ -9,6 +11,9 @@ use hcl_edit::{
 
 use super::{Attribute, Block, Body, Expr, FileId, For, Kind, Operator, Part, Place, Step, SyntaxError};
 
+/// Keys of objects that are given again in the same object, of one file.
+const MOST_REPEATED: usize = 50;
+
 /// Where what is converted comes from.
 #[derive(Clone)]
 struct From {
@@ -17,20 +22,56 @@ struct From {
     skipped: usize,
     /// Set inside a template that is a JSON string: everything in it has the place of the whole.
     inside: Option<Place>,
+    /// Keys that were given another name of the same length for the parser, by their first byte.
+    renamed: BTreeMap<usize, String>,
 }
 
+/// Reads HCL as Terraform does. The parser refuses a key that an object has twice, where Terraform takes the last one, so
+/// it is shown another name for it.
 pub fn parse(file: FileId, text: &str, skipped: usize) -> Result<Body, SyntaxError> {
-    let body: structure::Body = text.parse().map_err(|error: hcl_edit::parser::Error| SyntaxError {
-        line: error.location().line(),
-        column: error.location().column(),
-        message: error.message().to_owned(),
-    })?;
-    Ok(From { file, skipped, inside: None }.body(&body))
+    let mut shown = text.to_owned();
+    let mut renamed = BTreeMap::new();
+    loop {
+        let error: hcl_edit::parser::Error = match shown.parse::<structure::Body>() {
+            Ok(body) => return Ok(From { file, skipped, inside: None, renamed }.body(&body)),
+            Err(error) => error,
+        };
+        let at = error.location().offset();
+        let is_repeated = error.message().contains("redefined object key") && renamed.len() < MOST_REPEATED;
+        if !is_repeated || rename(&mut shown, at, &mut renamed).is_none() {
+            return Err(SyntaxError {
+                line: error.location().line(),
+                column: error.location().column(),
+                message: error.message().to_owned(),
+            });
+        }
+    }
+}
+
+/// Gives the key at `at` a name that occurs nowhere else. Nothing, where it is no plain word.
+fn rename(text: &mut String, at: usize, renamed: &mut BTreeMap<usize, String>) -> Option<()> {
+    let quotes = usize::from(text.get(at..)?.starts_with('"'));
+    let is_part = |c: &char| c.is_ascii_alphanumeric() || "_-".contains(*c);
+    let word: String = text.get(at + quotes..)?.chars().take_while(is_part).collect();
+    let range = at + quotes..at + quotes + word.len();
+    let is_whole = quotes == 0 || text.get(range.end..)?.starts_with('"');
+    let free = || {
+        let names = ('a'..='z').chain('A'..='Z').map(|c| format!("{c}{}", "_".repeat(word.len() - 1)));
+        let is_taken = |name: &String| text.split(|c| !is_part(&c)).any(|known| known == name);
+        names.into_iter().find(|name| !is_taken(name))
+    };
+    if word.is_empty() || !is_whole || renamed.contains_key(&at) {
+        return None;
+    }
+    let name = free()?;
+    text.replace_range(range, &name);
+    renamed.insert(at, word);
+    Some(())
 }
 
 /// What a JSON string with an interpolation stands for.
 pub fn template(text: &str, place: &Place) -> Kind {
-    let from = From { file: place.file, skipped: 0, inside: Some(place.clone()) };
+    let from = From { file: place.file, skipped: 0, inside: Some(place.clone()), renamed: BTreeMap::new() };
     match format!("\"{text}\"").parse::<Expression>() {
         Ok(expression) => from.kind(&expression),
         Err(_) => Kind::Other("a template"),
@@ -118,6 +159,7 @@ impl From {
                 Kind::Call {
                     name: namespace.chain([call.name.name.as_str().to_owned()]).collect(),
                     arguments: call.args.iter().map(|argument| self.expr(argument)).collect(),
+                    expands: call.args.expand_final(),
                 }
             }
             Expression::ForExpr(expr) => Kind::For(Box::new(For {
@@ -146,6 +188,10 @@ impl From {
 
     fn key(&self, key: &ObjectKey) -> Expr {
         let place = self.place(key);
+        // Also of a quoted key the span starts where the key does.
+        if let Some(name) = key.span().and_then(|span| self.renamed.get(&span.start)) {
+            return Expr { place, kind: Kind::Fixed(name.clone()) };
+        }
         match key {
             ObjectKey::Ident(name) => Expr { place, kind: Kind::Fixed(name.as_str().to_owned()) },
             ObjectKey::Expression(Expression::String(name)) => {
@@ -157,7 +203,8 @@ impl From {
 
     fn step(&self, operator: &TraversalOperator) -> Step {
         match operator {
-            TraversalOperator::AttrSplat(_) | TraversalOperator::FullSplat(_) => Step::Splat,
+            TraversalOperator::AttrSplat(_) => Step::NameSplat,
+            TraversalOperator::FullSplat(_) => Step::Splat,
             TraversalOperator::GetAttr(name) => Step::Name(name.as_str().to_owned()),
             TraversalOperator::Index(index) => Step::Index(self.expr(index)),
             TraversalOperator::LegacyIndex(index) => {
@@ -181,6 +228,7 @@ fn operator(operator: BinaryOperator) -> Operator {
         BinaryOperator::Plus => Operator::Plus,
         BinaryOperator::Minus => Operator::Minus,
         BinaryOperator::Mul => Operator::Times,
-        _ => Operator::Other,
+        BinaryOperator::Div => Operator::Divide,
+        BinaryOperator::Mod => Operator::Modulo,
     }
 }

@@ -46,6 +46,18 @@ pub fn parse(file: FileId, text: &str, skipped: usize, templates: bool) -> Resul
     Ok(body)
 }
 
+/// Reads a file of data: one value, in which no string is a template.
+pub fn document(file: FileId, text: &str, skipped: usize) -> Result<Expr, SyntaxError> {
+    let error = |at: usize, message: String| {
+        let (line, column) = position(text, at);
+        SyntaxError { line, column, message }
+    };
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &strict())
+        .map_err(|found| error(found.range().start, found.kind().to_string()))?;
+    let value = parsed.value.ok_or_else(|| error(0, "no value".to_owned()))?;
+    Ok(From { file, skipped, templates: false }.expr(&value))
+}
+
 fn strict() -> ParseOptions {
     ParseOptions {
         allow_comments: false,
@@ -90,7 +102,8 @@ impl From {
         let plain = From { file: self.file, skipped: self.skipped, templates: false };
         let convert = |property: &ast::ObjectProp<'_>| {
             let name = property.name.as_str();
-            let is_plain = keyword == "variable" || (keyword == "module" && ["source", "version"].contains(&name));
+            let is_plain = (keyword == "variable" && name != "validation")
+                || (keyword == "module" && ["source", "version"].contains(&name));
             let value = if is_plain { plain.expr(&property.value) } else { self.expr(&property.value) };
             Attribute { name: name.to_owned(), value }
         };

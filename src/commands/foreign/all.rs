@@ -1,0 +1,99 @@
+//! `--all`: every cluster of the folder at once, in as many places as their types are set. Edits, and stops before terraform.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use anyhow::{Context as _, anyhow, ensure};
+
+use super::{asked, checked, next};
+use crate::{
+    cli::{Outcome, Resize, refused},
+    commands::documents::{self, Prepared, PreparedFile},
+    locate::{Edit, Located, Question, applied, locate_all},
+    project::{Disk, Lock, replace_all, unified_diff},
+    stack::{Provenance, provenance},
+};
+
+/// A file with all of its edits.
+struct Changed {
+    file: PathBuf,
+    before: String,
+    after: String,
+    diff: String,
+}
+
+pub fn run(question: &Question<'_>, args: &Resize) -> anyhow::Result<Outcome> {
+    let found = locate_all(&Disk, question).map_err(refused)?;
+    let edits: Vec<&Edit> = found.iter().map(|located| &located.edit).collect();
+    let files: Vec<Changed> = applied(&edits)
+        .into_iter()
+        .map(|(file, before, after)| {
+            let name = file.display().to_string();
+            let diff = unified_diff((&name, &before), (&name, &after));
+            Changed { file, before, after, diff }
+        })
+        .collect();
+    if let Some(rendered) = files.iter().find(|changed| provenance(&changed.before) != Provenance::Foreign) {
+        return Err(refused(anyhow!("{} is rendered by kgen: leave out --dir", rendered.file.display())));
+    }
+    let notes = notes(&found, args)?;
+    found.iter().flat_map(|located| &located.trail).for_each(|step| eprintln!("{step}"));
+    for changed in &files {
+        // A document is alone on standard output.
+        if args.json {
+            eprint!("{}", changed.diff);
+        } else {
+            print!("{}", changed.diff);
+        }
+    }
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    let Some(first) = found.first() else { return Ok(Outcome::Done) };
+    let next = next(question, first);
+    if !args.dry_run {
+        write(question, &files).map_err(refused)?;
+        for located in &found {
+            let (edit, address) = (&located.edit, &located.address);
+            eprintln!("{}:{}: {} is now {} ({address})", edit.file.display(), edit.line, edit.old, args.broker_type);
+        }
+        eprintln!("next, and look whether the plan updates these clusters in place and changes nothing else:");
+    }
+    if args.json {
+        let diffs = files.into_iter().map(|changed| PreparedFile { file: changed.file, diff: changed.diff });
+        let (files, written) = (diffs.collect(), !args.dry_run);
+        documents::print(Prepared { cluster: None, written, files, remedy: None, moves: None, notes, next })?;
+    } else if !args.dry_run {
+        println!("{next}");
+    }
+    Ok(Outcome::Done)
+}
+
+/// What there is to know of each cluster, after each was asked for.
+fn notes(found: &[Located], args: &Resize) -> anyhow::Result<Vec<String>> {
+    let mut notes = BTreeSet::new();
+    for located in found {
+        let of = |error: anyhow::Error| refused(error.context(located.address.clone()));
+        let to = args.broker_type;
+        notes.extend(located.notes.iter().cloned());
+        let unchecked = checked(located, to).map_err(of)?.into_iter().chain(asked(located, to).map_err(of)?);
+        notes.extend(unchecked.map(|note| format!("{}: {note}", located.address)));
+    }
+    Ok(notes.into_iter().collect())
+}
+
+/// Writes every file, or none. The folder itself is held already.
+fn write(question: &Question<'_>, files: &[Changed]) -> anyhow::Result<()> {
+    let mut folders = BTreeSet::new();
+    let whole = fs::canonicalize(question.dir).with_context(|| format!("finding {}", question.dir.display()))?;
+    for changed in files {
+        let real = fs::canonicalize(&changed.file).with_context(|| format!("finding {}", changed.file.display()))?;
+        folders.extend(real.parent().filter(|parent| *parent != whole).map(PathBuf::from));
+        let now = fs::read(&changed.file).with_context(|| format!("reading {}", changed.file.display()))?;
+        let is_same = now == changed.before.as_bytes();
+        ensure!(is_same, "{} was changed in between and stays as it is; run this again", changed.file.display());
+    }
+    let held = folders.iter().map(|folder| Lock::folder(folder)).collect::<anyhow::Result<Vec<Lock>>>()?;
+    let bytes: Vec<(PathBuf, Vec<u8>)> =
+        files.iter().map(|changed| (changed.file.clone(), changed.after.clone().into_bytes())).collect();
+    let _stands = replace_all(&bytes)?;
+    drop(held);
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! From a cluster to the edit that changes its broker type, if nothing speaks against it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Edit, Located, Refusal, Which, at,
+    clusters::Cluster,
+    eval::Choice,
+    explore::View,
+    refusal::{Finding, quoted_path},
+    surroundings::{self, Setting},
+    syntax::{Place, Syntax},
+    tree::Tree,
+    value::{Cause, Origin, Stop, Text},
+};
+
+/// The clusters that are meant.
+pub fn chosen<'v>(view: &View<'v>, which: Which) -> Result<Vec<&'v Cluster>, Refusal> {
+    let all = &view.clusters.found;
+    let question = view.question;
+    let matching: Vec<&Cluster> = match question.cluster {
+        None => all.iter().collect(),
+        Some(name) => {
+            let exact: Vec<&Cluster> = all.iter().filter(|cluster| cluster.address == name).collect();
+            let is_named = |cluster: &&Cluster| {
+                let resource = cluster.address.rsplit('.').next().unwrap_or_default();
+                cluster.name.as_deref() == Some(name)
+                    || cluster.address.ends_with(&format!(".{name}"))
+                    || resource.split('[').next() == Some(name)
+            };
+            if exact.is_empty() { all.iter().filter(is_named).collect() } else { exact }
+        }
+    };
+    match (&matching[..], which) {
+        ([], _) => Err(Refusal::no_cluster(view.tree, view.clusters, question)),
+        ([_], _) | (_, Which::All) => Ok(matching),
+        _ => Err(Refusal::several(view.tree, &matching, question)),
+    }
+}
+
+/// The edit for `cluster`, if nothing speaks against it.
+pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Located, Refusal> {
+    let tree = view.tree;
+    let refuse = |what: &str, stop: &Stop| Refusal::of_cluster(tree, cluster, what, stop);
+    let text = cluster.broker_type.as_ref().map_err(|stop| untold(view, cluster, stop))?;
+    let mut notes = Vec::new();
+    if let Some(stop) = &cluster.uncertain {
+        if stop.cause != Cause::Runtime {
+            return Err(refuse("it cannot be told how many of it there are", stop));
+        }
+        let place = stop.place.as_ref().map(|place| format!(" ({})", at(tree, place))).unwrap_or_default();
+        let address = &cluster.address;
+        notes.push(format!(
+            "how many {address} there are is known when terraform runs{place}: all of them get the new type"
+        ));
+    }
+    if let Some(place) = &cluster.ignored {
+        let stop = Stop::at(place, "tells terraform to take no notice of the broker type");
+        return Err(refuse("a changed broker type would not be applied", &stop));
+    }
+    let place = place_of(view, cluster, text)?;
+    if which == Which::One {
+        refuse_shared(view, cluster, place)?;
+    }
+    if view.question.var_files.is_empty() {
+        refuse_unnamed_files(view, cluster, place)?;
+    }
+    if view.is_tofu {
+        notes.push("this folder is OpenTofu's: terraform does not read its .tofu files".to_owned());
+    }
+    notes.extend(cluster.met.choices.iter().map(|choice| choice_note(tree, choice)));
+    let choices = cluster.met.choices.iter().map(|choice| {
+        let finding = Finding::at(tree, &choice.place, choice_words(tree, choice));
+        (finding, choice.deciders.iter().any(|decider| decider.is_default))
+    });
+    let shown = |other: &Cluster| match &other.broker_type {
+        Ok(text) => text.text.clone(),
+        Err(stop) => stop.why.clone(),
+    };
+    let others = view.clusters.found.iter().filter(|other| !std::ptr::eq(*other, cluster));
+    let mut trail = vec![format!("{} {}", at(tree, &cluster.place), cluster.address)];
+    trail.extend(cluster.met.trail.iter().map(|(place, what)| format!("{} {what}", at(tree, place))));
+    let conditions = cluster.conditions.iter();
+    let unmet = conditions.clone().find(|condition| condition.is_met == Some(false));
+    let undecided = conditions.filter(|condition| condition.is_met.is_none()).map(|condition| {
+        let words = tree.files[condition.place.file].short(&condition.place, 60);
+        format!("not checked: whether `{words}` ({}) allows {}", at(tree, &condition.place), view.question.to)
+    });
+    Ok(Located {
+        edit: Edit::new(&tree.files[place.file], place, &text.text, view.question.to),
+        address: cluster.address.clone(),
+        cluster_name: cluster.name.clone(),
+        kafka_version: cluster.kafka_version.clone(),
+        region: view.region.clone(),
+        trail,
+        notes,
+        is_terragrunt: view.is_terragrunt,
+        is_tofu: view.is_tofu,
+        others: others.map(|other| (other.address.clone(), shown(other))).collect(),
+        choices: choices.collect(),
+        unmet: unmet.map(|unmet| Refusal::not_allowed(tree, cluster, unmet, view.question.to)),
+        undecided: undecided.collect(),
+    })
+}
+
+/// Why the type cannot be told, and the files of variables that would tell it.
+fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
+    let mut refusal = Refusal::of_cluster(view.tree, cluster, "its broker type cannot be told", stop);
+    if stop.is_remote {
+        refusal.advice =
+            "run terraform init, so that kgen can read the module; or edit its argument by hand".to_owned();
+        return refusal.next(view.question.terraform("init"));
+    }
+    let settings = match view.question.var_files.is_empty() {
+        true => settings(view, cluster, |_| false),
+        false => Ok(Vec::new()),
+    };
+    match settings {
+        Ok(settings) if settings.is_empty() => refusal,
+        Ok(settings) => {
+            refusal.findings.extend(settings.iter().map(Setting::finding));
+            refusal.advice = "name the file of variables, as for terraform: --var-file FILE".to_owned();
+            let file = settings.first().map(|setting| quoted_path(&setting.file)).unwrap_or_default();
+            refusal.next(view.question.command(&format!(" --var-file {file}")))
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+/// Where the string stands that is to be replaced.
+fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'c Place, Refusal> {
+    let tree = view.tree;
+    let unwritten = |why: &str, place: Option<Place>| {
+        let stop = Stop { why: why.to_owned(), place, needs: None, cause: Cause::Unknown, is_remote: false };
+        let shown: String = text.text.chars().take(60).collect();
+        let what = format!("its broker type, {shown:?}, is not written as one string that could be replaced");
+        Refusal::of_cluster(tree, cluster, &what, &stop)
+    };
+    let place = match &text.origin {
+        Origin::Literal(place) if tree.files[place.file].syntax == Syntax::Argument => {
+            return Err(unwritten("stands in no file", None));
+        }
+        Origin::Literal(place) => place,
+        Origin::Made(why, place) => return Err(unwritten(why, place.clone())),
+        Origin::Content(_, place) => return Err(unwritten("is all that is in a file", Some(place.clone()))),
+    };
+    let is_copy = |part: std::path::Component<'_>| {
+        [".terraform", ".terragrunt-cache"].iter().any(|name| part.as_os_str() == *name)
+    };
+    match tree.files[place.file].path.components().any(is_copy) {
+        true => {
+            let stop = Stop::at(place, "is in a copy of a module that the next init overwrites");
+            let what = "its broker type is set inside of a module that is not in this repository";
+            Err(Refusal::of_cluster(tree, cluster, what, &stop))
+        }
+        false => Ok(place),
+    }
+}
+
+fn refuse_shared(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<(), Refusal> {
+    let others = view.clusters.found.iter().filter(|other| !std::ptr::eq(*other, cluster));
+    let sharing: Vec<&Cluster> = others.filter(|other| other.met.strings.contains(place)).collect();
+    match sharing.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::shared(view.tree, cluster, place, &sharing)),
+    }
+}
+
+/// A file of variables that terraform reads only when it is named may well be named each time.
+fn refuse_unnamed_files(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<(), Refusal> {
+    let module = view.tree.module(view.root);
+    let is_type = |name: &str| {
+        let default = module.variables.get(name).and_then(|declared| declared.attribute("default"));
+        default.is_some_and(|default| default.place == *place)
+    };
+    let settings = settings(view, cluster, is_type)?;
+    match settings.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::unnamed_files(cluster, &settings, view.question)),
+    }
+}
+
+/// What files of variables that are not named set of what the cluster's type depends on.
+fn settings(view: &View<'_>, cluster: &Cluster, is_type: impl Fn(&str) -> bool) -> Result<Vec<Setting>, Refusal> {
+    let given = |name: &String| view.inputs.is_given(name);
+    let asked: BTreeSet<String> = cluster.met.variables.iter().filter(|name| !given(name)).cloned().collect();
+    let dir = view.tree.module(view.root).dir.clone();
+    let files = surroundings::unnamed(view.folder, &dir, view.tree, view.inputs)?;
+    surroundings::settings(view.folder, &dir, &files, &asked, is_type)
+}
+
+fn choice_words(tree: &Tree, choice: &Choice) -> String {
+    let by: Vec<&str> = choice.deciders.iter().map(|decider| decider.what.as_str()).collect();
+    let words = tree.files[choice.place.file].short(&choice.place, 60);
+    format!("`{words}` is decided by {}: {}", by.join(", "), choice.others)
+}
+
+fn choice_note(tree: &Tree, choice: &Choice) -> String {
+    format!("{}: {}", at(tree, &choice.place), choice_words(tree, choice))
+}
+
+/// The addresses that one edit is for.
+pub fn addresses(joined: &str) -> impl Iterator<Item = &str> {
+    joined.split(", ")
+}
