@@ -247,38 +247,8 @@ impl Clusters {
     /// seen whether they are given a broker type.
     fn of_remote<'t>(&mut self, eval: &Eval<'t>, call: &'t Block, scope: &Rc<Scope<'t>>, within: &Within, stop: Stop) {
         let label = call.labels.first().map_or("", String::as_str);
-        let called = source(call).unwrap_or_default();
-        let Some((argument, name)) = known(&called) else {
-            if makes_none(&called) {
-                self.others.push(Other::new(&call.place, "a module that is known to make no cluster"));
-                return;
-            }
-            eval.met();
-            let given: Vec<Place> =
-                call.body.attributes.iter().flat_map(|attribute| types_in(eval, &attribute.value, scope)).collect();
-            eval.met();
-            match given.first() {
-                None => self.others.push(Other { is_remote: true, ..Other::new(&call.place, stop.why) }),
-                Some(given) => {
-                    let why = format!(
-                        "{}; it is given {}, perhaps for its brokers: after `terraform init` kgen can read it",
-                        stop.why,
-                        eval.quoted(given)
-                    );
-                    self.found.push(Cluster {
-                        address: scope.address_of(&format!("module.{label}")),
-                        place: call.place.clone(),
-                        name: None,
-                        kafka_version: None,
-                        broker_type: Err(Stop { is_remote: true, ..Stop::at(&call.place, why) }),
-                        met: Met { strings: [given.clone()].into(), ..Met::default() },
-                        uncertain: within.uncertain.clone(),
-                        ignored: None,
-                        conditions: Vec::new(),
-                    });
-                }
-            }
-            return;
+        let Some((argument, name)) = source(call).and_then(|source| known(&source)) else {
+            return self.of_unknown(eval, call, scope, within, stop);
         };
         eval.met();
         let repetitions = eval.aside(|| eval.repetitions(call, scope));
@@ -310,6 +280,38 @@ impl Clusters {
                 conditions,
             });
         }
+    }
+
+    /// A call of a module that kgen does not know: one that is given a broker type may make a cluster.
+    fn of_unknown<'t>(&mut self, eval: &Eval<'t>, call: &'t Block, scope: &Rc<Scope<'t>>, within: &Within, stop: Stop) {
+        if makes_none(&source(call).unwrap_or_default()) {
+            self.others.push(Other::new(&call.place, "a module that is known to make no cluster"));
+            return;
+        }
+        eval.met();
+        let attributes = call.body.attributes.iter();
+        let given: Vec<Place> = attributes.flat_map(|attribute| types_in(eval, &attribute.value, scope)).collect();
+        eval.met();
+        let Some(given) = given.first() else {
+            self.others.push(Other { is_remote: true, ..Other::new(&call.place, stop.why) });
+            return;
+        };
+        let why = format!(
+            "{}; it is given {}, perhaps for its brokers: after `terraform init` kgen can read it",
+            stop.why,
+            eval.quoted(given)
+        );
+        self.found.push(Cluster {
+            address: scope.address_of(&format!("module.{}", call.labels.first().map_or("", String::as_str))),
+            place: call.place.clone(),
+            name: None,
+            kafka_version: None,
+            broker_type: Err(Stop { is_remote: true, ..Stop::at(&call.place, why) }),
+            met: Met { strings: [given.clone()].into(), ..Met::default() },
+            uncertain: within.uncertain.clone(),
+            ignored: None,
+            conditions: Vec::new(),
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    Question,
     syntax::{Expr, FileId, Place, SyntaxError},
     terragrunt::Terragrunt,
     tree::{Folder, Tree, clean},
@@ -107,14 +108,21 @@ impl Inputs {
     }
 
     /// Whether the file at `path` is among those that terraform reads.
-    pub fn reads(&self, path: &Path, tree: &Tree) -> bool {
-        self.given.iter().any(|given| matches!(given, Given::File(file) if tree.files[*file].path == *path))
+    pub fn reads(&self, path: &Path, tree: &Tree, folder: &dyn Folder) -> bool {
+        let full = folder.absolute(path);
+        let is_it = |file: FileId| folder.absolute(&tree.files[file].path) == full;
+        self.given.iter().any(|given| matches!(given, Given::File(file) if is_it(*file)))
     }
 
     /// Whether the variable is given on kgen's own command line, which goes over every file.
     pub fn is_given(&self, name: &str) -> bool {
         let is_it = |given: &Given| matches!(given, Given::Argument { name: known, by, .. } if known == name && *by == BY_ARGUMENT);
         self.given.iter().any(is_it)
+    }
+
+    /// Whether a file is one of those that were named.
+    pub fn is_named(&self, file: FileId, tree: &Tree, question: &Question<'_>) -> bool {
+        question.var_files.contains(&tree.files[file].path)
     }
 
     /// What sets the variable `name`, if anything but its default does.

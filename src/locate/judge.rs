@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{
     Edit, Located, Refusal, Which, at,
-    clusters::Cluster,
+    clusters::{Cluster, is_broker_type},
     eval::Choice,
     explore::View,
+    inputs::{BY_ARGUMENT, BY_ENVIRONMENT},
     refusal::{Finding, quoted_path},
-    surroundings::{self, Setting},
+    surroundings::{self, Calls, Setting},
     syntax::{Place, Syntax},
     tree::Tree,
     value::{Cause, Origin, Stop, Text},
@@ -41,34 +42,8 @@ pub fn chosen<'v>(view: &View<'v>, which: Which) -> Result<Vec<&'v Cluster>, Ref
 /// The edit for `cluster`, if nothing speaks against it.
 pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Located, Refusal> {
     let tree = view.tree;
-    let refuse = |what: &str, stop: &Stop| Refusal::of_cluster(tree, cluster, what, stop);
     let text = cluster.broker_type.as_ref().map_err(|stop| untold(view, cluster, stop))?;
-    let mut notes = Vec::new();
-    if let Some(stop) = &cluster.uncertain {
-        if stop.cause != Cause::Runtime {
-            return Err(refuse("it cannot be told how many of it there are", stop));
-        }
-        let place = stop.place.as_ref().map(|place| format!(" ({})", at(tree, place))).unwrap_or_default();
-        let address = &cluster.address;
-        notes.push(format!(
-            "how many {address} there are is known when terraform runs{place}: all of them get the new type"
-        ));
-    }
-    if let Some(place) = &cluster.ignored {
-        let stop = Stop::at(place, "tells terraform to take no notice of the broker type");
-        return Err(refuse("a changed broker type would not be applied", &stop));
-    }
-    let place = place_of(view, cluster, text)?;
-    if which == Which::One {
-        refuse_shared(view, cluster, place)?;
-    }
-    if view.question.var_files.is_empty() {
-        refuse_unnamed_files(view, cluster, place)?;
-    }
-    if view.is_tofu {
-        notes.push("this folder is OpenTofu's: terraform does not read its .tofu files".to_owned());
-    }
-    notes.extend(cluster.met.choices.iter().map(|choice| choice_note(tree, choice)));
+    let (place, notes) = allowed(view, cluster, text, which)?;
     let choices = cluster.met.choices.iter().map(|choice| {
         let finding = Finding::at(tree, &choice.place, choice_words(tree, choice));
         (finding, choice.deciders.iter().any(|decider| decider.is_default))
@@ -103,6 +78,50 @@ pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Locate
     })
 }
 
+/// Where the type is to be replaced, and what there is to know of it, if nothing speaks against it.
+fn allowed<'c>(
+    view: &View<'_>,
+    cluster: &'c Cluster,
+    text: &'c Text,
+    which: Which,
+) -> Result<(&'c Place, Vec<String>), Refusal> {
+    let tree = view.tree;
+    let refuse = |what: &str, stop: &Stop| Refusal::of_cluster(tree, cluster, what, stop);
+    let mut notes = Vec::new();
+    if let Some(stop) = &cluster.uncertain {
+        if stop.cause != Cause::Runtime {
+            return Err(refuse("it cannot be told how many of it there are", stop));
+        }
+        let place = stop.place.as_ref().map(|place| format!(" ({})", at(tree, place))).unwrap_or_default();
+        let address = &cluster.address;
+        notes.push(format!(
+            "how many {address} there are is known when terraform runs{place}: all of them get the new type"
+        ));
+    }
+    if let Some(place) = &cluster.ignored {
+        let stop = Stop::at(place, "tells terraform to take no notice of the broker type");
+        return Err(refuse("a changed broker type would not be applied", &stop));
+    }
+    let place = place_of(view, cluster, text)?;
+    if which == Which::One {
+        refuse_shared(view, cluster, place)?;
+    }
+    let settings = unnamed_settings(view, cluster, place)?;
+    if view.question.var_files.is_empty() && !settings.is_empty() {
+        return Err(Refusal::unnamed_files(cluster, &settings, view.question));
+    }
+    notes.extend(settings.iter().filter(|_| !view.inputs.is_named(place.file, tree, view.question)).map(not_there));
+    if tree.module(view.root).is_cloud && !cluster.met.variables.is_empty() {
+        let names = cluster.met.variables.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        notes.push(format!("a value that the workspace in HCP Terraform has for {names} goes over this one"));
+    }
+    if view.is_tofu {
+        notes.push("this folder is OpenTofu's: terraform does not read its .tofu files".to_owned());
+    }
+    notes.extend(cluster.met.choices.iter().map(|choice| choice_note(tree, choice)));
+    Ok((place, notes))
+}
+
 /// Why the type cannot be told, and the files of variables that would tell it.
 fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
     let mut refusal = Refusal::of_cluster(view.tree, cluster, "its broker type cannot be told", stop);
@@ -116,7 +135,10 @@ fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
         false => Ok(Vec::new()),
     };
     match settings {
-        Ok(settings) if settings.is_empty() => refusal,
+        Ok(settings) if settings.is_empty() => match what_is_missing(view, cluster, stop) {
+            Some((advice, next)) => Refusal { advice, ..refusal }.next(next),
+            None => refusal,
+        },
         Ok(settings) => {
             refusal.findings.extend(settings.iter().map(Setting::finding));
             refusal.advice = "name the file of variables, as for terraform: --var-file FILE".to_owned();
@@ -127,6 +149,40 @@ fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
     }
 }
 
+/// What to say on the command line where something is not told, and the command.
+fn what_is_missing(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Option<(String, String)> {
+    let question = view.question;
+    if stop.why.contains("TF_WORKSPACE") {
+        let command = format!("TF_WORKSPACE=NAME {}", question.command(""));
+        return Some(("name the workspace, as for terraform, with TF_WORKSPACE".to_owned(), command));
+    }
+    let text = view.tree.files[stop.place.as_ref()?.file].text_at(stop.place.as_ref()?);
+    let name = text.strip_prefix("var.").filter(|_| stop.why.contains("a variable without a value"))?;
+    let name = name.split(['.', '[']).next()?;
+    let dir = &view.tree.module(view.root).dir;
+    let caller = Calls::read(view.folder, dir).of(dir).into_iter().next();
+    if let Some(caller) = caller.filter(|_| !view.is_terragrunt) {
+        let advice = format!(
+            "{}:{} calls this folder as a module and decides: name that configuration with --dir",
+            caller.file.display(),
+            caller.line
+        );
+        return Some((advice, format!("kgen resize {} --dir {}", question.to, quoted_path(&caller.dir))));
+    }
+    // One that only decides between types may be given; one that is the type stands in no file, so there is nothing to edit.
+    let is_deciding = cluster.met.strings.iter().any(|place| is_broker_type(view.tree, place));
+    Some(match is_deciding {
+        true => (
+            format!("give the variable that decides, as for terraform: --var {name}=VALUE"),
+            question.command(&format!(" --var {name}=VALUE")),
+        ),
+        false => (
+            format!("set {name} in terraform.tfvars, or give it to terraform with -var: no file sets it yet"),
+            question.terraform(&format!("plan -var {name}={}", question.to)),
+        ),
+    })
+}
+
 /// Where the string stands that is to be replaced.
 fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'c Place, Refusal> {
     let tree = view.tree;
@@ -134,7 +190,15 @@ fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'
         let stop = Stop { why: why.to_owned(), place, needs: None, cause: Cause::Unknown, is_remote: false };
         let shown: String = text.text.chars().take(60).collect();
         let what = format!("its broker type, {shown:?}, is not written as one string that could be replaced");
-        Refusal::of_cluster(tree, cluster, &what, &stop)
+        let refusal = Refusal::of_cluster(tree, cluster, &what, &stop);
+        let (question, to) = (view.question, view.question.to);
+        match cluster.met.variables.first() {
+            Some(name) if why == BY_ENVIRONMENT => {
+                refusal.next(format!("TF_VAR_{name}={to} {}", question.terraform("plan")))
+            }
+            Some(name) if why == BY_ARGUMENT => refusal.next(question.terraform(&format!("plan -var {name}={to}"))),
+            _ => refusal,
+        }
     };
     let place = match &text.origin {
         Origin::Literal(place) if tree.files[place.file].syntax == Syntax::Argument => {
@@ -166,18 +230,20 @@ fn refuse_shared(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<()
     }
 }
 
-/// A file of variables that terraform reads only when it is named may well be named each time.
-fn refuse_unnamed_files(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<(), Refusal> {
+/// A file that was not named sets what is edited, for those who name it.
+fn not_there(setting: &Setting) -> String {
+    let Setting { file, line, variable } = setting;
+    format!("{}:{line} sets {variable}: where that file is named, this edit may change nothing", file.display())
+}
+
+/// What the type depends on and a file sets that was not named: it may well be named each time.
+fn unnamed_settings(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<Vec<Setting>, Refusal> {
     let module = view.tree.module(view.root);
     let is_type = |name: &str| {
         let default = module.variables.get(name).and_then(|declared| declared.attribute("default"));
         default.is_some_and(|default| default.place == *place)
     };
-    let settings = settings(view, cluster, is_type)?;
-    match settings.is_empty() {
-        true => Ok(()),
-        false => Err(Refusal::unnamed_files(cluster, &settings, view.question)),
-    }
+    settings(view, cluster, is_type)
 }
 
 /// What files of variables that are not named set of what the cluster's type depends on.

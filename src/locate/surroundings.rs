@@ -45,7 +45,7 @@ impl Setting {
 pub fn unnamed(folder: &dyn Folder, dir: &Path, tree: &Tree, inputs: &Inputs) -> Result<Vec<PathBuf>, Refusal> {
     let mut files = folder.assignments_below(dir).map_err(|error| Refusal::unreadable(dir, &error))?;
     files.extend(folder.files_around(dir).into_iter().filter(|path| is_assignments(path)));
-    files.retain(|path| !inputs.reads(path, tree));
+    files.retain(|path| !inputs.reads(path, tree, folder));
     Ok(files)
 }
 
@@ -61,7 +61,7 @@ pub fn settings(
     is_type: impl Fn(&str) -> bool,
 ) -> Result<Vec<Setting>, Refusal> {
     let mut found = Vec::new();
-    let mut owners = Owners { folder, dir: clean(dir), declared: BTreeMap::new() };
+    let mut owners = Owners { folder, dir: folder.absolute(dir), declared: BTreeMap::new(), below: BTreeMap::new() };
     for path in files {
         let bytes = folder.read(path).map_err(|error| Refusal::unreadable(path, &error))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -91,9 +91,12 @@ fn is_of_something_else(value: &Expr) -> bool {
 /// Which folders declare a variable of their own, and so have files of variables of their own.
 struct Owners<'a> {
     folder: &'a dyn Folder,
+    /// From the root of the file system.
     dir: PathBuf,
     /// What the folders with configurations declare: the text of their files.
     declared: BTreeMap<PathBuf, String>,
+    /// The folders with files of interest below one.
+    below: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
 impl Owners<'_> {
@@ -102,11 +105,9 @@ impl Owners<'_> {
         let mut above: Vec<PathBuf> = path.ancestors().skip(1).map(clean).collect();
         above.dedup();
         // Folders that hold the file and not this configuration, the innermost first.
-        let is_inside = holds(&self.dir, path);
-        let own: Vec<PathBuf> = match is_inside {
-            true => above.into_iter().take_while(|folder| *folder != self.dir).collect(),
-            false => above.into_iter().take_while(|folder| !holds(folder, &self.dir)).collect(),
-        };
+        let full = |folder: &Path| self.folder.absolute(folder);
+        let is_inside = full(path.parent().unwrap_or(path)).starts_with(&self.dir);
+        let own: Vec<PathBuf> = above.into_iter().take_while(|folder| !self.dir.starts_with(full(folder))).collect();
         let Some(outermost) = own.last().cloned() else {
             return self.declares(path.parent().unwrap_or(path), name, true);
         };
@@ -116,15 +117,17 @@ impl Owners<'_> {
         if is_inside {
             return false;
         }
-        let inside = self.folder.files_below(&outermost);
-        let folders: BTreeSet<PathBuf> = inside.iter().filter_map(|path| path.parent().map(clean)).collect();
-        folders.iter().any(|folder| self.declares(folder, name, false))
+        let reader = self.folder;
+        let folders = self.below.entry(outermost).or_insert_with_key(|outermost| {
+            reader.files_below(outermost).iter().filter_map(|path| path.parent().map(clean)).collect()
+        });
+        folders.clone().iter().any(|folder| self.declares(folder, name, false))
     }
 
     /// `is_outer`: the folder holds this configuration's, which itself does not count.
     fn declares(&mut self, folder: &Path, name: &str, is_outer: bool) -> bool {
         let folder = clean(folder);
-        if is_outer && folder == self.dir {
+        if is_outer && self.folder.absolute(&folder) == self.dir {
             return false;
         }
         let reader = self.folder;
@@ -135,21 +138,6 @@ impl Owners<'_> {
             read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
         });
         text.contains(&format!("variable \"{name}\"")) || text.contains(&format!("variable {name} "))
-    }
-}
-
-/// Whether `outer` is `inner` or above it.
-fn holds(outer: &Path, inner: &Path) -> bool {
-    match outer == Path::new(".") {
-        true => !inner.starts_with("..") && !inner.is_absolute(),
-        false => {
-            inner.starts_with(outer)
-                || (outer.components().all(|part| part.as_os_str() == "..") && !inner.is_absolute() && {
-                    // `../..` is above whatever is reached with fewer steps up.
-                    let ups = |path: &Path| path.components().filter(|part| part.as_os_str() == "..").count();
-                    ups(outer) > ups(inner)
-                })
-        }
     }
 }
 
@@ -164,13 +152,17 @@ struct Call {
 
 #[derive(Debug, Clone)]
 enum Callee {
+    /// From the root of the file system.
     Folder(PathBuf),
     /// Begins with something that only Terragrunt knows.
     EndsWith(PathBuf),
 }
 
 /// Who calls which module in the repository.
-pub struct Calls(Vec<Call>);
+pub struct Calls<'a> {
+    folder: &'a dyn Folder,
+    calls: Vec<Call>,
+}
 
 /// A folder that calls a module, and where it does.
 #[derive(Debug, Clone)]
@@ -180,15 +172,15 @@ pub struct Caller {
     pub line: usize,
 }
 
-impl Calls {
+impl<'a> Calls<'a> {
     /// Reads the repository that `dir` is in.
-    pub fn read(folder: &dyn Folder, dir: &Path) -> Calls {
+    pub fn read(folder: &'a dyn Folder, dir: &Path) -> Calls<'a> {
         let mut files = folder.files_below(dir);
         files.extend(folder.files_around(dir));
         let mut calls = Vec::new();
         for file in files {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let is_unit = name.ends_with(".hcl") && name != ".terraform.lock.hcl";
+            let is_unit = name.ends_with(".hcl") && !name.starts_with('.') && !name.ends_with(".tftest.hcl");
             if !is_configuration(&name) && !is_unit {
                 continue;
             }
@@ -202,22 +194,22 @@ impl Calls {
                 if ["#", "//"].iter().any(|mark| text[start..].trim_start().starts_with(mark)) {
                     continue;
                 }
-                let Some(callee) = called(&caller, source.as_str(), is_unit) else { continue };
+                let Some(callee) = called(folder, &caller, source.as_str(), is_unit) else { continue };
                 let line = 1 + text[..source.start()].matches('\n').count();
                 calls.push(Call { caller: caller.clone(), file: file.clone(), line, callee });
             }
         }
-        Calls(calls)
+        Calls { folder, calls }
     }
 
     /// Who calls the module in `dir` itself.
     pub fn of(&self, dir: &Path) -> Vec<Caller> {
-        let dir = clean(dir);
+        let dir = self.folder.absolute(dir);
         let is_it = |call: &&Call| match &call.callee {
             Callee::Folder(callee) => *callee == dir,
             Callee::EndsWith(end) => dir.ends_with(end),
         };
-        let callers = self.0.iter().filter(is_it).filter(|call| call.caller != dir);
+        let callers = self.calls.iter().filter(is_it).filter(|call| self.folder.absolute(&call.caller) != dir);
         callers.map(|call| Caller { dir: call.caller.clone(), file: call.file.clone(), line: call.line }).collect()
     }
 
@@ -239,11 +231,11 @@ impl Calls {
     }
 }
 
-fn called(caller: &Path, source: &str, is_unit: bool) -> Option<Callee> {
+fn called(folder: &dyn Folder, caller: &Path, source: &str, is_unit: bool) -> Option<Callee> {
     let source = source.split('?').next().unwrap_or_default();
     let is_local = source.starts_with("./") || source.starts_with("../") || source == "." || source == "..";
     match source.rsplit_once('}') {
-        _ if is_local => Some(Callee::Folder(clean(&caller.join(source.replace("//", "/"))))),
+        _ if is_local => Some(Callee::Folder(folder.absolute(&clean(&caller.join(source.replace("//", "/")))))),
         Some((_, end)) if is_unit && end.len() > 1 => {
             let end: PathBuf =
                 end.replace("//", "/").split('/').filter(|part| !["", ".", ".."].contains(part)).collect();
@@ -255,7 +247,7 @@ fn called(caller: &Path, source: &str, is_unit: bool) -> Option<Callee> {
 
 /// Configurations beside `dir` that may take a value from `file`: those that call its folder, and, where it is no
 /// configuration itself, the units and configurations at its side and below.
-pub fn users(folder: &dyn Folder, calls: &Calls, dir: &Path, file: &Path) -> Vec<PathBuf> {
+pub fn users(folder: &dyn Folder, calls: &Calls<'_>, dir: &Path, file: &Path) -> Vec<PathBuf> {
     let home = clean(file.parent().unwrap_or(Path::new(".")));
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut found = calls.roots(&home);
@@ -268,8 +260,9 @@ pub fn users(folder: &dyn Folder, calls: &Calls, dir: &Path, file: &Path) -> Vec
             }
         }
     }
-    let dir = clean(dir);
-    found.into_iter().filter(|root| *root != dir && *root != home).take(MOST_EVALUATED).collect()
+    let (dir, home) = (folder.absolute(dir), folder.absolute(&home));
+    let is_other = |root: &PathBuf| ![&dir, &home].contains(&&folder.absolute(root));
+    found.into_iter().filter(is_other).take(MOST_EVALUATED).collect()
 }
 
 /// Broker types that stand in the files of the folder, with file and line.

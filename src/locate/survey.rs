@@ -31,14 +31,15 @@ struct Taken {
 pub fn survey(folder: &dyn Folder, question: &Question<'_>, located: &mut Located) -> Result<(), Refusal> {
     let calls = Calls::read(folder, question.dir);
     if !located.is_terragrunt {
-        refuse_a_module(folder, &calls, question, located)?;
+        let callers = refuse_a_module(folder, &calls, question, located)?;
+        located.notes.extend(callers);
     }
     let is_outside = !is_below(&located.edit.file, question.dir);
     let others = users(folder, &calls, question.dir, &located.edit.file);
     let mut getting = Vec::new();
     for other in &others {
         let taken = taken(folder, other, &[], question).unwrap_or_default();
-        for one in taken.iter().filter(|one| is_it(one, located)) {
+        for one in taken.iter().filter(|one| is_it(folder, one, located)) {
             getting.push(format!("{} ({})", other.display(), one.address));
         }
     }
@@ -65,8 +66,8 @@ fn named(all: &[String]) -> String {
     }
 }
 
-fn is_it(taken: &Taken, located: &Located) -> bool {
-    taken.file == located.edit.file && taken.start == located.edit.span.start
+fn is_it(folder: &dyn Folder, taken: &Taken, located: &Located) -> bool {
+    folder.absolute(&taken.file) == folder.absolute(&located.edit.file) && taken.start == located.edit.span.start
 }
 
 /// Where the clusters of another configuration, or of this one with other files of variables, have their types from.
@@ -99,15 +100,16 @@ fn taken(
     })
 }
 
-/// A folder that others call as a module is none to be planned: what its variables are is decided there.
+/// A folder that others call as a module is none to be planned: what its variables are is decided there. Returns a note
+/// where it cannot be told whether they decide.
 fn refuse_a_module(
     folder: &dyn Folder,
-    calls: &Calls,
+    calls: &Calls<'_>,
     question: &Question<'_>,
     located: &Located,
-) -> Result<(), Refusal> {
+) -> Result<Option<String>, Refusal> {
     let callers = calls.of(question.dir);
-    let Some(first) = callers.first() else { return Ok(()) };
+    let Some(first) = callers.first() else { return Ok(None) };
     let called = callers.iter().map(|caller| {
         let what = format!("calls {} as a module", question.dir.display());
         Finding { file: Some(caller.file.clone()), line: caller.line, what }
@@ -129,8 +131,8 @@ fn refuse_a_module(
     let mut first_setting = None;
     for root in &roots {
         let taken = taken(folder, root, &[], question).unwrap_or_default();
-        if taken.iter().any(|one| is_it(one, located)) {
-            return Ok(());
+        if taken.iter().any(|one| is_it(folder, one, located)) {
+            return Ok(None);
         }
         for one in taken {
             let what = format!("sets {:?} for {} of {}", one.text, one.address, root.display());
@@ -138,9 +140,15 @@ fn refuse_a_module(
             first_setting.get_or_insert(root);
         }
     }
-    match first_setting {
-        Some(root) => Err(Refusal::no_root(&located.address, question, findings, root)),
-        None => Ok(()),
+    match (first_setting, &roots[..]) {
+        (Some(root), _) => Err(Refusal::no_root(&located.address, question, findings, root)),
+        (None, []) => Ok(None),
+        // What they set could not be told.
+        (None, roots) => {
+            let names: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
+            let dir = question.dir.display();
+            Ok(Some(format!("{dir} is called as a module by {}, where another type may be set", named(&names))))
+        }
     }
 }
 
@@ -162,7 +170,7 @@ fn beside_the_files_named(folder: &dyn Folder, question: &Question<'_>, located:
         files.push(other.clone());
         let taken = taken(folder, question.dir, &files, question).unwrap_or_default();
         let is_meant = |address: &str| judge::addresses(&located.address).any(|known| known == address);
-        if taken.iter().any(|one| is_it(one, located) && is_meant(&one.address)) {
+        if taken.iter().any(|one| is_it(folder, one, located) && is_meant(&one.address)) {
             getting.push(other.display().to_string());
         }
     }

@@ -15,6 +15,9 @@ use super::{
 #[derive(Debug, Default)]
 pub struct Table(pub BTreeMap<PathBuf, Vec<u8>>);
 
+/// Where the table is taken to lie.
+const AT: &str = "/repository";
+
 impl Folder for Table {
     fn names(&self, dir: &Path) -> io::Result<Vec<String>> {
         let dir = clean(dir);
@@ -62,7 +65,7 @@ impl Folder for Table {
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {
-        clean(&Path::new("/repository").join(path))
+        clean(&Path::new(AT).join(path))
     }
 }
 

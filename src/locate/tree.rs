@@ -50,7 +50,7 @@ pub trait Folder {
     /// Such files of the repository that `dir` is in, outside of `dir`. Nothing, where it is in none.
     fn files_around(&self, dir: &Path) -> Vec<PathBuf>;
 
-    /// `path` from the root of the file system.
+    /// `path` from the root of the file system, without links: two paths to one file become the same.
     fn absolute(&self, path: &Path) -> PathBuf;
 }
 

@@ -53,6 +53,6 @@ impl Folder for Disk {
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {
-        std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+        repository::absolute(path)
     }
 }

@@ -39,11 +39,32 @@ pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     walked(dir, &|_| false)
 }
 
-/// Files of interest of the repository that `dir` is in, outside of `dir`.
+/// Files of interest of the repository that `dir` is in, outside of `dir`, each named from where `dir` is named.
 pub fn files_around(dir: &Path) -> Vec<PathBuf> {
     let Ok(here) = fs::canonicalize(dir) else { return Vec::new() };
-    let Some(root) = root_of(dir, &here) else { return Vec::new() };
-    walked(&root, &|folder| fs::canonicalize(folder).is_ok_and(|folder| folder == here))
+    let Some(root) = root_of(&here) else { return Vec::new() };
+    let files = walked(&root, &|folder| folder == here);
+    files.iter().map(|file| named_from(dir, &here, file)).collect()
+}
+
+/// A file with as few steps up as possible; in full, where a link leads elsewhere.
+fn named_from(dir: &Path, here: &Path, file: &Path) -> PathBuf {
+    let mut named = clean(dir);
+    for above in here.ancestors() {
+        if let Ok(rest) = file.strip_prefix(above) {
+            return match fs::canonicalize(&named).is_ok_and(|leads| leads == above) {
+                true => clean(&named.join(rest)),
+                false => file.to_owned(),
+            };
+        }
+        named = clean(&named.join(".."));
+    }
+    file.to_owned()
+}
+
+/// `path` from the root of the file system, without links where it is there.
+pub fn absolute(path: &Path) -> PathBuf {
+    fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }
 
 fn walked(dir: &Path, is_left_out: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
@@ -57,29 +78,17 @@ fn walked(dir: &Path, is_left_out: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     files.map(|entry| clean(entry.path())).filter(|path| is_of_interest(path)).collect()
 }
 
-/// The root of the repository, named from where `dir` is named, if there is one above it. Without a repository it is the
-/// folder that kgen was started in, or the one above, where that is nobody else's.
-fn root_of(dir: &Path, here: &Path) -> Option<PathBuf> {
-    let mut named = clean(dir);
-    for at in here.ancestors().take(MOST_PARENTS) {
-        if at.join(".git").exists() {
-            return (at != here).then(|| as_named(&named, at));
-        }
-        named = clean(&named.join(".."));
+/// The root of the repository, if there is one above `here`. Without a repository it is the folder that kgen was started
+/// in, or the one above, where that is nobody else's.
+fn root_of(here: &Path) -> Option<PathBuf> {
+    let repository = here.ancestors().take(MOST_PARENTS).find(|at| at.join(".git").exists());
+    if let Some(root) = repository {
+        return (root != here).then(|| root.to_owned());
     }
     let started = env::current_dir().ok().and_then(|dir| fs::canonicalize(dir).ok());
-    if let Some(started) = started.filter(|started| here != started && here.starts_with(started)) {
-        return (!is_everybodys(&started)).then(|| as_named(Path::new("."), &started));
-    }
-    let above = here.parent().filter(|above| !is_everybodys(above))?;
-    Some(as_named(&clean(&dir.join("..")), above))
-}
-
-/// `named`, if it leads to `at`; where a link is in between, it does not.
-fn as_named(named: &Path, at: &Path) -> PathBuf {
-    match fs::canonicalize(named).is_ok_and(|leads| leads == at) {
-        true => named.to_owned(),
-        false => at.to_owned(),
+    match started.filter(|started| here != started && here.starts_with(started)) {
+        Some(started) => (!is_everybodys(&started)).then_some(started),
+        None => here.parent().filter(|above| !is_everybodys(above)).map(Path::to_owned),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `kgen resize --dir`: the program on Terraform that kgen did not write.
 
+mod corpus;
+
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use serde_json::{Value, json};
