@@ -250,14 +250,58 @@ mod random {
         }
 
         #[test]
+        fn any_scalar_of_any_yaml_file_can_be_replaced(
+            old in "[a-z][a-z0-9.]{0,20}", new in "\\PC{1,20}", style in 0..3, comment in "[ -~ü€]{0,10}", spaces in "[ ]{1,4}",
+            flow: bool, crlf: bool, bom: bool,
+        ) {
+            let written = match style {
+                0 => old.clone(),
+                1 => format!("'{old}'"),
+                _ => format!("\"{old}\""),
+            };
+            let (mut head, mut tail) = match flow {
+                true => (format!("# ü€ {comment}\na: {{b: 'x',{spaces}key:{spaces}"), format!("{spaces}}} # {comment}\nz: [1, €]\n")),
+                false => (format!("ü: €\nlist:\n  - a\n  -{spaces}key:{spaces}"), format!("{spaces}# {comment}\n    other: |\n      {old}\n")),
+            };
+            if crlf {
+                head = head.replace('\n', "\r\n");
+                tail = tail.replace('\n', "\r\n");
+            }
+            if bom {
+                head = format!("\u{feff}{head}");
+            }
+            let text = format!("{head}{written}{tail}");
+            let file = File::data(0, Path::new("x.yaml"), text.as_bytes()).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+            let is_key = |name: &str| name == "key";
+            let found = file.strings().into_iter().find(|(name, _)| is_key(name)).map(|(_, expr)| expr.place.clone());
+            // A word that stands for something else than itself is none to replace.
+            prop_assume!(found.is_some());
+            let place = found.unwrap();
+            prop_assert_eq!(file.text_at(&place), &written, "{}", text);
+            let edit = Edit::new(&file, &place, &old, &new);
+            let after = edit.after();
+            prop_assert!(after.starts_with(&head) && after.ends_with(&tail), "{}", after);
+            let again = File::data(0, Path::new("x.yaml"), after.as_bytes()).map_err(|error| TestCaseError::fail(format!("{error}\n{after}")))?;
+            let strings = again.strings();
+            let is_new = |expr: &&syntax::Expr| matches!(&expr.kind, syntax::Kind::String(text) if *text == new);
+            prop_assert!(strings.iter().any(|(name, expr)| is_key(name) && is_new(&expr)), "{}", after);
+            prop_assert_eq!(strings.len(), file.strings().len());
+        }
+
+        #[test]
         fn no_input_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "[a-z{}\"=$\\[\\]().?: \n<-]{0,200}") {
             for bytes in [bytes, text.into_bytes()] {
-                for name in ["main.tf", "main.tf.json", "terragrunt.hcl", "terraform.tfvars"] {
+                for name in ["main.tf", "main.tf.json", "main.tofu", "terragrunt.hcl", "terraform.tfvars"] {
                     let table = Table([(PathBuf::from(name), bytes.clone())].into());
                     let environment = Environment::default();
                     let question = Question { dir: Path::new("."), cluster: None, var_files: &[], environment: &environment, to: TO };
                     prop_assert!(locate(&table, &question).is_err());
                 }
+                let main = "resource \"aws_msk_cluster\" \"m\" {\n  broker_node_group_info {\n    instance_type = yamldecode(file(\"x.yaml\")).a\n  }\n}\n";
+                let table = Table([("main.tf".into(), main.into()), ("x.yaml".into(), bytes.clone())].into());
+                let environment = Environment::default();
+                let question = Question { dir: Path::new("."), cluster: None, var_files: &[], environment: &environment, to: TO };
+                prop_assert!(locate(&table, &question).is_err());
             }
         }
     }
