@@ -30,6 +30,44 @@ const KNOWN: &[(&str, &str, &str)] = &[
 const OTHERWISE: &[&str] =
     &["terraform-aws-modules/", "cloudposse/", "terraform-google-modules/", "GoogleCloudPlatform/", "Azure/"];
 
+/// Words in the names of modules that make something else, whoever publishes them.
+const SOMETHING_ELSE: &[&str] = &[
+    "acm",
+    "alb",
+    "aurora",
+    "bastion",
+    "cloudfront",
+    "cloudwatch",
+    "dynamodb",
+    "ec2",
+    "ecr",
+    "ecs",
+    "efs",
+    "eks",
+    "elasticache",
+    "elasticsearch",
+    "iam",
+    "kms",
+    "label",
+    "lambda",
+    "nlb",
+    "opensearch",
+    "rds",
+    "redis",
+    "redshift",
+    "route53",
+    "s3",
+    "secretsmanager",
+    "security",
+    "sg",
+    "sns",
+    "sqs",
+    "ssm",
+    "subnets",
+    "tags",
+    "vpc",
+];
+
 /// Module instances and clusters that are looked at.
 const MOST: usize = 1000;
 
@@ -338,7 +376,14 @@ fn makes_none(source: &str) -> bool {
     let is_of_msk = ["msk", "kafka"].iter().any(|word| bare.contains(word));
     let provider = bare.split("//").next().unwrap_or_default().split('/').nth(2).unwrap_or_default();
     let is_of_others = ["google", "azurerm", "kubernetes", "helm"].contains(&provider);
-    !is_of_msk && (is_of_others || OTHERWISE.iter().any(|start| bare.starts_with(start)))
+    // `owner/name/provider` in the registry, `owner/terraform-aws-name` in git.
+    let parts: Vec<&str> = bare.split("//").next().unwrap_or_default().split('/').collect();
+    let name = match parts[..] {
+        [_, name, _] if !parts[0].contains('.') => name,
+        _ => parts.last().copied().unwrap_or_default().trim_end_matches(".git"),
+    };
+    let is_named_otherwise = name.split(['-', '_', '.']).any(|word| SOMETHING_ELSE.contains(&word));
+    !is_of_msk && (is_of_others || is_named_otherwise || OTHERWISE.iter().any(|start| bare.starts_with(start)))
 }
 
 /// The arguments for broker type and name of the module at `source`, in the forms of the registry and of git.

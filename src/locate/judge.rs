@@ -130,11 +130,7 @@ fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
             "run terraform init, so that kgen can read the module; or edit its argument by hand".to_owned();
         return refusal.next(view.question.terraform("init"));
     }
-    let settings = match view.question.var_files.is_empty() {
-        true => settings(view, cluster, |_| false),
-        false => Ok(Vec::new()),
-    };
-    match settings {
+    match settings(view, cluster, |_| false) {
         Ok(settings) if settings.is_empty() => match what_is_missing(view, cluster, stop) {
             Some((advice, next)) => Refusal { advice, ..refusal }.next(next),
             None => refusal,

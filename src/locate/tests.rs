@@ -215,7 +215,7 @@ mod random {
             old in "[ -~ü€]{1,20}", new in "[ -~ü€]{1,20}", spaces in "[ \t]{0,4}", crlf: bool, bom: bool,
         ) {
             // What is empty sets no type.
-            prop_assume!(old != new && !old.trim().is_empty());
+            prop_assume!(old != new && !old.trim().is_empty() && !new.trim().is_empty());
             let quoted = format!("\"{}\"", crate::hcl::escape(&old));
             let mut head = format!("{above}\nresource \"aws_msk_cluster\" \"main\" {{\n  broker_node_group_info {{\n{before}    instance_type{spaces}={spaces}");
             let mut tail = format!("{spaces}# {quoted}\n  }}\n}}\n");
@@ -261,7 +261,7 @@ mod random {
             };
             let (mut head, mut tail) = match flow {
                 true => (format!("# ü€ {comment}\na: {{b: 'x',{spaces}key:{spaces}"), format!("{spaces}}} # {comment}\nz: [1, €]\n")),
-                false => (format!("ü: €\nlist:\n  - a\n  -{spaces}key:{spaces}"), format!("{spaces}# {comment}\n    other: |\n      {old}\n")),
+                false => (format!("ü: €\nlist:\n  - a\n  - key:{spaces}"), format!("{spaces}# {comment}\n    other: |\n      {old}\n")),
             };
             if crlf {
                 head = head.replace('\n', "\r\n");

@@ -76,6 +76,7 @@ impl<'a> Reader<'a> {
         let end = match &kind {
             Kind::List(items) => items.last().map_or(start, |item| item.place.end - self.skipped),
             Kind::Object(items) => items.last().map_or(start, |(_, value)| value.place.end - self.skipped),
+            Kind::String(text) => self.written(text, span).map_or(start, |range| range.end),
             _ => self.bytes(span).end,
         };
         let expr = Expr { place: Place::new(self.file, start + self.skipped..end.max(start) + self.skipped), kind };
@@ -122,26 +123,54 @@ impl<'a> Reader<'a> {
     }
 
     fn scalar(&self, value: &str, style: ScalarStyle, span: Span) -> Kind {
-        let written = &self.text[self.bytes(span)];
-        let is_within = |quote: char| written.len() >= 2 && written.starts_with(quote) && written.ends_with(quote);
-        match style {
-            ScalarStyle::Plain => match plain(value) {
-                // Several lines are folded into one.
-                Kind::String(text) if written != text => Kind::Other("a string over several lines"),
-                kind => kind,
-            },
-            ScalarStyle::SingleQuoted if is_within('\'') => Kind::String(value.to_owned()),
-            ScalarStyle::DoubleQuoted if is_within('"') => Kind::String(value.to_owned()),
-            _ => Kind::Other("a block of text"),
+        let kind = match style {
+            ScalarStyle::Plain => plain(value),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Kind::String(value.to_owned()),
+            _ => return Kind::Other("a block of text"),
+        };
+        match &kind {
+            Kind::String(text) if self.written(text, span).is_none() => Kind::Other("a string over several lines"),
+            _ => kind,
         }
+    }
+
+    /// The bytes of a string, with its quotes: the parser's span may reach over what stands behind. Nothing, where it is
+    /// not written on one line as it is.
+    fn written(&self, value: &str, span: Span) -> Option<std::ops::Range<usize>> {
+        let start = self.bytes(span).start;
+        let text = self.text.get(start..)?;
+        let length = match text.chars().next()? {
+            '\'' => {
+                let mut rest = text.char_indices().skip(1).peekable();
+                loop {
+                    match rest.next()? {
+                        (_, '\'') if rest.peek().is_some_and(|(_, c)| *c == '\'') => drop(rest.next()),
+                        (at, '\'') => break at + 1,
+                        (_, '\n' | '\r') => return None,
+                        _ => {}
+                    }
+                }
+            }
+            '"' => {
+                let mut rest = text.char_indices().skip(1);
+                loop {
+                    match rest.next()? {
+                        (_, '\\') => drop(rest.next()?),
+                        (at, '"') => break at + 1,
+                        (_, '\n' | '\r') => return None,
+                        _ => {}
+                    }
+                }
+            }
+            _ => text.starts_with(value).then_some(value.len())?,
+        };
+        Some(start..start + length)
     }
 
     fn bytes(&self, span: Span) -> std::ops::Range<usize> {
         let at = |index: usize| self.offsets.get(index).copied().unwrap_or(self.text.len());
         let (start, end) = (at(span.start.index()), at(span.end.index()));
-        // A span may reach over the spaces behind.
-        let written = self.text.get(start..end).unwrap_or_default().trim_end();
-        start..start + written.len()
+        start..end.max(start)
     }
 
     fn error(&self, span: Span, message: &str) -> SyntaxError {
