@@ -151,7 +151,7 @@ impl<'t> Eval<'t> {
                         let given = entries.iter().find(|(key, _)| key.name == *name);
                         let given = match given {
                             Some((_, value)) if is_optional(kind).is_some() => {
-                                match self.force(value) {
+                                match self.aside(|| self.force(value)) {
                                     // Given as null, an optional attribute has its default.
                                     Ok(Value::Null) => None,
                                     _ => given,

@@ -18,7 +18,7 @@ const RIGHT: &[(&str, &str)] = &[
     ("switched off", "switched off by a variable"),
     ("no aws_msk_cluster in", "no cluster"),
     ("MSK does not change", "a change that MSK does not make"),
-    ("there are ", "several clusters, none named"),
+    ("error: there are ", "several clusters, none named"),
     ("which file of variables", "files of variables, none named"),
     ("is a variable without a value", "a variable without a value"),
     ("is null", "null"),
