@@ -29,9 +29,8 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     let change = Change::BrokerType(args.broker_type);
     // Before anything is asked of terraform or AWS: a type that can never be changed to.
     change.applied_to(&project)?;
-    let _lock = project.lock().map_err(refused)?;
     let place = Place::Environment;
-    let working_dir = WorkingDir::open_rendered(dir, &args.terraform)?;
+    let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
     let ready = prepare(&project, change, &place)?;
     eprint!("{}", ready.summary());
     if args.dry_run {
