@@ -116,8 +116,8 @@ impl Change {
     }
 
     /// # Errors
-    /// The plan changes something else than what was approved: of `cluster`, this to this value.
-    fn ensure_is_all_of(self, changes: &Changes, cluster: &Cluster) -> anyhow::Result<()> {
+    /// The plan does anything but make this change of the cluster `arn`.
+    fn ensure_is_all_of(self, changes: &Changes, arn: &str) -> anyhow::Result<()> {
         let (found, may) = match self {
             Change::BrokerType(_) => {
                 (changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE), "the broker type and nothing else")
@@ -130,8 +130,8 @@ impl Change {
         let name = self.name();
         let updated =
             found.with_context(|| format!("a {name} may change {may}; `kgen plan` shows the rest, apply it first"))?;
-        let arn = updated.change.before["arn"].as_str().unwrap_or(&cluster.arn);
-        ensure!(arn == cluster.arn, "the plan updates {arn}, and the {name} is of {}", cluster.arn);
+        let planned = updated.change.before["arn"].as_str().unwrap_or(arn);
+        ensure!(planned == arn, "the plan updates {planned}, and the {name} is of {arn}");
         self.ensure_becomes(&updated.change.after)
     }
 
@@ -150,7 +150,7 @@ impl Change {
                 (found, found.as_u64() == Some(to.into()))
             }
         };
-        ensure!(is_it, "the plan makes it {found}, and {} was approved", self.reached());
+        ensure!(is_it, "the plan makes it {found}, and what was approved is {}", self.reached());
         Ok(())
     }
 
@@ -479,7 +479,7 @@ impl Ready<'_> {
             true if nothing => return Ok(Vec::new()),
             // A run that was stopped between the cluster and what comes along with it.
             true => self.change.ensure_is_rest_of(&plan.changes)?,
-            false => self.change.ensure_is_all_of(&plan.changes, &cluster)?,
+            false => self.change.ensure_is_all_of(&plan.changes, &cluster.arn)?,
         }
         journal.step(Step::Applying)?;
         progress.phase("applying");
@@ -561,6 +561,39 @@ impl Ready<'_> {
                 replication.under_replicated
             )),
             Err(error) => Some(format!("the brokers do not answer: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_is_the_change_that_was_approved_of_the_cluster_that_was_meant() {
+        let values = |broker_type: &str, brokers: u32| {
+            json!({"arn": "arn:one", "number_of_broker_nodes": brokers,
+                   "broker_node_group_info": [{"instance_type": broker_type}]})
+        };
+        let judged = |change: Change, after: Value, arn: &str| {
+            let change_of = json!({"actions": ["update"], "before": values("kafka.t3.small", 3), "after": after});
+            let cluster = json!({"address": "c", "mode": "managed", "type": RESOURCE, "change": change_of});
+            let plan = Changes::parse(&json!({"complete": true, "resource_changes": [cluster]}).to_string()).unwrap();
+            change.ensure_is_all_of(&plan, arn).map_err(|error| error.to_string())
+        };
+        let (large, six) = (Change::BrokerType("kafka.m5.large".parse().unwrap()), Change::BrokerCount(6));
+        assert_eq!(judged(large, values("kafka.m5.large", 3), "arn:one"), Ok(()));
+        assert_eq!(judged(six, values("kafka.t3.small", 6), "arn:one"), Ok(()));
+        for (change, after, arn, expected) in [
+            (large, values("kafka.m5.xlarge", 3), "arn:one", "what was approved is kafka.m5.large"),
+            (six, values("kafka.t3.small", 9), "arn:one", "what was approved is 6 brokers"),
+            (large, values("kafka.m5.large", 3), "arn:two", "the resize is of arn:two"),
+            (large, values("kafka.t3.small", 6), "arn:one", "the broker type and nothing else"),
+        ] {
+            let refused = judged(change, after, arn).unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
         }
     }
 }

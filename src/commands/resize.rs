@@ -31,6 +31,8 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     change.applied_to(&project)?;
     let place = Place::Environment;
     let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
+    // Another kgen may have changed it until it was locked.
+    let project = Project::open(dir).map_err(refused)?;
     let ready = prepare(&project, change, &place)?;
     eprint!("{}", ready.summary());
     if args.dry_run {

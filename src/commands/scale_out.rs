@@ -26,6 +26,8 @@ pub fn run(dir: &Path, args: &ScaleOut) -> anyhow::Result<Outcome> {
     change.applied_to(&project)?;
     let place = Place::Environment;
     let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
+    // Another kgen may have changed it until it was locked.
+    let project = Project::open(dir).map_err(refused)?;
     let ready = prepare(&project, change, &place)?;
     // Before brokers are paid for: somebody else's moves would be in the way of ours.
     let partitions = Partitions::of(&ready.bootstrap);

@@ -199,6 +199,8 @@ pub fn ended(error: TerraformError, progress: &mut Progress) -> anyhow::Result<O
             progress.line(&format!("{error}; the same kgen command goes on from there"));
             Ok(Outcome::Interrupted)
         }
+        // Where plans are kept, something is in the way: terraform was not started.
+        error @ TerraformError::PlanFile { .. } => Err(refused(error)),
         error => Err(error.into()),
     }
 }

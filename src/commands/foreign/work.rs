@@ -91,13 +91,19 @@ impl Work<'_> {
             Ok(None) => None,
             Err(error) => Some(error),
         };
-        replace_unchanged(&edit.file, self.after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
-        eprintln!("{name} is as it was before");
+        self.undo()?;
         match failed.map(anyhow::Error::downcast::<TerraformError>) {
             None => Ok(Outcome::Done),
             Some(Ok(error)) => ended(error, &mut Progress::new()),
             Some(Err(error)) => Err(error),
         }
+    }
+
+    fn undo(&self) -> anyhow::Result<()> {
+        let edit = &self.located.edit;
+        replace_unchanged(&edit.file, self.after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
+        eprintln!("{} is as it was before", edit.file.display());
+        Ok(())
     }
 
     /// Plans, asks and measures. Nothing, when it is not wanted.
@@ -172,6 +178,12 @@ impl Work<'_> {
         progress.phase("applying");
         let steps = match rolling::apply(self.terraform, &plan, &Place::Environment, &mut progress) {
             Ok(steps) => steps,
+            // Terraform was not even started.
+            Err(error @ TerraformError::OtherPlan { .. }) => {
+                progress.clear();
+                self.undo()?;
+                return Err(error.into());
+            }
             Err(error) => return ended(error, &mut progress),
         };
         progress.clear();
