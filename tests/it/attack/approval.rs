@@ -42,7 +42,7 @@ const SECOND: [&str; 13] = [
     "scale-out 6 --yes",
     "fix --yes",
     "render --force",
-    "resume --yes",
+    "resume resize-20261125-003853 --yes",
     "resize kafka.m5.4xlarge --dir DIR --apply --yes",
     "resize kafka.m5.4xlarge --dir DIR",
 ];
@@ -475,11 +475,11 @@ fn two_shells_apply_what_each_has_approved_with_the_real_terraform() {
 }
 
 fn ensure_done_is_planned(seen: &str) {
-    let numbers = |line: &str| -> Vec<u32> {
-        line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    let numbers = |pattern: &str| -> Option<[String; 3]> {
+        let found = regex::Regex::new(pattern).unwrap().captures(seen)?;
+        Some(found.extract::<3>().1.map(str::to_owned))
     };
-    let line = |part: &str| seen.lines().find(|line| line.contains(part)).map(numbers);
-    if let Some(done) = line("complete: ") {
-        assert_eq!(Some(done), line(" to create, "), "{seen}");
+    if let Some(done) = numbers(r"complete: (\d+) created, (\d+) updated, (\d+) destroyed") {
+        assert_eq!(Some(done), numbers(r"(\d+) to create, (\d+) to update, (\d+) to destroy"), "{seen}");
     }
 }

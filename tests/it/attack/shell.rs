@@ -101,7 +101,9 @@ const UNSET: [&str; 4] = ["AWS_REGION", "AWS_DEFAULT_REGION", "NO_COLOR", "CLICO
 pub fn without_terminal(project: &Project, name: &str, term: Option<&str>) -> Ran {
     let args = command(project, name);
     let mut kgen = project.kgen(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    UNSET.iter().for_each(|name| drop(kgen.env_remove(name)));
+    for name in UNSET {
+        kgen.env_remove(name);
+    }
     match term {
         Some(term) => kgen.env("TERM", term),
         None => kgen.env_remove("TERM"),
