@@ -7,7 +7,8 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use super::{
     Case,
     shell::{
-        QUESTION, Shell, VALUES, WITHIN, applied, done, ensure, plan_files, project, until, until_or, without_terminal,
+        Msk, QUESTION, Shell, VALUES, WITHIN, applied, done, ensure, plan_files, project, until, until_or,
+        without_terminal,
     },
 };
 use crate::project::Project;
@@ -90,6 +91,11 @@ pub fn cases(random: &mut StdRng) -> Vec<Case> {
             cases.push(Case::new(format!("{second} while {first} is at its {at}"), move || pair(first, at, second)));
         }
     }
+    for first in ["resize kafka.m5.large", "resume resize-20261125-003853"] {
+        for second in SECOND {
+            cases.push(Case::new(format!("{second} while {first} asks"), move || beside_a_change(first, second)));
+        }
+    }
     for command in ASKING {
         for (what, how) in SWAPPED {
             let name = format!("{command}: {what} between the question and the answer");
@@ -144,17 +150,7 @@ fn pair(first: &'static str, at: &str, second: &str) -> Result<(), String> {
         "question" => one.until(QUESTION)?,
         _ => until(|| project.path(&format!("stub/reached-{at}")).exists() || one.has_ended()),
     }
-    let before =
-        (project.read("stub/log"), project.read("terraform/terraform.tfvars"), project.read("terraform/main.tf"));
-    let two = without_terminal(&project, second, None);
-    ensure(two.code == Some(2), || format!("exit code {:?}: {}{}", two.code, two.stdout, two.stderr))?;
-    let command = first.split(" --dir").next().unwrap_or(first);
-    for part in ["locked by another kgen", &format!(" {command}"), &format!("(process {})", one.pid()), "since 20"] {
-        ensure(two.stderr.contains(part), || format!("no {part:?} in {}", two.stderr))?;
-    }
-    let after =
-        (project.read("stub/log"), project.read("terraform/terraform.tfvars"), project.read("terraform/main.tf"));
-    ensure(before == after, || format!("the second did something: {before:?} {after:?}"))?;
+    ensure_refused(&project, &one, first, second)?;
     project.write("stub/go", "");
     if at == "question" {
         one.type_in("yes\n");
@@ -162,6 +158,31 @@ fn pair(first: &'static str, at: &str, second: &str) -> Result<(), String> {
     let code = one.code()?;
     ensure(code == 0, || format!("exit code {code}: {}", one.seen()))?;
     ensure_applied_is_approved(&project, &one, at == "question" || at == "apply")
+}
+
+/// A change of the stack's own cluster holds the lock while it asks.
+fn beside_a_change(first: &'static str, second: &str) -> Result<(), String> {
+    let (project, msk) = (project_with_a_run(), Msk::new());
+    let mut one = Shell::open_at(&msk.endpoint, &project, first, Some("xterm"), (24, 80));
+    one.until(QUESTION)?;
+    ensure_refused(&project, &one, first, second)?;
+    one.type_in("no\n");
+    let code = one.code()?;
+    ensure(code == 0 && done(&project).is_empty(), || format!("exit code {code}: {}", one.seen()))
+}
+
+/// Checks that `second` does nothing while `one` is at work, and says who that is and since when.
+fn ensure_refused(project: &Project, one: &Shell, first: &str, second: &str) -> Result<(), String> {
+    let files = ["stub/log", "terraform/terraform.tfvars", "terraform/main.tf", "kgen.toml"];
+    let state = || files.map(|name| project.read(name));
+    let before = state();
+    let two = without_terminal(project, second, None);
+    ensure(two.code == Some(2), || format!("exit code {:?}: {}{}", two.code, two.stdout, two.stderr))?;
+    let command = first.split(" --dir").next().unwrap_or(first);
+    for part in ["locked by another kgen", &format!(" {command}"), &format!("(process {})", one.pid()), "since 20"] {
+        ensure(two.stderr.contains(part), || format!("no {part:?} in {}", two.stderr))?;
+    }
+    ensure(before == state(), || format!("the second did something: {before:?} {:?}", state()))
 }
 
 fn ensure_applied_is_approved(project: &Project, one: &Shell, is_applied: bool) -> Result<(), String> {

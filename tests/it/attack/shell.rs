@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{Read as _, Write},
+    io::{BufRead as _, BufReader, Read as _, Write},
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     sync::{Arc, Mutex},
     thread::sleep,
@@ -10,6 +11,8 @@ use std::{
 };
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::project::{Project, Ran};
@@ -124,7 +127,18 @@ impl Shell {
         Shell::with(project, name, Some("xterm"), (24, 80))
     }
 
-    pub fn with(project: &Project, name: &str, term: Option<&str>, (rows, cols): (u16, u16)) -> Shell {
+    pub fn with(project: &Project, name: &str, term: Option<&str>, size: (u16, u16)) -> Shell {
+        Shell::open_at(ENV[0].1, project, name, term, size)
+    }
+
+    /// As [`Shell::with`], with the MSK API at `endpoint`.
+    pub fn open_at(
+        endpoint: &str,
+        project: &Project,
+        name: &str,
+        term: Option<&str>,
+        (rows, cols): (u16, u16),
+    ) -> Shell {
         let pair = native_pty_system().openpty(PtySize { rows, cols, ..PtySize::default() }).unwrap();
         // A test run may itself have been started with these signals ignored.
         let mut kgen = CommandBuilder::new("env");
@@ -134,6 +148,7 @@ impl Shell {
         kgen.env("KGEN_TERRAFORM_BIN", project.path("stub/terraform"));
         UNSET.iter().for_each(|name| kgen.env_remove(name));
         ENV.iter().for_each(|(name, value)| kgen.env(name, value));
+        kgen.env(ENV[0].0, endpoint);
         match term {
             Some(term) => kgen.env("TERM", term),
             None => kgen.env_remove("TERM"),
@@ -226,6 +241,49 @@ impl Drop for Shell {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+    }
+}
+
+/// The MSK API and the brokers of the cluster of kgen.toml's defaults, as far as kgen looks before it asks.
+pub struct Msk {
+    pub endpoint: String,
+    _brokers: MockCluster<'static, DefaultProducerContext>,
+}
+
+impl Msk {
+    pub fn new() -> Msk {
+        let brokers = MockCluster::new(3).unwrap();
+        let arn = "arn:aws:kafka:us-west-2:111122223333:cluster/kgen-demo/0-1";
+        let group = json!({"clientSubnets": ["subnet-1"], "instanceType": "kafka.t3.small"});
+        let provisioned = json!({"brokerNodeGroupInfo": group, "numberOfBrokerNodes": 3,
+            "currentBrokerSoftwareInfo": {"kafkaVersion": "3.9.x"}});
+        let cluster = json!({"clusterArn": arn, "clusterName": "kgen-demo", "clusterType": "PROVISIONED",
+            "state": "ACTIVE", "currentVersion": "K1", "provisioned": provisioned});
+        let answers = [
+            ("bootstrap-brokers", json!({"bootstrapBrokerString": brokers.bootstrap_servers()})),
+            ("/api/v2/clusters/", json!({"clusterInfo": cluster})),
+            ("/api/v2/clusters", json!({"clusterInfoList": [cluster]})),
+        ];
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        // A case asks a few times, and the tests' end ends it.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten().take(100) {
+                let mut stream = BufReader::new(stream);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).is_ok_and(|count| count > 0) {}
+                let path = head.split(' ').nth(1).unwrap_or_default();
+                let answer = answers.iter().find(|(part, _)| path.contains(part)).map(|(_, answer)| answer.to_string());
+                let (status, body) = answer.map_or((404, "{}".to_owned()), |answer| (200, answer));
+                let length = body.len();
+                let text = format!(
+                    "HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+                     Connection: close\r\n\r\n{body}"
+                );
+                let _ = stream.get_mut().write_all(text.as_bytes());
+            }
+        });
+        Msk { endpoint, _brokers: brokers }
     }
 }
 
