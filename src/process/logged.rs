@@ -12,6 +12,7 @@ use std::{
 };
 
 use duct::{Handle, unix::HandleExt};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Tool, ToolError};
@@ -19,6 +20,9 @@ use crate::files;
 
 /// Above this size, in bytes, a log is put aside before the next program writes to it.
 const LOG_LIMIT: u64 = 8 << 20;
+
+/// A log is a file of kgen's own: a link in its place is not followed, and nothing waits for the other end of a pipe.
+const NO_LINK: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 
 /// A running program with its output in a log. Dropping it leaves the program running.
 #[derive(Debug)]
@@ -172,7 +176,7 @@ impl Tail {
 }
 
 fn open_for_append(log: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).mode(0o600).open(log)
+    File::options().create(true).append(true).mode(0o600).custom_flags(NO_LINK).open(log)
 }
 
 fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
@@ -190,7 +194,7 @@ fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
 
 /// A shared lock is tried, and given back at once: two who ask do not see each other.
 fn is_locked(log: &Path) -> bool {
-    let Ok(file) = File::open(log) else { return false };
+    let Ok(file) = File::options().read(true).custom_flags(NO_LINK).open(log) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 

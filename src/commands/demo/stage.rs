@@ -86,7 +86,7 @@ impl Stage {
     }
 
     pub fn terraform(&self, args: &TerraformArgs, place: &Place) -> anyhow::Result<WorkingDir> {
-        WorkingDir::open_in(&self.dir, args, place)
+        WorkingDir::lock_in(&self.dir, args, None, place)
     }
 
     /// # Errors
