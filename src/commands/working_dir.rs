@@ -38,7 +38,7 @@ impl WorkingDir {
             )));
         }
         let program = Terraform::find(args.terraform_bin.as_deref()).map_err(refused)?;
-        let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform")).with_env(place.env());
+        let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform")).with_env(&place.env()?);
         Ok(WorkingDir { dir, terraform })
     }
 

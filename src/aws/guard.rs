@@ -1,0 +1,121 @@
+//! Keeps real credentials away from endpoints on this machine: whoever listens there is not AWS.
+//!
+//! What counts is what would happen: the credentials that a call would be signed with, and the endpoint that it would go to.
+
+use std::env;
+
+use aws_config::SdkConfig;
+use aws_sdk_kafka::config::Credentials;
+
+use super::{
+    AwsError,
+    credentials::{endpoints_are_ignored, found},
+    endpoint::{self, Endpoint},
+};
+
+/// Set to `1`, real credentials may go to an endpoint on this machine.
+const ALLOW_REAL: &str = "KGEN_ALLOW_REAL_CREDENTIALS";
+
+/// The services that kgen calls, by their ids in the SDK.
+const CALLED: [&str; 2] = ["Kafka", "CloudWatch"];
+
+/// The services that the SDK calls for credentials.
+const FOR_CREDENTIALS: [&str; 3] = ["STS", "SSO", "SSO OIDC"];
+
+/// Credentials for the lab, which checks none.
+pub(super) fn made_up() -> Credentials {
+    Credentials::new("lab", "lab", None, None, "kgen-lab")
+}
+
+/// The credentials that kgen's own calls with `config` must use; `None` where they go to AWS, and the SDK finds them.
+///
+/// # Errors
+/// [`AwsError::RealCredentials`] and [`AwsError::Split`].
+pub(super) async fn own(config: &SdkConfig) -> Result<Option<Credentials>, AwsError> {
+    let (mut here, mut elsewhere) = (None, None);
+    for service in CALLED {
+        match Endpoint::of(service, config) {
+            Some(endpoint) if endpoint.is_here().await => here = here.or(Some((service, endpoint))),
+            _ => elsewhere = Some(service),
+        }
+    }
+    if is_allowed() {
+        return Ok(None);
+    }
+    let Some((service, endpoint)) = here else {
+        for service in FOR_CREDENTIALS {
+            if let Some(endpoint) = on_this_machine(Endpoint::of(service, config)).await {
+                made_up_for(&endpoint).await?;
+            }
+        }
+        return Ok(None);
+    };
+    let credentials = made_up_for(&endpoint).await?;
+    match elsewhere {
+        Some(elsewhere) => Err(AwsError::Split { here: service, endpoint: Box::new(endpoint), elsewhere }),
+        None => Ok(Some(credentials)),
+    }
+}
+
+/// The variables that a program which calls AWS by itself gets beside kgen's: made-up credentials, where all its calls go to
+/// this machine and it would look for others in the instance's metadata.
+///
+/// # Errors
+/// [`AwsError::RealCredentials`]: it would send them to an endpoint on this machine.
+pub async fn for_programs() -> Result<Vec<(String, String)>, AwsError> {
+    if is_allowed() {
+        return Ok(Vec::new());
+    }
+    let mut supplied = Vec::new();
+    for endpoint in endpoint::configured(endpoints_are_ignored().await) {
+        let Some(endpoint) = on_this_machine(Some(endpoint)).await else { continue };
+        made_up_for(&endpoint).await?;
+        if found().await.is_empty() && env::var("AWS_EC2_METADATA_DISABLED").as_deref() != Ok("true") {
+            if endpoint.setting != endpoint::GLOBAL && supplied.is_empty() {
+                return Err(AwsError::real("whatever the instance metadata provides", &endpoint));
+            }
+            let made_up = made_up();
+            supplied = vec![
+                ("AWS_ACCESS_KEY_ID".to_owned(), made_up.access_key_id().to_owned()),
+                ("AWS_SECRET_ACCESS_KEY".to_owned(), made_up.secret_access_key().to_owned()),
+                ("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned()),
+            ];
+        }
+    }
+    Ok(supplied)
+}
+
+/// Whether a token signed with AWS credentials may go to these brokers.
+///
+/// # Errors
+/// [`AwsError::RealCredentials`]: one of them is on this machine, or so is a service that hands out the credentials.
+pub async fn for_brokers(region: &str, bootstrap_servers: &str) -> Result<(), AwsError> {
+    own(&super::loader(region).load().await).await?;
+    let host = |server: &str| server.trim().rsplit_once(':').map_or(server, |(host, _)| host).to_owned();
+    match bootstrap_servers.split(',').find(|server| endpoint::is_local(&host(server))) {
+        Some(server) if !is_allowed() => {
+            let broker = Endpoint { url: server.trim().to_owned(), setting: "the bootstrap servers".to_owned() };
+            made_up_for(&broker).await.map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_allowed() -> bool {
+    env::var(ALLOW_REAL).is_ok_and(|value| value == "1")
+}
+
+async fn on_this_machine(endpoint: Option<Endpoint>) -> Option<Endpoint> {
+    let endpoint = endpoint?;
+    endpoint.is_here().await.then_some(endpoint)
+}
+
+/// What may be sent to `endpoint`, which is on this machine. Where none are set that is the lab's own: an instance's
+/// metadata is not asked.
+async fn made_up_for(endpoint: &Endpoint) -> Result<Credentials, AwsError> {
+    let found = found().await;
+    match found.iter().find(|found| !found.is_made_up()) {
+        Some(real) => Err(AwsError::real(&real.source, endpoint)),
+        None => Ok(found.into_iter().find_map(|found| found.keys).unwrap_or_else(made_up)),
+    }
+}
