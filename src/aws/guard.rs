@@ -9,7 +9,7 @@ use aws_sdk_kafka::config::Credentials;
 
 use super::{
     AwsError,
-    credentials::{endpoints_are_ignored, found},
+    credentials::{Found, endpoints_are_ignored, found},
     endpoint::{self, Endpoint},
 };
 
@@ -45,15 +45,17 @@ pub(super) async fn own(config: &SdkConfig) -> Result<Option<Credentials>, AwsEr
     let Some((service, endpoint)) = here else {
         for service in FOR_CREDENTIALS {
             if let Some(endpoint) = on_this_machine(Endpoint::of(service, config)).await {
-                made_up_for(&endpoint).await?;
+                ensure_made_up(&found().await, &endpoint)?;
             }
         }
         return Ok(None);
     };
-    let credentials = made_up_for(&endpoint).await?;
+    let found = found().await;
+    ensure_made_up(&found, &endpoint)?;
     match elsewhere {
         Some(elsewhere) => Err(AwsError::Split { here: service, endpoint: Box::new(endpoint), elsewhere }),
-        None => Ok(Some(credentials)),
+        // Where none are set, the lab's own go there: the instance's metadata is not asked.
+        None => Ok(Some(found.into_iter().find_map(|found| found.keys).unwrap_or_else(made_up))),
     }
 }
 
@@ -66,23 +68,26 @@ pub async fn for_programs() -> Result<Vec<(String, String)>, AwsError> {
     if is_allowed() {
         return Ok(Vec::new());
     }
-    let mut supplied = Vec::new();
+    let mut here = Vec::new();
     for endpoint in endpoint::configured(endpoints_are_ignored().await) {
-        let Some(endpoint) = on_this_machine(Some(endpoint)).await else { continue };
-        made_up_for(&endpoint).await?;
-        if found().await.is_empty() && env::var("AWS_EC2_METADATA_DISABLED").as_deref() != Ok("true") {
-            if endpoint.setting != endpoint::GLOBAL && supplied.is_empty() {
-                return Err(AwsError::real("whatever the instance metadata provides", &endpoint));
-            }
-            let made_up = made_up();
-            supplied = vec![
-                ("AWS_ACCESS_KEY_ID".to_owned(), made_up.access_key_id().to_owned()),
-                ("AWS_SECRET_ACCESS_KEY".to_owned(), made_up.secret_access_key().to_owned()),
-                ("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned()),
-            ];
-        }
+        here.extend(on_this_machine(Some(endpoint)).await);
     }
-    Ok(supplied)
+    let Some(first) = here.first() else { return Ok(Vec::new()) };
+    let found = found().await;
+    ensure_made_up(&found, first)?;
+    if !found.is_empty() || env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|value| value == "true") {
+        return Ok(Vec::new());
+    }
+    if here.iter().all(|endpoint| endpoint.setting != endpoint::GLOBAL) {
+        return Err(AwsError::real("whatever the instance metadata provides", first));
+    }
+    let made_up = made_up();
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", made_up.access_key_id()),
+        ("AWS_SECRET_ACCESS_KEY", made_up.secret_access_key()),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
 }
 
 /// Whether a token signed with AWS credentials may go to these brokers.
@@ -95,7 +100,7 @@ pub async fn for_brokers(region: &str, bootstrap_servers: &str) -> Result<(), Aw
     match bootstrap_servers.split(',').find(|server| endpoint::is_local(&host(server))) {
         Some(server) if !is_allowed() => {
             let broker = Endpoint { url: server.trim().to_owned(), setting: "the bootstrap servers".to_owned() };
-            made_up_for(&broker).await.map(drop)
+            ensure_made_up(&found().await, &broker)
         }
         _ => Ok(()),
     }
@@ -110,12 +115,9 @@ async fn on_this_machine(endpoint: Option<Endpoint>) -> Option<Endpoint> {
     endpoint.is_here().await.then_some(endpoint)
 }
 
-/// What may be sent to `endpoint`, which is on this machine. Where none are set that is the lab's own: an instance's
-/// metadata is not asked.
-async fn made_up_for(endpoint: &Endpoint) -> Result<Credentials, AwsError> {
-    let found = found().await;
+fn ensure_made_up(found: &[Found], endpoint: &Endpoint) -> Result<(), AwsError> {
     match found.iter().find(|found| !found.is_made_up()) {
         Some(real) => Err(AwsError::real(&real.source, endpoint)),
-        None => Ok(found.into_iter().find_map(|found| found.keys).unwrap_or_else(made_up)),
+        None => Ok(()),
     }
 }

@@ -42,8 +42,7 @@ const UP_TIMEOUT: Duration = Duration::from_secs(90);
 const DOWN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Variables that would lead AWS clients away from the lab, beside those that name an endpoint of one service.
-const UNSET: [&str; 4] =
-    ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
+const UNSET: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"];
 
 pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
@@ -94,6 +93,8 @@ fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)
         ("AWS_REGION", region),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_EC2_METADATA_DISABLED", "true"),
+        // A profile may say otherwise.
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false"),
         ("KGEN_LAB_LOG", &log.to_string_lossy()),
         ("KGEN_LAB_CA", &ca.to_string_lossy()),
     ]

@@ -236,3 +236,19 @@ fn terraform_fmt_leaves_random_files_alone() {
     let text = [fmt.stdout, fmt.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(fmt.status.success(), "{text}");
 }
+
+/// The outputs of a root module of this text and no provider.
+fn terraform_outputs(text: &str) -> serde_json::Value {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("main.tf"), text).unwrap();
+    let terraform = |args: &[&str]| {
+        let ran = std::process::Command::new("terraform").args(args).current_dir(&dir).output();
+        let ran = ran.expect("terraform is on the PATH");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        ran.stdout
+    };
+    terraform(&["apply", "-auto-approve", "-refresh=false", "-no-color"]);
+    let read: serde_json::Value = serde_json::from_slice(&terraform(&["output", "-json"])).unwrap();
+    let values = read.as_object().unwrap().iter().map(|(name, output)| (name.clone(), output["value"].clone()));
+    serde_json::Value::Object(values.collect())
+}

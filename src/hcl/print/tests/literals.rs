@@ -7,7 +7,7 @@ use hcl_edit::{
 };
 use proptest::{prelude::*, strategy::ValueTree};
 
-use super::super::Document;
+use super::{super::Document, terraform_outputs};
 use crate::hcl::{Block, Expression, Text, array, attr_of, call, heredoc, object};
 
 /// What `local.v` is.
@@ -207,20 +207,4 @@ fn terraform_reads_every_string_as_it_was() {
             assert_eq!(read.as_str(), Some(expected.as_str()), "{name}");
         }
     }
-}
-
-/// The outputs of a root module of this text and no provider.
-fn terraform_outputs(text: &str) -> serde_json::Value {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("main.tf"), text).unwrap();
-    let terraform = |args: &[&str]| {
-        let ran = std::process::Command::new("terraform").args(args).current_dir(&dir).output();
-        let ran = ran.expect("terraform is on the PATH");
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        ran.stdout
-    };
-    terraform(&["apply", "-auto-approve", "-refresh=false", "-no-color"]);
-    let read: serde_json::Value = serde_json::from_slice(&terraform(&["output", "-json"])).unwrap();
-    let values = read.as_object().unwrap().iter().map(|(name, output)| (name.clone(), output["value"].clone()));
-    serde_json::Value::Object(values.collect())
 }
