@@ -215,6 +215,7 @@ async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
 fn terraform(dir: &Path, var_files: &[PathBuf], args: &Resize) -> anyhow::Result<Terraform> {
     let program = Terraform::find(args.terraform.terraform_bin.as_deref()).map_err(refused)?;
     let terraform = Terraform::new(&program, dir, &dir.join(".terraform/kgen")).with_var_files(var_files);
+    let terraform = terraform.with_env(&Place::Environment.env()?);
     if let Some(earlier) = terraform.earlier() {
         return Err(refused(anyhow!(
             "`{}` (process {}), started earlier, still runs in {}: wait for it to end",

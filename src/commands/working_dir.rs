@@ -37,8 +37,13 @@ impl Exclusive for WorkingDir {}
 /// `terraform/` of a project and its terraform, to read outputs only.
 ///
 /// # Errors
-/// Refused: the project has no Terraform, or the machine has no terraform.
+/// Refused: the project has no Terraform, the machine has no terraform, or it would send real credentials to this machine.
 pub fn readable(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf, Terraform)> {
+    let (dir, terraform) = found(project, args)?;
+    Ok((dir, terraform.with_env(&Place::Environment.env()?)))
+}
+
+fn found(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf, Terraform)> {
     let dir = project.join("terraform");
     if !has_configuration(&dir) {
         return Err(refused(anyhow!(
@@ -67,13 +72,13 @@ impl WorkingDir {
         locking: Option<&Locking>,
         place: &Place,
     ) -> anyhow::Result<WorkingDir> {
-        let (dir, terraform) = readable(project, args)?;
+        let (dir, terraform) = found(project, args)?;
         let patience = locking.map_or(Duration::ZERO, |locking| locking.lock_timeout);
         let wait = |held: &LockError| eprintln!("waiting at most {patience:?}: {held}");
         let own = project.strip_prefix(".").unwrap_or(project).join(".kgen");
         let project = Lock::within(patience, || Lock::take(&own), wait).map_err(refused)?;
         let folder = Lock::within(patience, || Lock::folder(&dir), wait).map_err(refused)?;
-        let terraform = terraform.with_env(place.env());
+        let terraform = terraform.with_env(&place.env()?);
         let terraform = match locking {
             Some(_) => terraform.with_lock_timeout(patience),
             None => terraform,

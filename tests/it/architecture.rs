@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("doctor", &[]),
     ("locate", &["hcl"]),
     ("stack", &["catalogue", "hcl"]),
-    ("remedy", &["catalogue", "stack", "hcl"]),
+    ("remedy", &["catalogue", "stack", "hcl", "process"]),
     ("diagnose", &["catalogue", "stack", "sample", "remedy"]),
     ("comparison", &["statistics"]),
     ("benchmark", &["diagnose", "run", "sample"]),
