@@ -5,6 +5,8 @@
 
 pub mod baselines;
 mod judge;
+#[cfg(test)]
+mod outside;
 mod report;
 mod scenario;
 mod score;
