@@ -186,7 +186,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// Below this a cause is mentioned, but does not make the verdict (a design choice).
-const CONFIDENT: f64 = 0.5;
+pub const CONFIDENT: f64 = 0.5;
 
 /// What `samples`, oldest first, say about the cluster.
 pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
@@ -211,6 +211,11 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
     let verdict = if findings.is_empty() { Verdict::Healthy } else { Verdict::Inconclusive };
     findings.extend(ask(Kind::Healthy).filter(|_| verdict == Verdict::Healthy));
     Diagnosis { verdict, findings }
+}
+
+/// Whether a finding of this id is a cause of trouble; otherwise it is a gate, a symptom, or says that nothing is wrong.
+pub fn is_cause(id: &str) -> bool {
+    RULES.iter().any(|rule| rule.id == id && rule.kind == Kind::Cause)
 }
 
 impl Finding {
@@ -256,6 +261,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_from_gates_and_symptoms_by_its_id() {
+        for (id, expected) in [
+            ("broker.undersized", true),
+            ("disk.filling", true),
+            ("cluster.maintenance", false),
+            ("client.generator-bound", false),
+            ("healthy", false),
+            ("no.such-finding", false),
+        ] {
+            assert_eq!(is_cause(id), expected, "{id}");
+        }
+    }
 
     #[test]
     fn every_rule_is_one_of_a_kind_and_explained() {

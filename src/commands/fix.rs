@@ -198,7 +198,7 @@ fn carried_out(
     journal: &Journal,
 ) -> anyhow::Result<(Outcome, u64)> {
     for finding in diagnosis.findings.iter().filter(|finding| finding.id == chosen.finding) {
-        let found = Found::new(&context.cluster, finding, chosen.rendered.clone());
+        let found = Found::new(&context.cluster, diagnosis.verdict, finding, chosen.rendered.clone());
         journal.tell(Event::Finding(Box::new(found)))?;
         journal.tell(Event::mark(Mark::Named, format!("{}: {}", finding.id, finding.title)))?;
     }

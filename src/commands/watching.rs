@@ -90,12 +90,7 @@ impl Watching {
         let diagnosis = diagnose(&self.context, self.samples.make_contiguous());
         let Some(sample) = self.samples.back() else { return Ok(Vec::new()) };
         let at = run::at(sample.at_ms);
-        let observed = Observed {
-            cluster: self.context.clone(),
-            sample: sample.clone(),
-            verdict: Some(diagnosis.verdict),
-            findings: diagnosis.findings.iter().map(|finding| finding.id.to_owned()).collect(),
-        };
+        let observed = Observed::new(self.context.clone(), sample.clone(), &diagnosis);
         let marks = self.marks.of(&self.context, sample, &diagnosis);
         let mut events = vec![Event::Sample(Box::new(observed))];
         let told = diagnosis.findings.iter().map(|finding| finding.id).filter(|id| *id != TOO_FEW);
@@ -107,7 +102,7 @@ impl Watching {
                 .iter()
                 .zip(fixes)
                 .filter(|(finding, _)| holds.contains(finding.id) && !self.held.contains(finding.id));
-            let found = new.map(|(finding, fix)| Found::new(&self.context.cluster, finding, fix));
+            let found = new.map(|(finding, fix)| Found::new(&self.context.cluster, diagnosis.verdict, finding, fix));
             events.extend(found.map(|found| Event::Finding(Box::new(found))));
         }
         self.held = holds;
