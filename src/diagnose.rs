@@ -262,6 +262,27 @@ mod tests {
 
     use super::*;
 
+    /// Order and kinds are what a reader of docs/diagnosis.md relies on.
+    #[test]
+    fn the_documented_table_is_that_of_the_rules() {
+        let document = include_str!("../docs/diagnosis.md");
+        let table = document.split("| id | kind | means |").nth(1).unwrap_or_default();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let documented: Vec<String> = rows
+            .map(|row| {
+                row.split(" | ").take(2).map(|cell| cell.trim_matches(['|', '`', ' '])).collect::<Vec<_>>().join(" ")
+            })
+            .collect();
+        let kind = |kind: Kind| match kind {
+            Kind::Gate => "gate",
+            Kind::Cause => "cause",
+            Kind::Rest => "rest",
+            Kind::Healthy => "healthy",
+        };
+        let rules: Vec<String> = RULES.iter().map(|rule| format!("{} {}", rule.id, kind(rule.kind))).collect();
+        assert_eq!(documented, rules);
+    }
+
     #[test]
     fn a_cause_is_told_from_gates_and_symptoms_by_its_id() {
         for (id, expected) in [

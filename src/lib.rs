@@ -9,6 +9,7 @@
 
 // What is known, and what was seen: values.
 mod catalogue;
+mod finding_id;
 mod sample;
 mod statistics;
 

@@ -24,6 +24,7 @@ use crate::{
     aws::Aws,
     cli::Look,
     diagnose::{Context, Diagnosis, Verdict, diagnose},
+    finding_id,
     project::Project,
     run::{self, Entry, Event, Found, Mark, Observed},
     sample::Sample,
@@ -37,7 +38,7 @@ const LOOK_BACK: usize = 60;
 pub const STATE_EVERY: Duration = Duration::from_secs(5);
 
 /// What is found at every beginning, and no news.
-const TOO_FEW: &str = "inconclusive.too-few-samples";
+const TOO_FEW: &str = finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES;
 
 /// What is known of a cluster that is watched.
 pub struct Watching {

@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{End, Entry, Environment, Event, FILE, Found, Head, LoadSecond, Mark, Observed, SCHEMA};
-use crate::diagnose::{CONFIDENT, Context, Verdict, is_cause};
+use crate::{
+    diagnose::{CONFIDENT, Context, Verdict, is_cause},
+    finding_id,
+};
 
 /// The id of a run that was read from samples alone.
 pub const SAMPLES_ID: &str = "samples";
@@ -216,7 +219,7 @@ fn fill_in_verdicts(entries: &mut [Entry]) {
 
 fn verdict_by_first(found: &Found) -> Verdict {
     match found.id.as_str() {
-        "healthy" => Verdict::Healthy,
+        finding_id::HEALTHY => Verdict::Healthy,
         id if is_cause(id) && found.confidence >= CONFIDENT => Verdict::CauseFound,
         _ => Verdict::Inconclusive,
     }

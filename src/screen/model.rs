@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::series::{Point, Series};
 use crate::{
     diagnose::{Context, Verdict},
+    finding_id,
     run::{End, Entry, Event, Found, Head, LoadSecond, Mark},
     sample::{BrokerId, BrokerSample, BrokerState, LoadSample},
 };
@@ -247,12 +248,9 @@ impl Shown {
     }
 
     pub fn is_healthy(&self) -> bool {
-        self.id == HEALTHY
+        self.id == finding_id::HEALTHY
     }
 }
-
-/// The finding that says that nothing is wrong.
-pub const HEALTHY: &str = "healthy";
 
 /// Without what would move the cursor or change the terminal.
 fn plain(text: &str) -> String {
@@ -264,7 +262,6 @@ mod tests {
     use super::*;
     use crate::{
         diagnose::{Diagnosis, Finding},
-        remedy::Rendered,
         run::Observed,
         sample::Sample,
     };
@@ -286,7 +283,7 @@ mod tests {
         };
         assert_eq!(take(Event::note("begun")), None);
         for finding in &told.findings {
-            let found = Found::new("demo", told.verdict, finding, Some(Rendered::default()));
+            let found = Found::new("demo", told.verdict, finding, Some(Default::default()));
             assert_eq!(take(Event::Finding(Box::new(found))), Some(Verdict::CauseFound), "{}", finding.id);
         }
         let quiet = Diagnosis { verdict: Verdict::Healthy, findings: vec![finding("healthy", 0.9)] };
