@@ -50,6 +50,7 @@ mod commands;
 mod report;
 mod screen;
 
+#[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
 #[cfg(any(test, fuzzing))]
