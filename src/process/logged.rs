@@ -9,6 +9,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use duct::{Handle, unix::HandleExt};
@@ -23,6 +24,9 @@ const LOG_LIMIT: u64 = 8 << 20;
 
 /// A log is a file of kgen's own: a link in its place is not followed, and nothing waits for the other end of a pipe.
 const NO_LINK: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+/// How long a log may stay locked after its program has ended. A process that another thread forks has a copy of every
+/// descriptor, and with it the lock, until it executes its own program.
+const FORKS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running program with its output in a log. Dropping it leaves the program running.
 #[derive(Debug)]
@@ -180,16 +184,31 @@ fn open_for_append(log: &Path) -> io::Result<File> {
 }
 
 fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::Error(source)) => Err(LoggedError::Log { path: log.to_owned(), source }),
-        Err(TryLockError::WouldBlock) => Err(LoggedError::Busy(Running::on(log).unwrap_or_else(|| Running {
-            pid: 0,
-            command_line: "a program that has just ended".into(),
-            offset: 0,
-            log: log.to_owned(),
-        }))),
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(LoggedError::Log { path: log.to_owned(), source }),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let holder = Running::on(log);
+        if holder.as_ref().is_some_and(|running| exists(running.pid)) || since.elapsed() >= FORKS_WITHIN {
+            return Err(LoggedError::Busy(holder.unwrap_or_else(|| Running {
+                pid: 0,
+                command_line: "a program that has just ended".into(),
+                offset: 0,
+                log: log.to_owned(),
+            })));
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Whether there is a process of this id. 0 stands for one that is not known.
+fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // One that belongs to somebody else may not be signalled, and is there.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 /// A shared lock is tried, and given back at once: two who ask do not see each other.
@@ -204,8 +223,6 @@ fn record(log: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     fn sh(script: &str, dir: &Path) -> Result<Logged, LoggedError> {
@@ -241,6 +258,25 @@ mod tests {
         until(|| running.ended());
         lines.extend(output.lines(true));
         assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_program_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = sh("true", dir.path()).unwrap();
+        until(|| first.ended().unwrap().is_some() && first.running().ended());
+        // What a process does that was forked while the log was open and has not executed its program yet.
+        let copy = open_for_append(&dir.path().join("logs/log")).unwrap();
+        copy.lock().unwrap();
+        let parted = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(copy);
+        });
+        let second = sh("echo second", dir.path());
+        parted.join().unwrap();
+        let mut second = second.unwrap();
+        until(|| second.ended().unwrap().is_some());
+        assert_eq!(second.lines(), ["second"]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::{
         resize::own_look,
     },
     diagnose::{Context, diagnose},
+    finding_id,
     kafka::{
         Connection,
         admin::{Admin, TopicSpec},
@@ -263,7 +264,7 @@ impl Stage {
         recording.truth.on_ms = Some(now().as_millisecond());
         recording.truth.broker = faults.iter().find_map(|fault| fault.broker);
         recording.truth.groups = groups(&faults);
-        if scenario.truth == ["client.generator-bound"] {
+        if scenario.truth == [finding_id::CLIENT_GENERATOR_BOUND] {
             let clients = faults.iter().flat_map(|fault| &fault.clients);
             recording.generator = clients.map(|client| client.log.clone()).next();
         }
@@ -271,7 +272,7 @@ impl Stage {
         let fault = recording.take_until_named(scenario, Duration::from_secs(u64::from(args.seconds)));
         recording.truth.off_ms = Some(now().as_millisecond());
         recording.truth.partitions = hottest(topic, &before, &ends(admin, topic));
-        let stopped = if scenario.faults.is_empty() || scenario.faults == ["cluster.maintenance"] {
+        let stopped = if scenario.faults.is_empty() || scenario.faults == [finding_id::CLUSTER_MAINTENANCE] {
             Ok(Vec::new())
         } else {
             fault::stop(&self.project, &self.running, None)
