@@ -178,14 +178,14 @@ struct Progress {
 
 impl Progress {
     fn new(config: &ProducerConfig, json_stream: bool, record: Record) -> Self {
-        let bar = ProgressBar::new(config.load.duration.as_secs().max(1));
+        let bar = (!record.is_shown()).then(|| ProgressBar::new(config.load.duration.as_secs().max(1)));
         // It is hidden where there is no terminal, or one that cannot move its cursor: there, lines are printed.
-        let bar = (!bar.is_hidden() && !record.is_shown()).then(|| {
+        let bar = bar.filter(|bar| !bar.is_hidden());
+        if let Some(bar) = &bar {
             let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(500));
-            bar
-        });
+        }
         Progress { record, is_recorded: true, bar, json_stream, last_line_s: 0.0, last_failed: 0 }
     }
 

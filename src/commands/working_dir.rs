@@ -193,6 +193,10 @@ fn typed_line(interrupts: &Interrupts) -> anyhow::Result<String> {
             Err(error) => return Err(io::Error::from(error)).context(WHAT),
         }
     }
+    // An interrupt counts more than what was typed at the same moment.
+    if interrupts.count() > 0 {
+        return Err(Interrupted.into());
+    }
     Ok(String::from_utf8_lossy(&line).trim().to_owned())
 }
 

@@ -39,7 +39,7 @@ impl Exclusive for Lock {}
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{} is locked by another kgen{}; wait until it ends", path.display(), holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default())]
+    #[error("{} is locked by another kgen{}; it has to end first", path.display(), holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default())]
     Held { path: PathBuf, holder: Option<Holder> },
     #[error("{} is {what}, and kgen locks only a file of its own: remove it", path.display())]
     NotOurs { path: PathBuf, what: &'static str },

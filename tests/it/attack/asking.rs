@@ -7,6 +7,7 @@ use std::{
 
 use portable_pty::PtySize;
 use rand::{Rng as _, rngs::StdRng};
+use rdkafka::mocking::MockCluster;
 use serde_json::json;
 
 use super::{
@@ -199,10 +200,13 @@ fn many(resources: usize, term: Option<&str>) -> Result<(), String> {
 #[test]
 fn nothing_is_asked_where_the_question_is_not_seen() {
     let project = project();
-    let kgen = env!("CARGO_BIN_EXE_kgen");
-    for (command, _) in ASKING {
+    let brokers = MockCluster::new(1).unwrap();
+    brokers.create_topic("t", 1, 1).unwrap();
+    let delete = format!("topic delete t --bootstrap-servers {}", brokers.bootstrap_servers());
+    for command in ASKING.iter().map(|(command, _)| *command).chain([delete.as_str()]) {
         let words = super::shell::command(&project, command).join(" ");
-        let line = format!("{kgen} -C '{}' {words} 2> '{}'", project.path("").display(), project.path("err").display());
+        let (kgen, dir, err) = (env!("CARGO_BIN_EXE_kgen"), project.path(""), project.path("err"));
+        let line = format!("{kgen} -C '{}' {words} 2> '{}'", dir.display(), err.display());
         // `script` gives it a terminal; only standard error leads away from it.
         let mut script = Command::new("timeout");
         script.args(["60", "script", "-qec", &line, "/dev/null"]).stdin(Stdio::null());
@@ -211,4 +215,16 @@ fn nothing_is_asked_where_the_question_is_not_seen() {
         assert_eq!(ran.status.code(), Some(2), "{}", project.read("err"));
         assert!(project.read("err").contains("there is no terminal to ask on"), "{}", project.read("err"));
     }
+}
+
+/// A bar that cannot be drawn is replaced by lines.
+#[test]
+fn a_load_is_told_in_lines_where_no_bar_can_be_drawn() {
+    let project = project();
+    let brokers = MockCluster::new(1).unwrap();
+    brokers.create_topic("t", 1, 1).unwrap();
+    let produce =
+        format!("produce --topic t --rate 50 --duration 11s --bootstrap-servers {}", brokers.bootstrap_servers());
+    let mut shell = Shell::with(&project, &produce, Some("dumb"), (24, 80));
+    shell.until(" records/s due, ").unwrap();
 }
