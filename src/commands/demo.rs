@@ -96,7 +96,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     story.tell(Moment::LabUp, format!("lab at scale {} of real Kafka brokers", stage.scale()));
     let working_dir = stage.terraform(&args.terraform, &place)?;
     let terraform = working_dir.terraform();
-    let plan = terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
+    let plan = working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
     terraform.apply(&plan, &mut |seen| progress.show(seen))?;
     progress.clear();
     let (created, _, _) = plan.changes.totals();
@@ -254,7 +254,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     );
 
     progress.phase("destroying");
-    let plan = terraform.plan(Goal::Destroy, &mut |seen| progress.show(seen))?;
+    let plan = working_dir.plan(Goal::Destroy, &mut |seen| progress.show(seen))?;
     terraform.apply(&plan, &mut |seen| progress.show(seen))?;
     progress.clear();
     let (_, _, destroyed) = plan.changes.totals();

@@ -13,6 +13,7 @@ use std::{
 };
 
 use duct::{Handle, unix::HandleExt};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Tool, ToolError};
@@ -21,6 +22,8 @@ use crate::files;
 /// Above this size, in bytes, a log is put aside before the next program writes to it.
 const LOG_LIMIT: u64 = 8 << 20;
 
+/// A log is a file of kgen's own: a link in its place is not followed, and nothing waits for the other end of a pipe.
+const NO_LINK: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 /// How long a log may stay locked after its program has ended. A process that another thread forks has a copy of every
 /// descriptor, and with it the lock, until it executes its own program.
 const FORKS_WITHIN: Duration = Duration::from_secs(2);
@@ -177,7 +180,7 @@ impl Tail {
 }
 
 fn open_for_append(log: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).mode(0o600).open(log)
+    File::options().create(true).append(true).mode(0o600).custom_flags(NO_LINK).open(log)
 }
 
 fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
@@ -210,7 +213,7 @@ fn exists(pid: u32) -> bool {
 
 /// A shared lock is tried, and given back at once: two who ask do not see each other.
 fn is_locked(log: &Path) -> bool {
-    let Ok(file) = File::open(log) else { return false };
+    let Ok(file) = File::options().read(true).custom_flags(NO_LINK).open(log) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 

@@ -22,7 +22,7 @@ use crate::{
     cli::{Outcome, bench::BenchDiagnose, lab::LabUp, refused},
     commands::{
         documents::LabFault,
-        lab::{env, fault, folder, stop, up},
+        lab::{env_of_programs, fault, folder, stop, up},
         look::{Opened, open, refresh, runtime},
         place::Place,
         record::environment,
@@ -139,7 +139,7 @@ impl Stage {
             .context("finding a free port")?
             .port();
         let running = up(&project, &LabUp { port, scale: None, t3: args.t3, json: false })?;
-        let env = env(&folder(&project), &running, project.stack().region());
+        let env = env_of_programs(&folder(&project), &running, project.stack().region());
         let place = Place::Lab { env, running: running.clone() };
         let made = runtime()?.block_on(made(&place, &project));
         let bootstrap = made.inspect_err(|_| {
