@@ -33,7 +33,7 @@ use std::path::Path;
 pub use config::{Alarms, Client, Cluster, Load, Logs, Network, Topic};
 pub use error::{ResizeError, ScaleOutError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
-#[cfg(any(test, feature = "bench"))]
+#[cfg(feature = "bench")]
 pub use rules::check;
 pub use tune::{with_broker_count, with_broker_type};
 
