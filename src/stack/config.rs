@@ -168,6 +168,9 @@ impl Config {
         if !is_word(&topic.name, "._-") || topic.name.len() > 249 || [".", ".."].contains(&topic.name.as_str()) {
             return Fault::some("topic.name", "Kafka takes up to 249 letters, digits, dots, underscores and hyphens");
         }
+        if topic.name.starts_with('-') {
+            return Fault::some("topic.name", "must not begin with a hyphen: commands would take it for an option");
+        }
         if !(1..=100_000).contains(&topic.partitions) {
             return Fault::some("topic.partitions", "must be 1 to 100000");
         }
