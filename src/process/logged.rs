@@ -5,17 +5,17 @@
 
 use std::{
     ffi::OsString,
-    fs::{DirBuilder, File, TryLockError},
+    fs::{File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use duct::{Handle, unix::HandleExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Tool, ToolError};
-use crate::files;
+use super::{Holder, Tool, ToolError};
+use crate::files::own;
 
 /// Above this size, in bytes, a log is put aside before the next program writes to it.
 const LOG_LIMIT: u64 = 8 << 20;
@@ -59,7 +59,7 @@ impl Logged {
     pub fn start(tool: &Tool, args: &[OsString], log: &Path) -> Result<Logged, LoggedError> {
         let at = |source| LoggedError::Log { path: log.to_owned(), source };
         if let Some(dir) = log.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
+            own::make_folder(dir, 0o700).map_err(at)?;
         }
         let mut file = open_for_append(log).map_err(at)?;
         lock(&file, log)?;
@@ -70,11 +70,8 @@ impl Logged {
         }
         let offset = file.metadata().map_err(at)?.len();
         // What it says is of the program before; a reader must not take it for this one.
-        match std::fs::remove_file(record(log)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
-            _ => {}
-        }
-        let output = Tail::new(File::open(log).map_err(at)?, offset);
+        own::remove_file(&record(log)).map_err(at)?;
+        let output = Tail::new(own::open(log).map_err(at)?, offset);
         let handle = tool
             .expression(args)
             .stderr_to_stdout()
@@ -85,7 +82,7 @@ impl Logged {
         let running = Running { pid, command_line: tool.command_line(args), offset, log: log.to_owned() };
         if let Ok(json) = serde_json::to_vec(&running) {
             // The program runs already. Without the record it is only harder to report if this process is killed.
-            let _ = files::replace_file(&record(log), &json);
+            let _ = own::replace(&record(log), &json);
         }
         Ok(Logged { handle, output, running })
     }
@@ -121,9 +118,24 @@ impl Running {
         if !is_locked(log) {
             return None;
         }
-        let unknown = || Running { pid: 0, command_line: "unknown".into(), offset: 0, log: log.to_owned() };
-        let recorded = std::fs::read(record(log)).ok().and_then(|json| serde_json::from_slice::<Running>(&json).ok());
-        Some(recorded.map_or_else(unknown, |running| Running { log: log.to_owned(), ..running }))
+        let recorded = own::read(&record(log)).ok().and_then(|json| serde_json::from_slice::<Running>(&json).ok());
+        // The record is a file like any other: what it says counts only for a process that does write to the log.
+        let checked = recorded.filter(|running| Holder::checked(running.pid, log).is_some());
+        Some(checked.map_or_else(|| Running::unrecorded(log), |running| Running { log: log.to_owned(), ..running }))
+    }
+
+    /// What the system tells of a program that no record names.
+    fn unrecorded(log: &Path) -> Running {
+        let (pid, command_line) = match Holder::of(log) {
+            Some(holder) => (holder.pid, holder.command_line()),
+            None => (0, "a program that this user cannot see".to_owned()),
+        };
+        Running { pid, command_line, offset: 0, log: log.to_owned() }
+    }
+
+    /// Its process id; nothing where the system does not tell.
+    pub fn known_pid(&self) -> Option<u32> {
+        Some(self.pid).filter(|pid| *pid > 0)
     }
 
     /// Whether it has ended.
@@ -136,7 +148,7 @@ impl Running {
     /// # Errors
     /// The log cannot be opened.
     pub fn output(&self) -> io::Result<Tail> {
-        Ok(Tail::new(File::open(&self.log)?, self.offset))
+        Ok(Tail::new(own::open(&self.log)?, self.offset))
     }
 }
 
@@ -172,7 +184,7 @@ impl Tail {
 }
 
 fn open_for_append(log: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).mode(0o600).open(log)
+    own::append(log, 0o600)
 }
 
 fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
@@ -190,7 +202,7 @@ fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
 
 /// A shared lock is tried, and given back at once: two who ask do not see each other.
 fn is_locked(log: &Path) -> bool {
-    let Ok(file) = File::open(log) else { return false };
+    let Ok(file) = own::open(log) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
@@ -237,6 +249,24 @@ mod tests {
         until(|| running.ended());
         lines.extend(output.lines(true));
         assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_record_that_names_another_process_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = sh("sleep 30", dir.path()).unwrap();
+        let (log, pid) = (dir.path().join("logs/log"), run.running().pid);
+        let mut other = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let named = |pid: u32| format!(r#"{{"pid": {pid}, "command_line": "terraform apply", "offset": 0}}"#);
+        for text in [named(other.id()), named(1), named(0), "garbage".to_owned(), String::new()] {
+            std::fs::write(record(&log), text).unwrap();
+            let found = Running::on(&log).unwrap();
+            assert_eq!(found.known_pid(), Some(pid));
+            assert!(found.command_line.contains("sleep 30"), "{}", found.command_line);
+        }
+        run.interrupt();
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]
