@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use super::{place::Place, progress::Progress};
 use crate::{
     cli::{Outcome, TerraformArgs, refused},
+    files::own,
     project::Project,
     terraform::{Terraform, TerraformError},
 };
@@ -31,6 +32,10 @@ impl WorkingDir {
     /// As [`WorkingDir::open`], with terraform pointed at `place`.
     pub fn open_in(project: &Path, args: &TerraformArgs, place: &Place) -> anyhow::Result<WorkingDir> {
         let dir = project.join("terraform");
+        let own = project.join(".kgen");
+        for own in [&own, &own.join("terraform")] {
+            own::check_folder(own).map_err(refused)?;
+        }
         if !has_configuration(&dir) {
             return Err(refused(anyhow!(
                 "there is no Terraform in {} (run `kgen render` first, or name the project folder with -C)",
