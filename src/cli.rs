@@ -23,7 +23,7 @@ pub use render::Render;
 pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
 pub use runs::{Replay, Runs, RunsAction};
-pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
+pub use terraform::{Apply, Bootstrap, Connect, Destroy, Locking, Output, Plan, TerraformArgs};
 
 /// Heading of what every command takes.
 const GLOBAL: &str = "Global options";

@@ -110,6 +110,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         });
     match ended {
         Ok(outcome) => outcome.code(),
+        // At a question; whatever else is interrupted says itself what becomes of it.
+        Err(error) if error.is::<journal::Interrupted>() => {
+            eprintln!("interrupted; nothing was changed");
+            Outcome::Interrupted.code()
+        }
         Err(error) => {
             eprintln!("error: {}", without_numbers(&format!("{error:#}")));
             if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }

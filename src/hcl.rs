@@ -5,6 +5,7 @@
 mod block;
 pub mod edit;
 mod print;
+#[cfg(any(test, feature = "bench"))]
 pub mod schema;
 mod text;
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 pub use folder::Disk;
-pub use lock::Lock;
+pub use lock::{Lock, LockError};
 pub use replace::{replace_all, replace_unchanged};
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
@@ -120,7 +120,7 @@ impl Project {
     /// # Errors
     /// If another one holds it, or the lock file cannot be made.
     pub fn lock(&self) -> anyhow::Result<Lock> {
-        Lock::take(&self.kgen_dir())
+        Ok(Lock::take(&self.kgen_dir())?)
     }
 
     /// The text of kgen.toml; empty if there is none.

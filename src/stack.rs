@@ -18,11 +18,13 @@ mod msk;
 mod network;
 mod outputs;
 mod rendered;
+#[cfg(any(test, feature = "bench"))]
 mod rules;
 mod scram;
 mod security;
 pub mod settings;
 mod tune;
+#[cfg(any(test, feature = "bench"))]
 mod values;
 mod versions;
 
@@ -31,6 +33,7 @@ use std::path::Path;
 pub use config::{Alarms, Client, Cluster, Load, Logs, Network, Topic};
 pub use error::{ResizeError, ScaleOutError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
+#[cfg(any(test, feature = "bench"))]
 pub use rules::check;
 pub use tune::{with_broker_count, with_broker_type};
 

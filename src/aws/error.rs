@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_sdk_kafka::error::{ProvideErrorMetadata, SdkError};
 
-use super::Aws;
+use super::{Aws, endpoint::Endpoint};
 
 /// Why a call to AWS, or to the lab in its place, gave no answer that can be used.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
@@ -16,10 +16,18 @@ pub enum AwsError {
     #[error("no AWS credentials for {action} (set AWS_PROFILE, run `aws sso login`, or use the lab: `kgen lab up`)")]
     NoCredentials { action: &'static str },
     #[error(
-        "AWS_ACCESS_KEY_ID looks like a real key and would be sent to {endpoint} on this machine \
-         (run `eval \"$(kgen lab env)\"`, or set KGEN_ALLOW_REAL_CREDENTIALS=1)"
+        "credentials that may be real ({credentials}) would be sent to {endpoint} on this machine, which {setting} names \
+         (use the lab's: `eval \"$(kgen lab env)\"`; or unset {setting}; or set KGEN_ALLOW_REAL_CREDENTIALS=1)"
     )]
-    RealCredentials { endpoint: String },
+    RealCredentials { credentials: String, endpoint: String, setting: String },
+    #[error(
+        "calls to {here} would go to {url} on this machine, which {setting} names, but calls to {elsewhere} would go \
+         elsewhere (set AWS_ENDPOINT_URL for all services: `eval \"$(kgen lab env)\"`; or unset {setting})",
+        url = endpoint.shown(), setting = endpoint.setting
+    )]
+    Split { here: &'static str, endpoint: Box<Endpoint>, elsewhere: &'static str },
+    #[error("the lab's endpoint {0} is not on this machine (`kgen lab down`, then `kgen lab up`)")]
+    NoLab(String),
     #[error("cannot reach {endpoint} for {action}: {reason}{}", if *here { " (is the lab up? `kgen lab up`)" } else { "" })]
     Unreachable { action: &'static str, endpoint: String, here: bool, reason: String },
     #[error("{action} was refused: {code}: {message}")]
@@ -31,6 +39,13 @@ pub enum AwsError {
     Incomplete { action: &'static str, what: &'static str },
 }
 
+impl AwsError {
+    pub(super) fn real(source: &str, endpoint: &Endpoint) -> AwsError {
+        let (endpoint, setting) = (endpoint.shown(), endpoint.setting.clone());
+        AwsError::RealCredentials { credentials: source.to_owned(), endpoint, setting }
+    }
+}
+
 impl Aws {
     /// Sorts what the SDK says about a failed call.
     pub fn failed<E>(&self, action: &'static str, error: SdkError<E>) -> AwsError
@@ -40,7 +55,7 @@ impl Aws {
         let no_answer = |reason: String| AwsError::Unreachable {
             action,
             endpoint: self.endpoint().map_or_else(|| format!("AWS in {}", self.region()), str::to_owned),
-            here: self.endpoint().is_some_and(super::is_loopback),
+            here: self.is_here(),
             reason,
         };
         match &error {

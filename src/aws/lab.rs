@@ -50,6 +50,7 @@ impl Aws {
     /// # Errors
     /// The lab does not answer, or refuses with its reason.
     pub async fn start_fault(&self, order: &impl Serialize) -> Result<Value, AwsError> {
+        self.permitted()?;
         let url = self.lab_url("_lab/faults").ok_or_else(|| unreachable("no lab".to_owned()))?;
         answered(self.http.post(url).json(order)).await
     }
@@ -60,6 +61,7 @@ impl Aws {
     /// The lab does not answer, or refuses with its reason.
     pub async fn stop_faults(&self, cluster: &str, id: Option<&str>) -> Result<Value, AwsError> {
         let path = id.map_or_else(|| "_lab/faults".to_owned(), |id| format!("_lab/faults/{id}"));
+        self.permitted()?;
         let url = self.lab_url(&path).ok_or_else(|| unreachable("no lab".to_owned()))?;
         answered(self.http.delete(url).query(&[("cluster", cluster)])).await
     }
@@ -69,6 +71,7 @@ impl Aws {
     /// # Errors
     /// The endpoint is none of this machine, or the lab refuses.
     pub async fn create_lab_cluster(&self, name: &str, broker_type: &str, brokers: i32) -> Result<(), AwsError> {
+        self.permitted()?;
         self.lab_url("").ok_or_else(|| unreachable("no lab".to_owned()))?;
         let in_transit = EncryptionInTransit::builder().client_broker(ClientBroker::TlsPlaintext).build();
         let group = BrokerNodeGroupInfo::builder().instance_type(broker_type);
@@ -88,7 +91,7 @@ impl Aws {
     }
 
     fn lab_url(&self, path: &str) -> Option<String> {
-        let endpoint = self.endpoint().filter(|endpoint| super::is_loopback(endpoint))?;
+        let endpoint = self.endpoint().filter(|_| self.is_here() && self.permitted().is_ok())?;
         Some(format!("{}/{path}", endpoint.trim_end_matches('/')))
     }
 

@@ -1,4 +1,5 @@
-//! `kgen bench`: how well `kgen diagnose` names what is wrong, on faults that are made for real.
+//! `kgen bench`: how well `kgen diagnose` names what is wrong, on faults that are made for real. What is right and how it is
+//! scored is in `benchmark`.
 
 mod live;
 

@@ -270,7 +270,7 @@ pub struct LabEnv {
     /// To be set.
     pub set: BTreeMap<String, String>,
     /// To be taken away.
-    pub unset: Vec<&'static str>,
+    pub unset: Vec<String>,
     /// Goes before the other folders of PATH.
     pub path: PathBuf,
 }

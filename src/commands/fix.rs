@@ -22,6 +22,7 @@ use super::{
 use crate::{
     cli::{Diagnose, Fix, Outcome, refused},
     diagnose::{Context, Diagnosis, Verdict, diagnose},
+    finding_id,
     kafka::partitions::{Partition, Partitions, Throttled},
     project::Project,
     remedy::{Move, PARTITIONS_A_BATCH, Remedy, Rendered},
@@ -156,7 +157,7 @@ fn chosen(
         return Ok(None);
     }
     Ok(Some(Chosen {
-        finding: "replication.throttled".to_owned(),
+        finding: finding_id::REPLICATION_THROTTLED.to_owned(),
         title: "a replication throttle was left behind; replicas that fall behind would be kept there".to_owned(),
         summary: format!("remove the replication throttle of {}", described(&throttled)),
         act: Act::Unthrottle(throttled),
@@ -198,7 +199,7 @@ fn carried_out(
     journal: &Journal,
 ) -> anyhow::Result<(Outcome, u64)> {
     for finding in diagnosis.findings.iter().filter(|finding| finding.id == chosen.finding) {
-        let found = Found::new(&context.cluster, finding, chosen.rendered.clone());
+        let found = Found::new(&context.cluster, diagnosis.verdict, finding, chosen.rendered.clone());
         journal.tell(Event::Finding(Box::new(found)))?;
         journal.tell(Event::mark(Mark::Named, format!("{}: {}", finding.id, finding.title)))?;
     }

@@ -46,7 +46,7 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     let dir = clean(dir);
     // Held from the first look to the end of an apply: the plan that is applied is of these files.
     let whole = fs::canonicalize(&dir).ok().filter(|_| !args.dry_run);
-    let _whole = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
+    let alone = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
     let environment = environment(&dir);
     let var_files: Vec<PathBuf> = args.var_file.iter().map(|path| clean(path)).collect();
     let to = args.broker_type;
@@ -104,7 +104,9 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
         // Looked for before the edit, which would otherwise be for nothing.
         let terraform = terraform(&dir, &var_files, args)?;
         let project = Project::open(project).map_err(refused)?;
-        return Work { project, args, terraform: &terraform, located: &located, after, diff, plan: next }.carry_out();
+        let alone = alone.as_ref().with_context(|| format!("{} cannot be locked", dir.display())).map_err(refused)?;
+        let terraform = &terraform;
+        return Work { project, args, terraform, alone, located: &located, after, diff, plan: next }.carry_out();
     }
     replace_unchanged(&edit.file, edit.before.as_bytes(), after.as_bytes()).map_err(refused)?;
     eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
@@ -213,6 +215,7 @@ async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
 fn terraform(dir: &Path, var_files: &[PathBuf], args: &Resize) -> anyhow::Result<Terraform> {
     let program = Terraform::find(args.terraform.terraform_bin.as_deref()).map_err(refused)?;
     let terraform = Terraform::new(&program, dir, &dir.join(".terraform/kgen")).with_var_files(var_files);
+    let terraform = terraform.with_env(&Place::Environment.env()?);
     if let Some(earlier) = terraform.earlier() {
         return Err(refused(anyhow!(
             "`{}` (process {}), started earlier, still runs in {}: wait for it to end",

@@ -20,7 +20,7 @@ use super::{
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
-    aws::Aws,
+    aws::{Aws, names_endpoint},
     cli::{
         Outcome,
         lab::{LabCommand, LabDown, LabStatus, LabUp, T3Mode},
@@ -43,8 +43,8 @@ use crate::{
 const UP_TIMEOUT: Duration = Duration::from_secs(90);
 const DOWN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Variables that would lead AWS clients away from the lab.
-const UNSET: [&str; 2] = ["AWS_PROFILE", "AWS_SESSION_TOKEN"];
+/// Variables that would lead AWS clients away from the lab, beside those that name an endpoint of one service.
+const UNSET: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"];
 
 pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
@@ -63,13 +63,13 @@ pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
             let set = env(&folder, &running(&folder)?, project.stack().region());
             let path = absolute(&folder.tools());
             if args.json {
-                documents::print(documents::LabEnv { set: set.into_iter().collect(), unset: UNSET.to_vec(), path })?;
+                documents::print(documents::LabEnv { set: set.into_iter().collect(), unset: unset(), path })?;
                 return Ok(Outcome::Done);
             }
             for (name, value) in set {
                 println!("export {name}={}", shell_quoted(&value));
             }
-            println!("unset {}", UNSET.join(" "));
+            println!("unset {}", unset().join(" "));
             println!("export PATH={}:\"$PATH\"", shell_quoted(&path.to_string_lossy()));
         }
         LabCommand::Fault(command) => return fault::run(&project, command),
@@ -86,7 +86,7 @@ pub fn folder(project: &Project) -> Folder {
 }
 
 /// The variables that point AWS clients at a running lab.
-pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
+fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
     let (log, ca) = (absolute(&folder.log()), absolute(&folder.ca()));
     [
         ("AWS_ENDPOINT_URL", running.endpoint.as_str()),
@@ -95,11 +95,29 @@ pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, Str
         ("AWS_REGION", region),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_EC2_METADATA_DISABLED", "true"),
+        // A profile may say otherwise.
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false"),
         ("KGEN_LAB_LOG", &log.to_string_lossy()),
         ("KGEN_LAB_CA", &ca.to_string_lossy()),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec()
+}
+
+/// The variables that must not be set beside [`env`].
+fn unset() -> Vec<String> {
+    let of_a_service = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let of_a_service = of_a_service.filter(|name| names_endpoint(name) && name != "AWS_ENDPOINT_URL");
+    let mut unset: Vec<String> = UNSET.map(str::to_owned).into_iter().chain(of_a_service).collect();
+    // Made for a shell to evaluate.
+    unset.retain(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    unset
+}
+
+/// The same for a program that kgen starts: a variable that must not be set is empty, which AWS clients take for the same.
+pub fn env_of_programs(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
+    let emptied = unset().into_iter().map(|name| (name, String::new()));
+    emptied.chain(env(folder, running, region)).collect()
 }
 
 /// Starts the lab and waits until it answers; one that runs already is left as it is.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     documents::{self, Outputs},
-    working_dir::WorkingDir,
+    working_dir::readable,
 };
 use crate::{
     cli::{Outcome, Output},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
-    let mut outputs = WorkingDir::open(project, &args.terraform)?.terraform().output()?;
+    let mut outputs = readable(project, &args.terraform)?.1.output()?;
     if let Some(name) = &args.raw {
         let Some(output) = outputs.remove(name) else { return Err(TerraformError::NoOutput(name.clone()).into()) };
         match output.value {

@@ -1,11 +1,6 @@
 //! `kgen produce`: sends a load, shows it while it runs, sums it up.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    path::Path,
-    sync::atomic::AtomicBool,
-    time::Duration,
-};
+use std::{io::Write as _, path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -183,8 +178,9 @@ struct Progress {
 
 impl Progress {
     fn new(config: &ProducerConfig, json_stream: bool, record: Record) -> Self {
-        let bar = (std::io::stderr().is_terminal() && !record.is_shown()).then(|| {
-            let bar = ProgressBar::new(config.load.duration.as_secs().max(1));
+        let bar = ProgressBar::new(config.load.duration.as_secs().max(1));
+        // It is hidden where there is no terminal, or one that cannot move its cursor: there, lines are printed.
+        let bar = (!bar.is_hidden() && !record.is_shown()).then(|| {
             let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(500));

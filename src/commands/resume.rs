@@ -11,7 +11,7 @@ use anyhow::{anyhow, bail};
 use super::{
     change::{self, Edit, Ready, prepare},
     foreign::Elsewhere,
-    journal::{Journal, Reached, Step, reached},
+    journal::{self, Journal, Reached, Step, reached},
     place::Place,
     proven,
     record::Record,
@@ -133,13 +133,16 @@ fn change(project: &Project, dir: &Path, found: &Path, reached: &Reached, args: 
         |error| refused(anyhow!("{name} was not recorded by kgen in this project: {error:#}; nothing was changed"));
     recorded::check(project, reached).map_err(foreign)?;
     ensure_confirmable(args.yes, "resume")?;
-    let _lock = project.lock().map_err(refused)?;
     let wanted = reached.intent.change;
     let place = Place::Environment;
     if reached.step == Step::Proven {
         return Err(refused(anyhow!("{name} has come to its end (`kgen report {name}`)")));
     }
-    let working_dir = WorkingDir::open(dir, &args.terraform)?;
+    let working_dir = WorkingDir::lock(dir, &args.terraform, None)?;
+    // Another kgen may have gone on with it before the project was locked.
+    if journal::reached(&Run::read(found).map_err(refused)?).as_ref() != Some(reached) {
+        return Err(refused(anyhow!("{name} has gone on meanwhile: run `kgen resume` again")));
+    }
     if reached.step == Step::Measuring || reached.step == Step::PutBack {
         // Nothing of it is left, so it is the same as a new one.
         let ready = prepare(project, wanted, &place)?;

@@ -1,13 +1,13 @@
 //! `kgen topic`: what kafka-topics does.
 
-use std::{io::IsTerminal as _, path::Path};
+use std::path::Path;
 
 use comfy_table::Table;
 
 use super::{
     documents::{self, TopicChange, TopicOutcome},
     place::connection,
-    working_dir::answer_to,
+    working_dir::{answer_to, ensure_confirmable},
 };
 use crate::{
     cli::{
@@ -132,9 +132,7 @@ fn creatable(spec: &TopicSpec, cluster: &Cluster) -> Result<(), TopicError> {
 }
 
 fn confirmed(topic: &str, partitions: usize) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(refused(anyhow::anyhow!("deleting topic `{topic}` needs --yes where nobody can be asked")));
-    }
+    ensure_confirmable(false, "topic delete")?;
     let question = format!("Delete topic {topic}, {partitions} partitions and every record in them? Type its name: ");
     Ok(answer_to(&question)? == topic)
 }

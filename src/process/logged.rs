@@ -9,6 +9,7 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use duct::{Handle, unix::HandleExt};
@@ -19,6 +20,10 @@ use crate::files::own;
 
 /// Above this size, in bytes, a log is put aside before the next program writes to it.
 const LOG_LIMIT: u64 = 8 << 20;
+
+/// How long a log may stay locked after its program has ended. A process that another thread forks has a copy of every
+/// descriptor, and with it the lock, until it executes its own program.
+const FORKS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running program with its output in a log. Dropping it leaves the program running.
 #[derive(Debug)]
@@ -118,10 +123,14 @@ impl Running {
         if !is_locked(log) {
             return None;
         }
-        let recorded = own::read(&record(log)).ok().and_then(|json| serde_json::from_slice::<Running>(&json).ok());
-        // The record is a file like any other: what it says counts only for a process that does write to the log.
-        let checked = recorded.filter(|running| Holder::checked(running.pid, log).is_some());
-        Some(checked.map_or_else(|| Running::unrecorded(log), |running| Running { log: log.to_owned(), ..running }))
+        Some(Running::recorded(log).unwrap_or_else(|| Running::unrecorded(log)))
+    }
+
+    /// The program that the record names, if it does write to `log`: the record is a file like any other.
+    fn recorded(log: &Path) -> Option<Running> {
+        let running: Running = serde_json::from_slice(&own::read(&record(log)).ok()?).ok()?;
+        Holder::checked(running.pid, log)?;
+        Some(Running { log: log.to_owned(), ..running })
     }
 
     /// What the system tells of a program that no record names.
@@ -188,15 +197,23 @@ fn open_for_append(log: &Path) -> io::Result<File> {
 }
 
 fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::Error(source)) => Err(LoggedError::Log { path: log.to_owned(), source }),
-        Err(TryLockError::WouldBlock) => Err(LoggedError::Busy(Running::on(log).unwrap_or_else(|| Running {
-            pid: 0,
-            command_line: "a program that has just ended".into(),
-            offset: 0,
-            log: log.to_owned(),
-        }))),
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(LoggedError::Log { path: log.to_owned(), source }),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let recorded = Running::recorded(log);
+        if recorded.is_some() || since.elapsed() >= FORKS_WITHIN {
+            return Err(LoggedError::Busy(recorded.or_else(|| Running::on(log)).unwrap_or_else(|| Running {
+                pid: 0,
+                command_line: "a program that has just ended".into(),
+                offset: 0,
+                log: log.to_owned(),
+            })));
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -212,8 +229,6 @@ fn record(log: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     fn sh(script: &str, dir: &Path) -> Result<Logged, LoggedError> {
@@ -267,6 +282,25 @@ mod tests {
         run.interrupt();
         other.kill().unwrap();
         other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_program_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = sh("true", dir.path()).unwrap();
+        until(|| first.ended().unwrap().is_some() && first.running().ended());
+        // What a process does that was forked while the log was open and has not executed its program yet.
+        let copy = open_for_append(&dir.path().join("logs/log")).unwrap();
+        copy.lock().unwrap();
+        let parted = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(copy);
+        });
+        let second = sh("echo second", dir.path());
+        parted.join().unwrap();
+        let mut second = second.unwrap();
+        until(|| second.ended().unwrap().is_some());
+        assert_eq!(second.lines(), ["second"]);
     }
 
     #[test]

@@ -11,7 +11,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{End, Entry, Environment, Event, FILE, Found, Head, LoadSecond, Mark, Observed, SCHEMA};
-use crate::{diagnose::Context, files::own};
+use crate::{
+    diagnose::{CONFIDENT, Context, Verdict, is_cause},
+    files::own,
+    finding_id,
+};
 
 /// The id of a run that was read from samples alone.
 pub const SAMPLES_ID: &str = "samples";
@@ -143,6 +147,15 @@ impl Run {
         })
     }
 
+    /// The verdict that was written last.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::Sample(observed) => observed.verdict,
+            Event::Finding(found) => found.verdict,
+            _ => None,
+        })
+    }
+
     /// How it ended; nothing when it still runs or was killed.
     pub fn end(&self) -> Option<&End> {
         self.entries.iter().rev().find_map(|entry| match &entry.event {
@@ -183,7 +196,33 @@ fn lines(text: &str, skip: usize, head: Head, entry: impl Fn(&str) -> Option<Ent
             None => run.unreadable.push(i + 1),
         }
     }
+    fill_in_verdicts(&mut run.entries);
     run
+}
+
+/// Older records have no verdict with a finding: it is that of the sample before it, or follows from the first of the
+/// findings that were told together, which is the likeliest.
+fn fill_in_verdicts(entries: &mut [Entry]) {
+    let mut latest = None;
+    for entry in entries {
+        match &mut entry.event {
+            Event::Sample(observed) => latest = observed.verdict,
+            Event::Finding(found) => {
+                let verdict = found.verdict.or(latest).unwrap_or_else(|| verdict_by_first(found));
+                found.verdict = Some(verdict);
+                latest = Some(verdict);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn verdict_by_first(found: &Found) -> Verdict {
+    match found.id.as_str() {
+        finding_id::HEALTHY => Verdict::Healthy,
+        id if is_cause(id) && found.confidence >= CONFIDENT => Verdict::CauseFound,
+        _ => Verdict::Inconclusive,
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +233,36 @@ mod tests {
     const HEAD: &str = r#"{"schema":"kgen.run/1","id":"watch-1","command":"watch","args":["watch"],"started":"2026-11-25T01:00:00Z","environment":{"kgen":"0.1.0","lab_scale":4.0}}"#;
     const NOTE: &str = r#"{"at":"2026-11-25T01:00:01.5Z","event":"note","text":"one"}"#;
     const END: &str = r#"{"at":"2026-11-25T01:00:09Z","event":"end","exit_code":0,"outcome":"done"}"#;
+
+    #[test]
+    fn an_older_record_has_the_verdict_of_the_likeliest_finding() {
+        let entry = |event: &str| format!(r#"{{"at":"2026-11-25T01:00:02Z","event":{event}}}"#);
+        let finding = |id: &str, confidence: f64, more: &str| {
+            entry(&format!(r#""finding","id":"{id}","confidence":{confidence}{more}"#))
+        };
+        let sample = |more: &str| {
+            let cluster = r#"{"cluster":"demo","region":"us-west-2","broker_count":3}"#;
+            entry(&format!(
+                r#""sample","cluster":{cluster},"sample":{{"at_ms":1,"source":"prometheus","brokers":{{}}}}{more}"#
+            ))
+        };
+        let check = |entries: &[String], expected: &[Verdict]| {
+            let run = Run::parse(&[&[HEAD.to_owned()], entries].concat().join("\n")).unwrap();
+            let verdicts: Vec<_> = run.findings().filter_map(|(_, found)| found.verdict).collect();
+            assert_eq!((&verdicts[..], run.unreadable.len(), run.is_torn), (expected, 0, false), "{entries:?}");
+            assert_eq!(run.verdict(), expected.last().copied(), "{entries:?}");
+        };
+        use Verdict::{CauseFound, Healthy, Inconclusive};
+        let (sure, weak) = (finding("disk.filling", 0.9, ""), finding("broker.undersized", 0.4, ""));
+        check(&[sample(""), sure.clone(), weak.clone()], &[CauseFound, CauseFound]);
+        check(&[weak.clone()], &[Inconclusive]);
+        // A gate and a symptom are no cause, however sure they are.
+        check(&[finding("cluster.maintenance", 0.95, "")], &[Inconclusive]);
+        check(&[sure.clone(), sample(""), finding("healthy", 0.9, "")], &[CauseFound, Healthy]);
+        // What the diagnosis has said counts.
+        check(&[sample(r#","verdict":"inconclusive""#), sure], &[Inconclusive]);
+        check(&[finding("broker.undersized", 0.4, r#","verdict":"cause_found""#), weak], &[CauseFound, CauseFound]);
+    }
 
     #[test]
     fn a_torn_last_line_is_left_out() {

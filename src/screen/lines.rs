@@ -4,7 +4,7 @@ use ratatui::crossterm::style::{Color, Stylize as _};
 
 use super::{
     chart::{clock, short},
-    model::{HEALTHY, Model},
+    model::Model,
     palette::Palette,
 };
 use crate::{
@@ -139,7 +139,7 @@ impl Lines {
             ));
         }
         let mut told = Vec::new();
-        for shown in model.findings.iter().filter(|shown| shown.id != HEALTHY) {
+        for shown in model.findings.iter().filter(|shown| !shown.is_healthy()) {
             if !told.contains(&&shown.id) {
                 told.push(&shown.id);
                 lines.push(format!("  {} at {}: {}", shown.id, clock(shown.at), shown.command));

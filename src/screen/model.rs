@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::series::{Point, Series};
 use crate::{
     diagnose::{Context, Verdict},
+    finding_id,
     run::{End, Entry, Event, Found, Head, LoadSecond, Mark},
     sample::{BrokerId, BrokerSample, BrokerState, LoadSample},
 };
@@ -172,7 +173,7 @@ impl Model {
                 self.latest_load = Some(*second);
             }
             Event::Finding(found) => {
-                self.verdict = Some(verdict(found));
+                self.verdict = found.verdict.or(self.verdict);
                 self.findings.push(Shown::of(at, found));
                 let surplus = self.findings.len().saturating_sub(FINDINGS);
                 self.findings.drain(..surplus);
@@ -247,19 +248,7 @@ impl Shown {
     }
 
     pub fn is_healthy(&self) -> bool {
-        self.id == HEALTHY
-    }
-}
-
-/// The finding that says that nothing is wrong.
-pub const HEALTHY: &str = "healthy";
-
-fn verdict(found: &Found) -> Verdict {
-    match found.id.as_str() {
-        HEALTHY => Verdict::Healthy,
-        // As the diagnosis has it: below this a cause is only mentioned.
-        _ if found.confidence >= 0.5 && found.remedy.is_some() => Verdict::CauseFound,
-        _ => Verdict::Inconclusive,
+        self.id == finding_id::HEALTHY
     }
 }
 
@@ -271,6 +260,36 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        diagnose::{Diagnosis, Finding},
+        run::Observed,
+        sample::Sample,
+    };
+
+    #[test]
+    fn the_verdict_is_that_of_the_diagnosis_though_its_last_finding_is_weak() {
+        let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        let head: Head = serde_json::from_str(
+            r#"{"schema":"kgen.run/1","id":"demo-1","command":"demo","args":[],"started":"2023-11-14T22:13:20Z","environment":{}}"#,
+        )
+        .unwrap();
+        let finding = |id: &'static str, confidence| Finding { id, confidence, ..Finding::default() };
+        let findings = vec![finding("disk.filling", 0.9), finding("broker.undersized", 0.4)];
+        let told = Diagnosis { verdict: Verdict::CauseFound, findings };
+        let mut model = Model::new(&head);
+        let mut take = |event| {
+            model.take(&Entry { at, event });
+            model.verdict
+        };
+        assert_eq!(take(Event::note("begun")), None);
+        for finding in &told.findings {
+            let found = Found::new("demo", told.verdict, finding, Some(Default::default()));
+            assert_eq!(take(Event::Finding(Box::new(found))), Some(Verdict::CauseFound), "{}", finding.id);
+        }
+        let quiet = Diagnosis { verdict: Verdict::Healthy, findings: vec![finding("healthy", 0.9)] };
+        let observed = Observed::new(Context::default(), Sample::default(), &quiet);
+        assert_eq!(take(Event::Sample(Box::new(observed))), Some(Verdict::Healthy));
+    }
 
     #[test]
     fn what_a_fast_sample_lacks_is_that_of_the_one_before() {

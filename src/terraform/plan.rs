@@ -3,24 +3,42 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::PathBuf,
+    marker::PhantomData,
+    path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::difference::{Difference, Side};
+use super::{
+    difference::{Difference, Side},
+    saved::{Checksum, PlanFile},
+};
 
-/// A plan saved by [`Terraform::plan`](super::Terraform::plan). Only this can be applied.
+/// A plan saved by [`Terraform::plan`](super::Terraform::plan). Only this can be applied, and only under the lock that it was
+/// made under. Its file is of this run alone, and is removed when this is dropped.
 #[derive(Debug)]
-pub struct Plan {
-    pub(super) file: PathBuf,
+pub struct Plan<'lock> {
+    pub(super) file: PlanFile,
+    /// Of the bytes that `changes` were read from.
+    pub(super) checksum: Checksum,
     /// Whether terraform has anything to do, be it only an output.
     pub(super) has_changes: bool,
     pub changes: Changes,
+    pub(super) lock: PhantomData<&'lock ()>,
 }
 
-impl Plan {
+impl Plan<'_> {
+    /// The file that it is saved in.
+    pub fn file(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// What is applied is what has this checksum.
+    pub fn checksum(&self) -> &Checksum {
+        &self.checksum
+    }
+
     /// Whether there is anything to apply: a resource, or only an output.
     pub fn has_changes(&self) -> bool {
         self.has_changes

@@ -11,6 +11,7 @@ mod files;
 mod folders;
 mod hcl;
 mod redaction;
+mod shell;
 mod terminal;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -22,7 +22,7 @@ use crate::{
     cli::{Outcome, bench::BenchDiagnose, lab::LabUp, refused},
     commands::{
         documents::LabFault,
-        lab::{env, fault, folder, found, stop, up},
+        lab::{env_of_programs, fault, folder, found, stop, up},
         look::{Opened, open, refresh, runtime},
         place::Place,
         record::environment,
@@ -30,6 +30,7 @@ use crate::{
     },
     diagnose::{Context, diagnose},
     files::own,
+    finding_id,
     kafka::{
         Connection,
         admin::{Admin, TopicSpec},
@@ -140,7 +141,7 @@ impl Stage {
             .context("finding a free port")?
             .port();
         let running = up(&project, &LabUp { port, scale: None, t3: args.t3, json: false })?;
-        let env = env(&folder(&project), &running, project.stack().region());
+        let env = env_of_programs(&folder(&project), &running, project.stack().region());
         let place = Place::Lab { env, running: running.clone() };
         let made = runtime()?.block_on(made(&place, &project));
         let bootstrap = made.inspect_err(|_| {
@@ -265,7 +266,7 @@ impl Stage {
         recording.truth.on_ms = Some(now().as_millisecond());
         recording.truth.broker = faults.iter().find_map(|fault| fault.broker);
         recording.truth.groups = groups(&faults);
-        if scenario.truth == ["client.generator-bound"] {
+        if scenario.truth == [finding_id::CLIENT_GENERATOR_BOUND] {
             let clients = faults.iter().flat_map(|fault| &fault.clients);
             recording.generator = clients.map(|client| client.log.clone()).next();
         }
@@ -273,7 +274,7 @@ impl Stage {
         let fault = recording.take_until_named(scenario, Duration::from_secs(u64::from(args.seconds)));
         recording.truth.off_ms = Some(now().as_millisecond());
         recording.truth.partitions = hottest(topic, &before, &ends(admin, topic));
-        let stopped = if scenario.faults.is_empty() || scenario.faults == ["cluster.maintenance"] {
+        let stopped = if scenario.faults.is_empty() || scenario.faults == [finding_id::CLUSTER_MAINTENANCE] {
             Ok(Vec::new())
         } else {
             fault::stop(&self.project, &self.running, None)

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use crate::{
     cli::{Demo, TerraformArgs, lab::LabUp, refused},
     commands::{
-        lab::{env, folder, found, stop, up},
+        lab::{env_of_programs, folder, found, stop, up},
         place::Place,
         working_dir::WorkingDir,
     },
@@ -83,11 +83,11 @@ impl Stage {
     pub fn place(&self, region: &str) -> anyhow::Result<Place> {
         let running = self.lab.clone().context("the lab is up")?;
         let folder = folder(&Project::open(&self.dir)?);
-        Ok(Place::Lab { env: env(&folder, &running, region), running })
+        Ok(Place::Lab { env: env_of_programs(&folder, &running, region), running })
     }
 
     pub fn terraform(&self, args: &TerraformArgs, place: &Place) -> anyhow::Result<WorkingDir> {
-        WorkingDir::open_in(&self.dir, args, place)
+        WorkingDir::lock_in(&self.dir, args, None, place)
     }
 
     /// # Errors

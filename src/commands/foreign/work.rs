@@ -17,12 +17,12 @@ use crate::{
         resize::own_look,
         rolling,
         watching::{Beside, Marks, Watched},
-        working_dir::{confirmed, ended},
+        working_dir::{confirmed, ended, show},
     },
     diagnose,
     locate::Located,
     process::{absolute, shell_word},
-    project::{Project, replace_unchanged},
+    project::{Lock, Project, replace_unchanged},
     remedy::Rendered,
     run::{Environment, Event, Fix, Head, Mark, Run},
     terraform::{
@@ -40,6 +40,8 @@ pub struct Work<'a> {
     pub project: Project,
     pub args: &'a Resize,
     pub terraform: &'a Terraform,
+    /// No other kgen plans or applies there.
+    pub alone: &'a Lock,
     pub located: &'a Located,
     /// The file with its edit.
     pub after: String,
@@ -49,8 +51,8 @@ pub struct Work<'a> {
 }
 
 /// A plan that was allowed, and what was measured before it is applied.
-struct Begun {
-    plan: Plan,
+struct Begun<'a> {
+    plan: Plan<'a>,
     cluster: diagnose::Context,
     watched: Watched,
     journal: Journal,
@@ -89,8 +91,7 @@ impl Work<'_> {
             Ok(None) => None,
             Err(error) => Some(error),
         };
-        replace_unchanged(&edit.file, self.after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
-        eprintln!("{name} is as it was before");
+        self.undo()?;
         match failed.map(anyhow::Error::downcast::<TerraformError>) {
             None => Ok(Outcome::Done),
             Some(Ok(error)) => ended(error, &mut Progress::new()),
@@ -98,11 +99,18 @@ impl Work<'_> {
         }
     }
 
+    fn undo(&self) -> anyhow::Result<()> {
+        let edit = &self.located.edit;
+        replace_unchanged(&edit.file, self.after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
+        eprintln!("{} is as it was before", edit.file.display());
+        Ok(())
+    }
+
     /// Plans, asks and measures. Nothing, when it is not wanted.
     ///
     /// # Errors
     /// Nothing of the cluster has changed.
-    fn begin(&self, record: &Record) -> anyhow::Result<Option<Begun>> {
+    fn begin(&self, record: &Record) -> anyhow::Result<Option<Begun<'_>>> {
         let (plan, cluster) = self.planned()?;
         if !self.args.yes && !confirmed(&format!("Apply this to {}?", self.located.address))? {
             return Ok(None);
@@ -127,18 +135,18 @@ impl Work<'_> {
     ///
     /// # Errors
     /// The plan does anything but update that cluster's broker type in place.
-    fn planned(&self) -> anyhow::Result<(Plan, diagnose::Context)> {
+    fn planned(&self) -> anyhow::Result<(Plan<'_>, diagnose::Context)> {
         let mut progress = Progress::new();
         progress.phase("planning");
-        let plan = self.terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
-        progress.clear();
-        progress.line(&plan.changes.to_string());
+        let plan = self.terraform.plan(Goal::Apply, self.alone, &mut |seen| progress.show(seen))?;
+        show(&plan, true, &mut progress);
         let other =
             "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
         let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE).context(other)?;
         let address = &self.located.address;
         let is_meant = updated.address == *address || updated.address.starts_with(&format!("{address}."));
         ensure!(is_meant, "the plan updates {}, and {address} was meant", updated.address);
+        Change::BrokerType(self.args.broker_type).ensure_becomes(&updated.change.after)?;
         let cluster = self.cluster(updated);
         Ok((plan, cluster))
     }
@@ -162,7 +170,7 @@ impl Work<'_> {
     }
 
     /// Applies the plan. What fails from here on may have begun to change the cluster, so the edit stays.
-    fn finish(&self, begun: Begun, record: &Record) -> anyhow::Result<Outcome> {
+    fn finish(&self, begun: Begun<'_>, record: &Record) -> anyhow::Result<Outcome> {
         let Begun { plan, cluster, watched, journal, before } = begun;
         let mut progress = Progress::new();
         let marks = Marks::new(self.project.stack()).without_fixed();
@@ -170,6 +178,12 @@ impl Work<'_> {
         progress.phase("applying");
         let steps = match rolling::apply(self.terraform, &plan, &Place::Environment, &mut progress) {
             Ok(steps) => steps,
+            // Terraform was not even started.
+            Err(error @ TerraformError::OtherPlan { .. }) => {
+                progress.clear();
+                self.undo()?;
+                return Err(error.into());
+            }
             Err(error) => return ended(error, &mut progress),
         };
         progress.clear();
