@@ -1,5 +1,7 @@
 //! Files that are read if they are there, and replaced whole or not at all.
 
+pub mod own;
+
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},

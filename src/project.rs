@@ -17,12 +17,15 @@ pub use replace::{replace_all, replace_unchanged};
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
 use crate::{
-    files,
+    files::{self, own},
     stack::{
         Stack,
         settings::{self, Override, Setting},
     },
 };
+
+/// The folder of kgen's own files.
+const KGEN_DIR: &str = ".kgen";
 
 /// A folder, and the stack that its kgen.toml describes.
 #[derive(Debug, Clone)]
@@ -38,11 +41,13 @@ impl Project {
     /// goes before kgen.toml.
     ///
     /// # Errors
-    /// If `dir` is no folder, or its kgen.toml or the environment describes no stack.
+    /// If `dir` is no folder, its `.kgen` or something directly in that is a link, or its kgen.toml or the environment
+    /// describes no stack.
     pub fn open(dir: &Path) -> anyhow::Result<Project> {
         if !dir.is_dir() {
             bail!("{} is not a folder (choose the project with -C DIR)", dir.display());
         }
+        own::check_folder(&dir.join(KGEN_DIR))?;
         let value = |key: String| {
             let text = std::env::var(settings::variable(&key)).ok().filter(|text| !text.is_empty())?;
             Some(Override { key, text })
@@ -55,6 +60,14 @@ impl Project {
                 .map_err(|error| error.in_file(&project.kgen_toml()))?,
         };
         Ok(project)
+    }
+
+    /// The stack that this project would have with `kgen_toml` as its kgen.toml.
+    ///
+    /// # Errors
+    /// It describes no stack.
+    pub fn stack_of(&self, kgen_toml: &str) -> anyhow::Result<Stack> {
+        settings::overridden(kgen_toml, &self.overrides).map_err(|error| error.in_file(&self.kgen_toml()).into())
     }
 
     pub fn stack(&self) -> &Stack {
@@ -89,7 +102,7 @@ impl Project {
 
     /// Where kgen keeps its own files: runs, the lab's state, the lock.
     pub fn kgen_dir(&self) -> PathBuf {
-        self.inside(".kgen")
+        self.inside(KGEN_DIR)
     }
 
     /// Where runs are recorded, a folder each.

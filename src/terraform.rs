@@ -121,6 +121,9 @@ pub enum TerraformError {
 }
 
 fn busy(running: &Running) -> String {
+    if running.known_pid().is_none() {
+        return format!("{} still writes to the log of terraform: wait until it has ended", running.command_line);
+    }
     format!(
         "`{}` (process {}), started earlier, is still running: wait until it has ended. To stop it, send it one \
          interrupt and no more (`kill -INT {}`); killed, it would forget what it has made",
@@ -208,6 +211,11 @@ impl Terraform {
             self.tool = self.tool.env(name, value);
         }
         self
+    }
+
+    /// The program that is run.
+    pub fn program(&self) -> &Path {
+        self.tool.program()
     }
 
     /// Fetches the providers.

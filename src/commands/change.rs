@@ -99,6 +99,17 @@ impl Change {
         }
     }
 
+    /// The text of a kgen.toml with the change in it.
+    ///
+    /// # Errors
+    /// It is not TOML.
+    pub fn written_to(self, kgen_toml: &str) -> anyhow::Result<String> {
+        Ok(match self {
+            Change::BrokerType(to) => with_broker_type(kgen_toml, to)?,
+            Change::BrokerCount(to) => with_broker_count(kgen_toml, to)?,
+        })
+    }
+
     /// The cluster is as it is to be.
     pub fn is_reached(self, cluster: &Cluster) -> bool {
         match self {
@@ -217,11 +228,7 @@ pub fn prepare<'a>(project: &'a Project, change: Change, place: &'a Place) -> an
     let changed = change.applied_to(project)?;
     let (cluster, bootstrap) = find(project, place)?;
     ensure_changeable(&cluster, &replication(&bootstrap)?, change)?;
-    let toml = project.kgen_toml_text()?;
-    let with_change = match change {
-        Change::BrokerType(to) => with_broker_type(&toml, to)?,
-        Change::BrokerCount(to) => with_broker_count(&toml, to)?,
-    };
+    let with_change = change.written_to(&project.kgen_toml_text()?)?;
     let mut files = vec![(PathBuf::from("kgen.toml"), with_change)];
     files.extend(changed.render().files().map(|(name, text)| (PathBuf::from("terraform").join(name), text.to_owned())));
     let mut edits = Vec::new();

@@ -26,12 +26,14 @@ use crate::{
         lab::{LabCommand, LabDown, LabStatus, LabUp, T3Mode},
         refused,
     },
+    files::own,
     lab::{
         brokers::Machine,
+        control,
         fault::connections,
         hardware::{self, Hardware},
         install::moto_server,
-        service::{self, Folder, Running},
+        service::{self, Folder, Running, Unproven},
     },
     process::{absolute, shell_quoted, start_detached},
     project::Project,
@@ -124,10 +126,12 @@ pub fn env_of_programs(folder: &Folder, running: &Running, region: &str) -> Vec<
 /// Refused: the port is taken, or Java, Kafka or the emulator is missing and cannot be fetched.
 pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
     let folder = folder(project);
-    if let Some(running) = folder.running() {
+    if let Some(running) = folder.running().map_err(refused)? {
         eprintln!("the lab runs already (process {})", running.pid);
         return Ok(running);
     }
+    folder.check().map_err(refused)?;
+    control::saved(folder.path()).map_err(refused)?;
     let taken = |error| anyhow!("port {} on 127.0.0.1 is taken ({error}): choose another with --port", args.port);
     drop(TcpListener::bind(("127.0.0.1", args.port)).map_err(taken).map_err(refused)?);
     // Fetched here, where a person sees how long it takes and what is wrong.
@@ -136,7 +140,7 @@ pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
     moto_server(&say).map_err(refused)?;
     machine.speed_up(&say);
 
-    std::fs::create_dir_all(folder.path()).with_context(|| format!("making {}", folder.path().display()))?;
+    own::make_folder(folder.path(), 0o777).with_context(|| format!("making {}", folder.path().display()))?;
     let program = std::env::current_exe().context("finding kgen itself")?;
     let dir = absolute(project.dir());
     let mut command = vec!["-C".into(), dir.clone().into_os_string(), "lab".into(), "serve".into()];
@@ -153,15 +157,16 @@ pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
 fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
     let started = Instant::now();
     loop {
-        if let Some(running) = folder.running()
+        // Until it has written who it is, it only holds the lock.
+        if let Ok(Some(running)) = folder.running()
             && running.pid == child.id()
         {
             return Ok(running);
         }
         let log = folder.log();
         if let Some(status) = child.try_wait().context("waiting for the lab")? {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("the lab ended while starting, with {status}:\n{}", said.trim_end());
+            let said = own::read(&log).unwrap_or_default();
+            bail!("the lab ended while starting, with {status}:\n{}", String::from_utf8_lossy(&said).trim_end());
         }
         if started.elapsed() > UP_TIMEOUT {
             // Ours, and not yet of use to anybody.
@@ -175,10 +180,11 @@ fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
 /// The lab that runs in `folder`.
 ///
 /// # Errors
-/// Refused when there is none.
+/// Refused when there is none, or when it cannot be told which process it is.
 pub fn running(folder: &Folder) -> anyhow::Result<Running> {
     folder
         .running()
+        .map_err(refused)?
         .ok_or_else(|| refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())))
 }
 
@@ -192,13 +198,13 @@ fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Done);
         }
     }
-    let running = folder.running();
-    match &running {
-        Some(running) => stop(folder, running)?,
+    let running = found(folder).map_err(refused)?;
+    match running {
+        Some(pid) => stop(folder, pid)?,
         None => eprintln!("no lab runs in {}", folder.path().display()),
     }
     if purge {
-        std::fs::remove_dir_all(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
+        own::remove_folder(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
     }
     if args.json {
         documents::print(documents::LabDown { stopped: running.is_some(), purged: purge })?;
@@ -206,20 +212,41 @@ fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The process of the lab that runs in `folder`: the one that `lab.json` names, or, where that says nothing or something
+/// else, the lab that holds the lock.
+///
+/// # Errors
+/// What holds the lock is not a lab.
+pub fn found(folder: &Folder) -> anyhow::Result<Option<u32>> {
+    let error = match folder.running() {
+        Ok(running) => return Ok(running.map(|running| running.pid)),
+        Err(error) => error,
+    };
+    match error.downcast_ref::<Unproven>().and_then(Unproven::lab) {
+        Some(pid) => {
+            eprintln!("note: {error:#}");
+            Ok(Some(pid))
+        }
+        None => Err(error),
+    }
+}
+
 /// Asks the lab to end, and waits until its brokers have.
 ///
 /// # Errors
-/// It is still there after two minutes.
-pub fn stop(folder: &Folder, running: &Running) -> anyhow::Result<()> {
-    let pid = i32::try_from(running.pid).ok().and_then(rustix::process::Pid::from_raw);
-    let pid = pid.with_context(|| format!("{} is no process id", running.pid))?;
-    // The lock is held, so the process that wrote its id is alive.
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-        .with_context(|| format!("asking process {} to end", running.pid))?;
+/// The process is not the lab of this folder, or it is still there after two minutes.
+pub fn stop(folder: &Folder, pid: u32) -> anyhow::Result<()> {
+    if !folder.terminate(pid).with_context(|| format!("asking process {pid} to end"))? {
+        if folder.is_held_by(pid) {
+            bail!("process {pid} holds the lab's lock but is not the lab, so it was not asked to end");
+        }
+        // It ended by itself a moment ago.
+        return Ok(());
+    }
     let started = Instant::now();
-    while folder.running().is_some() {
+    while folder.is_held_by(pid) {
         if started.elapsed() > DOWN_TIMEOUT {
-            bail!("the lab (process {}) has not ended after {} s", running.pid, DOWN_TIMEOUT.as_secs());
+            bail!("the lab (process {pid}) has not ended after {} s", DOWN_TIMEOUT.as_secs());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -228,7 +255,7 @@ pub fn stop(folder: &Folder, running: &Running) -> anyhow::Result<()> {
 
 fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     let folder = folder(project);
-    let Some(running) = folder.running() else {
+    let Some(running) = folder.running().map_err(refused)? else {
         if args.json {
             documents::print(documents::LabStatus::default())?;
         }

@@ -1,8 +1,7 @@
 //! `kgen report`: a run as one page.
 
 use std::{
-    fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use super::documents::{self, WrittenReport};
 use crate::{
     cli::{Outcome, Report, ReportFormat, refused},
-    files,
+    files::{self, own},
     project::Project,
     report::{self, TIMES},
     run::{Run, find},
@@ -31,12 +30,22 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     let times = times(&run, &path, &runs);
     let report = report::Report::of(&run, &times);
     let (text, place) = match args.format {
-        ReportFormat::Html => (report.html()?, Some(folder(&path).join(PAGE))),
+        ReportFormat::Html => {
+            let own = folder(&path).join(PAGE);
+            if args.output.is_none() {
+                own::check(&own).map_err(refused)?;
+            }
+            (report.html()?, Some(own))
+        }
         ReportFormat::Markdown => (report.markdown(), None),
     };
     match args.output.clone().or(place).filter(|place| place != Path::new("-")) {
         Some(place) => {
-            write(&place, &text)?;
+            match args.output {
+                Some(_) => files::replace_file(&place, text.as_bytes()),
+                None => own::replace(&place, text.as_bytes()),
+            }
+            .with_context(|| format!("writing {}", place.display()))?;
             if args.json {
                 documents::print(WrittenReport { run: run.head.id.clone(), file: place })?;
             } else {
@@ -57,12 +66,9 @@ pub fn write_page(dir: &Path) -> anyhow::Result<PathBuf> {
     let run = Run::read(dir)?;
     let times = times(&run, dir, dir.parent().unwrap_or(Path::new(".")));
     let place = dir.join(PAGE);
-    write(&place, &report::Report::of(&run, &times).html()?)?;
+    let text = report::Report::of(&run, &times).html()?;
+    own::replace(&place, text.as_bytes()).with_context(|| format!("writing {}", place.display()))?;
     Ok(place)
-}
-
-fn write(place: &Path, text: &str) -> anyhow::Result<()> {
-    files::replace_file(place, text.as_bytes()).with_context(|| format!("writing {}", place.display()))
 }
 
 /// The folder that a report of this run belongs to.
@@ -80,9 +86,11 @@ fn times(run: &Run, path: &Path, runs: &Path) -> Vec<u8> {
     let beside = own.parent().map(Path::to_owned);
     let places = [Some(own), load.as_ref().map(|id| runs.join(id)), load.and_then(|id| Some(beside?.join(id)))];
     let readable = |place: PathBuf| {
-        let file = place.join(TIMES);
-        let fits = fs::metadata(&file).is_ok_and(|meta| meta.is_file() && meta.len() <= TIMES_BYTES);
-        if fits { fs::read(file).ok() } else { None }
+        let file = own::open(&place.join(TIMES)).ok()?;
+        let fits = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= TIMES_BYTES);
+        let mut times = Vec::new();
+        file.take(TIMES_BYTES).read_to_end(&mut times).ok().filter(|_| fits)?;
+        Some(times)
     };
     places.into_iter().flatten().find_map(readable).unwrap_or_default()
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     cli::{Outcome, Runs, RunsAction, refused},
+    files::own,
     project::Project,
     run::{Head, Listed, list},
 };
@@ -18,7 +19,7 @@ use crate::{
 pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let folder = project.runs_dir();
-    let runs = list(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    let runs = list(&folder).with_context(|| format!("reading {}", folder.display())).map_err(refused)?;
     match args.action {
         Some(RunsAction::Prune { keep, dry_run, yes, json }) => {
             let (pruned, deleted) = prune(&runs, keep, dry_run, yes)?;
@@ -55,7 +56,7 @@ fn prune(runs: &[Listed], keep: usize, dry_run: bool, yes: bool) -> anyhow::Resu
         return Ok((Vec::new(), false));
     }
     for listed in &surplus {
-        std::fs::remove_dir_all(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
+        own::remove_folder(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
     }
     Ok((surplus, true))
 }

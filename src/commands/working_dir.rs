@@ -16,6 +16,7 @@ use rustix::{
 use super::{journal::Interrupted, place::Place, progress::Progress};
 use crate::{
     cli::{Locking, Outcome, TerraformArgs, refused},
+    files::own,
     process::Interrupts,
     project::{Lock, LockError, Project},
     terraform::{Exclusive, Goal, Terraform, TerraformError, Watch, plan::Plan},
@@ -45,6 +46,9 @@ pub fn readable(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf
 
 fn found(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf, Terraform)> {
     let dir = project.join("terraform");
+    for own in [project.join(".kgen"), project.join(".kgen/terraform")] {
+        own::check_folder(&own).map_err(refused)?;
+    }
     if !has_configuration(&dir) {
         return Err(refused(anyhow!(
             "there is no Terraform in {} (run `kgen render` first, or name the project folder with -C)",

@@ -5,15 +5,19 @@
 use std::{
     env,
     ffi::OsString,
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::process::{Tool, shell_quoted};
+use crate::{
+    files::own,
+    process::{Tool, shell_quoted},
+};
 
 /// The version of the lab's brokers.
 pub const KAFKA_VERSION: &str = "4.3.1";
@@ -106,7 +110,9 @@ impl Kafka {
     /// # Errors
     /// Whatever the file system says.
     pub fn write_tools(&self, bin: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(bin).with_context(|| format!("making {}", bin.display()))?;
+        // The folder comes first on the PATH of those who use the lab, so nothing else may be in it.
+        own::remove_folder(bin).with_context(|| format!("clearing {}", bin.display()))?;
+        own::make_folder(bin, 0o777).with_context(|| format!("making {}", bin.display()))?;
         for (name, class) in TOOLS {
             let script = format!(
                 "#!/bin/sh\n# Kafka {KAFKA_VERSION}'s own {name}; written by kgen lab.\nexec {java} -Xmx256m -XX:TieredStopAtLevel=1 -Dlog4j2.level=ERROR -cp {classpath} {class} \"$@\"\n",
@@ -114,8 +120,11 @@ impl Kafka {
                 classpath = shell_quoted(&self.classpath.to_string_lossy()),
             );
             let path = bin.join(name);
-            fs::write(&path, script).with_context(|| format!("writing {}", path.display()))?;
-            fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+            let written = own::create(&path, 0o755).and_then(|mut file| {
+                file.write_all(script.as_bytes())?;
+                file.set_permissions(PermissionsExt::from_mode(0o755))
+            });
+            written.with_context(|| format!("writing {}", path.display()))?;
         }
         Ok(())
     }
@@ -215,7 +224,33 @@ fn cache_dir() -> anyhow::Result<PathBuf> {
         Some(dir) => dir,
         None => env::home_dir().context("no home folder is known: set HOME or XDG_CACHE_HOME")?.join(".cache"),
     };
-    Ok(cache.join("kgen"))
+    let cache = cache.join("kgen");
+    ensure_own(&cache)?;
+    Ok(cache)
+}
+
+/// Checks that only this user, or root, can have put programs into the cache.
+///
+/// # Errors
+/// Another user owns the folder, or everybody may write in it.
+fn ensure_own(cache: &Path) -> anyhow::Result<()> {
+    let metadata = match fs::metadata(cache) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("looking at {}", cache.display())),
+    };
+    let (user, owner) = (rustix::process::geteuid().as_raw(), metadata.uid());
+    // Root may use the cache of the user whom it stands in for.
+    let is_own = owner == user || owner == 0 || user == 0;
+    let is_open = metadata.mode() & 0o002 != 0;
+    ensure!(
+        is_own && !is_open,
+        "the programs in {} are not started: {} (set XDG_CACHE_HOME to a folder of your own, or {})",
+        cache.display(),
+        if is_own { "everybody may write there" } else { "it belongs to another user" },
+        if is_own { "`chmod o-w` it after a look at what is in it" } else { "remove it" }
+    );
+    Ok(())
 }
 
 /// Java 17 or later: that of `JAVA_HOME`, else of the PATH.
@@ -389,6 +424,31 @@ mod tests {
         assert!(refused(&format!("kafka_2.13-{KAFKA_VERSION}.jar")).contains("it is not taken"));
         assert!(refused("other-1.jar").contains("no part of Kafka"));
         assert!(JARS.lines().any(|line| line.ends_with(AGENT_JAR)));
+    }
+
+    #[test]
+    fn a_cache_that_everybody_may_write_in_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        ensure_own(&dir.path().join("none")).unwrap();
+        for (mode, is_used) in [(0o700, true), (0o755, true), (0o775, true), (0o777, false), (0o757, false)] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(ensure_own(dir.path()).is_ok(), is_used, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn only_tools_of_kafka_are_beside_the_lab() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::write(bin.join("ls"), "#!/bin/sh\ntouch planted\n").unwrap();
+        let kafka =
+            Kafka { java: "/java".into(), classpath: "x.jar".into(), agent: "a.jar".into(), classes: Classes::Jars };
+        kafka.write_tools(&bin).unwrap();
+        kafka.write_tools(&bin).unwrap();
+        assert_eq!(fs::read_dir(&bin).unwrap().count(), TOOLS.len());
+        let mode = fs::metadata(bin.join("kafka-topics.sh")).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o755);
     }
 
     #[test]

@@ -23,6 +23,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use crate::files::own;
+
 /// Sequence numbers in one bitmap block.
 const BLOCK: u64 = 1 << 16;
 /// Failures that are kept before a block is written early.
@@ -224,8 +226,8 @@ impl LedgerWriter {
     pub fn create(dir: &Path, run: u64, producer: u16, topic: &str) -> anyhow::Result<Self> {
         let path = dir.join(format!("ledger-{producer}"));
         let attempt = || {
-            std::fs::create_dir_all(dir)?;
-            let mut file = File::create_new(&path)?;
+            own::make_folder(dir, 0o777)?;
+            let mut file = own::create_new(&path, 0o666)?;
             file.write_all(format!("kgen-ledger/1 {run:016x} {producer} {topic}\n").as_bytes())?;
             Ok::<_, std::io::Error>(file)
         };
@@ -316,7 +318,7 @@ impl Ledger {
     /// Reads one file. What a crash tore off is left out, and the ledger is then not `complete`.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading the ledger {}", path.display());
-        Self::parse(BufReader::new(File::open(path).with_context(reading)?)).with_context(reading)
+        Self::parse(BufReader::new(own::open(path).with_context(reading)?)).with_context(reading)
     }
 
     /// Reads every ledger of a run's folder, or the one file.

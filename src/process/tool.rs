@@ -59,6 +59,10 @@ impl Tool {
         self
     }
 
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     pub fn dir(&self) -> &Path {
         &self.dir
     }

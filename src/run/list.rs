@@ -1,7 +1,7 @@
 //! The runs of a project.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, TryLockError},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{End, Entry, Event, FILE, Head};
+use crate::files::own;
 
 /// The longest first line that is read, and how much of the end.
 const HEAD_BYTES: u64 = 256 << 10;
@@ -31,8 +32,9 @@ pub struct Listed {
 /// The runs in `runs`, the oldest first. Folders without a readable record are left out.
 ///
 /// # Errors
-/// The folder is there and cannot be read.
+/// The folder is there and cannot be read, or is a link.
 pub fn list(runs: &Path) -> io::Result<Vec<Listed>> {
+    own::check(runs)?;
     let entries = match fs::read_dir(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -59,6 +61,20 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
     if path.is_file() || path.join(FILE).is_file() {
         return Ok(path.to_owned());
     }
+    recorded(runs, &all, name)
+}
+
+/// As [`find`], of the runs in `runs` alone: `name` is no path.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_own(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -> Result<PathBuf, String> {
+    let Some(name) = name else { return find(runs, None, wanted) };
+    let all = list(runs).map_err(|error| format!("reading {}: {error}", runs.display()))?;
+    recorded(runs, &all, name)
+}
+
+fn recorded(runs: &Path, all: &[Listed], name: &str) -> Result<PathBuf, String> {
     let begin: Vec<&Listed> = all.iter().filter(|listed| listed.head.id.starts_with(name)).collect();
     match (begin.iter().find(|listed| listed.head.id == name), &begin[..]) {
         (Some(exact), _) => Ok(exact.dir.clone()),
@@ -72,7 +88,7 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
 }
 
 fn listed(dir: &Path) -> Option<Listed> {
-    let mut file = File::open(dir.join(FILE)).ok()?;
+    let mut file = own::open(&dir.join(FILE)).ok()?;
     let bytes = file.metadata().ok()?.len();
     let mut first = String::new();
     BufReader::new((&file).take(HEAD_BYTES)).read_line(&mut first).ok()?;

@@ -1,7 +1,6 @@
 //! Reading a run, whole or torn.
 
 use std::{
-    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -14,6 +13,7 @@ use serde_json::Value;
 use super::{End, Entry, Environment, Event, FILE, Found, Head, LoadSecond, Mark, Observed, SCHEMA};
 use crate::{
     diagnose::{CONFIDENT, Context, Verdict, is_cause},
+    files::own,
     finding_id,
 };
 
@@ -57,7 +57,7 @@ impl Run {
     pub fn read(path: &Path) -> Result<Run, ReadError> {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let failed = |source| ReadError::Io { path: path.clone(), source };
-        let file = File::open(&path).map_err(failed)?;
+        let file = own::open(&path).map_err(failed)?;
         let mut bytes = Vec::new();
         let is_packed = path.extension().is_some_and(|extension| extension == "gz");
         match is_packed {
@@ -171,7 +171,7 @@ impl Run {
 
     /// Seconds from its beginning to `at_ms`, milliseconds since the epoch.
     pub fn seconds_at(&self, at_ms: i64) -> f64 {
-        (at_ms - self.head.started.as_millisecond()) as f64 / 1000.0
+        at_ms.saturating_sub(self.head.started.as_millisecond()) as f64 / 1000.0
     }
 
     /// From its beginning to the last thing that was written.

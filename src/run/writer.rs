@@ -1,15 +1,15 @@
 //! Writing a run, a line as each thing happens.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
 use super::{Entry, Environment, Event, FILE, Head, SCHEMA};
+use crate::files::own;
 
 /// Up to this size every sample and every second of load is written; with each such step more, half as many. The file
 /// so grows with the logarithm of the time: two hours of three brokers fill the first step, a month the ninth.
@@ -49,13 +49,13 @@ impl Writer {
     /// # Errors
     /// The folder or the file cannot be made.
     pub fn create(runs: &Path, start: Start) -> io::Result<Writer> {
-        DirBuilder::new().recursive(true).create(runs)?;
+        own::make_folder(runs, 0o777)?;
         let mut number = 1;
         let (id, dir, file) = loop {
             let id = if number == 1 { start.id.clone() } else { format!("{}-{number}", start.id) };
             let dir = runs.join(&id);
-            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-            match File::options().append(true).create_new(true).mode(0o600).open(dir.join(FILE)) {
+            own::make_folder(&dir, 0o700)?;
+            match own::create_new(&dir.join(FILE), 0o600) {
                 Ok(file) => break (id, dir, file),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => number += 1,
                 Err(error) => return Err(error),
@@ -81,7 +81,7 @@ impl Writer {
     /// # Errors
     /// Another process still writes it (`WouldBlock`), or the file cannot be written.
     pub fn resume(dir: &Path) -> io::Result<Writer> {
-        let mut file = File::options().read(true).append(true).open(dir.join(FILE))?;
+        let mut file = own::append_existing(&dir.join(FILE))?;
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, "the run is still going on"));

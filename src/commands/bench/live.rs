@@ -22,13 +22,14 @@ use crate::{
     cli::{Outcome, bench::BenchDiagnose, lab::LabUp, refused},
     commands::{
         documents::LabFault,
-        lab::{env_of_programs, fault, folder, stop, up},
+        lab::{env_of_programs, fault, folder, found, stop, up},
         look::{Opened, open, refresh, runtime},
         place::Place,
         record::environment,
         resize::own_look,
     },
     diagnose::{Context, diagnose},
+    files::own,
     finding_id,
     kafka::{
         Connection,
@@ -100,10 +101,10 @@ pub fn play(outer: &Project, args: &BenchDiagnose, out: &Path) -> anyhow::Result
     }
     let stage = Stage::raise(outer, args)?;
     let played = stage.play(args, &possible, out);
-    let struck = stop(&folder(&stage.project), &stage.running);
+    let struck = stop(&folder(&stage.project), stage.running.pid);
     let outcome = played?;
     struck?;
-    fs::remove_dir_all(stage.project.dir()).with_context(|| format!("removing {}", stage.project.dir().display()))?;
+    own::remove_folder(stage.project.dir()).with_context(|| format!("removing {}", stage.project.dir().display()))?;
     Ok(outcome)
 }
 
@@ -123,14 +124,15 @@ impl Stage {
         let dir = outer.kgen_dir().join("bench");
         let lock = Lock::take(&outer.kgen_dir().join("bench.lock")).map_err(refused)?;
         let interrupts = Interrupts::hold().context("taking interrupts")?;
+        own::check(&dir).map_err(refused)?;
         if dir.exists() {
             let left = folder(&Project::open(&dir)?);
-            if let Some(running) = left.running() {
-                stop(&left, &running)?;
+            if let Some(pid) = found(&left)? {
+                stop(&left, pid)?;
             }
-            fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+            own::remove_folder(&dir).with_context(|| format!("removing {}", dir.display()))?;
         }
-        fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        own::make_folder(&dir, 0o777).with_context(|| format!("making {}", dir.display()))?;
         let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{}\"\n", args.broker_type);
         fs::write(dir.join("kgen.toml"), text).with_context(|| format!("writing in {}", dir.display()))?;
         let project = Project::open(&dir).map_err(refused)?;
@@ -144,7 +146,7 @@ impl Stage {
         let made = runtime()?.block_on(made(&place, &project));
         let bootstrap = made.inspect_err(|_| {
             // The error of the cluster counts.
-            let _ = stop(&folder(&project), &running);
+            let _ = stop(&folder(&project), running.pid);
         })?;
         Ok(Stage { project, running, place, bootstrap, interrupts, _lock: lock })
     }

@@ -32,6 +32,7 @@ use crate::{
         watching::{STATE_EVERY, line},
     },
     diagnose::{Context, Diagnosis, diagnose},
+    files::own,
     load::producer::{self, ProducerConfig, Summary, Tick},
     proof::Measured,
     report::Span,
@@ -234,7 +235,7 @@ impl Events {
     fn new(runtime: &Runtime, aws: Aws, context: Context, record: Record) -> anyhow::Result<Events> {
         let (sender, inbox) = mpsc::channel();
         let path = record.dir().join(SAMPLES);
-        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        let file = own::create(&path, 0o666).with_context(|| format!("writing {}", path.display()))?;
         Ok(Events {
             runtime: runtime.handle().clone(),
             aws,

@@ -105,7 +105,8 @@ fn credentials(project: &Project) -> anyhow::Result<Credentials> {
 }
 
 fn lab(project: &Project) -> Lab {
-    if let Some(running) = folder(project).running() {
+    // One that cannot be told from another process shows as a port that is taken.
+    if let Ok(Some(running)) = folder(project).running() {
         return Lab::Running(running.endpoint);
     }
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();

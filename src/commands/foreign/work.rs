@@ -1,6 +1,6 @@
 //! `--apply`: the edit, planned, guarded, applied, and measured before and afterwards; recorded and drawn as it happens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use crate::{
     },
     diagnose,
     locate::Located,
-    process::absolute,
+    process::{absolute, shell_word},
     project::{Lock, Project, replace_unchanged},
     remedy::Rendered,
     run::{Environment, Event, Fix, Head, Mark, Run},
@@ -231,6 +231,32 @@ impl Work<'_> {
     }
 }
 
+/// The largest file that is looked at again, bytes.
+const FILE_MAX: u64 = 16 << 20;
+
+/// The text of a file that a record names, which may be anything.
+fn text_of(path: &Path) -> Option<String> {
+    let is_file = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= FILE_MAX);
+    if is_file { std::fs::read_to_string(path).ok() } else { None }
+}
+
+/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anybody's shell.
+fn is_plan(command: &str) -> bool {
+    let terragrunt = command.strip_prefix("cd ").and_then(|rest| rest.strip_suffix(" && terragrunt plan"));
+    let terraform = command.strip_prefix("terraform -chdir=").filter(|rest| rest.contains(" plan"));
+    let Some(mut rest) = terragrunt.or(terraform) else { return false };
+    // Outside of single quotes there are options only, and the quotes of names, as `\'`.
+    let plain = |c: char| c.is_ascii_alphanumeric() || " -=".contains(c);
+    loop {
+        rest = rest.trim_start_matches(plain);
+        rest = match (rest.strip_prefix("\\'"), rest.strip_prefix('\'').map(|inside| inside.split_once('\''))) {
+            _ if rest.is_empty() => return true,
+            (Some(after), _) | (None, Some(Some((_, after)))) => after,
+            _ => return false,
+        };
+    }
+}
+
 /// What a run has changed in Terraform that kgen did not write, for those who find it unfinished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Elsewhere {
@@ -251,8 +277,10 @@ impl Elsewhere {
     /// Why kgen does not go on with it, and who does.
     pub fn refusal(&self, head: &Head) -> anyhow::Error {
         let Elsewhere { file, line, old, new, plan } = self;
-        let (id, file_name, again) = (&head.id, file.display(), head.args.join(" "));
-        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let again: Vec<String> = head.args.iter().map(|word| shell_word(word)).collect();
+        let (id, file_name, again) = (&head.id, file.display(), again.join(" "));
+        let text = text_of(file).unwrap_or_default();
+        let plan = if is_plan(plan) { plan } else { "terraform plan" };
         if text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains(old.as_str())) {
             return refused(anyhow!(
                 "{id} has left nothing to go on with: {file_name}:{line} says {old} again; run `kgen {again}` once more"
@@ -262,5 +290,28 @@ impl Elsewhere {
             "{id} changed Terraform that kgen did not write, and there terraform alone goes on: {file_name}:{line} was \
              changed from {old} to {new}; `{plan}` shows what is left to do"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plan;
+
+    #[test]
+    fn only_a_plan_is_advised() {
+        for (command, is_one) in [
+            ("terraform -chdir='infra' plan", true),
+            ("terraform -chdir='it'\\''s; x' plan -var-file='a b.tfvars'", true),
+            ("cd 'live/prod' && terragrunt plan", true),
+            ("terraform -chdir='infra' plan; curl x | sh", false),
+            ("terraform -chdir='infra' plan -var-file=$(x)", false),
+            ("terraform -chdir='infra plan", false),
+            ("terraform -chdir='\\'' plan'; curl x | sh; '", false),
+            ("cd 'x' && sh evil && terragrunt plan", false),
+            ("curl x | sh", false),
+            ("", false),
+        ] {
+            assert_eq!(is_plan(command), is_one, "{command}");
+        }
     }
 }
