@@ -1,5 +1,6 @@
 //! What the AWS API says of a cluster: its state, its brokers, its operations. Reaches the lab by `AWS_ENDPOINT_URL` alone.
 
+mod bounds;
 mod cluster;
 mod credentials;
 mod error;
@@ -11,11 +12,14 @@ use std::{env, net::IpAddr, time::Duration};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
+pub use bounds::{Paging, body_within};
 pub use cluster::{Bootstrap, Cluster};
 pub use credentials::{credentials, endpoint_answers};
 pub use error::AwsError;
 pub use lab::TargetGroup;
 pub use operation::{Operation, Step};
+
+use bounds::BoundedAnswers;
 
 /// Longest wait for one attempt of a call; the SDK makes up to three.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -66,12 +70,14 @@ impl Aws {
     }
 
     fn with(region: &str, refusal: Option<AwsError>, config: &SdkConfig) -> Aws {
+        let kafka = aws_sdk_kafka::config::Builder::from(config);
+        let cloudwatch = aws_sdk_cloudwatch::config::Builder::from(config);
         Aws {
             region: region.to_owned(),
             endpoint: config.endpoint_url().map(str::to_owned),
             refusal,
-            kafka: aws_sdk_kafka::Client::new(config),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            kafka: aws_sdk_kafka::Client::from_conf(kafka.interceptor(BoundedAnswers).build()),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.interceptor(BoundedAnswers).build()),
             http: reqwest::Client::new(),
         }
     }

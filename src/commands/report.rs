@@ -1,7 +1,6 @@
 //! `kgen report`: a run as one page.
 
 use std::{
-    fs,
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -79,10 +78,6 @@ fn times(run: &Run, path: &Path, runs: &Path) -> Vec<u8> {
     let own = folder(path);
     let beside = own.parent().map(Path::to_owned);
     let places = [Some(own), load.as_ref().map(|id| runs.join(id)), load.and_then(|id| Some(beside?.join(id)))];
-    let readable = |place: PathBuf| {
-        let file = place.join(TIMES);
-        let fits = fs::metadata(&file).is_ok_and(|meta| meta.is_file() && meta.len() <= TIMES_BYTES);
-        if fits { fs::read(file).ok() } else { None }
-    };
+    let readable = |place: PathBuf| files::bounded::read(&place.join(TIMES), TIMES_BYTES).ok();
     places.into_iter().flatten().find_map(readable).unwrap_or_default()
 }

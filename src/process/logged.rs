@@ -15,10 +15,13 @@ use duct::{Handle, unix::HandleExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Tool, ToolError};
-use crate::files;
+use crate::files::{self, bounded};
 
 /// Above this size, in bytes, a log is put aside before the next program writes to it.
 const LOG_LIMIT: u64 = 8 << 20;
+
+/// Bytes of output that are taken in one go, and the longest line.
+const MOST_AT_ONCE: usize = 16 << 20;
 
 /// A running program with its output in a log. Dropping it leaves the program running.
 #[derive(Debug)]
@@ -122,7 +125,9 @@ impl Running {
             return None;
         }
         let unknown = || Running { pid: 0, command_line: "unknown".into(), offset: 0, log: log.to_owned() };
-        let recorded = std::fs::read(record(log)).ok().and_then(|json| serde_json::from_slice::<Running>(&json).ok());
+        let recorded = bounded::read(&record(log), bounded::TEXT_BYTES)
+            .ok()
+            .and_then(|json| serde_json::from_slice::<Running>(&json).ok());
         Some(recorded.map_or_else(unknown, |running| Running { log: log.to_owned(), ..running }))
     }
 
@@ -136,7 +141,7 @@ impl Running {
     /// # Errors
     /// The log cannot be opened.
     pub fn output(&self) -> io::Result<Tail> {
-        Ok(Tail::new(File::open(&self.log)?, self.offset))
+        Ok(Tail::new(bounded::open(&self.log)?, self.offset))
     }
 }
 
@@ -156,14 +161,22 @@ impl Tail {
     /// The lines completed since the last call; with `last`, also one without a line break.
     pub fn lines(&mut self, last: bool) -> Vec<String> {
         let mut buffer = [0; 16 << 10];
-        // An error is taken for the end of what is there: what could not be read now is read by the next call.
+        // An error is taken for the end of what is there: what could not be read now is read by the next call. So is what
+        // would be too much at once.
+        let mut is_more = false;
         while let Ok(read @ 1..) = self.file.read_at(&mut buffer, self.offset) {
             self.partial.extend_from_slice(&buffer[..read]);
             self.offset += read as u64;
+            is_more = self.partial.len() >= MOST_AT_ONCE;
+            if is_more && !last {
+                break;
+            }
         }
         let complete = match self.partial.iter().rposition(|&byte| byte == b'\n') {
             _ if last => self.partial.len(),
             Some(end) => end + 1,
+            // A line without an end is cut.
+            None if is_more => self.partial.len(),
             None => 0,
         };
         let complete: Vec<u8> = self.partial.drain(..complete).collect();
@@ -190,7 +203,7 @@ fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
 
 /// A shared lock is tried, and given back at once: two who ask do not see each other.
 fn is_locked(log: &Path) -> bool {
-    let Ok(file) = File::open(log) else { return false };
+    let Ok(file) = bounded::open(log) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 

@@ -1,7 +1,7 @@
 //! The runs of a project.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, TryLockError},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -9,9 +9,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{End, Entry, Event, FILE, Head};
+use crate::files::bounded;
 
 /// The longest first line that is read, and how much of the end.
-const HEAD_BYTES: u64 = 256 << 10;
+pub const HEAD_BYTES: u64 = 256 << 10;
 const TAIL_BYTES: u64 = 256 << 10;
 
 /// One run, by the first and the last line of its file.
@@ -72,7 +73,7 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
 }
 
 fn listed(dir: &Path) -> Option<Listed> {
-    let mut file = File::open(dir.join(FILE)).ok()?;
+    let mut file = bounded::open(&dir.join(FILE)).ok()?;
     let bytes = file.metadata().ok()?.len();
     let mut first = String::new();
     BufReader::new((&file).take(HEAD_BYTES)).read_line(&mut first).ok()?;

@@ -19,7 +19,7 @@ use crate::{
         watching::{Beside, Marks, Watched},
         working_dir::{confirmed, ended},
     },
-    diagnose,
+    diagnose, files,
     locate::Located,
     process::absolute,
     project::{Project, replace_unchanged},
@@ -238,7 +238,7 @@ impl Elsewhere {
     pub fn refusal(&self, head: &Head) -> anyhow::Error {
         let Elsewhere { file, line, old, new, plan } = self;
         let (id, file_name, again) = (&head.id, file.display(), head.args.join(" "));
-        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let text = files::text(file).ok().flatten().unwrap_or_default();
         if text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains(old.as_str())) {
             return refused(anyhow!(
                 "{id} has left nothing to go on with: {file_name}:{line} says {old} again; run `kgen {again}` once more"
