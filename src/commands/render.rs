@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 
 use super::documents::{self, RenderedFile, RenderedFiles};
 use crate::{
-    cli::{Outcome, Render, refused},
+    cli::{Outcome, Render, refused, refused_if_not_begun},
     files,
     project::{Change, FileState, Project, compare, replace_all},
 };
@@ -40,9 +40,7 @@ pub fn run(args: &Render, project_dir: &Path) -> anyhow::Result<Outcome> {
         .map(|change| (change.path.clone(), change.after.clone().into_bytes()))
         .collect();
     // What was there needs no putting back: all files are written, or none is.
-    let replaced =
-        replace_all(&written).map_err(|error| if files::is_refusal(&error) { refused(error) } else { error });
-    drop(replaced?);
+    drop(replace_all(&written).map_err(refused_if_not_begun)?);
     for stale in changes.iter().filter(|change| change.state == FileState::Stale) {
         eprintln!("note: {} is no longer rendered, but terraform still reads it; delete it", stale.path.display());
     }

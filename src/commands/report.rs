@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::documents::{self, WrittenReport};
 use crate::{
-    cli::{Outcome, Report, ReportFormat, refused},
+    cli::{Outcome, Report, ReportFormat, refused, refused_if_not_begun},
     files,
     project::Project,
     report::{self, TIMES},
@@ -61,7 +61,8 @@ pub fn write_page(dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn write(place: &Path, text: &str) -> anyhow::Result<()> {
-    files::replace_file(place, text.as_bytes()).with_context(|| format!("writing {}", place.display()))
+    let written = files::replace_file(place, text.as_bytes()).with_context(|| format!("writing {}", place.display()));
+    written.map_err(refused_if_not_begun)
 }
 
 /// The folder that a report of this run belongs to.

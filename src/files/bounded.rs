@@ -35,6 +35,7 @@ pub enum Unbounded {
 /// What a path leads to in place of a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    BrokenLink,
     Folder,
     Pipe,
     Socket,
@@ -52,7 +53,14 @@ pub struct Bytes(pub u64);
 /// [`Unbounded::NoFile`] inside, or what the file system says.
 pub fn open(path: &Path) -> io::Result<File> {
     // Looked at first: opening a device may act on it.
-    ensure_regular(std::fs::metadata(path)?.file_type())?;
+    match std::fs::metadata(path) {
+        Ok(metadata) => ensure_regular(metadata.file_type())?,
+        // It was meant to be there, so it does not count as absent.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            return Err(Unbounded::NoFile(Kind::BrokenLink).into());
+        }
+        Err(error) => return Err(error),
+    }
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
     // Looked at again: another file may have taken its place.
@@ -154,6 +162,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Kind::BrokenLink => "a link that leads nowhere",
             Kind::Folder => "a folder",
             Kind::Pipe => "a named pipe",
             Kind::Socket => "a socket",
@@ -199,6 +208,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RWXU).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         std::os::unix::fs::symlink("/dev/zero", at("zero")).unwrap();
+        std::os::unix::fs::symlink("nowhere", at("broken")).unwrap();
         for (name, expected) in [
             ("file", "text"),
             ("link", "text"),
@@ -206,6 +216,7 @@ mod tests {
             ("pipe", "it is a named pipe and not a regular file"),
             ("socket", "it is a socket and not a regular file"),
             ("zero", "it is a device and not a regular file"),
+            ("broken", "it is a link that leads nowhere and not a regular file"),
         ] {
             let found = text(&at(name), 10).unwrap_or_else(|error| error.to_string());
             assert_eq!(found, expected, "{name}");

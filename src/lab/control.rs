@@ -26,6 +26,9 @@ use crate::{
     sample::BrokerId,
 };
 
+/// Of the state file; a cluster with its configuration takes some KiB.
+const STATE_BYTES: u64 = 64 << 20;
+
 /// What brokers are given to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -80,7 +83,7 @@ impl Lab {
         let path = config.state_dir.join("control-plane.json");
         std::fs::create_dir_all(&config.state_dir)
             .with_context(|| format!("making the folder {}", config.state_dir.display()))?;
-        let plane = match std::fs::read(&path) {
+        let plane = match files::bounded::read(&path, STATE_BYTES) {
             Ok(bytes) => {
                 let saved: Saved = serde_json::from_slice(&bytes)
                     .with_context(|| format!("reading {} (move it away to begin with an empty lab)", path.display()))?;

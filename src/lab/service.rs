@@ -25,7 +25,7 @@ use super::{
     tls::Certificates,
 };
 use crate::{
-    files,
+    files::{self, bounded},
     process::{Readiness, Server, StartingServer},
 };
 
@@ -82,12 +82,13 @@ impl Folder {
 
     /// The lab that runs here. A file left by one that was killed is not taken for one.
     pub fn running(&self) -> Option<Running> {
-        let running: Running = serde_json::from_slice(&std::fs::read(self.0.join("lab.json")).ok()?).ok()?;
+        let running: Running =
+            serde_json::from_slice(&bounded::read(&self.0.join("lab.json"), bounded::TEXT_BYTES).ok()?).ok()?;
         // One that is being killed has no command line any more, and keeps its lock for a moment yet.
         if std::fs::read(format!("/proc/{}/cmdline", running.pid)).is_ok_and(|words| words.is_empty()) {
             return None;
         }
-        let lock = File::open(self.0.join("lock")).ok()?;
+        let lock = bounded::open(&self.0.join("lock")).ok()?;
         match lock.try_lock_shared() {
             // Nobody holds it; ours goes with the file.
             Ok(()) => None,

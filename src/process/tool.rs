@@ -18,7 +18,7 @@ use crate::files::bounded::Bytes;
 
 /// How long a program may take that is only asked what it is, as for its version. Java needs several seconds while a lab has
 /// the processor.
-pub const PROBE: Duration = Duration::from_secs(20);
+pub const PROBE: Duration = Duration::from_secs(15);
 
 /// The most that is kept of each output of a program. Terraform's description of a plan has some MiB.
 const MOST_OUTPUT: u64 = 256 << 20;
