@@ -45,6 +45,10 @@ impl Aws {
     /// Towards an endpoint on this machine only the environment's credentials are used, else made-up ones: those of a
     /// profile are meant for AWS. If the environment's look real, every call fails with [`AwsError::RealCredentials`].
     pub async fn connect(region: &str) -> Aws {
+        if let Some(refusal) = bounds::settings_refusal() {
+            let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+            return Aws::with(region, Some(refusal), &config.region(Region::new(region.to_owned())).build());
+        }
         let key = env::var("AWS_ACCESS_KEY_ID").ok().filter(|key| !key.is_empty());
         let here = env::var("AWS_ENDPOINT_URL").is_ok_and(|endpoint| is_loopback(&endpoint));
         let mut loader = loader(region);

@@ -30,6 +30,9 @@ pub fn text(path: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
+/// What the system says of links that lead in a circle.
+const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
+
 /// New contents of a file, written and synced beside it. Dropped without [`Staged::commit`], nothing has happened.
 #[derive(Debug)]
 pub struct Staged {
@@ -119,7 +122,9 @@ fn replaceable(path: &Path) -> io::Result<(PathBuf, Option<Kept>)> {
     let path = match path.canonicalize() {
         Ok(path) => path,
         Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => path.to_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(NotKept::BrokenLink.into()),
+        Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(LOOP) => {
+            return Err(NotKept::BrokenLink.into());
+        }
         Err(error) => return Err(error),
     };
     let kept = Kept::of(&path)?;

@@ -1,6 +1,6 @@
 //! Bounds of what an API may answer: whoever is at the endpoint, kgen comes to an end and keeps its memory.
 
-use std::time::Duration;
+use std::{env, path::PathBuf, time::Duration};
 
 use aws_sdk_kafka::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextMut},
@@ -11,6 +11,7 @@ use http_body_util::Limited;
 use tokio::time::{self, Instant};
 
 use super::AwsError;
+use crate::files::bounded;
 
 /// Bytes of one answer. The longest that kgen asks for, a page of CloudWatch's datapoints, has some MiB.
 const MOST_BYTES: usize = 16 << 20;
@@ -20,6 +21,27 @@ const MOST_PAGES: usize = 100;
 
 /// How long all pages of one listing may take.
 const LIST_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where the SDK reads the shared AWS files: the variable that names one, and its place below the home folder.
+const SETTINGS: [(&str, &str); 2] =
+    [("AWS_CONFIG_FILE", ".aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")];
+
+/// Why the shared AWS files are not read: the SDK would wait for a pipe, and read a device without end.
+pub fn settings_refusal() -> Option<AwsError> {
+    let named = |variable| env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    SETTINGS.into_iter().find_map(|(variable, below_home)| {
+        let path = named(variable).or_else(|| Some(env::home_dir()?.join(below_home)))?;
+        let reason = match bounded::open(&path) {
+            Ok(file) if file.metadata().is_ok_and(|metadata| metadata.len() > bounded::TEXT_BYTES) => {
+                bounded::Unbounded::TooLarge(bounded::TEXT_BYTES)
+            }
+            Ok(_) => return None,
+            // What is not there, or may not be read, is the SDK's to judge.
+            Err(error) => bounded::Unbounded::of(&error)?,
+        };
+        Some(AwsError::Settings { path, reason: reason.to_string() })
+    })
+}
 
 /// Ends the reading of an answer at [`MOST_BYTES`]; the SDK itself would read on.
 #[derive(Debug)]

@@ -13,6 +13,9 @@ const WITHIN: Duration = Duration::from_secs(4);
 /// # Errors
 /// Why there are none, in a few words.
 pub async fn credentials(region: &str) -> Result<(), String> {
+    if let Some(refusal) = super::bounds::settings_refusal() {
+        return Err(refusal.to_string());
+    }
     let config = super::loader(region).load().await;
     let Some(provider) = config.credentials_provider() else { return Err("nothing provides any".to_owned()) };
     match time::timeout(WITHIN, provider.provide_credentials()).await {

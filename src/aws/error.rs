@@ -1,6 +1,6 @@
 //! What can go wrong between kgen and the AWS API, told apart by what the user has to do.
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 use aws_sdk_kafka::error::{ProvideErrorMetadata, SdkError};
 
@@ -29,6 +29,8 @@ pub enum AwsError {
     Lab(String),
     #[error("{action} answered without {what}")]
     Incomplete { action: &'static str, what: &'static str },
+    #[error("reading {}: {reason}", path.display())]
+    Settings { path: PathBuf, reason: String },
     #[error("{action} gives page after page, more than {pages}: something else than AWS answers at this endpoint")]
     Endless { action: &'static str, pages: usize },
     #[error("{action} was not complete after {within_s} s: try again, or check what answers at this endpoint")]

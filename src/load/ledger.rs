@@ -33,8 +33,8 @@ const MAX_PENDING_FAILURES: usize = 4096;
 /// The longest line, and the longest block, of a ledger that is read: far more than a quarter of a second can fill.
 const MAX_LINE: u64 = 64 << 20;
 
-/// The most blocks of bits of all ledgers that are read together, 1 GiB: nine billion records without a gap.
-const MOST_BLOCKS: usize = 1 << 17;
+/// The most blocks of bits of all ledgers that are read together, 512 MiB: four billion records without a gap.
+const MOST_BLOCKS: usize = 1 << 16;
 
 /// A set of sequence numbers, dense in places: 8 KiB for each 65,536 that it touches, however they lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -419,12 +419,13 @@ fn add<'a>(numbers: &mut Bits, words: impl Iterator<Item = &'a str>, room: &mut 
         if last >= MOST_BLOCKS as u64 * BLOCK {
             bail!("the sequence {last} is beyond those that kgen can verify, {} records", MOST_BLOCKS as u64 * BLOCK);
         }
-        let before = numbers.blocks.len();
-        numbers.insert_range(first, last);
-        room.0 = match room.0.checked_sub(numbers.blocks.len() - before) {
+        let blocks = first.min(last) / BLOCK..=last / BLOCK;
+        let there = numbers.blocks.range(blocks.clone()).count();
+        room.0 = match room.0.checked_sub(blocks.count() - there) {
             Some(left) => left,
             None => bail!("the ledgers are larger than kgen can verify, {} MiB", MOST_BLOCKS >> 7),
         };
+        numbers.insert_range(first, last);
     }
     Ok(())
 }

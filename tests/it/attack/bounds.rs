@@ -232,6 +232,18 @@ fn odd_files(random: &mut StdRng) -> Vec<Case> {
             }));
         }
     }
+    // The shared AWS files, which the SDK reads.
+    for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        for odd in [Odd::Pipe, Odd::Zero, Odd::Random, Odd::Socket, Odd::Sparse] {
+            cases.push(Case::new(format!("{odd:?} as {variable}"), move || {
+                let dir = project();
+                odd.put(&dir.path().join("settings"));
+                let mut command = command(dir.path(), &words("watch --plain --duration 1s"));
+                command.env(variable, dir.path().join("settings")).env_remove("AWS_ACCESS_KEY_ID");
+                Right::Refused("settings").holds(&bounded(&mut command)?)
+            }));
+        }
+    }
     // What is one of many does not hide the rest.
     for odd in ODD {
         cases.push(case(format!("{odd:?} among runs"), "runs".to_owned(), Right::Done, move |dir| {
