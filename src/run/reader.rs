@@ -27,7 +27,7 @@ const SAMPLES: &str = "kgen.sample/1";
 const MAX_BYTES: u64 = 272 << 20;
 
 /// The longest line; those of kgen's own records stay below 1 MiB.
-const MAX_LINE_BYTES: u64 = 8 << 20;
+const MAX_LINE_BYTES: u64 = 4 << 20;
 
 /// The most lines: a second of load is the shortest that is written often, and a full record holds a million of them.
 const MAX_LINES: usize = 2_000_000;
@@ -36,6 +36,12 @@ const TOO_MANY_LINES: Unbounded = Unbounded::TooMany { what: "lines", most: MAX_
 
 /// About the most memory that a run may take, bytes. A full record of kgen's own takes two thirds of it.
 const MAX_WEIGHT: usize = 1 << 30;
+
+/// About the most memory that all but samples and seconds of load may take: results, findings, notes.
+const MAX_OTHER_WEIGHT: usize = 256 << 20;
+
+/// The most bytes in lines that cannot be read. A crash leaves one such line.
+const MAX_UNREADABLE: usize = 32 << 20;
 
 /// A run as far as it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -225,8 +231,10 @@ fn head_of_samples(first: &str) -> Option<Head> {
 /// A run as far as it is read.
 struct Reading {
     run: Run,
-    /// See [`MAX_WEIGHT`].
+    /// See [`MAX_WEIGHT`], [`MAX_OTHER_WEIGHT`], [`MAX_UNREADABLE`].
     weight: usize,
+    other_weight: usize,
+    unreadable: usize,
     /// The line before could not be read; it is torn if it is the last.
     failed: Option<usize>,
 }
@@ -234,7 +242,7 @@ struct Reading {
 impl Reading {
     fn new(head: Head) -> Reading {
         let run = Run { head, entries: Vec::new(), is_torn: false, unreadable: Vec::new() };
-        Reading { run, weight: 0, failed: None }
+        Reading { run, weight: 0, other_weight: 0, unreadable: 0, failed: None }
     }
 
     fn take(&mut self, number: usize, line: &str, entry: fn(&str) -> Option<Entry>) -> io::Result<()> {
@@ -244,11 +252,23 @@ impl Reading {
         self.run.unreadable.extend(self.failed.take());
         let Some(entry) = entry(line) else {
             self.failed = Some(number);
+            self.unreadable += line.len();
+            if self.unreadable > MAX_UNREADABLE {
+                return Err(
+                    Unbounded::TooMany { what: "bytes in lines that cannot be read", most: MAX_UNREADABLE }.into()
+                );
+            }
             return Ok(());
         };
-        self.weight += weight(&entry, line);
-        if self.weight > MAX_WEIGHT {
-            return Err(Unbounded::TooLarge(MAX_WEIGHT as u64).into());
+        let weight = weight(&entry, line);
+        self.weight += weight;
+        if !matches!(entry.event, Event::Sample(_) | Event::Load(_)) {
+            self.other_weight += weight;
+        }
+        for (weight, most) in [(self.weight, MAX_WEIGHT), (self.other_weight, MAX_OTHER_WEIGHT)] {
+            if weight > most {
+                return Err(Unbounded::TooLarge(most as u64).into());
+            }
         }
         self.run.entries.push(entry);
         Ok(())
@@ -261,16 +281,21 @@ impl Reading {
 
 /// About the memory that `entry` takes, which was read from `line`. What is short in JSON may be long in memory.
 fn weight(entry: &Entry, line: &str) -> usize {
-    /// Of one item of a list, with the room that a growing list has to spare.
-    const ITEM: usize = 64;
+    // The smallest list and the smallest object, and an item of one with the room that it has to grow (measured).
+    let of_byte = |byte| match byte {
+        b'[' => 128,
+        b'{' => 256,
+        b',' | b':' => 64,
+        _ => 0,
+    };
     let items = match &entry.event {
         Event::Sample(observed) => {
             // The nodes of the map are half full when its keys come in their order.
             let brokers = 2 * observed.sample.brokers.len() * size_of::<(BrokerId, BrokerSample)>();
-            size_of::<Observed>() + brokers + observed.findings.len() * ITEM
+            size_of::<Observed>() + brokers + observed.findings.len() * 64
         }
         Event::Load(_) | Event::End(_) => 0,
-        _ => line.bytes().filter(|byte| [b',', b':', b'[', b'{'].contains(byte)).count() * ITEM,
+        _ => line.bytes().map(of_byte).sum(),
     };
     size_of::<Entry>() + line.len() + items
 }
@@ -319,17 +344,18 @@ mod tests {
             assert!(error.contains("larger than a record of a run can be") && error.contains(expected), "{error}");
         };
         let with = |line: &str| format!("{HEAD}\n{line}\n").into_bytes();
-        check("line.jsonl", &with(&" x".repeat(5 << 20)), "line 2 is longer than 8 MiB");
+        check("line.jsonl", &with(&" x".repeat(3 << 20)), "line 2 is longer than 4 MiB");
         let args = format!("[{}\"\"]", "\"\",".repeat(100_000));
         let head = HEAD.replace(r#"["watch"]"#, &args);
         check("head.jsonl", head.as_bytes(), "line 1 is longer than 256 KiB");
         check("lines.jsonl", &with(&"x\n".repeat(2_000_001)), "more than 2000000 lines");
-        let value = format!("[{}0]", "0,".repeat(3 << 20));
+        let value = format!("[{}0]", "0,".repeat(1 << 20));
         let result = format!(r#"{{"at":"2026-11-25T01:00:01Z","event":"result","name":"x","value":{value}}}"#);
-        check("results.jsonl", &with(&format!("{result}\n").repeat(7)), "1024 MiB");
+        check("results.jsonl", &with(&format!("{result}\n").repeat(5)), "256 MiB");
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut packed, &with(&"\0".repeat(20 << 20))).unwrap();
-        check("packed.jsonl.gz", &packed.finish().unwrap(), "line 2 is longer than 8 MiB");
+        check("packed.jsonl.gz", &packed.finish().unwrap(), "line 2 is longer than 4 MiB");
+        check("unreadable.jsonl", &with(&format!("{}\n", "x".repeat(1 << 20)).repeat(33)), "cannot be read");
     }
 
     proptest! {
