@@ -1,6 +1,7 @@
 //! What the AWS API says of a cluster: its state, its brokers, its operations. Reaches the lab through the same settings of
 //! endpoints as every AWS client, and never with real credentials.
 
+mod bounds;
 mod cluster;
 mod credentials;
 mod endpoint;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
+pub use bounds::{Paging, body_within};
 pub use cluster::{Bootstrap, Cluster};
 pub use credentials::{credentials, endpoint_answers};
 pub use endpoint::names_endpoint;
@@ -22,6 +24,7 @@ pub use guard::{for_brokers, for_programs};
 pub use lab::TargetGroup;
 pub use operation::{Operation, Step};
 
+use bounds::BoundedAnswers;
 use endpoint::Endpoint;
 
 /// Longest wait for one attempt of a call; the SDK makes up to three.
@@ -48,6 +51,11 @@ impl Aws {
     /// If credentials that may be real would go to an endpoint on this machine, every call fails with
     /// [`AwsError::RealCredentials`]. Where there are none, made-up ones go there.
     pub async fn connect(region: &str) -> Aws {
+        if let Some(refusal) = bounds::settings_refusal() {
+            let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+            let config = config.region(Region::new(region.to_owned())).build();
+            return Aws::with(region, &config, Some(guard::made_up()), Some(refusal)).await;
+        }
         let config = loader(region).load().await;
         match guard::own(&config).await {
             Ok(credentials) => Aws::with(region, &config, credentials, None).await,
@@ -91,8 +99,8 @@ impl Aws {
             endpoint,
             here,
             refusal,
-            kafka: aws_sdk_kafka::Client::from_conf(kafka.build()),
-            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.build()),
+            kafka: aws_sdk_kafka::Client::from_conf(kafka.interceptor(BoundedAnswers).build()),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.interceptor(BoundedAnswers).build()),
             http: reqwest::Client::new(),
         }
     }

@@ -147,6 +147,9 @@ fn attempt(
         Source::Here | Source::Remote(..) => question.dir.to_owned(),
     };
     let root = tree.read_root(&root_dir, folder).map_err(|error| Refusal::unreadable(&root_dir, &error))?;
+    if let Some((path, why)) = tree.unreadable() {
+        return Err(Refusal::unread(path, why).into());
+    }
     // Terragrunt copies the unit's files over the module's, so they win.
     let mut dirs = vec![root_dir.clone(), question.dir.to_owned()];
     dirs.dedup();

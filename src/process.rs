@@ -17,4 +17,4 @@ pub use holder::Holder;
 pub use interrupts::{Interrupts, before_death, end_interrupted, interrupt_self, interrupts_seen};
 pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartingServer};
-pub use tool::{Tool, ToolError, absolute, shell_quoted, shell_word};
+pub use tool::{PROBE, Tool, ToolError, absolute, shell_quoted, shell_word};

@@ -7,9 +7,12 @@ mod lock;
 mod replace;
 mod terraform_files;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 pub use folder::Disk;
 pub use lock::{Lock, LockError};
@@ -17,7 +20,7 @@ pub use replace::{replace_all, replace_unchanged};
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
 use crate::{
-    files::{self, own},
+    files::{bounded, own},
     stack::{
         Stack,
         settings::{self, Override, Setting},
@@ -48,11 +51,7 @@ impl Project {
             bail!("{} is not a folder (choose the project with -C DIR)", dir.display());
         }
         own::check_folder(&dir.join(KGEN_DIR))?;
-        let value = |key: String| {
-            let text = std::env::var(settings::variable(&key)).ok().filter(|text| !text.is_empty())?;
-            Some(Override { key, text })
-        };
-        let overrides = settings::keys().into_iter().filter_map(value).collect();
+        let overrides = overrides()?;
         let mut project = Project { dir: dir.to_owned(), stack: Stack::default(), overrides };
         project.stack = match &project.overrides[..] {
             [] => Stack::load(&project.kgen_toml())?,
@@ -128,7 +127,11 @@ impl Project {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn kgen_toml_text(&self) -> anyhow::Result<String> {
-        Ok(files::text(&self.kgen_toml())?.unwrap_or_default())
+        let path = self.kgen_toml();
+        match bounded::text(&path, bounded::KGEN_TOML_BYTES) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            text => text.with_context(|| format!("reading {}", path.display())),
+        }
     }
 
     /// Checks that the Terraform here is what kgen.toml renders. Terraform that kgen did not make is not judged.
@@ -149,6 +152,28 @@ impl Project {
         let differ = differ.join(", ");
         bail!("{differ}: not what kgen.toml renders (`kgen render --check` shows how, `kgen render` makes it so)")
     }
+}
+
+/// What the environment sets in the place of kgen.toml.
+///
+/// # Errors
+/// A variable is not text, or seems to be one of kgen's and is none.
+fn overrides() -> anyhow::Result<Vec<Override>> {
+    let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    names.sort();
+    if let Some(error) = names.iter().find_map(|name| settings::misspelt(name)) {
+        return Err(error.into());
+    }
+    let mut overrides = Vec::new();
+    for key in settings::keys() {
+        let variable = settings::variable(&key);
+        match std::env::var(&variable) {
+            Ok(text) if !text.is_empty() => overrides.push(Override { key, text }),
+            Err(std::env::VarError::NotUnicode(_)) => bail!("{variable} is not valid UTF-8"),
+            Ok(_) | Err(std::env::VarError::NotPresent) => {}
+        }
+    }
+    Ok(overrides)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod writer;
 pub use entry::{End, Entry, Event, Fix, Found, LoadSecond, Mark, Observed};
 pub use environment::{Environment, masked};
 pub use list::{Listed, find, find_own, list};
-pub use reader::{Run, SAMPLES_ID};
+pub use reader::{ReadError, Run, SAMPLES_ID};
 pub use writer::{Start, Writer, new_id};
 
 use serde::{Deserialize, Serialize};

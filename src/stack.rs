@@ -37,7 +37,10 @@ pub use rendered::{Provenance, Rendered, provenance};
 pub use rules::check;
 pub use tune::{with_broker_count, with_broker_type};
 
-use crate::catalogue::{BrokerType, Metric};
+use crate::{
+    catalogue::{BrokerType, Metric},
+    files,
+};
 use config::Config;
 
 /// A cluster, its network, its client and its alarms, as kgen.toml describes them. Every field defaults to the seed's scenario.
@@ -52,7 +55,7 @@ impl Stack {
     /// # Errors
     /// If the file cannot be read, or as [`Stack::parse`].
     pub fn load(path: &Path) -> Result<Stack, StackError> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match files::bounded::text(path, files::bounded::KGEN_TOML_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Stack::default()),
             Err(error) => return Err(StackError::Unreadable { path: path.to_owned(), error }),

@@ -23,7 +23,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError, absolute};
+use crate::process::{Interrupts, Logged, LoggedError, PROBE, Running, Tool, ToolError, absolute};
 pub use listing::Listing;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};
@@ -35,6 +35,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How long a locked state is waited for unless another time is given: longer than a plan of somebody else takes to begin.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long terraform may take to print a plan or the outputs, which it may have to fetch from a state that is kept elsewhere.
+const READ_WITHIN: Duration = Duration::from_secs(600);
 
 /// A terraform program and the working directory that it is used on.
 #[derive(Debug, Clone)]
@@ -184,7 +187,8 @@ impl Terraform {
 
     /// The version that `program` tells, such as `1.12.2`; `None` when it tells none.
     pub fn version(program: &Path) -> Option<String> {
-        let told = Tool::new(program, ".").env("CHECKPOINT_DISABLE", "1").stdout(["version", "-json"]).ok()?;
+        let tool = Tool::new(program, ".").env("CHECKPOINT_DISABLE", "1").within(PROBE);
+        let told = tool.stdout(["version", "-json"]).ok()?;
         let told: Value = serde_json::from_str(&told).ok()?;
         told["terraform_version"].as_str().map(str::to_owned)
     }
@@ -377,7 +381,7 @@ impl Terraform {
 
     /// Runs a command that is short and changes nothing, and reads the document it prints.
     fn read<T: serde::de::DeserializeOwned>(&self, args: &[OsString]) -> Result<T, TerraformError> {
-        let json = self.tool.stdout(args)?;
+        let json = self.tool.clone().within(READ_WITHIN).stdout(args)?;
         serde_json::from_str(&json)
             .map_err(|source| TerraformError::Unreadable { command_line: self.tool.command_line(args), source })
     }

@@ -20,6 +20,9 @@ const WITHIN: Duration = Duration::from_secs(4);
 /// # Errors
 /// Why there are none, in a few words.
 pub async fn credentials(region: &str) -> Result<(), String> {
+    if let Some(refusal) = super::bounds::settings_refusal() {
+        return Err(refusal.to_string());
+    }
     let config = super::loader(region).load().await;
     // A role is assumed by a call of its own.
     super::guard::own(&config).await.map_err(|error| error.to_string())?;

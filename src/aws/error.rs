@@ -1,6 +1,6 @@
 //! What can go wrong between kgen and the AWS API, told apart by what the user has to do.
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 use aws_sdk_kafka::error::{ProvideErrorMetadata, SdkError};
 
@@ -37,6 +37,16 @@ pub enum AwsError {
     Lab(String),
     #[error("{action} answered without {what}")]
     Incomplete { action: &'static str, what: &'static str },
+    #[error("reading {}: {reason}", path.display())]
+    Settings { path: PathBuf, reason: String },
+    #[error("{action} gives page after page, more than {pages}: something else than AWS answers at this endpoint")]
+    Endless { action: &'static str, pages: usize },
+    #[error("{action} was not complete after {within_s} s: try again, or check what answers at this endpoint")]
+    TooSlow { action: &'static str, within_s: u64 },
+    #[error(
+        "cluster {name} has {count} brokers by {action}, more than MSK has in any: check what answers at this endpoint"
+    )]
+    TooManyBrokers { action: &'static str, name: String, count: i64 },
 }
 
 impl AwsError {
@@ -84,5 +94,10 @@ pub(super) fn root(error: &(dyn Error + 'static)) -> String {
 }
 
 fn known_clusters(known: &[String]) -> String {
-    if known.is_empty() { "there are none".to_owned() } else { format!("there are: {}", known.join(", ")) }
+    const MOST: usize = 20;
+    match known.len() {
+        0 => "there are none".to_owned(),
+        count if count > MOST => format!("there are: {} and {} more", known[..MOST].join(", "), count - MOST),
+        _ => format!("there are: {}", known.join(", ")),
+    }
 }

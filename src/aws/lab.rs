@@ -7,9 +7,12 @@ use reqwest::RequestBuilder;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Aws, AwsError};
+use super::{Aws, AwsError, bounds::body_within};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Of one answer.
+const MOST_BYTES: usize = 8 << 20;
 
 /// A fault may be a broker's start, or its end.
 const FAULT_TIMEOUT: Duration = Duration::from_secs(310);
@@ -98,14 +101,17 @@ impl Aws {
     async fn lab_json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let url = self.lab_url(path)?;
         let answer = self.http.get(url).timeout(TIMEOUT).send().await.ok()?;
-        answer.error_for_status().ok()?.json().await.ok()
+        let text = body_within(answer.error_for_status().ok()?, MOST_BYTES, |_| true).await?;
+        serde_json::from_str(&text).ok()
     }
 }
 
 async fn answered(request: RequestBuilder) -> Result<Value, AwsError> {
     let answer = request.timeout(FAULT_TIMEOUT).send().await.map_err(|error| unreachable(error.to_string()))?;
     let status = answer.status();
-    let body: Value = answer.json().await.map_err(|error| unreachable(error.to_string()))?;
+    let text = body_within(answer, MOST_BYTES, |_| true).await;
+    let text = text.ok_or_else(|| unreachable("its answer breaks off or is too long".to_owned()))?;
+    let body: Value = serde_json::from_str(&text).map_err(|error| unreachable(error.to_string()))?;
     if status.is_success() {
         return Ok(body);
     }

@@ -77,3 +77,8 @@ pub struct Refused(anyhow::Error);
 pub fn refused(error: impl Into<anyhow::Error>) -> anyhow::Error {
     Refused(error.into()).into()
 }
+
+/// `error` as a refusal, if it is that of a file which is not to be replaced or read: nothing was begun then.
+pub fn refused_if_not_begun(error: anyhow::Error) -> anyhow::Error {
+    if crate::files::is_refusal(&error) { refused(error) } else { error }
+}

@@ -233,8 +233,13 @@ pub fn prepare<'a>(project: &'a Project, change: Change, place: &'a Place) -> an
     files.extend(changed.render().files().map(|(name, text)| (PathBuf::from("terraform").join(name), text.to_owned())));
     let mut edits = Vec::new();
     for (path, after) in files {
-        let before = files::text(&project.dir().join(&path))?;
+        let place = project.dir().join(&path);
+        let before = files::text(&place).map_err(refused)?;
         if before.as_ref() != Some(&after) {
+            // Found before anything is measured or asked.
+            files::ensure_replaceable(&place)
+                .with_context(|| format!("replacing {}", place.display()))
+                .map_err(refused)?;
             edits.push(Edit { path, before, after });
         }
     }
@@ -368,7 +373,7 @@ impl Ready<'_> {
 
     /// The change as a remedy with every value filled in; before it is carried out.
     pub fn rendered(&self) -> Rendered {
-        let msk_tf = std::fs::read_to_string(self.project.terraform_dir().join("msk.tf")).ok();
+        let msk_tf = files::text(&self.project.terraform_dir().join("msk.tf")).ok().flatten();
         let target = Target {
             arn: Some(&self.cluster.arn),
             current_version: Some(&self.cluster.current_version),
@@ -399,7 +404,9 @@ impl Ready<'_> {
             .map(|edit| (self.project.dir().join(&edit.path), edit.after.as_bytes().to_vec()))
             .collect();
         // What a killed run has written already is not written again, and is put back all the same.
-        let unwritten = files.into_iter().filter(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes));
+        let unwritten = files.into_iter().filter(|(path, bytes)| {
+            files::bounded::read(path, files::bounded::TEXT_BYTES).ok().as_ref() != Some(bytes)
+        });
         // Putting back goes by the edits, which also know what an earlier run has written.
         drop(replace_all(&unwritten.collect::<Vec<_>>())?);
         let error = match self.applied(working_dir, journal, progress) {

@@ -1,6 +1,6 @@
 //! `kgen diagnose`: watch for a while, name the cause, print the fix.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cli::{Diagnose, Outcome, refused},
     diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    files,
     metrics::Source,
     project::Project,
     remedy::{Rendered, Target},
@@ -102,7 +103,7 @@ pub async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context,
 
 /// The remedy of each finding, with real values; the HCL change against what is in `terraform_dir`.
 pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> Vec<Option<Rendered>> {
-    let msk_tf = fs::read_to_string(terraform_dir.join("msk.tf")).ok();
+    let msk_tf = files::text(&terraform_dir.join("msk.tf")).ok().flatten();
     let target = Target {
         arn: context.arn.as_deref(),
         current_version: context.current_version.as_deref(),

@@ -46,6 +46,12 @@ pub fn print<T: Document>(document: T) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A path as text. One that is not UTF-8 is shown with replacement characters: after the work is done, a document that
+/// cannot be printed would be worse.
+fn lossy<S: serde::Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.as_ref().to_string_lossy())
+}
+
 macro_rules! documents {
     ($($name:literal $document:ty),+ $(,)?) => { $(impl Document for $document { const SCHEMA: &'static str = $name; })+ };
 }
@@ -121,6 +127,8 @@ pub struct RenderedFiles<'a> {
 
 #[derive(Serialize, JsonSchema)]
 pub struct RenderedFile<'a> {
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub file: &'a Path,
     pub state: FileState,
     /// A unified diff; empty where nothing differs.
@@ -206,6 +214,8 @@ pub struct Prepared {
 
 #[derive(Serialize, JsonSchema)]
 pub struct PreparedFile {
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub file: PathBuf,
     /// A unified diff.
     pub diff: String,
@@ -252,6 +262,8 @@ pub struct Pruned {
 #[derive(Serialize, JsonSchema)]
 pub struct WrittenReport {
     pub run: String,
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub file: PathBuf,
 }
 
@@ -272,6 +284,8 @@ pub struct LabEnv {
     /// To be taken away.
     pub unset: Vec<String>,
     /// Goes before the other folders of PATH.
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub path: PathBuf,
 }
 
@@ -303,6 +317,8 @@ pub struct Played<'a> {
     pub load: &'a Summary,
     pub proof: &'a Verification,
     /// Where every sample is, a line each (kgen.sample/1).
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub samples: &'a Path,
 }
 
@@ -310,7 +326,11 @@ pub struct Played<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct ComparedRuns<'a> {
     /// As they were named.
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub before: &'a Path,
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub after: &'a Path,
     #[serde(flatten)]
     pub comparison: &'a Comparison,
@@ -336,6 +356,8 @@ pub struct RecordedRun {
     pub exit_code: Option<u8>,
     pub cluster: Option<String>,
     pub lab_scale: Option<f64>,
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub dir: PathBuf,
     pub bytes: u64,
 }
@@ -408,6 +430,8 @@ pub struct LabClient {
     pub command: String,
     pub pid: u32,
     /// Its output.
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub log: PathBuf,
 }
 

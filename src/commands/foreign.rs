@@ -25,6 +25,7 @@ use crate::{
     aws::{Aws, Cluster},
     catalogue::{BrokerType, KafkaVersion},
     cli::{Outcome, Resize, refused},
+    files,
     kafka::admin::{BrokerPartitions, Replication},
     locate::{Environment, Located, Question, clean, locate},
     metrics::CloudWatch,
@@ -47,12 +48,13 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     // Held from the first look to the end of an apply: the plan that is applied is of these files.
     let whole = fs::canonicalize(&dir).ok().filter(|_| !args.dry_run);
     let alone = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
-    let environment = environment(&dir);
+    let environment = environment(&dir).map_err(refused)?;
     let var_files: Vec<PathBuf> = args.var_file.iter().map(|path| clean(path)).collect();
     let to = args.broker_type;
     let cluster = args.cluster.as_deref();
     let question = Question { dir: &dir, cluster, var_files: &var_files, environment: &environment, to: to.as_str() };
-    let located = locate(&Disk, &question).map_err(refused)?;
+    let mut located = locate(&Disk, &question).map_err(refused)?;
+    located.notes.extend(leads_outside(&dir, &located)?);
     let edit = &located.edit;
     if provenance(&edit.before) != Provenance::Foreign {
         return Err(refused(anyhow!(
@@ -119,8 +121,28 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     Ok(Outcome::Done)
 }
 
+/// The note that the file to edit lies outside of `dir`, where only a link leads there: by its path it seems to be inside.
+fn leads_outside(dir: &Path, located: &Located) -> anyhow::Result<Option<String>> {
+    let file = &located.edit.file;
+    let real = fs::canonicalize(file).with_context(|| format!("finding {}", file.display()))?;
+    let whole = fs::canonicalize(dir).with_context(|| format!("finding {}", dir.display()))?;
+    let is_noted = located.notes.iter().any(|note| note.contains(" is outside of "));
+    let note = || {
+        format!(
+            "{} leads to {}, outside of {}: every other configuration that uses it gets the new type too",
+            file.display(),
+            real.display(),
+            dir.display()
+        )
+    };
+    Ok((!real.starts_with(&whole) && !is_noted).then(note))
+}
+
 /// What of the environment bears on a run of terraform in `dir`.
-fn environment(dir: &Path) -> Environment {
+///
+/// # Errors
+/// The selected workspace cannot be read.
+fn environment(dir: &Path) -> anyhow::Result<Environment> {
     let variables = env::vars_os().filter_map(|(name, value)| {
         Some((name.to_str()?.strip_prefix("TF_VAR_")?.to_owned(), value.to_string_lossy().into_owned()))
     });
@@ -129,17 +151,17 @@ fn environment(dir: &Path) -> Environment {
     });
     // Terraform keeps the name of the workspace in its data folder; without a name there, it is the default one.
     let data = env::var_os("TF_DATA_DIR").map_or(dir.join(".terraform"), |data| dir.join(data));
-    let selected = match fs::read_to_string(data.join("environment")) {
-        Ok(name) => Some(name.trim().to_owned()),
-        Err(_) if data.is_dir() => Some("default".to_owned()),
-        Err(_) => None,
+    let selected = match files::text(&data.join("environment"))? {
+        Some(name) => Some(name.trim().to_owned()),
+        None if data.is_dir() => Some("default".to_owned()),
+        None => None,
     };
-    Environment {
+    Ok(Environment {
         variables: variables.collect(),
         hidden_arguments: hidden.map(|(name, _)| name.to_string_lossy().into_owned()),
         workspace_named: env::var("TF_WORKSPACE").ok().filter(|name| !name.is_empty()),
         workspace_selected: selected,
-    }
+    })
 }
 
 /// Checks the change by what the files say, and returns what was not checked.

@@ -6,7 +6,8 @@ use anyhow::{Context, anyhow};
 
 use super::documents::{self, RenderedFile, RenderedFiles};
 use crate::{
-    cli::{Outcome, Render, refused},
+    cli::{Outcome, Render, refused, refused_if_not_begun},
+    files,
     project::{Change, FileState, Project, compare, replace_all},
 };
 
@@ -32,13 +33,14 @@ pub fn run(args: &Render, project_dir: &Path) -> anyhow::Result<Outcome> {
     }
 
     fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    files::remove_leftovers(&dir);
     let written: Vec<_> = changes
         .iter()
         .filter(|change| change.is_written())
         .map(|change| (change.path.clone(), change.after.clone().into_bytes()))
         .collect();
     // What was there needs no putting back: all files are written, or none is.
-    drop(replace_all(&written)?);
+    drop(replace_all(&written).map_err(refused_if_not_begun)?);
     for stale in changes.iter().filter(|change| change.state == FileState::Stale) {
         eprintln!("note: {} is no longer rendered, but terraform still reads it; delete it", stale.path.display());
     }

@@ -1,7 +1,7 @@
 //! `kgen report`: a run as one page.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -9,8 +9,8 @@ use anyhow::{Context as _, anyhow};
 
 use super::documents::{self, WrittenReport};
 use crate::{
-    cli::{Outcome, Report, ReportFormat, refused},
-    files::{self, own},
+    cli::{Outcome, Report, ReportFormat, refused, refused_if_not_begun},
+    files::{self, bounded, own},
     project::Project,
     report::{self, TIMES},
     run::{Run, find},
@@ -45,7 +45,8 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
                 Some(_) => files::replace_file(&place, text.as_bytes()),
                 None => own::replace(&place, text.as_bytes()),
             }
-            .with_context(|| format!("writing {}", place.display()))?;
+            .with_context(|| format!("writing {}", place.display()))
+            .map_err(refused_if_not_begun)?;
             if args.json {
                 documents::print(WrittenReport { run: run.head.id.clone(), file: place })?;
             } else {
@@ -85,12 +86,6 @@ fn times(run: &Run, path: &Path, runs: &Path) -> Vec<u8> {
     let own = folder(path);
     let beside = own.parent().map(Path::to_owned);
     let places = [Some(own), load.as_ref().map(|id| runs.join(id)), load.and_then(|id| Some(beside?.join(id)))];
-    let readable = |place: PathBuf| {
-        let file = own::open(&place.join(TIMES)).ok()?;
-        let fits = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= TIMES_BYTES);
-        let mut times = Vec::new();
-        file.take(TIMES_BYTES).read_to_end(&mut times).ok().filter(|_| fits)?;
-        Some(times)
-    };
+    let readable = |place: PathBuf| bounded::all(own::open(&place.join(TIMES)).ok()?, TIMES_BYTES).ok();
     places.into_iter().flatten().find_map(readable).unwrap_or_default()
 }

@@ -7,6 +7,9 @@ use crate::{
     sample::{BrokerId, BrokerSample, BrokerState, Probe, Sample, Source},
 };
 
+/// Far more brokers than MSK has in a cluster.
+const MOST_BROKERS: u32 = 1000;
+
 /// CPU above which a broker has no room for another one's leaders, percent (MSK best practices).
 pub const CPU_PERCENT: f64 = 60.0;
 
@@ -104,7 +107,9 @@ impl<'a> Window<'a> {
 
     /// The brokers that the cluster should have, and any other seen.
     pub fn brokers(&self) -> Vec<BrokerId> {
-        let mut ids: Vec<BrokerId> = (1..=self.context.broker_count as BrokerId).collect();
+        // A record may say anything; no cluster has more.
+        let count = self.context.broker_count.min(MOST_BROKERS);
+        let mut ids: Vec<BrokerId> = (1..=count as BrokerId).collect();
         ids.extend(self.recent().iter().flat_map(|sample| sample.brokers.keys()));
         ids.sort_unstable();
         ids.dedup();

@@ -8,10 +8,11 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, ErrorKind, Read as _},
+    io::{self, ErrorKind},
     path::{Component, Path, PathBuf},
 };
 
+use super::bounded;
 use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat},
@@ -42,8 +43,6 @@ pub enum NotOwn {
     NotAFolder(PathBuf),
     #[error("{} leads out of the folder that it is in", .0.display())]
     LeadsOut(PathBuf),
-    #[error("{} is larger than any file of state that kgen writes", .0.display())]
-    TooLarge(PathBuf),
 }
 
 impl From<NotOwn> for io::Error {
@@ -59,7 +58,7 @@ impl From<NotOwn> for io::Error {
 pub fn open(path: &Path) -> io::Result<File> {
     match own_part(path).is_some() {
         true => opened(path, OFlags::RDONLY, 0),
-        false => File::open(path),
+        false => bounded::open(path),
     }
 }
 
@@ -68,12 +67,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`open`].
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open(path)?.take(READ_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > READ_MAX {
-        return Err(NotOwn::TooLarge(path.to_owned()).into());
-    }
-    Ok(bytes)
+    bounded::all(open(path)?, READ_MAX)
 }
 
 /// Opens a file for writing, empty; made with `mode` if there is none.

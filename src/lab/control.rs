@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     catalogue::MonitoringLevel,
-    files::own,
+    files::{bounded, own},
     kafka::scram::Credential,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
@@ -25,6 +25,9 @@ use crate::{
     },
     sample::BrokerId,
 };
+
+/// Of the state file; a cluster with its configuration takes some KiB.
+const STATE_BYTES: u64 = 64 << 20;
 
 /// What brokers are given to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -329,7 +332,7 @@ impl Lab {
 pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
     const MEND: &str = "move it away to begin with an empty lab (`kgen lab down --purge` deletes the old clusters)";
     let path = dir.join(STATE);
-    let bytes = match own::read(&path) {
+    let bytes = match own::open(&path).and_then(|file| bounded::all(file, STATE_BYTES)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ControlPlane::default()),
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),

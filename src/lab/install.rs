@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -15,8 +15,8 @@ use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    files::own,
-    process::{Tool, shell_quoted},
+    files::{self, bounded, own},
+    process::{PROBE, Tool, shell_quoted},
 };
 
 /// The version of the lab's brokers.
@@ -31,6 +31,9 @@ const POM: &str = include_str!("../../lab/pom.xml");
 const REQUIREMENTS: &str = include_str!("../../lab/requirements.txt");
 /// Sums and names of every jar that Maven brings, as `sha256sum` writes them.
 const JARS: &str = include_str!("../../lab/jars.sha256");
+
+/// The largest jar that is taken; Kafka's largest has 40 MiB.
+const JAR_BYTES: u64 = 256 << 20;
 
 /// Kafka, ready to be run.
 #[derive(Debug, Clone)]
@@ -94,7 +97,7 @@ impl Kafka {
     ///
     /// `None` when Java or a jar cannot be looked at.
     pub fn archive(&self) -> Option<PathBuf> {
-        let java = Tool::new(&self.java, ".").run(["-version"]).ok()?.stderr;
+        let java = Tool::new(&self.java, ".").within(PROBE).run(["-version"]).ok()?.stderr;
         let jars = env::split_paths(&self.classpath).map(|jar| {
             let file = fs::metadata(&jar)?;
             Ok((jar, file.len(), file.modified()?))
@@ -122,7 +125,7 @@ impl Kafka {
             let path = bin.join(name);
             let written = own::create(&path, 0o755).and_then(|mut file| {
                 file.write_all(script.as_bytes())?;
-                file.set_permissions(PermissionsExt::from_mode(0o755))
+                file.set_permissions(files::permitted(0o755))
             });
             written.with_context(|| format!("writing {}", path.display()))?;
         }
@@ -199,12 +202,12 @@ pub fn installed_kafka() -> anyhow::Result<Option<PathBuf>> {
         return checked_libs(Path::new(&home)).map(Some);
     }
     let dir = cache_dir()?.join(format!("kafka-{KAFKA_VERSION}"));
-    Ok(fs::read_to_string(dir.join("pom.xml")).is_ok_and(|pom| pom == POM).then(|| dir.join("libs")))
+    Ok(bounded::text(&dir.join("pom.xml"), bounded::TEXT_BYTES).is_ok_and(|pom| pom == POM).then(|| dir.join("libs")))
 }
 
 /// Asks the Python that runs `server` (its first line names it, except a pyenv shim's), which has no `--version`.
 fn is_wanted_moto(server: &Path) -> bool {
-    let first = fs::read(server).unwrap_or_default();
+    let first = bounded::read(server, bounded::TEXT_BYTES).unwrap_or_default();
     let first = String::from_utf8_lossy(first.split(|byte| *byte == b'\n').next().unwrap_or_default()).into_owned();
     let python = match first.strip_prefix("#!") {
         Some(python) if python.contains("/python") && !python.contains(' ') => PathBuf::from(python),
@@ -214,6 +217,7 @@ fn is_wanted_moto(server: &Path) -> bool {
         },
     };
     Tool::new(python, ".")
+        .within(PROBE)
         .stdout(["-c", "from importlib.metadata import version; print(version('moto'))"])
         .is_ok_and(|version| version.trim() == MOTO_VERSION)
 }
@@ -267,7 +271,7 @@ pub fn find_java() -> anyhow::Result<PathBuf> {
         }
         None => which::which("java").map_err(|_| anyhow::anyhow!("cannot find java on the PATH: {HINT}"))?,
     };
-    let asked = Tool::new(&java, ".").run(["-version"])?;
+    let asked = Tool::new(&java, ".").within(PROBE).run(["-version"])?;
     match java_version(&asked.stderr) {
         Some(version) if version >= JAVA_VERSION_MIN => Ok(java),
         Some(version) => bail!("{} is Java {version}, and Kafka {KAFKA_VERSION} needs 17: {HINT}", java.display()),
@@ -311,7 +315,7 @@ fn checked_libs(home: &Path) -> anyhow::Result<PathBuf> {
 fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     let dir = cache.join(format!("kafka-{KAFKA_VERSION}"));
     // A cache made from another pom is not the one meant here.
-    if fs::read_to_string(dir.join("pom.xml")).is_ok_and(|pom| pom == POM) {
+    if bounded::text(&dir.join("pom.xml"), bounded::TEXT_BYTES).is_ok_and(|pom| pom == POM) {
         return Ok(dir.join("libs"));
     }
     let maven = find_maven()?;
@@ -331,7 +335,7 @@ fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     }
     fs::rename(new.path(), &dir).with_context(|| format!("moving the jars to {}", dir.display()))?;
     // A temporary folder is its owner's alone; the cache is like any other folder.
-    fs::set_permissions(&dir, PermissionsExt::from_mode(0o755))?;
+    fs::set_permissions(&dir, files::permitted(0o755))?;
     Ok(dir.join("libs"))
 }
 
@@ -364,7 +368,7 @@ fn check_sum(jar: &Path) -> anyhow::Result<()> {
     let known = JARS.lines().filter_map(|line| line.split_once("  ")).find(|(_, of)| *of == name).map(|(sum, _)| sum);
     let known =
         known.with_context(|| format!("Maven brought {name}, which is no part of Kafka {KAFKA_VERSION} here"))?;
-    let content = fs::read(jar).with_context(|| format!("reading {}", jar.display()))?;
+    let content = bounded::read(jar, JAR_BYTES).with_context(|| format!("reading {}", jar.display()))?;
     let sum = sum(content);
     ensure!(sum == known, "{name} has the SHA-256 {sum}, not {known}: it is not taken (a mirror that changes files?)");
     Ok(())
@@ -381,6 +385,8 @@ fn find_maven() -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -401,7 +407,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (java, jar) = (dir.path().join("java"), dir.path().join("a.jar"));
         fs::write(&java, "#!/bin/sh\necho 'openjdk version \"17\"' >&2\n").unwrap();
-        fs::set_permissions(&java, PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(&java, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(&jar, "one").unwrap();
         let kafka = Kafka { java, classpath: jar.clone().into(), agent: PathBuf::new(), classes: Classes::Jars };
         let first = kafka.archive().unwrap();

@@ -66,7 +66,7 @@ impl Folder for Changed<'_> {
         }
     }
 
-    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf> {
+    fn assignments_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         self.folder.assignments_below(dir)
     }
 }

@@ -1,6 +1,9 @@
 //! What sets the variables of the root module, in Terraform's order of precedence.
 
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{
     syntax::{Expr, FileId, SyntaxError},
@@ -51,7 +54,7 @@ impl Inputs {
     ) -> Result<Inputs, (PathBuf, SyntaxError)> {
         let mut paths = Vec::new();
         for dir in dirs {
-            let mut names = folder.names(dir).unwrap_or_default();
+            let mut names = folder.names(dir).map_err(|error| unreadable(dir, &error))?;
             names.retain(|name| automatic(name).is_some());
             names.sort_by_key(|name| (automatic(name), name.clone()));
             paths.extend(names.iter().map(|name| clean(&dir.join(name))));
@@ -62,12 +65,19 @@ impl Inputs {
             files.push(tree.add(path, folder).map_err(|error| (path.clone(), error))?);
         }
         let mut unused = Vec::new();
-        for path in dirs.first().map(|dir| folder.assignments_below(dir)).unwrap_or_default() {
-            // One that cannot be read sets nothing that could be compared.
-            if !paths.contains(&path)
-                && let Ok(file) = tree.add(&path, folder)
-            {
-                unused.push(file);
+        // Files that are named leave no question which count.
+        let below = dirs.first().filter(|_| named.is_empty());
+        for path in below
+            .map_or(Ok(Vec::new()), |dir| folder.assignments_below(dir).map_err(|error| unreadable(dir, &error)))?
+        {
+            if paths.contains(&path) {
+                continue;
+            }
+            // One that is no file of variables sets nothing that could be compared.
+            match (tree.add(&path, folder), folder.read(&path)) {
+                (Ok(file), _) => unused.push(file),
+                (Err(_), Ok(_)) => {}
+                (Err(_), Err(error)) => return Err(unreadable(&path, &error)),
             }
         }
         let workspace = environment.workspace_named.clone().or_else(|| environment.workspace_selected.clone());
@@ -82,6 +92,10 @@ impl Inputs {
             set.map(|(_, value)| Assigned::Environment(value.clone()))
         })
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> (PathBuf, SyntaxError) {
+    (path.to_owned(), SyntaxError::unreadable(error))
 }
 
 /// The rank of a file that terraform reads by itself.

@@ -61,7 +61,16 @@ impl Refusal {
         }
     }
 
+    /// `why` goes on after the path.
+    pub fn unread(path: &Path, why: &str) -> Refusal {
+        let advice = "what it sets is not known: make it readable, or run kgen as a user who may read it";
+        Refusal { advice: advice.to_owned(), ..Refusal::plain(&format!("{} {why}", path.display())) }
+    }
+
     pub fn broken(path: &Path, error: &SyntaxError) -> Refusal {
+        if error.is_unreadable() {
+            return Refusal::unread(path, &error.message);
+        }
         let what = format!("not valid, or not understood, at column {}: {}", error.column, error.message);
         Refusal {
             what: format!("{} cannot be read as Terraform", path.display()),

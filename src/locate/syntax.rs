@@ -12,6 +12,8 @@ pub struct File {
     pub text: String,
     pub syntax: Syntax,
     pub body: Body,
+    /// Where each line but the first begins.
+    lines: Vec<usize>,
 }
 
 /// How a string is quoted in a file.
@@ -152,6 +154,17 @@ pub struct SyntaxError {
     pub message: String,
 }
 
+impl SyntaxError {
+    /// Of a file that is there and gives no text; it has no line.
+    pub fn unreadable(error: &std::io::Error) -> SyntaxError {
+        SyntaxError { line: 0, column: 0, message: format!("cannot be read: {error}") }
+    }
+
+    pub fn is_unreadable(&self) -> bool {
+        self.line == 0
+    }
+}
+
 impl File {
     /// Reads `bytes` as the Terraform file `path`, in JSON where its name ends so.
     ///
@@ -177,11 +190,12 @@ impl File {
             // What is assigned to variables is taken as it stands; in a configuration, a string is a template.
             Syntax::Json => json::parse(id, &text[mark..], mark, !is_assignments(path)),
         }?;
-        Ok(File { path: path.to_owned(), text, syntax, body })
+        let lines = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        Ok(File { path: path.to_owned(), text, syntax, body, lines })
     }
 
     pub fn line(&self, offset: usize) -> usize {
-        position(&self.text, offset).0
+        1 + self.lines.partition_point(|start| *start <= offset)
     }
 
     pub fn text_at(&self, place: &Place) -> &str {

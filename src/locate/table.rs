@@ -30,9 +30,9 @@ impl Folder for Table {
         self.0.get(&clean(path)).cloned().ok_or(io::ErrorKind::NotFound.into())
     }
 
-    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf> {
+    fn assignments_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         let dir = clean(dir);
         let below = |path: &&PathBuf| (dir == Path::new(".") || path.starts_with(&dir)) && is_assignments(path);
-        self.0.keys().filter(below).cloned().collect()
+        Ok(self.0.keys().filter(below).cloned().collect())
     }
 }

@@ -4,6 +4,7 @@
 //! name folders. Everything else is a [`Stop`].
 
 use std::{
+    io,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -45,8 +46,10 @@ impl Terragrunt {
         folder: &dyn Folder,
     ) -> Result<Option<Terragrunt>, (PathBuf, SyntaxError)> {
         let path = clean(&dir.join(FILE));
-        if folder.read(&path).is_err() {
-            return Ok(None);
+        match folder.read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // Why it cannot be read is said below.
+            Ok(_) | Err(_) => {}
         }
         let file = tree.add(&path, folder).map_err(|error| (path, error))?;
         let mut parents = Vec::new();

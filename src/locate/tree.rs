@@ -14,6 +14,9 @@ use super::syntax::{Attribute, Block, Body, Expr, File, FileId, Kind, SyntaxErro
 const DEEPEST: usize = 16;
 const MOST_MODULES: usize = 1000;
 
+/// Bytes of all files together.
+const MOST_BYTES: usize = 64 << 20;
+
 /// Where files come from: the disk, or a table in a test.
 pub trait Folder {
     /// Names of the files in `dir`, without folders.
@@ -27,7 +30,10 @@ pub trait Folder {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
     /// Files of variables (`*.tfvars`, `*.tfvars.json`) in `dir` and in the folders below it.
-    fn assignments_below(&self, dir: &Path) -> Vec<PathBuf>;
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    fn assignments_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +41,13 @@ pub struct Tree {
     pub files: Vec<File>,
     modules: Vec<Module>,
     by_dir: BTreeMap<PathBuf, usize>,
+    by_path: BTreeMap<PathBuf, FileId>,
     targets: BTreeMap<String, Target>,
     manifest: Vec<Installed>,
+    /// Files and folders of modules that are there and cannot be read, and why.
+    unreadable: Vec<(PathBuf, String)>,
+    /// Of all files.
+    bytes: usize,
 }
 
 /// The files of one folder, merged.
@@ -98,12 +109,21 @@ impl Tree {
     /// # Errors
     /// The folder cannot be read.
     pub fn read_root(&mut self, dir: &Path, folder: &dyn Folder) -> io::Result<usize> {
-        let manifest = folder.read(&dir.join(".terraform/modules/modules.json"));
+        let path = dir.join(".terraform/modules/modules.json");
+        let manifest = match folder.read(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(of_file(&path, &error)),
+            manifest => manifest,
+        };
         let manifest = manifest.ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         self.manifest = manifest.map(|manifest| manifest.modules).unwrap_or_default();
         let root = self.module_in(dir, folder)?;
         self.follow(root, "", dir, folder, 0);
         Ok(root)
+    }
+
+    /// The first file or folder that is there and cannot be read, and why: what it sets cannot be told.
+    pub fn unreadable(&self) -> Option<&(PathBuf, String)> {
+        self.unreadable.first()
     }
 
     pub fn module(&self, module: usize) -> &Module {
@@ -118,16 +138,20 @@ impl Tree {
     /// Reads one more file.
     ///
     /// # Errors
-    /// It is no Terraform file. An unreadable one is taken for an empty one that says why.
+    /// It is no Terraform file, or it cannot be read.
     pub fn add(&mut self, path: &Path, folder: &dyn Folder) -> Result<FileId, SyntaxError> {
-        if let Some(known) = self.files.iter().position(|file| file.path == path) {
-            return Ok(known);
+        if let Some(known) = self.by_path.get(path) {
+            return Ok(*known);
         }
-        let unreadable =
-            |error: io::Error| SyntaxError { line: 1, column: 1, message: format!("cannot be read: {error}") };
-        let bytes = folder.read(path).map_err(unreadable)?;
+        let bytes = folder.read(path).map_err(|error| SyntaxError::unreadable(&error))?;
+        self.bytes += bytes.len();
+        if self.bytes > MOST_BYTES {
+            let most = format!("all files together are larger than {} MiB, the most that kgen reads", MOST_BYTES >> 20);
+            return Err(SyntaxError::unreadable(&io::Error::other(most)));
+        }
         let id = self.files.len();
         self.files.push(File::parse(id, path, &bytes)?);
+        self.by_path.insert(path.to_owned(), id);
         Ok(id)
     }
 
@@ -144,8 +168,13 @@ impl Tree {
             match self.add(&path, folder) {
                 Ok(file) => module.merge(&self.files[file], is_override(&name)),
                 Err(error) => {
-                    let text = folder.read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                    let text = text.unwrap_or_default();
+                    let text = match folder.read(&path) {
+                        Ok(bytes) if self.bytes <= MOST_BYTES => String::from_utf8_lossy(&bytes).into_owned(),
+                        _ => {
+                            self.unreadable.push((path, error.message));
+                            continue;
+                        }
+                    };
                     let may_matter = ["msk", "kafka", "module", "instance_type"].iter().any(|word| text.contains(word));
                     module.broken.push(Broken { path, error, may_matter });
                 }
@@ -190,10 +219,20 @@ impl Tree {
         };
         match self.module_in(&dir, folder) {
             Ok(module) => Target::Module(module),
-            Err(_) if is_installed => Target::Remote(source.to_owned()),
-            Err(_) => Target::Missing(dir),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match is_installed {
+                true => Target::Remote(source.to_owned()),
+                false => Target::Missing(dir),
+            },
+            Err(error) => {
+                self.unreadable.push((dir.clone(), format!("cannot be read: {error}")));
+                Target::Missing(dir)
+            }
         }
     }
+}
+
+fn of_file(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// `inner` as it is called from outside of `outer`, which is empty for the root.
@@ -243,10 +282,11 @@ impl Module {
 }
 
 fn put(blocks: &mut Vec<Block>, block: &Block, is_override: bool) {
-    let known = blocks.iter_mut().find(|known| known.labels == block.labels);
+    // Looked for in overrides only: there are few of them, and there may be many blocks.
+    let known = if is_override { blocks.iter_mut().find(|known| known.labels == block.labels) } else { None };
     match known {
-        Some(known) if is_override => merged(&mut known.body, &block.body),
-        _ => blocks.push(block.clone()),
+        Some(known) => merged(&mut known.body, &block.body),
+        None => blocks.push(block.clone()),
     }
 }
 

@@ -24,6 +24,8 @@ const LOG_LIMIT: u64 = 8 << 20;
 /// How long a log may stay locked after its program has ended. A process that another thread forks has a copy of every
 /// descriptor, and with it the lock, until it executes its own program.
 const FORKS_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of output that are taken in one go, and the longest line.
+const MOST_AT_ONCE: usize = 16 << 20;
 
 /// A running program with its output in a log. Dropping it leaves the program running.
 #[derive(Debug)]
@@ -177,14 +179,22 @@ impl Tail {
     /// The lines completed since the last call; with `last`, also one without a line break.
     pub fn lines(&mut self, last: bool) -> Vec<String> {
         let mut buffer = [0; 16 << 10];
-        // An error is taken for the end of what is there: what could not be read now is read by the next call.
+        // An error is taken for the end of what is there: what could not be read now is read by the next call. So is what
+        // would be too much at once.
+        let mut is_more = false;
         while let Ok(read @ 1..) = self.file.read_at(&mut buffer, self.offset) {
             self.partial.extend_from_slice(&buffer[..read]);
             self.offset += read as u64;
+            is_more = self.partial.len() >= MOST_AT_ONCE;
+            if is_more && !last {
+                break;
+            }
         }
         let complete = match self.partial.iter().rposition(|&byte| byte == b'\n') {
             _ if last => self.partial.len(),
             Some(end) => end + 1,
+            // A line without an end is cut.
+            None if is_more => self.partial.len(),
             None => 0,
         };
         let complete: Vec<u8> = self.partial.drain(..complete).collect();

@@ -9,10 +9,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{End, Entry, Event, FILE, Head};
-use crate::files::own;
+use crate::files::{bounded::Kind, own};
 
 /// The longest first line that is read, and how much of the end.
-const HEAD_BYTES: u64 = 256 << 10;
+pub const HEAD_BYTES: u64 = 256 << 10;
 const TAIL_BYTES: u64 = 256 << 10;
 
 /// One run, by the first and the last line of its file.
@@ -58,8 +58,13 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
             .ok_or_else(|| format!("no run is recorded in {} (`kgen demo` makes one)", runs.display()));
     };
     let path = Path::new(name);
-    if path.is_file() || path.join(FILE).is_file() {
+    if path.is_file() || path.join(FILE).symlink_metadata().is_ok() {
         return Ok(path.to_owned());
+    }
+    if let Some(kind) = path.metadata().ok().and_then(|metadata| Kind::of(metadata.file_type()))
+        && kind != Kind::Folder
+    {
+        return Err(format!("{name} is {kind} and not the record of a run: write it to a file first"));
     }
     recorded(runs, &all, name)
 }

@@ -2,14 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
 use super::{Entry, Environment, Event, FILE, Head, SCHEMA};
-use crate::files::own;
+use crate::files::{bounded, own};
 
 /// Up to this size every sample and every second of load is written; with each such step more, half as many. The file
 /// so grows with the logarithm of the time: two hours of three brokers fill the first step, a month the ninth.
@@ -17,6 +17,9 @@ const STEP_BYTES: u64 = 16 << 20;
 
 /// Beyond this size only the end is written.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// The longest line that is looked for when a run goes on.
+const LONGEST_LINE: u64 = 8 << 20;
 
 /// What a run begins with.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,11 +92,17 @@ impl Writer {
             // Where locks are not to be had, nobody can tell.
             Ok(()) | Err(fs::TryLockError::Error(_)) => {}
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64)?;
-        let written = whole as u64;
+        // Only the last line can be torn, and only the end is read.
+        let from = file.metadata()?.len().saturating_sub(LONGEST_LINE);
+        file.seek(SeekFrom::Start(from))?;
+        let bytes = bounded::all(&mut file, LONGEST_LINE)?;
+        let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => from + at as u64 + 1,
+            None if from == 0 => 0,
+            None => return Err(bounded::Unbounded::TooLarge(LONGEST_LINE).into()),
+        };
+        file.set_len(whole)?;
+        let written = whole;
         Ok(Writer { file, dir: dir.to_owned(), written, step: STEP_BYTES, offered: [0; 2], is_full: false })
     }
 

@@ -19,7 +19,7 @@ use crate::{
         watching::{Beside, Marks, Watched},
         working_dir::{confirmed, ended, show},
     },
-    diagnose,
+    diagnose, files,
     locate::Located,
     process::{absolute, shell_word},
     project::{Lock, Project, replace_unchanged},
@@ -231,15 +231,6 @@ impl Work<'_> {
     }
 }
 
-/// The largest file that is looked at again, bytes.
-const FILE_MAX: u64 = 16 << 20;
-
-/// The text of a file that a record names, which may be anything.
-fn text_of(path: &Path) -> Option<String> {
-    let is_file = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= FILE_MAX);
-    if is_file { std::fs::read_to_string(path).ok() } else { None }
-}
-
 /// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anybody's shell.
 fn is_plan(command: &str) -> bool {
     let terragrunt = command.strip_prefix("cd ").and_then(|rest| rest.strip_suffix(" && terragrunt plan"));
@@ -279,7 +270,7 @@ impl Elsewhere {
         let Elsewhere { file, line, old, new, plan } = self;
         let again: Vec<String> = head.args.iter().map(|word| shell_word(word)).collect();
         let (id, file_name, again) = (&head.id, file.display(), again.join(" "));
-        let text = text_of(file).unwrap_or_default();
+        let text = files::text(file).ok().flatten().unwrap_or_default();
         let plan = if is_plan(plan) { plan } else { "terraform plan" };
         if text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains(old.as_str())) {
             return refused(anyhow!(
