@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod lab;
 mod operation;
+mod reach;
 
 use std::time::Duration;
 
@@ -17,12 +18,12 @@ use aws_sdk_kafka::config::Credentials;
 
 pub use bounds::{Paging, body_within};
 pub use cluster::{Bootstrap, Cluster};
-pub use credentials::{credentials, endpoint_answers};
 pub use endpoint::names_endpoint;
 pub use error::AwsError;
 pub use guard::{for_brokers, for_programs};
 pub use lab::TargetGroup;
 pub use operation::{Operation, Step};
+pub use reach::{credentials, endpoint_answers};
 
 use bounds::BoundedAnswers;
 use endpoint::Endpoint;

@@ -12,7 +12,7 @@ use ::hcl::{
     },
 };
 
-use super::text::{backslashed, comment, escape};
+use super::escape::{backslashed, comment, escape};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Longest list of plain values that stays on one line, columns.

@@ -7,11 +7,6 @@ use super::{code, is_for_tests, sources};
 
 /// Files that may use each other, and what would part them.
 const ALLOWED_CIRCLES: &[(&str, &[&str])] = &[
-    ("a text prints the values in it, and printing escapes texts", &["hcl/print.rs", "hcl/text.rs"]),
-    (
-        "the guard asks which credentials there are, and looking for them passes the guard",
-        &["aws/credentials.rs", "aws/guard.rs"],
-    ),
     ("values and scopes are evaluated lazily, each by the other", &["locate/scope.rs", "locate/value.rs"]),
     (
         "likewise: inputs are evaluated when they are asked for",
