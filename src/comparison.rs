@@ -101,7 +101,7 @@ impl Recorded {
     pub fn read(source: impl BufRead) -> io::Result<Recorded> {
         let (mut run, mut bytes) = (Recorded::default(), 0);
         let mut lines = Lines::new(source, MOST_LINE_BYTES, MOST_BYTES);
-        while let Some((_, line)) = lines.next()? {
+        while let Some((_, line)) = lines.next_line()? {
             let Ok(mut value) = serde_json::from_slice::<Value>(line) else { continue };
             let is = |key: &str, wanted: &str| value.get(key).and_then(Value::as_str) == Some(wanted);
             if is("event", "load") || is("schema", "kgen.produce-second/1") || is("schema", "kgen.consume-second/1") {

@@ -161,7 +161,7 @@ pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
     // As many as Run::read has found to fit.
     let mut lines = bounded::Lines::new(BufReader::new(file), LONGEST_LINE, u64::MAX);
     let reading = || format!("reading {}", path.display());
-    while let Some((number, line)) = lines.next().with_context(reading).map_err(refused)? {
+    while let Some((number, line)) = lines.next_line().with_context(reading).map_err(refused)? {
         let place = || format!("{}, line {number}", path.display());
         if line.trim_ascii().is_empty() {
             continue;

@@ -119,7 +119,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// [`Unbounded`] inside, or what the source says.
-    pub fn next(&mut self) -> io::Result<Option<(usize, &[u8])>> {
+    pub fn next_line(&mut self) -> io::Result<Option<(usize, &[u8])>> {
         self.line.clear();
         self.number += 1;
         let read = (&mut self.source).take(self.longest.saturating_add(1)).read_until(b'\n', &mut self.line)?;
@@ -236,7 +236,7 @@ mod tests {
         let check = |text: &str, expected: &[&str], error: Option<&str>| {
             let (mut lines, mut found) = (Lines::new(text.as_bytes(), 4, 10), Vec::new());
             let ended = loop {
-                match lines.next() {
+                match lines.next_line() {
                     Ok(Some((_, line))) => found.push(String::from_utf8(line.to_vec()).unwrap()),
                     Ok(None) => break None,
                     Err(error) => break Some(error.to_string()),

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use duct::Expression;
+use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::files::bounded::Bytes;
@@ -130,22 +130,14 @@ impl Tool {
             Ok((handle, captured(stdout), captured(stderr)))
         };
         let (handle, stdout, stderr) = started().map_err(|source| self.not_started(source))?;
-        // Its children too: one that was left behind would hold the pipes.
-        let stop = || {
-            if let Some(group) = handle.pids().first().and_then(|pid| Pid::from_raw(*pid as i32)) {
-                // It may have ended just now.
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = handle.wait_timeout(Duration::from_secs(2));
-        };
         let mut outputs = [Capture::Running(stdout), Capture::Running(stderr)];
         while !outputs.iter_mut().all(Capture::has_ended) {
             if outputs.iter().any(|output| matches!(output, Capture::TooMuch)) {
-                stop();
+                stop(&handle);
                 return Err(ToolError::TooMuch { command_line });
             }
             if let Some((within, _)) = deadline.filter(|(_, at)| Instant::now() > *at) {
-                stop();
+                stop(&handle);
                 return Err(timed_out(within));
             }
         }
@@ -154,7 +146,7 @@ impl Tool {
             Some((_, at)) => handle.wait_deadline(at),
         };
         let Some(output) = status.map_err(|source| self.not_started(source))? else {
-            stop();
+            stop(&handle);
             return Err(timed_out(self.within.unwrap_or_default()));
         };
         let code = output.status.code();
@@ -182,6 +174,15 @@ impl Tool {
         let finished = self.run(args)?;
         if finished.code == Some(0) { Ok(finished.stdout) } else { Err(finished.into()) }
     }
+}
+
+/// Kills a program with its children: one that was left behind would hold the pipes.
+fn stop(handle: &Handle) {
+    if let Some(group) = handle.pids().first().and_then(|pid| Pid::from_raw(*pid as i32)) {
+        // It may have ended just now.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = handle.wait_timeout(Duration::from_secs(2));
 }
 
 /// One output of a program, which a thread reads.

@@ -103,7 +103,7 @@ impl Run {
     fn of(source: impl BufRead) -> io::Result<Option<Run>> {
         let mut lines = Lines::new(source, MAX_LINE_BYTES, MAX_BYTES);
         let first = loop {
-            match lines.next()? {
+            match lines.next_line()? {
                 None => return Ok(None),
                 Some((number, _)) if number > MAX_LINES => return Err(TOO_MANY_LINES.into()),
                 Some((number, line)) if !line.trim_ascii().is_empty() => {
@@ -133,7 +133,7 @@ impl Run {
         if is_samples {
             reading.take(first.0, &first.1, entry)?;
         }
-        while let Some((number, line)) = lines.next()? {
+        while let Some((number, line)) = lines.next_line()? {
             if number > MAX_LINES {
                 return Err(TOO_MANY_LINES.into());
             }
