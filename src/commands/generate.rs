@@ -7,10 +7,7 @@ use clap::CommandFactory as _;
 use clap_mangen::Man;
 
 use super::out;
-use crate::{
-    cli::{self, Cli, Completions, Outcome, refused},
-    files,
-};
+use crate::cli::{self, Cli, Completions, Outcome, refused};
 
 pub fn completions(args: &Completions) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
@@ -41,8 +38,7 @@ pub fn man(args: &cli::Man) -> anyhow::Result<Outcome> {
 
 fn write_pages(command: &clap::Command, name: &str, dir: &Path) -> anyhow::Result<()> {
     let path = dir.join(format!("{name}.1"));
-    files::replace_file(&path, page(command, name)?.as_bytes())
-        .with_context(|| format!("writing {}", path.display()))?;
+    out::write_file(&path, &page(command, name)?)?;
     let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
     shown.into_iter().try_for_each(|sub| write_pages(sub, &format!("{name}-{}", sub.get_name()), dir))
 }
@@ -51,5 +47,5 @@ fn page(command: &clap::Command, name: &str) -> anyhow::Result<String> {
     let mut page = Vec::new();
     let titled = command.clone().display_name(name.to_owned());
     Man::new(titled).title(name.to_uppercase()).render(&mut page).context("making the man page")?;
-    Ok(out::redacted(&String::from_utf8_lossy(&page)).into_owned())
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }

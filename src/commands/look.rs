@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use tokio::time::{self, Instant};
 
-use super::place::Place;
+use super::{out, place::Place};
 use crate::{
     aws::{Aws, AwsError, Cluster},
     cli::{Look, SourceChoice, refused},
@@ -21,6 +21,7 @@ use crate::{
     run::{Run, SAMPLES_ID},
     sample::{BrokerId, BrokerState, Sample},
     stack::Stack,
+    visible,
 };
 
 /// Longest wait for the control plane between two samples.
@@ -57,6 +58,7 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Finds the cluster and a source of its metrics. Changes nothing.
 pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<Opened> {
     let name = look.cluster.as_deref().unwrap_or(&stack.cluster().name);
+    out::learn_cluster(name);
     let region = look.region.as_deref().unwrap_or(stack.region());
     let aws = place.aws(region).await;
     let lab = aws.lab().await;
@@ -75,6 +77,7 @@ pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<O
         // A cluster without a plaintext listener, or none that answers yet, is watched without the Kafka protocol.
         context.bootstrap_servers = aws.bootstrap(cluster).await.ok().and_then(|bootstrap| bootstrap.plaintext);
     }
+    out::learn_context(&context);
     let source = match (source(look, &aws, cluster.as_ref(), &context).await?, &context.bootstrap_servers) {
         (Source::Prometheus(source), Some(servers)) => {
             let protocol = Protocol::start(Connection::plain(servers.as_str()), look.interval);
@@ -148,6 +151,7 @@ pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
         && run.head.id != SAMPLES_ID
         && let Some(context) = run.cluster().cloned()
     {
+        out::learn_run(&run);
         return Ok((context, run.samples().map(|observed| observed.sample.clone()).collect()));
     }
     let file = File::open(path)
@@ -164,6 +168,7 @@ pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
         if line.schema != Line::SCHEMA {
             return Err(refused(anyhow::anyhow!("{}: schema is {}, not {}", place(), line.schema, Line::SCHEMA)));
         }
+        out::learn_context(&line.cluster);
         context = Some(line.cluster);
         samples.push(line.sample);
     }
@@ -214,5 +219,5 @@ pub fn headline(context: &Context) -> String {
         Some(scale) => format!("; lab, scale 1:{scale}"),
         None => String::new(),
     };
-    format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)
+    visible::line(&format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)).into_owned()
 }

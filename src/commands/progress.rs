@@ -55,7 +55,7 @@ impl Progress {
     pub fn line(&self, text: &str) {
         // The terminal or the pipe may be gone, and terraform must be waited for all the same.
         match &self.spinners {
-            Some(spinners) => drop(spinners.println(out::redacted(text))),
+            Some(spinners) => drop(spinners.println(out::leaving(text))),
             None => eprintln!("{text}"),
         }
     }
@@ -64,7 +64,7 @@ impl Progress {
     pub fn detail(&self, address: &str, text: &str) {
         self.line(&format!("{address}: {text}"));
         if let Some(spinner) = self.resources.get(address) {
-            spinner.set_message(format!("{address}: {text}"));
+            spinner.set_message(out::leaving(&format!("{address}: {text}")));
         }
     }
 
@@ -103,7 +103,7 @@ impl Progress {
                 self.line(&format!("{address}: {}", doing(*action)));
                 if let Some(spinners) = &self.spinners {
                     let spinner = spinner(spinners);
-                    spinner.set_message(format!("{address}: {}", doing(*action)));
+                    spinner.set_message(out::leaving(&format!("{address}: {}", doing(*action))));
                     self.resources.insert(address.clone(), spinner);
                 }
             }

@@ -2,16 +2,17 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
-use super::documents::{self, WrittenReport};
+use super::{
+    documents::{self, WrittenReport},
+    out,
+};
 use crate::{
     cli::{Outcome, Report, ReportFormat, refused},
-    files,
     project::Project,
     report::{self, TIMES},
     run::{Run, find},
@@ -27,7 +28,7 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     let runs = project.runs_dir();
     // A run that has only begun says nothing yet.
     let path = find(&runs, args.run.as_deref(), |_| true).map_err(|error| refused(anyhow!("{error}")))?;
-    let run = Run::read(&path).map_err(refused)?;
+    let run = out::redacted_run(Run::read(&path).map_err(refused)?);
     let times = times(&run, &path, &runs);
     let report = report::Report::of(&run, &times);
     let (text, place) = match args.format {
@@ -36,15 +37,14 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     };
     match args.output.clone().or(place).filter(|place| place != Path::new("-")) {
         Some(place) => {
-            write(&place, &text)?;
+            out::write_file(&place, &text)?;
             if args.json {
                 documents::print(WrittenReport { run: run.head.id.clone(), file: place })?;
             } else {
                 println!("{}", place.display());
             }
         }
-        // The reader of the pipe may have seen enough.
-        None => drop(std::io::stdout().write_all(text.as_bytes())),
+        None => print!("{text}"),
     }
     Ok(Outcome::Done)
 }
@@ -54,15 +54,11 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
 /// # Errors
 /// The record cannot be read, or the page not be written.
 pub fn write_page(dir: &Path) -> anyhow::Result<PathBuf> {
-    let run = Run::read(dir)?;
+    let run = out::redacted_run(Run::read(dir)?);
     let times = times(&run, dir, dir.parent().unwrap_or(Path::new(".")));
     let place = dir.join(PAGE);
-    write(&place, &report::Report::of(&run, &times).html()?)?;
+    out::write_file(&place, &report::Report::of(&run, &times).html()?)?;
     Ok(place)
-}
-
-fn write(place: &Path, text: &str) -> anyhow::Result<()> {
-    files::replace_file(place, text.as_bytes()).with_context(|| format!("writing {}", place.display()))
 }
 
 /// The folder that a report of this run belongs to.

@@ -9,6 +9,7 @@ use super::{
     demo,
     foreign::Elsewhere,
     journal::{Journal, Reached, Step, reached},
+    out,
     place::Place,
     proven,
     record::Record,
@@ -30,6 +31,7 @@ pub fn run(dir: &Path, args: &Resume) -> anyhow::Result<Outcome> {
     };
     let found = wanted(&runs, args.run.as_deref()).map_err(refused)?;
     let run = Run::read(&found).map_err(refused)?;
+    out::learn_run(&run);
     let listed = list(&runs)?.into_iter().find(|listed| listed.dir == found);
     if listed.as_ref().is_some_and(|listed| listed.is_running) {
         return Err(refused(anyhow!("{} is still going on: wait for it to end, or interrupt it", run.head.id)));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::view::View;
+use crate::visible;
 
 pub fn markdown(view: &View) -> String {
     let mut out = String::new();
@@ -132,7 +133,7 @@ fn text(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_control() || c == '\u{2028}' || c == '\u{2029}' => out.push(' '),
+            c if visible::is_hidden(c) => out.push(' '),
             c => out.push(c),
         }
     }
@@ -142,7 +143,7 @@ fn text(text: &str) -> String {
 
 /// Code within a line.
 fn code(content: &str) -> String {
-    let content: String = content.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
+    let content: String = content.chars().map(|c| if visible::is_hidden(c) || c == '|' { ' ' } else { c }).collect();
     let fence = "`".repeat(longest_run(&content) + 1);
     let pad = if content.starts_with('`') || content.ends_with('`') { " " } else { "" };
     format!("{fence}{pad}{content}{pad}{fence}")
@@ -151,7 +152,7 @@ fn code(content: &str) -> String {
 /// A block of code whose fence is longer than any in it.
 fn block(out: &mut String, language: &str, content: &str) -> std::fmt::Result {
     let fence = "`".repeat((longest_run(content) + 1).max(3));
-    let content: String = content.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect();
+    let content: String = content.chars().filter(|c| !visible::is_hidden(*c) || *c == '\n' || *c == '\t').collect();
     writeln!(out, "{fence}{language}\n{}\n{fence}\n", content.trim_end())
 }
 

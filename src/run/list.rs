@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{End, Entry, Event, FILE, Head};
+use crate::visible;
 
 /// The longest first line that is read, and how much of the end.
 const HEAD_BYTES: u64 = 256 << 10;
@@ -66,7 +67,7 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
         (None, []) => Err(format!("there is no run {name} in {} (`kgen runs` lists them)", runs.display())),
         (None, several) => {
             let ids: Vec<&str> = several.iter().map(|listed| listed.head.id.as_str()).collect();
-            Err(format!("{name} may mean {}", ids.join(", ")))
+            Err(format!("{name} may mean {}", visible::line(&ids.join(", "))))
         }
     }
 }

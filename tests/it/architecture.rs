@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hcl", &[]),
     ("process", &[]),
     ("redact", &[]),
+    ("visible", &[]),
     ("doctor", &[]),
     ("locate", &["hcl"]),
     ("stack", &["catalogue", "hcl"]),
@@ -36,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// May be used by every module; `testing` is there for tests alone.
-const FOR_ALL: &[&str] = &["files", "testing"];
+const FOR_ALL: &[&str] = &["files", "testing", "visible"];
 
 /// May use every module.
 const MAY_USE_ALL: &str = "commands";

@@ -25,7 +25,7 @@ use crate::{
     commands::{
         figures::{Figures, LoadFigures},
         look::{Line, Opened, open, refresh},
-        out::{aside, redacted},
+        out::{self, aside},
         place::Place,
         record::Record,
         resize::{INTERVAL, own_look},
@@ -372,7 +372,7 @@ impl Events {
             verdict: None,
             findings: Vec::new(),
         };
-        writeln!(self.file, "{}", redacted(&serde_json::to_string(&line)?))
+        writeln!(self.file, "{}", out::leaving_json(&line)?)
             .with_context(|| format!("writing {}", self.record().display()))?;
         let at = run::at(line.sample.at_ms);
         let observed =
