@@ -94,7 +94,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match ended {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", without_numbers(&format!("{error:#}")));
+            eprintln!("error: {}", indented(&without_numbers(&format!("{error:#}"))));
             if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }
         }
     }
@@ -150,6 +150,14 @@ fn named(args: &[OsString]) -> String {
         }
     }
     path
+}
+
+/// An error of several lines, of which only the first begins at the margin: a name in it that holds a line break looks like
+/// no message of its own.
+fn indented(error: &str) -> String {
+    let mut lines = error.split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + if line.is_empty() || line.starts_with(' ') { "\n" } else { "\n  " } + line)
 }
 
 /// What the system says of a failure, without its number: `No such file or directory (os error 2)`.

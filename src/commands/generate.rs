@@ -7,7 +7,10 @@ use clap::CommandFactory as _;
 use clap_mangen::Man;
 
 use super::out;
-use crate::cli::{self, Cli, Completions, Outcome, refused};
+use crate::{
+    cli::{self, Cli, Completions, Outcome, refused},
+    visible,
+};
 
 pub fn completions(args: &Completions) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
@@ -28,8 +31,9 @@ pub fn man(args: &cli::Man) -> anyhow::Result<Outcome> {
     let (mut command, mut name) = (&root, "kgen".to_owned());
     for word in &args.command {
         let found = command.find_subcommand(word).filter(|found| !found.is_hide_set());
-        command = found
-            .ok_or_else(|| refused(anyhow!("there is no command `{name} {word}` (`{name} --help` lists them)")))?;
+        command = found.ok_or_else(|| {
+            refused(anyhow!("there is no command `{name} {}` (`{name} --help` lists them)", visible::line(word)))
+        })?;
         name = format!("{name}-{}", command.get_name());
     }
     print!("{}", page(command, &name)?);

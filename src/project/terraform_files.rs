@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     files,
     stack::{Provenance, Rendered, provenance},
+    visible,
 };
 
 /// How a file that is there differs from what is rendered.
@@ -95,7 +96,8 @@ impl Change {
 
 /// Unified diff between two texts, each with its name. Empty if they are equal.
 pub fn unified_diff((old, before): (&str, &str), (new, after): (&str, &str)) -> String {
-    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(old, new).to_string()
+    let (old, new) = (visible::line(old), visible::line(new));
+    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&old, &new).to_string()
 }
 
 /// Files of `dir` that `rendered` does not name.

@@ -109,7 +109,13 @@ fn is_bare(lower: &str, port: &str, place: &Place) -> bool {
     let is_name =
         lower.starts_with(|c: char| c.is_ascii_lowercase()) && !lower.contains('_') && !OTHERS.contains(&lower);
     let is_open = place.before.ends_with(['/', '.', '_', ':', '-', '$', '%', '\\']) && !place.before.ends_with("//");
-    let goes_on = place.after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == ':' || c == '.' || c == '_');
+    let mut after = place.after.chars();
+    let goes_on = after.next().is_some_and(|c| {
+        // A point that ends a sentence does not belong to it.
+        c.is_ascii_alphanumeric()
+            || "_:".contains(c)
+            || (c == '.' && after.next().is_some_and(|c| c.is_ascii_alphanumeric()))
+    });
     is_name && !is_open && !goes_on && number(port).is_some_and(|port| port >= 1024)
 }
 

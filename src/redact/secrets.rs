@@ -57,12 +57,16 @@ impl Redactor {
 fn replaced(pattern: &Regex, text: &str, mut stand_in: impl FnMut(&str) -> Option<String>) -> String {
     let (mut out, mut from) = (String::with_capacity(text.len()), 0);
     for found in pattern.find_iter(text) {
-        let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-        let is_word = super::names::begins_word(&text[..found.start()]) && !goes_on(text[found.end()..].chars().next());
-        out.push_str(&text[from..found.start()]);
-        match stand_in(found.as_str()).filter(|_| is_word) {
+        // The letter of an escape in front of it (`\n`) looks like its first.
+        let is_escape = text[..found.start()].ends_with('\\') && found.as_str().starts_with(['n', 'r', 't']);
+        let start = found.start() + usize::from(is_escape);
+        let goes_on = text[found.end()..].starts_with(|c: char| c.is_ascii_alphanumeric());
+        out.push_str(&text[from..start]);
+        let found_text = &text[start..found.end()];
+        let is_word = !goes_on && super::names::begins_word(&text[..start]);
+        match is_word.then(|| stand_in(found_text)).flatten() {
             Some(stand_in) => out.push_str(&stand_in),
-            None => out.push_str(found.as_str()),
+            None => out.push_str(found_text),
         }
         from = found.end();
     }

@@ -64,7 +64,9 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
     match (begin.iter().find(|listed| listed.head.id == name), &begin[..]) {
         (Some(exact), _) => Ok(exact.dir.clone()),
         (None, [one]) => Ok(one.dir.clone()),
-        (None, []) => Err(format!("there is no run {name} in {} (`kgen runs` lists them)", runs.display())),
+        (None, []) => {
+            Err(format!("there is no run {} in {} (`kgen runs` lists them)", visible::line(name), runs.display()))
+        }
         (None, several) => {
             let ids: Vec<&str> = several.iter().map(|listed| listed.head.id.as_str()).collect();
             Err(format!("{name} may mean {}", visible::line(&ids.join(", "))))

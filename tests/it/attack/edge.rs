@@ -45,7 +45,8 @@ pub struct Poison {
 }
 
 /// Fields whose texts kgen reads as something else than a text.
-const STRUCTURE: [&str; 12] = [
+const STRUCTURE: [&str; 13] = [
+    "started",
     "at",
     "event",
     "schema",
