@@ -59,7 +59,7 @@ static SUSPECTS: LazyLock<Regex> = LazyLock::new(|| {
             .to_owned(),
         secrets::SETTING.to_owned(),
         r"(?P<mail>[A-Za-z0-9][A-Za-z0-9._%+-]*(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,})".to_owned(),
-        r#"(?P<home>/(?:home|Users)/)(?P<user>[^\s/"'`:,;<>()|\\\[\]{}]+)"#.to_owned(),
+        r#"(?P<home>/(?:home|Users)/)(?P<user>[^\s[:cntrl:]/"'`:,;<>()|\\\[\]{}]+)"#.to_owned(),
         // In front of an IPv4 address, which is the next match.
         r"(?:::[fF]{4}:)".to_owned(),
         r"(?P<v6>(?:[0-9A-Fa-f]{1,4})?(?::[0-9A-Fa-f]{0,4}){2,8}(?:%[a-z0-9]+)?)".to_owned(),

@@ -75,6 +75,13 @@ impl Redactor {
 
 /// Whether what follows `before` begins a word: after something else than a letter or a digit, or after an escape.
 pub(super) fn begins_word(before: &str) -> bool {
+    if before.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        // `[31m`, of what colours a terminal.
+        let rest = before[..before.len() - 1].trim_end_matches(|c: char| c.is_ascii_digit() || c == ';');
+        if rest.ends_with('[') {
+            return true;
+        }
+    }
     let mut back = before.chars().rev();
     match (back.next(), back.next(), back.next()) {
         (Some(letter), _, _) if !letter.is_ascii_alphanumeric() => true,

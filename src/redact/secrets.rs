@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Kind, Redactor, is_numbered};
+use super::{Kind, Redactor, is_numbered, names::begins_word};
 
 /// In the middle of every key id that stands for another, behind its first four letters.
 pub(super) const KEY: &str = "REDACTED";
@@ -57,20 +57,32 @@ impl Redactor {
 fn replaced(pattern: &Regex, text: &str, mut stand_in: impl FnMut(&str) -> Option<String>) -> String {
     let (mut out, mut from) = (String::with_capacity(text.len()), 0);
     for found in pattern.find_iter(text) {
-        // The letter of an escape in front of it (`\n`) looks like its first.
-        let is_escape = text[..found.start()].ends_with('\\') && found.as_str().starts_with(['n', 'r', 't']);
-        let start = found.start() + usize::from(is_escape);
-        let goes_on = text[found.end()..].starts_with(|c: char| c.is_ascii_alphanumeric());
-        out.push_str(&text[from..start]);
-        let found_text = &text[start..found.end()];
-        let is_word = !goes_on && super::names::begins_word(&text[..start]);
-        match is_word.then(|| stand_in(found_text)).flatten() {
-            Some(stand_in) => out.push_str(&stand_in),
-            None => out.push_str(found_text),
+        if text[found.end()..].starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            continue;
         }
+        // The end of an escape in front of it (`\n`, `[31m`) looks like its beginning.
+        let starts = [0, escape_length(&text[..found.start()], found.as_str())].map(|length| found.start() + length);
+        let begin = starts.into_iter().filter(|start| begins_word(&text[..*start]));
+        let Some((start, stand_in)) =
+            begin.into_iter().find_map(|start| Some((start, stand_in(&text[start..found.end()])?)))
+        else {
+            continue;
+        };
+        out.push_str(&text[from..start]);
+        out.push_str(&stand_in);
         from = found.end();
     }
     out + &text[from..]
+}
+
+/// How much of `text` belongs to an escape that `before` begins.
+fn escape_length(before: &str, text: &str) -> usize {
+    match before.chars().next_back() {
+        Some('\\') if text.starts_with(['n', 'r', 't']) => 1,
+        Some('[') => text.find(|c: char| !c.is_ascii_digit()).map_or(0, |digits| digits + 1),
+        Some(';') => text.find('m').map_or(0, |digits| digits + 1),
+        _ => 0,
+    }
 }
 
 /// A secret access key is random: of every kind of letter it has some. A hash in hexadecimal digits or a path has not.
