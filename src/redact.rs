@@ -52,11 +52,7 @@ static SUSPECTS: LazyLock<Regex> = LazyLock::new(|| {
         // Escapes of JSON, Rust, URLs and terminals: what follows them begins a word.
         r#"(?P<escape>(?:\x1b|\\u\{1b\}|\\u001b)\[[0-9;?]*[A-Za-z]|\\u\{[0-9A-Fa-f]+\}|\\u[0-9A-Fa-f]{4}|\\[nrtbf0"'\\/])"#
             .to_owned(),
-        r"(?P<encoded>(?i:arn%(?:25)*3a)[A-Za-z0-9%._~*+-]+)".to_owned(),
         r"(?P<percent>%[0-9A-Fa-f]{2})".to_owned(),
-        // arn:partition:service:region:account:resource
-        r#"(?P<arn>(?i:arn:aws[a-z-]*):[A-Za-z0-9-]*:[A-Za-z0-9-]*:(?P<owner>[0-9]*):(?P<rest>[^\s"'`,;)\]}>|\\]+))"#
-            .to_owned(),
         secrets::SETTING.to_owned(),
         r"(?P<mail>[A-Za-z0-9][A-Za-z0-9._%+-]*(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,})".to_owned(),
         r#"(?P<home>/(?:home|Users)/)(?P<user>[^\s[:cntrl:]/"'`:,;<>()|\\\[\]{}]+)"#.to_owned(),
@@ -110,7 +106,8 @@ impl Redactor {
     }
 
     fn without_suspects(&mut self, text: &str) -> String {
-        let text = self.without_keys(text);
+        let text = self.without_arns(text);
+        let text = self.without_keys(&text);
         let mut redacted = String::with_capacity(text.len());
         let (mut from, mut is_after_escape) = (0, false);
         for found in SUSPECTS.captures_iter(&text) {
@@ -132,12 +129,6 @@ impl Redactor {
         let part = |name: &str| found.name(name).map(|part| part.as_str());
         let whole = found.get(0)?;
         let before = text[..whole.start()].chars().next_back().filter(|_| !begins_word);
-        if let Some(encoded) = part("encoded") {
-            return self.encoded_arn(encoded);
-        }
-        if let (Some(arn), Some(owner), Some(rest)) = (part("arn"), part("owner"), part("rest")) {
-            return Some(self.arn(arn, owner, rest));
-        }
         if let (Some(setting), Some(secret)) = (part("setting"), part("secret")) {
             return (!secrets::is_harmless(secret)).then(|| format!("{setting}{}", self.secret(secret)));
         }

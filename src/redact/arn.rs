@@ -1,6 +1,9 @@
 //! ARNs, also those in a URL.
 
+use std::sync::LazyLock;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use regex::{Captures, Regex};
 
 use super::{Kind, Redactor, is_numbered};
 
@@ -13,9 +16,31 @@ const MOST_ENCODINGS: usize = 4;
 /// Resources of MSK whose second part is the name of the cluster.
 const OF_A_CLUSTER: [&str; 4] = ["cluster/", "topic/", "group/", "transactional-id/"];
 
+/// An ARN wherever it stands, also behind something that looks like the beginning of its word.
+static ARNS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?P<encoded>(?i:arn%(?:25)*3a)[A-Za-z0-9%._~*+-]+)|",
+        // arn:partition:service:region:account:resource
+        r#"(?P<arn>(?i:arn:aws[a-z-]*):[A-Za-z0-9-]*:[A-Za-z0-9-]*:(?P<owner>[0-9]*):(?P<rest>[^\s"'`,;)\]}>|\\]+))"#
+    ))
+    .expect("a constant")
+});
+
 impl Redactor {
+    pub(super) fn without_arns(&mut self, text: &str) -> String {
+        let stand_in = |found: &Captures| {
+            let part = |name: &str| found.name(name).map(|part| part.as_str());
+            match (part("encoded"), part("arn"), part("owner"), part("rest")) {
+                (Some(encoded), ..) => self.encoded_arn(encoded).unwrap_or_else(|| encoded.to_owned()),
+                (_, Some(arn), Some(owner), Some(rest)) => self.arn(arn, owner, rest),
+                _ => found[0].to_owned(),
+            }
+        };
+        ARNS.replace_all(text, stand_in).into_owned()
+    }
+
     /// Its account and its resource replaced; partition, service and region stay.
-    pub(super) fn arn(&mut self, arn: &str, owner: &str, rest: &str) -> String {
+    fn arn(&mut self, arn: &str, owner: &str, rest: &str) -> String {
         let front = &arn[..arn.len() - rest.len() - owner.len() - 1];
         let account = self.account(owner).unwrap_or_else(|| owner.to_owned());
         if is_numbered(rest, "redacted-", "") {
@@ -30,7 +55,7 @@ impl Redactor {
     }
 
     /// An ARN in a URL, encoded as often as it was before.
-    pub(super) fn encoded_arn(&mut self, encoded: &str) -> Option<String> {
+    fn encoded_arn(&mut self, encoded: &str) -> Option<String> {
         let (mut arn, mut times) = (encoded.to_owned(), 0);
         while times < MOST_ENCODINGS && !arn.to_ascii_lowercase().starts_with("arn:") {
             arn = percent_decode_str(&arn).decode_utf8_lossy().into_owned();
@@ -39,7 +64,7 @@ impl Redactor {
         if !arn.to_ascii_lowercase().starts_with("arn:") {
             return None;
         }
-        let mut redacted = self.without_suspects(&arn);
+        let mut redacted = self.without_arns(&arn);
         for _ in 0..times {
             redacted = utf8_percent_encode(&redacted, UNRESERVED).to_string();
         }

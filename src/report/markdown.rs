@@ -99,14 +99,14 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
             writeln!(out)?;
         }
         if let Some(command) = &fix.kgen {
-            block(out, "sh", command)?;
+            block(out, "sh", &visible::line(command))?;
         }
         if let Some(diff) = &fix.diff {
             let lines: Vec<&str> = diff.iter().map(|(_, line)| line.as_str()).collect();
             block(out, "diff", &lines.join("\n"))?;
         }
         if let Some(command) = &fix.aws_cli {
-            block(out, "sh", command)?;
+            block(out, "sh", &visible::line(command))?;
         }
     }
     if !view.missing.is_empty() {
@@ -115,7 +115,7 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
         writeln!(out)?;
     }
     writeln!(out, "Run {}, started {}, by kgen {}.", code(&view.run), view.started, env!("CARGO_PKG_VERSION"))?;
-    block(out, "sh", &view.command)
+    block(out, "sh", &visible::line(&view.command))
 }
 
 /// Text on one line that Markdown and HTML take for nothing else, in a table too.

@@ -63,13 +63,12 @@ const PRINTING: [&str; 44] = [
     "resize kafka.m5.xlarge --dir infra --dry-run",
 ];
 
-const MORE: [&str; 12] = [
+const MORE: [&str; 11] = [
     "output",
     "output --json",
     "output --raw a",
     "resize kafka.m5.xlarge --dir infra --dry-run --json",
     "resize kafka.m5.xlarge --dir infra",
-    "lab status --json",
     "lab fault list",
     "lab fault list --json",
     "doctor",
