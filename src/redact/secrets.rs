@@ -91,7 +91,7 @@ fn looks_secret(text: &str) -> bool {
     text.len() == SECRET_LENGTH
         && count(u8::is_ascii_uppercase) >= 5
         && count(u8::is_ascii_lowercase) >= 5
-        && count(u8::is_ascii_digit) >= 2
+        && count(u8::is_ascii_digit) >= 1
 }
 
 /// Whether the value of a secret setting tells nothing: a stand-in, a switch, a reference of Terraform.

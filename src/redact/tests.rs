@@ -42,7 +42,7 @@ fn names_keys_and_addresses_of_people_go() {
         "arn%253Aaws%253Aiam%253A%253A999999990001%253Aredacted-1",
     );
     check("AKIAIOSFODNN7EXAMPLE is a key", "AKIAREDACTED00000001 is a key");
-    check("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLE1KEY", "redacted-secret-1");
+    check("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "redacted-secret-1");
     check("sasl.password=hunter2 x", "sasl.password=redacted-secret-1 x");
     check(r#"{\"client_secret\": \"hunter2\"}"#, r#"{\"client_secret\": \"redacted-secret-1\"}"#);
     check("mail Jo.Lee@corp.example.com.", "mail user-1@mail.example.");
