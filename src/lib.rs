@@ -58,6 +58,7 @@ pub mod fuzzing;
 mod redact;
 #[cfg(test)]
 mod testing;
+mod visible;
 
 /// Runs the command line `args` and returns the process's exit code.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {

@@ -23,7 +23,10 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::process::{Interrupts, Logged, LoggedError, PROBE, Running, Tool, ToolError, absolute};
+use crate::{
+    process::{Interrupts, Logged, LoggedError, PROBE, Running, Tool, ToolError, absolute},
+    visible::line,
+};
 pub use listing::Listing;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};
@@ -161,9 +164,9 @@ impl Ended {
     /// Its exit code and, in short, why. The diagnostics themselves were seen by whoever watched.
     fn how(&self) -> String {
         let code = self.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-        let errors: Vec<&str> =
-            self.diagnostics.iter().filter(|found| found.is_error()).map(|error| error.summary.as_str()).collect();
-        let why = match errors[..] {
+        let errors: Vec<_> =
+            self.diagnostics.iter().filter(|found| found.is_error()).map(|error| line(&error.summary)).collect();
+        let why = match &errors[..] {
             [] if self.text.is_empty() => String::new(),
             [] => format!(":\n{}\n", self.text[self.text.len().saturating_sub(20)..].join("\n")),
             [only] => format!(": {only}"),

@@ -5,13 +5,14 @@ use std::{error::Error, path::PathBuf};
 use aws_sdk_kafka::error::{ProvideErrorMetadata, SdkError};
 
 use super::{Aws, endpoint::Endpoint};
+use crate::visible;
 
 /// Why a call to AWS, or to the lab in its place, gave no answer that can be used.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
 pub enum AwsError {
-    #[error("no cluster {name} in {region}; {}", known_clusters(known))]
+    #[error("no cluster {} in {region}; {}", visible::line(name), known_clusters(known))]
     NoSuchCluster { name: String, region: String, known: Vec<String> },
-    #[error("cluster {name} is serverless: it has no brokers to watch or resize")]
+    #[error("cluster {} is serverless: it has no brokers to watch or resize", visible::line(name))]
     Serverless { name: String },
     #[error("no AWS credentials for {action} (set AWS_PROFILE, run `aws sso login`, or use the lab: `kgen lab up`)")]
     NoCredentials { action: &'static str },
@@ -28,12 +29,12 @@ pub enum AwsError {
     Split { here: &'static str, endpoint: Box<Endpoint>, elsewhere: &'static str },
     #[error("the lab's endpoint {0} is not on this machine (`kgen lab down`, then `kgen lab up`)")]
     NoLab(String),
-    #[error("cannot reach {endpoint} for {action}: {reason}{}", if *here { " (is the lab up? `kgen lab up`)" } else { "" })]
+    #[error("cannot reach {endpoint} for {action}: {}{}", visible::line(reason), if *here { " (is the lab up? `kgen lab up`)" } else { "" })]
     Unreachable { action: &'static str, endpoint: String, here: bool, reason: String },
-    #[error("{action} was refused: {code}: {message}")]
+    #[error("{action} was refused: {}: {}", visible::line(code), visible::line(message))]
     Api { action: &'static str, code: String, message: String },
     /// The lab's own words.
-    #[error("{0}")]
+    #[error("{}", visible::line(.0))]
     Lab(String),
     #[error("{action} answered without {what}")]
     Incomplete { action: &'static str, what: &'static str },
@@ -97,7 +98,9 @@ fn known_clusters(known: &[String]) -> String {
     const MOST: usize = 20;
     match known.len() {
         0 => "there are none".to_owned(),
-        count if count > MOST => format!("there are: {} and {} more", known[..MOST].join(", "), count - MOST),
-        _ => format!("there are: {}", known.join(", ")),
+        count if count > MOST => {
+            format!("there are: {} and {} more", visible::line(&known[..MOST].join(", ")), count - MOST)
+        }
+        _ => format!("there are: {}", visible::line(&known.join(", "))),
     }
 }

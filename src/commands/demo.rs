@@ -71,10 +71,13 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     // Whatever happened, nothing of it stays.
     let struck = stage.strike();
     let page = record.end(&played, stage.was_interrupted()).and_then(|()| write_page(record.dir()));
-    match &page {
+    match page {
         Ok(page) => eprintln!("report: {}", page.display()),
         // What was played is not undone by it.
-        Err(error) => eprintln!("note: no report was written: {error:#}"),
+        Err(error) => {
+            eprintln!("note: no report was written: {error:#}");
+            super::out::failed(error);
+        }
     }
     if stage.was_interrupted() {
         eprintln!("interrupted; the lab of the demo is gone");

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{demo::Story, figures::Figures};
+use super::{demo::Story, figures::Figures, out};
 use crate::{
     benchmark,
     comparison::Comparison,
@@ -42,8 +42,7 @@ pub trait Document: Serialize + JsonSchema {
 /// # Errors
 /// It cannot be written as JSON, which only a map with keys that are no text would bring about.
 pub fn print<T: Document>(document: T) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(&Named { schema: T::SCHEMA, document })?);
-    Ok(())
+    out::document(&Named { schema: T::SCHEMA, document })
 }
 
 /// A path as text. One that is not UTF-8 is shown with replacement characters: after the work is done, a document that

@@ -28,6 +28,7 @@ use crate::{
     remedy::{Move, PARTITIONS_A_BATCH, Remedy, Rendered},
     run::{self, Event, Found, Mark},
     sample::Sample,
+    visible::line,
 };
 
 /// How long the symptom may take to go, once the change is made.
@@ -68,9 +69,9 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
         eprint!("{}", text(context, samples, diagnosis, &rendered));
         return nothing(diagnosis, args.json);
     };
-    eprintln!("{}: {}\n  fix: {}", chosen.finding, chosen.title, chosen.summary);
+    eprintln!("{}: {}\n  fix: {}", chosen.finding, line(&chosen.title), line(&chosen.summary));
     for note in chosen.rendered.iter().flat_map(|fix| fix.notes.iter().chain(&fix.kafka_tools)) {
-        eprintln!("    {note}");
+        eprintln!("    {}", line(note));
     }
     if args.dry_run {
         if args.json {

@@ -18,6 +18,7 @@ use super::{
     change::{Change, ensure_active, ensure_changeable, replication},
     documents::{self, Prepared, PreparedFile},
     look::runtime,
+    out,
     place::{self, Place},
     working_dir::ensure_confirmable,
 };
@@ -34,6 +35,7 @@ use crate::{
     sample::BrokerId,
     stack::{Provenance, provenance},
     terraform::Terraform,
+    visible,
 };
 
 /// Longest wait for the control plane, which may not be reached from here at all.
@@ -55,6 +57,7 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     let question = Question { dir: &dir, cluster, var_files: &var_files, environment: &environment, to: to.as_str() };
     let mut located = locate(&Disk, &question).map_err(refused)?;
     located.notes.extend(leads_outside(&dir, &located)?);
+    located.cluster_name.iter().for_each(|name| out::learn_cluster(name));
     let edit = &located.edit;
     if provenance(&edit.before) != Provenance::Foreign {
         return Err(refused(anyhow!(
@@ -67,10 +70,10 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     if args.apply && located.is_terragrunt {
         return Err(refused(anyhow!("{} is run by Terragrunt: leave out --apply, and apply it there", dir.display())));
     }
-    let name = edit.file.display().to_string();
+    let name = visible::line(&edit.file.display().to_string()).into_owned();
     let after = edit.after();
     for step in &located.trail {
-        eprintln!("{step}");
+        eprintln!("{}", visible::line(step));
     }
     let next = next(&dir, &var_files, located.is_terragrunt);
     let diff = unified_diff((&name, &edit.before), (&name, &after));
@@ -81,7 +84,7 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
         print!("{diff}")
     }
     for note in located.notes.iter().chain(&unchecked) {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", visible::line(note));
     }
     let prepared = |written| Prepared {
         cluster: located.cluster_name.clone(),
@@ -111,8 +114,11 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
         return Work { project, args, terraform, alone, located: &located, after, diff, plan: next }.carry_out();
     }
     replace_unchanged(&edit.file, edit.before.as_bytes(), after.as_bytes()).map_err(refused)?;
-    eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
-    eprintln!("next, and look whether the plan updates {} in place and changes nothing else:", located.address);
+    eprintln!("{name}:{}: {} is now {to}", edit.line, visible::line(&edit.old));
+    eprintln!(
+        "next, and look whether the plan updates {} in place and changes nothing else:",
+        visible::line(&located.address)
+    );
     if args.json {
         documents::print(prepared(true))?;
     } else {

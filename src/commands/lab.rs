@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::{
     documents,
     look::runtime,
+    out,
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
     },
     process::{absolute, shell_quoted, start_detached},
     project::Project,
+    visible,
 };
 
 /// How long the lab may take to answer, and to end.
@@ -266,6 +268,8 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
     })?;
     let rest = status.rest;
+    let clusters = rest.get("clusters").and_then(Value::as_array).into_iter().flatten();
+    clusters.filter_map(|cluster| cluster["name"].as_str()).for_each(out::learn_cluster);
     if args.json {
         let said = serde_json::from_value(Value::Object(rest.into_iter().collect()));
         let said: documents::LabStatus = said.context("reading what the lab says of itself")?;
@@ -273,7 +277,8 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         documents::print(documents::LabStatus { running: true, endpoint, scale, ..said })?;
         return Ok(Outcome::Done);
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text =
+        |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| visible::line(text).into_owned());
     let fact = |name: &str| rest.get(name).map(text).unwrap_or_default();
     println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact("hardware"));
     println!(

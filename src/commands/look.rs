@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use tokio::time::{self, Instant};
 
-use super::place::Place;
+use super::{out, place::Place};
 use crate::{
     aws::{Aws, AwsError, Cluster},
     cli::{Look, SourceChoice, refused},
@@ -17,6 +17,7 @@ use crate::{
     run::{ReadError, Run, SAMPLES_ID},
     sample::{BrokerId, BrokerState, Sample},
     stack::Stack,
+    visible,
 };
 
 /// Longest wait for the control plane between two samples.
@@ -56,6 +57,7 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Finds the cluster and a source of its metrics. Changes nothing.
 pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<Opened> {
     let name = look.cluster.as_deref().unwrap_or(&stack.cluster().name);
+    out::learn_cluster(name);
     let region = look.region.as_deref().unwrap_or(stack.region());
     let aws = place.aws(region).await;
     let lab = aws.lab().await;
@@ -74,6 +76,7 @@ pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<O
         // A cluster without a plaintext listener, or none that answers yet, is watched without the Kafka protocol.
         context.bootstrap_servers = aws.bootstrap(cluster).await.ok().and_then(|bootstrap| bootstrap.plaintext);
     }
+    out::learn_context(&context);
     let source = match (source(look, &aws, cluster.as_ref(), &context).await?, &context.bootstrap_servers) {
         (Source::Prometheus(source), Some(servers)) => {
             let protocol = Protocol::start(Connection::plain(servers.as_str()), look.interval);
@@ -146,6 +149,7 @@ pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
     match Run::read(path) {
         Ok(run) if run.head.id != SAMPLES_ID => {
             if let Some(context) = run.cluster().cloned() {
+                out::learn_run(&run);
                 return Ok((context, run.samples().map(|observed| observed.sample.clone()).collect()));
             }
         }
@@ -170,6 +174,7 @@ pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
         if line.schema != Line::SCHEMA {
             return Err(refused(anyhow::anyhow!("{}: schema is {}, not {}", place(), line.schema, Line::SCHEMA)));
         }
+        out::learn_context(&line.cluster);
         context = Some(line.cluster);
         samples.push(line.sample);
     }
@@ -220,5 +225,5 @@ pub fn headline(context: &Context) -> String {
         Some(scale) => format!("; lab, scale 1:{scale}"),
         None => String::new(),
     };
-    format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)
+    visible::line(&format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)).into_owned()
 }

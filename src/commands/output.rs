@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cli::{Outcome, Output},
     terraform::TerraformError,
+    visible::line,
 };
 
 pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
@@ -33,7 +34,7 @@ pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
         let width = outputs.keys().map(String::len).max().unwrap_or(0);
         for (name, output) in &outputs {
             let value = if output.sensitive { "(sensitive)".to_owned() } else { text(&output.value) };
-            println!("{name:width$} = {value}");
+            println!("{:width$} = {}", line(name), line(&value));
         }
     }
     Ok(Outcome::Done)

@@ -1,11 +1,12 @@
 //! `kgen produce`: sends a load, shows it while it runs, sums it up.
 
-use std::{io::Write as _, path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    out,
     place::{Place, connection},
     record::{Record, environment},
     stopping::Stopping,
@@ -81,9 +82,9 @@ fn send(
     record.result("load", &summary)?;
     record.close();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        out::document(&summary)?;
     } else if args.json_stream {
-        println!("{}", serde_json::to_string(&summary)?);
+        let _ = out::json_line(&summary);
     } else {
         print_summary(&summary);
     }
@@ -190,11 +191,9 @@ impl Progress {
     }
 
     fn show(&mut self, tick: &Tick) {
-        if self.json_stream
-            && let Ok(line) = serde_json::to_string(tick)
-        {
-            // Whoever read this may have gone; the run goes on.
-            let _ = writeln!(super::out::stdout(), "{line}");
+        if self.json_stream {
+            // Whoever read this may have gone; the run goes on. What else went wrong is said at its end.
+            let _ = out::json_line(tick);
         }
         if let Err(error) = self.record.load(tick)
             && std::mem::take(&mut self.is_recorded)

@@ -55,7 +55,7 @@ impl Progress {
         let is_drawing = self.phase.is_some() || !self.resources.is_empty();
         match self.spinners.as_ref().filter(|_| is_drawing) {
             // The terminal may be gone, and terraform must be waited for all the same.
-            Some(spinners) => drop(spinners.println(out::redacted(text))),
+            Some(spinners) => drop(spinners.println(out::leaving(text))),
             None => eprintln!("{text}"),
         }
     }
@@ -71,7 +71,7 @@ impl Progress {
     pub fn detail(&self, address: &str, text: &str) {
         self.line(&format!("{address}: {text}"));
         if let Some(spinner) = self.resources.get(address) {
-            spinner.set_message(format!("{address}: {text}"));
+            spinner.set_message(out::leaving(&format!("{address}: {text}")));
         }
     }
 
@@ -110,7 +110,7 @@ impl Progress {
                 self.line(&format!("{address}: {}", doing(*action)));
                 if let Some(spinners) = &self.spinners {
                     let spinner = spinner(spinners);
-                    spinner.set_message(format!("{address}: {}", doing(*action)));
+                    spinner.set_message(out::leaving(&format!("{address}: {}", doing(*action))));
                     self.resources.insert(address.clone(), spinner);
                 }
             }

@@ -1,16 +1,16 @@
 //! `kgen report`: a run as one page.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+
+use super::{
+    documents::{self, WrittenReport},
+    out,
 };
-
-use anyhow::{Context as _, anyhow};
-
-use super::documents::{self, WrittenReport};
 use crate::{
-    cli::{Outcome, Report, ReportFormat, refused, refused_if_not_begun},
-    files::{self, bounded, own},
+    cli::{Outcome, Report, ReportFormat, refused},
+    files::{bounded, own},
     project::Project,
     report::{self, TIMES},
     run::{Run, find},
@@ -26,7 +26,7 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     let runs = project.runs_dir();
     // A run that has only begun says nothing yet.
     let path = find(&runs, args.run.as_deref(), |_| true).map_err(|error| refused(anyhow!("{error}")))?;
-    let run = Run::read(&path).map_err(refused)?;
+    let run = out::redacted_run(Run::read(&path).map_err(refused)?);
     let times = times(&run, &path, &runs);
     let report = report::Report::of(&run, &times);
     let (text, place) = match args.format {
@@ -42,19 +42,16 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     match args.output.clone().or(place).filter(|place| place != Path::new("-")) {
         Some(place) => {
             match args.output {
-                Some(_) => files::replace_file(&place, text.as_bytes()),
-                None => own::replace(&place, text.as_bytes()),
+                Some(_) => out::write_file(&place, &text)?,
+                None => out::write_own_file(&place, &text)?,
             }
-            .with_context(|| format!("writing {}", place.display()))
-            .map_err(refused_if_not_begun)?;
             if args.json {
                 documents::print(WrittenReport { run: run.head.id.clone(), file: place })?;
             } else {
                 println!("{}", place.display());
             }
         }
-        // The reader of the pipe may have seen enough.
-        None => drop(std::io::stdout().write_all(text.as_bytes())),
+        None => print!("{text}"),
     }
     Ok(Outcome::Done)
 }
@@ -64,11 +61,10 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
 /// # Errors
 /// The record cannot be read, or the page not be written.
 pub fn write_page(dir: &Path) -> anyhow::Result<PathBuf> {
-    let run = Run::read(dir)?;
+    let run = out::redacted_run(Run::read(dir)?);
     let times = times(&run, dir, dir.parent().unwrap_or(Path::new(".")));
     let place = dir.join(PAGE);
-    let text = report::Report::of(&run, &times).html()?;
-    own::replace(&place, text.as_bytes()).with_context(|| format!("writing {}", place.display()))?;
+    out::write_own_file(&place, &report::Report::of(&run, &times).html()?)?;
     Ok(place)
 }
 

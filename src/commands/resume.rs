@@ -12,6 +12,7 @@ use super::{
     change::{self, Edit, Ready, prepare},
     foreign::Elsewhere,
     journal::{self, Journal, Reached, Step, reached},
+    out,
     place::Place,
     proven,
     record::Record,
@@ -36,6 +37,7 @@ pub fn run(dir: &Path, args: &Resume) -> anyhow::Result<Outcome> {
     };
     let found = wanted(&runs, args.run.as_deref()).map_err(refused)?;
     let run = Run::read(&found).map_err(refused)?;
+    out::learn_run(&run);
     if !run.head.has_plain_id() {
         let named = found.display();
         return Err(refused(anyhow!(

@@ -20,6 +20,7 @@ use crate::{
         admin::{Admin, TopicError, TopicSpec},
     },
     project::Project,
+    visible::line,
 };
 
 pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
@@ -77,9 +78,9 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
                     or_none(next),
                 ]);
             }
-            println!("topic {}: {} partitions", topic.name, topic.partitions.len());
+            println!("topic {}: {} partitions", line(&topic.name), topic.partitions.len());
             for (name, value) in &topic.configs {
-                println!("{name}={value}");
+                println!("{}={}", line(name), line(value));
             }
             println!("{table}");
         }

@@ -14,6 +14,7 @@ use crate::{
         bounded::{self, Unbounded},
     },
     stack::{Provenance, Rendered, provenance},
+    visible,
 };
 
 /// How a file that is there differs from what is rendered.
@@ -97,7 +98,8 @@ impl Change {
 
 /// Unified diff between two texts, each with its name. Empty if they are equal.
 pub fn unified_diff((old, before): (&str, &str), (new, after): (&str, &str)) -> String {
-    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(old, new).to_string()
+    let (old, new) = (visible::line(old), visible::line(new));
+    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&old, &new).to_string()
 }
 
 /// The text of a file that kgen may have rendered. One that is no text, or too long, is none of kgen's.

@@ -9,7 +9,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{End, Entry, Event, FILE, Head};
-use crate::files::{bounded::Kind, own};
+use crate::{
+    files::{bounded::Kind, own},
+    visible,
+};
 
 /// The longest first line that is read, and how much of the end.
 pub const HEAD_BYTES: u64 = 256 << 10;
@@ -84,10 +87,12 @@ fn recorded(runs: &Path, all: &[Listed], name: &str) -> Result<PathBuf, String> 
     match (begin.iter().find(|listed| listed.head.id == name), &begin[..]) {
         (Some(exact), _) => Ok(exact.dir.clone()),
         (None, [one]) => Ok(one.dir.clone()),
-        (None, []) => Err(format!("there is no run {name} in {} (`kgen runs` lists them)", runs.display())),
+        (None, []) => {
+            Err(format!("there is no run {} in {} (`kgen runs` lists them)", visible::line(name), runs.display()))
+        }
         (None, several) => {
             let ids: Vec<&str> = several.iter().map(|listed| listed.head.id.as_str()).collect();
-            Err(format!("{name} may mean {}", ids.join(", ")))
+            Err(format!("{name} may mean {}", visible::line(&ids.join(", "))))
         }
     }
 }

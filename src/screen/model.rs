@@ -10,6 +10,7 @@ use crate::{
     finding_id,
     run::{End, Entry, Event, Found, Head, LoadSecond, Mark},
     sample::{BrokerId, BrokerSample, BrokerState, LoadSample},
+    visible,
 };
 
 /// Notes and findings that are kept.
@@ -77,12 +78,12 @@ pub struct Shown {
 impl Model {
     pub fn new(head: &Head) -> Model {
         Model {
-            command: head.command.clone(),
-            id: head.id.clone(),
+            command: plain(&head.command),
+            id: plain(&head.id),
             started: head.started,
             now: 0.0,
             lab_scale: head.environment.lab_scale,
-            name: head.environment.cluster.clone(),
+            name: head.environment.cluster.as_deref().map(plain),
             cluster: None,
             verdict: None,
             brokers: BTreeMap::new(),
@@ -141,7 +142,7 @@ impl Model {
                 let sample = &observed.sample;
                 self.samples += 1;
                 self.lab_scale = observed.cluster.lab_scale.or(self.lab_scale);
-                self.cluster = Some(observed.cluster.clone());
+                self.cluster = Some(plain_context(&observed.cluster));
                 if observed.verdict.is_some() {
                     self.verdict = observed.verdict;
                 }
@@ -179,18 +180,18 @@ impl Model {
                 self.findings.drain(..surplus);
             }
             Event::Mark(marked) => {
-                self.marks.push(Marked { at, mark: marked.mark, text: marked.text.clone() });
+                self.marks.push(Marked { at, mark: marked.mark, text: plain(&marked.text) });
                 self.note(at, &format!("{}: {}", marked.mark.name(), marked.text));
             }
             Event::Remedy(fix) => {
-                self.fix = Some(fix.command.clone());
+                self.fix = Some(plain(&fix.command));
                 self.note(at, &format!("fix: {} ({})", fix.command, fix.rendered.summary));
             }
             Event::Note { text } => self.note(at, text),
             Event::End(end) => {
                 let error = end.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
                 self.note(at, &format!("end: {}{error}", end.outcome));
-                self.end = Some(end.clone());
+                self.end = Some(End { outcome: plain(&end.outcome), error: end.error.as_deref().map(plain), ..*end });
             }
             Event::Result(_) | Event::Unknown => {}
         }
@@ -238,7 +239,7 @@ impl Shown {
         });
         Shown {
             at,
-            id: found.id.clone(),
+            id: plain(&found.id),
             title: plain(&found.title),
             subject: plain(&found.subject),
             summary: remedy.map(|remedy| plain(&remedy.summary)).filter(|_| command.is_some()),
@@ -252,9 +253,26 @@ impl Shown {
     }
 }
 
-/// Without what would move the cursor or change the terminal.
+/// Without what would move the cursor, change the terminal or reorder what is read.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    visible::line(text).into_owned()
+}
+
+/// The cluster as it is drawn: the texts come from a control plane or a record.
+fn plain_context(context: &Context) -> Context {
+    let all = |text: &Option<String>| text.as_deref().map(plain);
+    Context {
+        cluster: plain(&context.cluster),
+        region: plain(&context.region),
+        arn: all(&context.arn),
+        current_version: all(&context.current_version),
+        broker_type: all(&context.broker_type),
+        kafka_version: all(&context.kafka_version),
+        bootstrap_servers: all(&context.bootstrap_servers),
+        state: all(&context.state),
+        active_operation: all(&context.active_operation),
+        ..context.clone()
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hcl", &[]),
     ("process", &[]),
     ("redact", &[]),
+    ("visible", &[]),
     ("doctor", &[]),
     ("locate", &["hcl"]),
     ("stack", &["catalogue", "hcl"]),
@@ -41,7 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// May be used by every module; `testing` is there for tests alone.
-const FOR_ALL: &[&str] = &["files", "testing"];
+const FOR_ALL: &[&str] = &["files", "testing", "visible"];
 
 /// May use every module.
 const MAY_USE_ALL: &str = "commands";
@@ -228,4 +229,63 @@ fn only_process_starts_programs_and_only_commands_prints() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Who writes, and why that does not pass the edge (`commands/out.rs`): files that are no report of kgen's.
+const WRITERS: &[(&str, &str)] = &[
+    ("commands/out.rs", "the edge"),
+    ("screen/terminal.rs", "what the screen draws: a model of entries that have passed the edge, in cells"),
+    ("commands/working_dir.rs", "flushes a question that the edge has written"),
+    ("files.rs", "replaces a file for all others"),
+    ("run/writer.rs", "the record: its head and its entries have passed the edge"),
+    ("commands/demo/story.rs", "samples, each as a line of the edge"),
+    ("commands/bench.rs", "compressed runs, which were read through the edge"),
+    ("commands/bench/live.rs", "a kgen.toml that the benchmark makes for itself"),
+    ("commands/change.rs", "configuration, put back as it was"),
+    ("project/replace.rs", "configuration: kgen.toml and Terraform's files"),
+    ("project/lock.rs", "who holds a lock"),
+    ("load/ledger.rs", "sequences, which `kgen consume --verify` reads again"),
+    ("load/producer/summary.rs", "response times, no texts"),
+    ("process/logged.rs", "what terraform prints, which another kgen follows"),
+    ("process/detached.rs", "what the lab prints, through the edge of its own"),
+    ("process/server.rs", "what brokers print"),
+];
+
+/// Whether a file below this folder of `src` is of the lab, whose folder is a machine of its own.
+const LAB: &str = "lab/";
+
+#[test]
+fn whatever_leaves_passes_the_edge() {
+    const WRITES: [&str; 12] = [
+        "io::stdout()",
+        "io::stderr()",
+        "stdio::stdout()",
+        "replace_file(",
+        "Staged::new(",
+        "File::create(",
+        "File::create_new(",
+        "File::options(",
+        "OpenOptions::new(",
+        "fs::write(",
+        "fs::copy(",
+        "dbg!(",
+    ];
+    let is_test = |file: &str| ["tests", "testing.rs", "/on_moto.rs"].iter().any(|name| file.contains(name));
+    let (mut found, mut writers) = (Vec::new(), BTreeSet::new());
+    for (_, file, text) in sources().into_iter().filter(|(_, file, _)| !is_test(file) && !file.starts_with(LAB)) {
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let code = code.replace("io::stdout().is_terminal()", "").replace("io::stderr().is_terminal()", "");
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for (line, word) in lines.flat_map(|line| WRITES.iter().map(move |word| (line, word))) {
+            if line.contains(word) {
+                writers.insert(file.clone());
+                if !WRITERS.iter().any(|(writer, _)| *writer == file) {
+                    found.push(format!("src/{file} writes by itself: {}", line.trim()));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "print with println!, write with out::write_file:\n{}", found.join("\n"));
+    let idle: Vec<_> = WRITERS.iter().filter(|(writer, _)| !writers.contains(*writer)).collect();
+    assert!(idle.is_empty(), "these write nothing any more: {idle:?}");
 }

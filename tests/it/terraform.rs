@@ -153,7 +153,7 @@ fn a_crash_is_quoted() {
     project.answer("plan", 11, "panic: oh no\n\ngoroutine 1\n");
     let plan = project.run(&["plan"]);
     assert_eq!(plan.code, Some(1));
-    assert!(plan.stderr.contains("ended with exit code 11:\npanic: oh no\ngoroutine 1\n"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("ended with exit code 11:\n  panic: oh no\n  goroutine 1\n"), "{}", plan.stderr);
 }
 
 #[test]

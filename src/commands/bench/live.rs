@@ -24,6 +24,7 @@ use crate::{
         documents::LabFault,
         lab::{env_of_programs, fault, folder, found, stop, up},
         look::{Opened, open, refresh, runtime},
+        out,
         place::Place,
         record::environment,
         resize::own_look,
@@ -409,6 +410,10 @@ struct Recording {
 }
 
 impl Recording {
+    fn write(&mut self, at: jiff::Timestamp, event: Event) -> anyhow::Result<()> {
+        Ok(self.writer.write(&out::redacted_entry(Entry { at, event }))?)
+    }
+
     /// Records what comes within `time`.
     fn take(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + time;
@@ -461,7 +466,7 @@ impl Recording {
                     self.cluster = cluster.clone();
                     let observed = Observed { cluster, sample, verdict: None, findings: Vec::new() };
                     let at = run::at(observed.sample.at_ms);
-                    self.writer.write(&Entry { at, event: Event::Sample(Box::new(observed)) })?;
+                    self.write(at, Event::Sample(Box::new(observed)))?;
                     return Ok(true);
                 }
             }
@@ -469,13 +474,13 @@ impl Recording {
     }
 
     fn mark(&mut self, text: String) -> anyhow::Result<()> {
-        Ok(self.writer.write(&Entry { at: now(), event: Event::mark(Mark::Onset, text) })?)
+        self.write(now(), Event::mark(Mark::Onset, text))
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        self.writer.write(&Entry { at: now(), event: Event::result(TRUTH, &self.truth)? })?;
+        self.write(now(), Event::result(TRUTH, &self.truth)?)?;
         let end = run::End { exit_code: 0, outcome: "done".to_owned(), error: None };
-        Ok(self.writer.write(&Entry { at: now(), event: Event::End(end) })?)
+        self.write(now(), Event::End(end))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     commands::{
         figures::{Figures, LoadFigures},
         look::{Opened, open, refresh},
-        out::{aside, redacted},
+        out::{self, aside},
         place::Place,
         record::Record,
         resize::{INTERVAL, own_look},
@@ -376,7 +376,7 @@ impl Events {
         self.samples.push(sample.clone());
         self.diagnosis = diagnose(&self.context, self.samples(WINDOW));
         let observed = Observed::new(self.context.clone(), sample, &self.diagnosis);
-        writeln!(self.file, "{}", redacted(&serde_json::to_string(&line(&observed))?))
+        writeln!(self.file, "{}", out::leaving_json(&line(&observed))?)
             .with_context(|| format!("writing {}", self.record().display()))?;
         self.record.tell_at(at, Event::Sample(Box::new(observed)))
     }

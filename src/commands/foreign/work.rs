@@ -1,6 +1,6 @@
 //! `--apply`: the edit, planned, guarded, applied, and measured before and afterwards; recorded and drawn as it happens.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
