@@ -1,4 +1,4 @@
-//! How long rendering and checking take. `cargo bench -- --verbose` prints median and deviation; nothing is asserted.
+//! How long rendering and checking take. `cargo bench --features bench -- --verbose` prints median and deviation; nothing is asserted.
 
 use std::{fs, hint::black_box, path::Path, process::Command};
 

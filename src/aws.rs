@@ -1,33 +1,44 @@
-//! What the AWS API says of a cluster: its state, its brokers, its operations. Reaches the lab by `AWS_ENDPOINT_URL` alone.
+//! What the AWS API says of a cluster: its state, its brokers, its operations. Reaches the lab through the same settings of
+//! endpoints as every AWS client, and never with real credentials.
 
+mod bounds;
 mod cluster;
 mod credentials;
+mod endpoint;
 mod error;
+mod guard;
 mod lab;
 mod operation;
+mod reach;
 
-use std::{env, net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
+pub use bounds::{Paging, body_within};
 pub use cluster::{Bootstrap, Cluster};
-pub use credentials::{credentials, endpoint_answers};
+pub use endpoint::names_endpoint;
 pub use error::AwsError;
+pub use guard::{for_brokers, for_programs};
 pub use lab::TargetGroup;
 pub use operation::{Operation, Step};
+pub use reach::{credentials, endpoint_answers};
+
+use bounds::BoundedAnswers;
+use endpoint::Endpoint;
 
 /// Longest wait for one attempt of a call; the SDK makes up to three.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Set to `1`, real-looking credentials may go to an endpoint on this machine.
-const ALLOW_REAL: &str = "KGEN_ALLOW_REAL_CREDENTIALS";
 
 /// The AWS APIs of one region, or the lab in their place.
 #[derive(Debug, Clone)]
 pub struct Aws {
     region: String,
+    /// Where calls to MSK go instead of AWS.
     endpoint: Option<String>,
+    /// That is on this machine.
+    here: bool,
     /// Why no call may be made; every call returns it.
     refusal: Option<AwsError>,
     kafka: aws_sdk_kafka::Client,
@@ -38,40 +49,59 @@ pub struct Aws {
 impl Aws {
     /// Clients for `region`, set up from the environment and the shared AWS files. Makes no call.
     ///
-    /// Towards an endpoint on this machine only the environment's credentials are used, else made-up ones: those of a
-    /// profile are meant for AWS. If the environment's look real, every call fails with [`AwsError::RealCredentials`].
+    /// If credentials that may be real would go to an endpoint on this machine, every call fails with
+    /// [`AwsError::RealCredentials`]. Where there are none, made-up ones go there.
     pub async fn connect(region: &str) -> Aws {
-        let key = env::var("AWS_ACCESS_KEY_ID").ok().filter(|key| !key.is_empty());
-        let here = env::var("AWS_ENDPOINT_URL").is_ok_and(|endpoint| is_loopback(&endpoint));
-        let mut loader = loader(region);
-        if here && key.is_none() {
-            loader = loader.credentials_provider(made_up());
+        if let Some(refusal) = bounds::settings_refusal() {
+            let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+            let config = config.region(Region::new(region.to_owned())).build();
+            return Aws::with(region, &config, Some(guard::made_up()), Some(refusal)).await;
         }
-        let config = loader.load().await;
-        let endpoint = config.endpoint_url().map(str::to_owned);
-        let allowed = env::var(ALLOW_REAL).is_ok_and(|value| value == "1");
-        let refusal = match (&endpoint, &key) {
-            (Some(endpoint), Some(key)) if is_loopback(endpoint) && looks_real(key) && !allowed => {
-                Some(AwsError::RealCredentials { endpoint: endpoint.clone() })
-            }
-            _ => None,
-        };
-        Aws::with(region, refusal, &config)
+        let config = loader(region).load().await;
+        match guard::own(&config).await {
+            Ok(credentials) => Aws::with(region, &config, credentials, None).await,
+            Err(refusal) => Aws::with(region, &config, Some(guard::made_up()), Some(refusal)).await,
+        }
     }
 
     /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anybody go there.
+    ///
+    /// If `endpoint` is not on this machine, every call fails with [`AwsError::NoLab`].
     pub async fn connect_to(region: &str, endpoint: &str) -> Aws {
-        let config = loader(region).endpoint_url(endpoint).credentials_provider(made_up()).load().await;
-        Aws::with(region, None, &config)
+        let config = loader(region).endpoint_url(endpoint).credentials_provider(guard::made_up()).load().await;
+        let refusal = (!endpoint::is_loopback(endpoint)).then(|| AwsError::NoLab(endpoint.to_owned()));
+        Aws::with(region, &config, Some(guard::made_up()), refusal).await
     }
 
-    fn with(region: &str, refusal: Option<AwsError>, config: &SdkConfig) -> Aws {
+    /// The endpoints and the credentials that were checked are set on the clients, so that nothing else can be used.
+    async fn with(
+        region: &str,
+        config: &SdkConfig,
+        credentials: Option<Credentials>,
+        refusal: Option<AwsError>,
+    ) -> Aws {
+        let set = config.endpoint_url().filter(|_| config.get_origin("endpoint_url").is_client_config());
+        let of = |service| set.map(str::to_owned).or_else(|| Endpoint::of(service, config).map(|found| found.url));
+        let endpoint = of("Kafka");
+        let mut kafka = aws_sdk_kafka::config::Builder::from(config);
+        kafka.set_endpoint_url(endpoint.clone());
+        let mut cloudwatch = aws_sdk_cloudwatch::config::Builder::from(config);
+        cloudwatch.set_endpoint_url(of("CloudWatch"));
+        if let Some(credentials) = credentials {
+            kafka = kafka.credentials_provider(credentials.clone());
+            cloudwatch = cloudwatch.credentials_provider(credentials);
+        }
+        let here = match &endpoint {
+            Some(url) => Endpoint { url: url.clone(), setting: String::new() }.is_here().await,
+            None => false,
+        };
         Aws {
             region: region.to_owned(),
-            endpoint: config.endpoint_url().map(str::to_owned),
+            endpoint,
+            here,
             refusal,
-            kafka: aws_sdk_kafka::Client::new(config),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            kafka: aws_sdk_kafka::Client::from_conf(kafka.interceptor(BoundedAnswers).build()),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(cloudwatch.interceptor(BoundedAnswers).build()),
             http: reqwest::Client::new(),
         }
     }
@@ -80,15 +110,20 @@ impl Aws {
         &self.region
     }
 
-    /// Where calls go instead of AWS, from `AWS_ENDPOINT_URL` or the profile.
+    /// Where calls to MSK go instead of AWS, from the environment or the profile.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
+    }
+
+    /// Whether that is on this machine.
+    fn is_here(&self) -> bool {
+        self.here
     }
 
     /// The CloudWatch client, unless calls are refused.
     ///
     /// # Errors
-    /// [`AwsError::RealCredentials`].
+    /// As [`Aws::connect`] says.
     pub fn cloudwatch(&self) -> Result<&aws_sdk_cloudwatch::Client, AwsError> {
         self.permitted().map(|()| &self.cloudwatch)
     }
@@ -106,49 +141,4 @@ fn loader(region: &str) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
-}
-
-/// Credentials for the lab, which checks none.
-fn made_up() -> Credentials {
-    Credentials::new("lab", "lab", None, None, "kgen-lab")
-}
-
-/// Whether `endpoint` is on this machine.
-fn is_loopback(endpoint: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(endpoint) else { return false };
-    let Some(host) = url.host_str() else { return false };
-    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Whether an access key id is one that AWS issues: AKIA for users, ASIA for sessions (IAM User Guide, identifiers).
-fn looks_real(access_key_id: &str) -> bool {
-    ["AKIA", "ASIA"].iter().any(|prefix| access_key_id.starts_with(prefix)) && access_key_id.len() >= 16
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_on_this_machine_is_recognised() {
-        let rows = [
-            ("http://127.0.0.1:4566", true),
-            ("http://localhost:4566/", true),
-            ("http://[::1]:4566", true),
-            ("https://kafka.us-west-2.amazonaws.com", false),
-            ("http://127.0.0.1.example.com", false),
-            ("127.0.0.1", false),
-        ];
-        for (endpoint, expected) in rows {
-            assert_eq!(is_loopback(endpoint), expected, "{endpoint}");
-        }
-    }
-
-    #[test]
-    fn issued_keys_look_real() {
-        let rows = [("AKIAABCDEFGHIJKLMNOP", true), ("ASIAABCDEFGHIJKLMNOP", true), ("test", false), ("AKIA", false)];
-        for (key, expected) in rows {
-            assert_eq!(looks_real(key), expected, "{key}");
-        }
-    }
 }

@@ -1,4 +1,6 @@
-//! What the benchmarks in `benches/` measure. No interface for anybody else.
+//! Entry points for the timings in `benches/rendering.rs` (`cargo bench --features bench`); no interface for anybody else.
+//!
+//! `kgen bench` is something else: it scores the diagnosis, with `benchmark` and `commands/bench`.
 
 use crate::{
     hcl::schema::Schema,

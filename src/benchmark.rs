@@ -1,10 +1,12 @@
 //! How well a diagnosis names what is wrong: scenarios and their variations, recorded runs judged as a live watcher would,
 //! the baselines beside it, and the report.
 //!
-//! Pure: the runs are made by the command, and read from their records.
+//! Pure: `commands/bench` (`kgen bench`) makes the runs and reads their records. Timings of kgen's own code are in `benches/`.
 
 pub mod baselines;
 mod judge;
+#[cfg(test)]
+mod outside;
 mod report;
 mod scenario;
 mod score;

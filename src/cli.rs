@@ -16,14 +16,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use exit::{Outcome, Refused, refused};
+pub use exit::{Outcome, Refused, refused, refused_if_not_begun};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
 pub use runs::{Replay, Runs, RunsAction};
-pub use terraform::{Apply, Bootstrap, Connect, Destroy, Output, Plan, TerraformArgs};
+pub use terraform::{Apply, Bootstrap, Connect, Destroy, Locking, Output, Plan, TerraformArgs};
 
 /// Heading of what every command takes.
 const GLOBAL: &str = "Global options";
@@ -35,7 +35,8 @@ pub struct Cli {
     /// Project folder: kgen.toml, terraform/ and .kgen/ are in it
     #[arg(long, short = 'C', global = true, help_heading = GLOBAL, default_value = ".", value_name = "DIR", env = "KGEN_PROJECT")]
     pub project: PathBuf,
-    /// Put stand-ins for account ids, ARNs, addresses and host names into all that is printed or recorded
+    /// Put stand-ins for what identifies an account or a person into all that is printed, recorded or reported: `kgen --help`
+    /// lists what
     #[arg(long, global = true, env = "KGEN_REDACT", help_heading = GLOBAL, value_parser = clap::builder::FalseyValueParser::new())]
     pub redact: bool,
     /// Colours of the screen and of lines; auto heeds NO_COLOR, CLICOLOR, CLICOLOR_FORCE and whether there is a terminal

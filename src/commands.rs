@@ -1,6 +1,6 @@
 //! One thin file a command: parse, decide, show, act. Only here is anything printed.
 
-/// Prints a result: redacted if asked for, and without a panic when its reader has gone. All commands have this one.
+/// Prints a result by way of the edge ([`out`]). All commands have this one.
 macro_rules! println {
     () => { $crate::commands::out::print(format_args!("\n")) };
     ($($text:tt)*) => { $crate::commands::out::print(format_args!("{}\n", format_args!($($text)*))) };
@@ -73,48 +73,76 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use crate::{
     cli::{Cli, Color, Command, Outcome, Refused, refused},
     process::ensure_descriptors,
+    project::Project,
     screen::ColorChoice,
 };
 
 /// Runs a command line and returns the exit code. Errors go to standard error.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let needs_another = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];
-            if needs_another.contains(&error.kind()) {
-                let help = Cli::try_parse_from(named(&args).split(' ').chain(["--help"]));
-                eprint!("{}", help.err().unwrap_or(error).render());
-                return 2;
-            } else if error.use_stderr() {
-                eprintln!("{}", in_three_lines(&error.render().to_string(), &named(&args)));
-            } else {
-                print!("{}", error.render());
-            }
-            return error.exit_code() as u8;
-        }
+    if asks_for_redaction(&args) {
+        // Before anything can be said about the arguments.
+        out::redact_from_now_on();
+        out::learn_hosts([rustix::system::uname().nodename().to_string_lossy().into_owned()]);
+    }
+    let ended = match Cli::try_parse_from(&args) {
+        Ok(cli) => obey(cli).map(Outcome::code),
+        Err(error) => Ok(unparsed(error, &args)),
     };
+    // A result that is not whole is none, whatever it says.
+    let ended = ended.and_then(|code| out::failure().map_or(Ok(code), Err));
+    match ended {
+        Ok(code) => code,
+        // At a question; whatever else is interrupted says itself what becomes of it.
+        Err(error) if error.is::<journal::Interrupted>() => {
+            eprintln!("interrupted; nothing was changed");
+            Outcome::Interrupted.code()
+        }
+        Err(error) => {
+            eprintln!("error: {}", indented(&without_numbers(&format!("{error:#}"))));
+            if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }
+        }
+    }
+}
+
+/// Carries out a command line that could be read.
+fn obey(cli: Cli) -> anyhow::Result<Outcome> {
     if cli.redact {
-        out::redact_from_now_on(hosts(&cli));
+        out::redact_from_now_on();
+        learn_names(&cli);
     }
     out::color_from_now_on(match cli.color {
         Color::Auto => ColorChoice::Auto,
         Color::Always => ColorChoice::Always,
         Color::Never => ColorChoice::Never,
     });
-    let ended =
-        ensure_descriptors().map_err(refused).and_then(|()| dispatch(cli)).and_then(|outcome| match out::failure() {
-            None => Ok(outcome),
-            Some(error) => Err(anyhow::Error::new(error).context("printing the result")),
-        });
-    match ended {
-        Ok(outcome) => outcome.code(),
-        Err(error) => {
-            eprintln!("error: {}", without_numbers(&format!("{error:#}")));
-            if error.chain().any(|cause| cause.is::<Refused>()) { 2 } else { 1 }
-        }
+    ensure_descriptors().map_err(refused)?;
+    dispatch(cli)
+}
+
+/// Says what is wrong with a command line, or prints the help that it asks for; returns the exit code.
+fn unparsed(error: clap::Error, args: &[OsString]) -> u8 {
+    let needs_another = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];
+    if needs_another.contains(&error.kind()) {
+        let help = Cli::try_parse_from(named(args).split(' ').chain(["--help"]));
+        eprint!("{}", help.err().unwrap_or(error).render());
+        return 2;
     }
+    if error.use_stderr() {
+        eprintln!("{}", in_three_lines(&error.render().to_string(), &named(args)));
+    } else {
+        print!("{}", error.render());
+    }
+    error.exit_code() as u8
+}
+
+/// Whether `--redact` is among the arguments, or its variable is set, also where the arguments cannot be read otherwise.
+fn asks_for_redaction(args: &[OsString]) -> bool {
+    let is_set = |value: OsString| {
+        let value = value.to_string_lossy().to_lowercase();
+        !["", "0", "f", "false", "n", "no", "off"].contains(&value.as_str())
+    };
+    args.iter().skip(1).any(|arg| arg == "--redact") || std::env::var_os("KGEN_REDACT").is_some_and(is_set)
 }
 
 /// The command that the arguments name, as far as they name one: `kgen topic create`.
@@ -127,6 +155,14 @@ fn named(args: &[OsString]) -> String {
         }
     }
     path
+}
+
+/// An error of several lines, of which only the first begins at the margin: a name in it that holds a line break looks like
+/// no message of its own.
+fn indented(error: &str) -> String {
+    let mut lines = error.split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + if line.is_empty() || line.starts_with(' ') { "\n" } else { "\n  " } + line)
 }
 
 /// What the system says of a failure, without its number: `No such file or directory (os error 2)`.
@@ -150,19 +186,26 @@ fn in_three_lines(rendered: &str, command: &str) -> String {
     std::iter::once(&wrong).chain(tip).chain([&help]).cloned().collect::<Vec<_>>().join("\n")
 }
 
-/// Names that count as hosts in what is redacted: this machine's, and those that the user gave.
-fn hosts(cli: &Cli) -> Vec<String> {
-    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let given = match &cli.command {
-        Command::Produce(args) => args.brokers.bootstrap_servers.clone(),
-        Command::Consume(args) => args.brokers.bootstrap_servers.clone(),
-        Command::Topic(args) => args.brokers().bootstrap_servers.clone(),
+/// Takes for names of hosts and clusters in what is redacted those that the user gave, and the stack's.
+fn learn_names(cli: &Cli) {
+    let servers = match &cli.command {
+        Command::Produce(args) => args.brokers.bootstrap_servers.as_deref(),
+        Command::Consume(args) => args.brokers.bootstrap_servers.as_deref(),
+        Command::Topic(args) => args.brokers().bootstrap_servers.as_deref(),
         _ => None,
     };
-    let given = given.unwrap_or_default();
-    let named =
-        given.split(',').map(|server| server.rsplit_once(':').map_or(server, |(host, _)| host).trim().to_owned());
-    std::iter::once(own).chain(named).collect()
+    let cluster = match &cli.command {
+        Command::Watch(args) => args.look.cluster.as_deref(),
+        Command::Diagnose(args) => args.look.cluster.as_deref(),
+        Command::Resize(args) => args.cluster.as_deref(),
+        _ => None,
+    };
+    servers.into_iter().for_each(out::learn_servers);
+    cluster.into_iter().for_each(out::learn_cluster);
+    // What is wrong with kgen.toml the command itself says.
+    if let Ok(project) = Project::open(&cli.project) {
+        out::learn_cluster(&project.stack().cluster().name);
+    }
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {

@@ -1,8 +1,11 @@
 //! Two runs side by side: how each figure of a second changed, with an interval, and what it comes to. Pure.
 
+use std::io::{self, BufRead};
+
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::files::bounded::{Lines, Unbounded};
 use crate::statistics::{Better, Change, FEWEST, Verdict, change};
 
 /// A figure of a run's seconds.
@@ -59,6 +62,12 @@ pub enum Conclusion {
     Void,
 }
 
+/// The longest record, and the longest line of it.
+const MOST_BYTES: u64 = 272 << 20;
+const MOST_LINE_BYTES: u64 = 8 << 20;
+/// Of the seconds of load in it, which stay in memory: three days have a quarter of it.
+const MOST_SECONDS_BYTES: u64 = 64 << 20;
+
 /// One figure, before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Compared {
@@ -86,12 +95,20 @@ pub struct Comparison {
 
 impl Recorded {
     /// Reads a recorded run, or what `--json-stream` printed. What is neither is left out, as is a torn line.
-    pub fn parse(text: &str) -> Recorded {
-        let mut run = Recorded::default();
-        for line in text.lines() {
-            let Ok(mut value) = serde_json::from_str::<Value>(line) else { continue };
+    ///
+    /// # Errors
+    /// What the source says; `Unbounded` inside when it is no such record by its size.
+    pub fn read(source: impl BufRead) -> io::Result<Recorded> {
+        let (mut run, mut bytes) = (Recorded::default(), 0);
+        let mut lines = Lines::new(source, MOST_LINE_BYTES, MOST_BYTES);
+        while let Some((_, line)) = lines.next_line()? {
+            let Ok(mut value) = serde_json::from_slice::<Value>(line) else { continue };
             let is = |key: &str, wanted: &str| value.get(key).and_then(Value::as_str) == Some(wanted);
             if is("event", "load") || is("schema", "kgen.produce-second/1") || is("schema", "kgen.consume-second/1") {
+                bytes += line.len();
+                if bytes as u64 > MOST_SECONDS_BYTES {
+                    return Err(Unbounded::TooLarge(MOST_SECONDS_BYTES).into());
+                }
                 run.seconds.push(value);
             } else if is("schema", "kgen.produce/1") || is("schema", "kgen.consume/1") {
                 run.summary = Some(value);
@@ -99,7 +116,7 @@ impl Recorded {
                 run.summary = value.get_mut("value").map(Value::take);
             }
         }
-        run
+        Ok(run)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -211,7 +228,7 @@ mod tests {
                              "acknowledged_bytes": 1000, "acknowledged": 10});
         lines.push(if recorded { json!({"event": "result", "name": "load", "value": summary}) } else { summary });
         let text: Vec<String> = lines.iter().map(ToString::to_string).collect();
-        Recorded::parse(&(text.join("\n") + "\n{\"torn"))
+        Recorded::read((text.join("\n") + "\n{\"torn").as_bytes()).unwrap()
     }
 
     fn check(before: &Recorded, after: &Recorded, skip_s: f64, expected: Conclusion, notes: &[&str]) {

@@ -186,7 +186,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// Below this a cause is mentioned, but does not make the verdict (a design choice).
-const CONFIDENT: f64 = 0.5;
+pub const CONFIDENT: f64 = 0.5;
 
 /// What `samples`, oldest first, say about the cluster.
 pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
@@ -211,6 +211,11 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
     let verdict = if findings.is_empty() { Verdict::Healthy } else { Verdict::Inconclusive };
     findings.extend(ask(Kind::Healthy).filter(|_| verdict == Verdict::Healthy));
     Diagnosis { verdict, findings }
+}
+
+/// Whether a finding of this id is a cause of trouble; otherwise it is a gate, a symptom, or says that nothing is wrong.
+pub fn is_cause(id: &str) -> bool {
+    RULES.iter().any(|rule| rule.id == id && rule.kind == Kind::Cause)
 }
 
 impl Finding {
@@ -256,6 +261,41 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// Order and kinds are what a reader of docs/diagnosis.md relies on.
+    #[test]
+    fn the_documented_table_is_that_of_the_rules() {
+        let document = include_str!("../docs/diagnosis.md");
+        let table = document.split("| id | kind | means |").nth(1).unwrap_or_default();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let documented: Vec<String> = rows
+            .map(|row| {
+                row.split(" | ").take(2).map(|cell| cell.trim_matches(['|', '`', ' '])).collect::<Vec<_>>().join(" ")
+            })
+            .collect();
+        let kind = |kind: Kind| match kind {
+            Kind::Gate => "gate",
+            Kind::Cause => "cause",
+            Kind::Rest => "rest",
+            Kind::Healthy => "healthy",
+        };
+        let rules: Vec<String> = RULES.iter().map(|rule| format!("{} {}", rule.id, kind(rule.kind))).collect();
+        assert_eq!(documented, rules);
+    }
+
+    #[test]
+    fn a_cause_is_told_from_gates_and_symptoms_by_its_id() {
+        for (id, expected) in [
+            ("broker.undersized", true),
+            ("disk.filling", true),
+            ("cluster.maintenance", false),
+            ("client.generator-bound", false),
+            ("healthy", false),
+            ("no.such-finding", false),
+        ] {
+            assert_eq!(is_cause(id), expected, "{id}");
+        }
+    }
 
     #[test]
     fn every_rule_is_one_of_a_kind_and_explained() {

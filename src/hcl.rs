@@ -4,14 +4,17 @@
 
 mod block;
 pub mod edit;
+mod escape;
 mod print;
+#[cfg(any(test, feature = "bench"))]
 pub mod schema;
 mod text;
 
 pub use block::{Address, Block, array, attr_of, bare, call, each_value, equal, nested, object};
+pub use escape::escape;
 pub use print::Document;
 #[cfg(test)]
 pub use print::print;
-pub use text::{Text, escape, heredoc};
+pub use text::{Text, heredoc};
 
 pub use ::hcl::Expression;

@@ -9,6 +9,7 @@
 
 // What is known, and what was seen: values.
 mod catalogue;
+mod finding_id;
 mod sample;
 mod statistics;
 
@@ -49,6 +50,7 @@ mod commands;
 mod report;
 mod screen;
 
+#[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
 #[cfg(any(test, fuzzing))]
@@ -56,6 +58,7 @@ pub mod fuzzing;
 mod redact;
 #[cfg(test)]
 mod testing;
+mod visible;
 
 /// Runs the command line `args` and returns the process's exit code.
 pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {

@@ -37,6 +37,7 @@ use edit::Changed;
 use explore::explored;
 use judge::judged;
 use refusal::{quoted, quoted_path};
+use surroundings::Calls;
 use syntax::Place;
 use tree::Tree;
 
@@ -132,8 +133,9 @@ fn proven(folder: &dyn Folder, question: &Question<'_>, which: Which) -> Result<
         });
     }
     check(folder, question, which, &same, &mut changing).map_err(helped)?;
+    let calls = Calls::read(folder, question.dir).map_err(helped)?;
     for located in &mut changing {
-        survey::survey(folder, question, located).map_err(helped)?;
+        survey::survey(folder, &calls, question, located).map_err(helped)?;
         located.notes.extend(same.iter().map(|other| format!("{} already is {}", other.address, question.to)));
     }
     let mut distinct: Vec<Located> = Vec::new();

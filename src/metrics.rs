@@ -32,6 +32,8 @@ pub enum MetricsError {
     TargetsFile { path: PathBuf, reason: String },
     #[error("no Prometheus endpoint of cluster {cluster} is known (in AWS, open monitoring must be on)")]
     NoTargets { cluster: String },
+    #[error("there are endpoints of more than {most} brokers of cluster {cluster}, and no cluster of MSK has as many")]
+    TooManyTargets { cluster: String, most: usize },
     #[error("CloudWatch has no datapoint of cluster {cluster} yet (a new cluster needs some minutes)")]
     NoDatapoints { cluster: String },
 }

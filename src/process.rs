@@ -5,6 +5,7 @@
 
 mod descriptors;
 mod detached;
+mod holder;
 mod interrupts;
 mod logged;
 mod server;
@@ -12,7 +13,8 @@ mod tool;
 
 pub use descriptors::ensure_descriptors;
 pub use detached::start_detached;
+pub use holder::Holder;
 pub use interrupts::{Interrupts, before_death, end_interrupted, interrupt_self, interrupts_seen};
 pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartingServer};
-pub use tool::{Tool, ToolError, absolute, shell_quoted, shell_word};
+pub use tool::{PROBE, Tool, ToolError, absolute, shell_quoted, shell_word};

@@ -8,22 +8,28 @@ mod replace;
 mod repository;
 mod terraform_files;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 pub use folder::Disk;
-pub use lock::Lock;
+pub use lock::{Lock, LockError};
 pub use replace::{replace_all, replace_unchanged};
 pub use terraform_files::{Change, FileState, compare, unified_diff};
 
 use crate::{
-    files,
+    files::{bounded, own},
     stack::{
         Stack,
         settings::{self, Override, Setting},
     },
 };
+
+/// The folder of kgen's own files.
+const KGEN_DIR: &str = ".kgen";
 
 /// A folder, and the stack that its kgen.toml describes.
 #[derive(Debug, Clone)]
@@ -39,16 +45,14 @@ impl Project {
     /// goes before kgen.toml.
     ///
     /// # Errors
-    /// If `dir` is no folder, or its kgen.toml or the environment describes no stack.
+    /// If `dir` is no folder, its `.kgen` or something directly in that is a link, or its kgen.toml or the environment
+    /// describes no stack.
     pub fn open(dir: &Path) -> anyhow::Result<Project> {
         if !dir.is_dir() {
             bail!("{} is not a folder (choose the project with -C DIR)", dir.display());
         }
-        let value = |key: String| {
-            let text = std::env::var(settings::variable(&key)).ok().filter(|text| !text.is_empty())?;
-            Some(Override { key, text })
-        };
-        let overrides = settings::keys().into_iter().filter_map(value).collect();
+        own::check_folder(&dir.join(KGEN_DIR))?;
+        let overrides = overrides()?;
         let mut project = Project { dir: dir.to_owned(), stack: Stack::default(), overrides };
         project.stack = match &project.overrides[..] {
             [] => Stack::load(&project.kgen_toml())?,
@@ -56,6 +60,14 @@ impl Project {
                 .map_err(|error| error.in_file(&project.kgen_toml()))?,
         };
         Ok(project)
+    }
+
+    /// The stack that this project would have with `kgen_toml` as its kgen.toml.
+    ///
+    /// # Errors
+    /// It describes no stack.
+    pub fn stack_of(&self, kgen_toml: &str) -> anyhow::Result<Stack> {
+        settings::overridden(kgen_toml, &self.overrides).map_err(|error| error.in_file(&self.kgen_toml()).into())
     }
 
     pub fn stack(&self) -> &Stack {
@@ -90,7 +102,7 @@ impl Project {
 
     /// Where kgen keeps its own files: runs, the lab's state, the lock.
     pub fn kgen_dir(&self) -> PathBuf {
-        self.inside(".kgen")
+        self.inside(KGEN_DIR)
     }
 
     /// Where runs are recorded, a folder each.
@@ -108,7 +120,7 @@ impl Project {
     /// # Errors
     /// If another one holds it, or the lock file cannot be made.
     pub fn lock(&self) -> anyhow::Result<Lock> {
-        Lock::take(&self.kgen_dir())
+        Ok(Lock::take(&self.kgen_dir())?)
     }
 
     /// The text of kgen.toml; empty if there is none.
@@ -116,7 +128,11 @@ impl Project {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn kgen_toml_text(&self) -> anyhow::Result<String> {
-        Ok(files::text(&self.kgen_toml())?.unwrap_or_default())
+        let path = self.kgen_toml();
+        match bounded::text(&path, bounded::KGEN_TOML_BYTES) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            text => text.with_context(|| format!("reading {}", path.display())),
+        }
     }
 
     /// Checks that the Terraform here is what kgen.toml renders. Terraform that kgen did not make is not judged.
@@ -137,6 +153,28 @@ impl Project {
         let differ = differ.join(", ");
         bail!("{differ}: not what kgen.toml renders (`kgen render --check` shows how, `kgen render` makes it so)")
     }
+}
+
+/// What the environment sets in the place of kgen.toml.
+///
+/// # Errors
+/// A variable is not text, or seems to be one of kgen's and is none.
+fn overrides() -> anyhow::Result<Vec<Override>> {
+    let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    names.sort();
+    if let Some(error) = names.iter().find_map(|name| settings::misspelt(name)) {
+        return Err(error.into());
+    }
+    let mut overrides = Vec::new();
+    for key in settings::keys() {
+        let variable = settings::variable(&key);
+        match std::env::var(&variable) {
+            Ok(text) if !text.is_empty() => overrides.push(Override { key, text }),
+            Err(std::env::VarError::NotUnicode(_)) => bail!("{variable} is not valid UTF-8"),
+            Ok(_) | Err(std::env::VarError::NotPresent) => {}
+        }
+    }
+    Ok(overrides)
 }
 
 #[cfg(test)]

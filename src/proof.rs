@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     diagnose::{Context, diagnose},
+    finding_id,
     sample::{BrokerSample, LoadSample, Sample},
     statistics::{Better, Change, Estimate, FEWEST, Verdict, change, mean},
 };
@@ -23,11 +24,11 @@ const SEED: u64 = 1;
 
 /// Findings that make a stretch worthless: what was measured is not the cluster.
 const VOID: &[&str] = &[
-    "lab.host-contention",
-    "client.generator-bound",
-    "cluster.maintenance",
-    "inconclusive.too-few-samples",
-    "inconclusive.no-data",
+    finding_id::LAB_HOST_CONTENTION,
+    finding_id::CLIENT_GENERATOR_BOUND,
+    finding_id::CLUSTER_MAINTENANCE,
+    finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES,
+    finding_id::INCONCLUSIVE_NO_DATA,
 ];
 
 /// One stretch of time in which nothing was changed.

@@ -1,8 +1,15 @@
-//! Account ids, ARNs, addresses and host names out of a text, and stand-ins in their place.
+//! What identifies an account, a machine or a person, out of a text, and stand-ins in its place.
 //!
-//! The same value gets the same stand-in for as long as the [`Redactor`] lives, and two values never get one. What is
-//! left reads as before: a redacted ARN is still an ARN, an address an address, and JSON stays JSON. A stand-in is left
-//! as it is, so redacting twice changes nothing more.
+//! Replaced are AWS account ids, ARNs, access key ids and what looks like a secret key, IP addresses, host names, names of
+//! clusters, e-mail addresses and user names in paths. The same value gets the same stand-in for as long as the
+//! [`Redactor`] lives, and two values never get one. What is left reads as before: a redacted ARN is still an ARN, an
+//! address an address, and JSON stays JSON. A stand-in is left as it is, so redacting twice changes nothing more.
+
+mod arn;
+mod host;
+mod inside;
+mod names;
+mod secrets;
 
 use std::{
     collections::HashMap,
@@ -11,12 +18,16 @@ use std::{
 };
 
 use regex::{Captures, Regex};
+use serde_json::Value;
+
+use names::Names;
 
 /// Remembers what stands for what.
 #[derive(Debug, Default)]
 pub struct Redactor {
-    /// Names that count as hosts wherever they stand, such as this machine's own.
+    /// Names that count as hosts wherever they stand, in small letters: this machine's, those that the user named.
     hosts: Vec<String>,
+    clusters: Names,
     stand_ins: HashMap<(Kind, String), String>,
 }
 
@@ -24,77 +35,118 @@ pub struct Redactor {
 enum Kind {
     Arn,
     Account,
+    Key,
+    Secret,
     Host,
     Address,
     Address6,
+    Cluster,
+    Mail,
+    User,
 }
 
 /// What may be one of them; [`Redactor::stand_in`] decides. In the order in which they win.
 static SUSPECTS: LazyLock<Regex> = LazyLock::new(|| {
     let host = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*";
     let forms = [
-        // arn:partition:service:region:account:resource
-        r#"(?P<arn>arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(?P<owner>[0-9]*):(?P<rest>[^\s"'`,;)\]}>|\\]+))"#.to_owned(),
+        // Escapes of JSON, Rust, URLs and terminals: what follows them begins a word.
+        r#"(?P<escape>(?:\x1b|\\u\{1b\}|\\u001b)\[[0-9;?]*[A-Za-z]|\\u\{[0-9A-Fa-f]+\}|\\u[0-9A-Fa-f]{4}|\\[nrtbf0"'\\/])"#
+            .to_owned(),
+        r"(?P<percent>%[0-9A-Fa-f]{2})".to_owned(),
+        secrets::SETTING.to_owned(),
+        r"(?P<mail>[A-Za-z0-9][A-Za-z0-9._%+-]*(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,})".to_owned(),
+        r#"(?P<home>/(?:home|Users)/)(?P<user>[^\s[:cntrl:]/"'`:,;<>()|\\\[\]{}]+)"#.to_owned(),
         // In front of an IPv4 address, which is the next match.
         r"(?:::[fF]{4}:)".to_owned(),
         r"(?P<v6>(?:[0-9A-Fa-f]{1,4})?(?::[0-9A-Fa-f]{0,4}){2,8}(?:%[a-z0-9]+)?)".to_owned(),
         r"(?P<v4>[0-9]{1,3}(?:\.[0-9]{1,3}){3})".to_owned(),
-        format!(r"(?P<url>[a-z][a-z0-9+]*://(?:[^\s/@]*@)?)(?P<in_url>{host})"),
-        format!(r"(?P<name>{host})(?P<port>:[0-9]{{4,5}})?"),
+        format!(r"(?P<url>[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@]*@)?)(?P<in_url>{host})"),
+        format!(r"(?P<name>{host})(?P<port>:[0-9]{{2,5}})?"),
     ];
     Regex::new(&forms.join("|")).expect("a constant")
 });
 
-/// Ends of names that are hosts without a port behind them.
-const HOST_ENDS: [&str; 9] =
-    [".amazonaws.com", ".amazonaws.com.cn", ".aws", ".internal", ".local", ".lan", ".corp", ".home", ".intranet"];
-
 impl Redactor {
-    /// A redactor that takes these names, too, for hosts: this machine's, those that the user named.
-    pub fn new(hosts: impl IntoIterator<Item = String>) -> Redactor {
-        let hosts = hosts.into_iter().filter(|host| host.len() > 1 && !is_here(host)).collect();
-        Redactor { hosts, ..Redactor::default() }
+    /// From now on `name` counts as a host wherever it stands.
+    pub fn learn_host(&mut self, name: &str) {
+        let name = name.to_ascii_lowercase();
+        if name.len() > 1 && !host::is_here(&name) && !names::is_common(&name) && !self.hosts.contains(&name) {
+            self.hosts.push(name);
+        }
+    }
+
+    /// From now on `name` is replaced wherever it stands alone, unless it is a word that kgen itself uses.
+    pub fn learn_cluster(&mut self, name: &str) {
+        self.clusters.learn(name);
     }
 
     /// `text` with a stand-in for everything that tells whose cluster it is.
     pub fn redact(&mut self, text: &str) -> String {
+        let text = self.without_suspects(text);
+        self.without_clusters(&text)
+    }
+
+    /// Every text in a document, names of fields excepted; its numbers are measures and stay.
+    pub fn redact_json(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.redact(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(fields) => {
+                for (key, mut value) in std::mem::take(fields) {
+                    match &mut value {
+                        Value::String(text) if secrets::is_secret_field(&key) => *text = self.secret(text),
+                        value => self.redact_json(value),
+                    }
+                    let key = if is_field(&key) { key } else { self.redact(&key) };
+                    fields.insert(key, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn without_suspects(&mut self, text: &str) -> String {
+        let text = self.without_arns(text);
+        let text = self.without_keys(&text);
         let mut redacted = String::with_capacity(text.len());
-        let mut from = 0;
-        for found in SUSPECTS.captures_iter(text) {
+        let (mut from, mut is_after_escape) = (0, false);
+        for found in SUSPECTS.captures_iter(&text) {
             let whole = found.get(0).expect("a match");
             redacted.push_str(&text[from..whole.start()]);
-            match self.stand_in(&found, text) {
+            let begins_word = is_after_escape && from == whole.start();
+            match self.stand_in(&found, &text, begins_word) {
                 Some(stand_in) => redacted.push_str(&stand_in),
                 None => redacted.push_str(whole.as_str()),
             }
             from = whole.end();
+            is_after_escape = found.name("escape").or(found.name("percent")).is_some();
         }
         redacted.push_str(&text[from..]);
         redacted
     }
 
-    fn stand_in(&mut self, found: &Captures, text: &str) -> Option<String> {
+    fn stand_in(&mut self, found: &Captures, text: &str, begins_word: bool) -> Option<String> {
         let part = |name: &str| found.name(name).map(|part| part.as_str());
         let whole = found.get(0)?;
-        if let (Some(arn), Some(owner), Some(rest)) = (part("arn"), part("owner"), part("rest")) {
-            return Some(self.arn(arn, owner, rest));
+        let before = text[..whole.start()].chars().next_back().filter(|_| !begins_word);
+        if let (Some(setting), Some(secret)) = (part("setting"), part("secret")) {
+            return (!secrets::is_harmless(secret)).then(|| format!("{setting}{}", self.secret(secret)));
+        }
+        if let Some(mail) = part("mail") {
+            return Some(self.mail(mail));
+        }
+        if let (Some(home), Some(user)) = (part("home"), part("user")) {
+            return Some(format!("{home}{}", self.user(user)));
         }
         if let Some(address) = part("v6") {
-            let (bare, zone) = address.split_once('%').map_or((address, ""), |(bare, zone)| (bare, zone));
-            let parsed: Ipv6Addr = bare.parse().ok()?;
-            let is_stand_in = parsed.segments()[..2] == [0x2001, 0xdb8];
-            // Every address that is given out starts with four digits (2000::/3, fc00::/7, fe80::/10); `a::b` is a name.
-            let told = bare.find(':') != Some(4) || (is_stand_in && zone.is_empty());
-            return (!told).then(|| self.named(Kind::Address6, &parsed.to_string()));
+            return self.address6(address);
         }
         if let Some(address) = part("v4") {
-            let parsed: Ipv4Addr = address.parse().ok()?;
             // `1.2.3.4` of `v1.2.3.4` or `1.2.3.4.5` is a version.
-            let before = text[..whole.start()].chars().next_back();
-            let after = text[whole.end()..].chars().next();
-            let in_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
-            let ends = !in_word(before) && !after.is_some_and(|c| c.is_ascii_alphanumeric());
-            return (ends && is_telling(parsed)).then(|| self.named(Kind::Address, &parsed.to_string()));
+            let in_word = before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+            let goes_on = text[whole.end()..].chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+            let address: Ipv4Addr = address.parse().ok()?;
+            return (!in_word && !goes_on).then(|| self.address(address)).flatten();
         }
         if let (Some(scheme), Some(host)) = (part("url"), part("in_url")) {
             let user = if scheme.ends_with('@') { "user@" } else { "" };
@@ -102,28 +154,37 @@ impl Redactor {
             let host = self.host(host).unwrap_or_else(|| host.to_owned());
             return Some(format!("{scheme}{user}{host}"));
         }
-        let (name, port) = (part("name")?, part("port").unwrap_or_default());
+        let place = host::Place { before: &text[..whole.start()], after: &text[whole.end()..] };
+        self.word(part("name")?, part("port").unwrap_or_default(), &place)
+    }
+
+    /// A stand-in for a word that may be an account id, a host name, or hold one of them.
+    fn word(&mut self, name: &str, port: &str, place: &host::Place) -> Option<String> {
         if name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_digit()) {
             // A bare number of a JSON object is a measure: 128 GiB in bytes have twelve digits as well.
-            if text[..whole.start()].trim_end().ends_with("\":") {
+            if place.before.trim_end().ends_with("\":") {
                 return None;
             }
             return self.account(name).map(|account| format!("{account}{port}"));
         }
-        let lower = name.to_ascii_lowercase();
-        let is_file = text[..whole.start()].ends_with('/');
-        let is_host = self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
-            || HOST_ENDS.iter().any(|end| lower.ends_with(end))
-            || (!port.is_empty() && !is_file && lower.contains('.') && ends_in_letters(&lower));
-        is_host.then(|| self.host(name)).flatten().map(|host| format!("{host}{port}"))
+        let is_known = self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
+        if is_known || host::is_host(name, port, place) {
+            return self.host(name).map(|host| format!("{host}{port}"));
+        }
+        self.inside(name).map(|name| format!("{name}{port}"))
     }
 
-    fn arn(&mut self, arn: &str, owner: &str, rest: &str) -> String {
-        let front = &arn[..arn.len() - rest.len() - owner.len() - 1];
-        let account = self.account(owner).unwrap_or_else(|| owner.to_owned());
-        let told = rest.strip_prefix("redacted-").is_some_and(|number| number.parse::<u32>().is_ok());
-        let rest = if told { rest.to_owned() } else { self.named(Kind::Arn, arn) };
-        format!("{front}{account}:{rest}")
+    fn address6(&mut self, address: &str) -> Option<String> {
+        let (bare, zone) = address.split_once('%').map_or((address, ""), |(bare, zone)| (bare, zone));
+        let parsed: Ipv6Addr = bare.parse().ok()?;
+        let is_stand_in = parsed.segments()[..2] == [0x2001, 0xdb8];
+        // Every address that is given out starts with four digits (2000::/3, fc00::/7, fe80::/10); `a::b` is a name.
+        let told = bare.find(':') != Some(4) || (is_stand_in && zone.is_empty());
+        (!told).then(|| self.named(Kind::Address6, &parsed.to_string()))
+    }
+
+    fn address(&mut self, address: Ipv4Addr) -> Option<String> {
+        host::is_telling(address).then(|| self.named(Kind::Address, &address.to_string()))
     }
 
     /// `None` for what needs no stand-in.
@@ -135,11 +196,24 @@ impl Redactor {
     fn host(&mut self, host: &str) -> Option<String> {
         let lower = host.to_ascii_lowercase();
         if let Ok(address) = lower.parse::<Ipv4Addr>() {
-            return is_telling(address).then(|| self.named(Kind::Address, &lower));
+            return self.address(address);
         }
-        let is_stand_in = lower.strip_prefix("host-").and_then(|rest| rest.strip_suffix(".example"));
-        let told = is_here(&lower) || is_stand_in.is_some_and(|number| number.parse::<u32>().is_ok());
-        (!told).then(|| self.named(Kind::Host, &lower))
+        (!host::is_here(&lower) && !host::is_public(&lower) && !is_numbered(&lower, "host-", ".example"))
+            .then(|| self.named(Kind::Host, &lower))
+    }
+
+    fn mail(&mut self, mail: &str) -> String {
+        let lower = mail.to_ascii_lowercase().replacen("%40", "@", 1);
+        if is_numbered(&lower, "user-", "@mail.example") { mail.to_owned() } else { self.named(Kind::Mail, &lower) }
+    }
+
+    fn user(&mut self, user: &str) -> String {
+        // The end of a sentence is none of a name.
+        let name = user.trim_end_matches('.');
+        if name.is_empty() || is_numbered(name, "user-", "") {
+            return user.to_owned();
+        }
+        format!("{}{}", self.named(Kind::User, name), &user[name.len()..])
     }
 
     fn named(&mut self, kind: Kind, value: &str) -> String {
@@ -147,10 +221,16 @@ impl Redactor {
         let stand_in = self.stand_ins.entry((kind, value.to_owned())).or_insert_with(|| match kind {
             Kind::Arn => format!("redacted-{next}"),
             Kind::Account => format!("{ACCOUNT}{next:04}"),
+            // The first four letters say what kind of key it is.
+            Kind::Key => format!("{}{}{next:08}", &value[..4], secrets::KEY),
+            Kind::Secret => format!("{}{next}", secrets::SECRET),
             Kind::Host => format!("host-{next}.example"),
             // 198.18.0.0/15, which is nobody's (RFC 2544): room for 131072 addresses.
             Kind::Address => Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + next as u32).to_string(),
             Kind::Address6 => format!("2001:db8::{next:x}"),
+            Kind::Cluster => format!("cluster-{next}"),
+            Kind::Mail => format!("user-{next}@mail.example"),
+            Kind::User => format!("user-{next}"),
         });
         stand_in.clone()
     }
@@ -159,20 +239,16 @@ impl Redactor {
 /// The start of every account id that stands for another. Twelve digits, no zero first: a number in JSON, too.
 const ACCOUNT: &str = "99999999";
 
-/// Whether an address tells anything: those of this machine and stand-ins do not.
-fn is_telling(address: Ipv4Addr) -> bool {
-    let stand_in = address.octets()[0] == 198 && (18..=19).contains(&address.octets()[1]);
-    !(address.is_loopback() || address.is_unspecified() || address.is_broadcast() || stand_in)
+/// Whether `text` is a number between these two.
+fn is_numbered(text: &str, start: &str, end: &str) -> bool {
+    let number = text.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
-fn is_here(host: &str) -> bool {
-    ["localhost", "localhost.localdomain"].contains(&host)
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| !is_telling(address))
-}
-
-fn ends_in_letters(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    last.len() >= 2 && last.bytes().all(|byte| byte.is_ascii_alphabetic())
+/// Whether a key of a JSON object is the name of a field, as those of kgen's documents are, and not a value.
+fn is_field(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_lowercase())
+        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use resize::Resize;
 pub use scale_out::ScaleOut;
 pub use spread::{Brokers, received, spread};
 
-use crate::catalogue::BrokerType;
+use crate::{catalogue::BrokerType, process::shell_word};
 
 /// What mends a finding.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -78,6 +78,12 @@ pub struct Rendered {
 
 impl Remedy {
     pub fn rendered(&self, target: &Target) -> Rendered {
+        // The commands are for a shell, and a control plane may answer with anything.
+        let words = [target.arn, target.current_version, Some(target.region), target.bootstrap_servers];
+        let words = words.map(|text| text.map(shell_word));
+        let [arn, current_version, region, bootstrap_servers] = words.each_ref().map(|word| word.as_deref());
+        let region = region.unwrap_or_default();
+        let target = &Target { arn, current_version, region, bootstrap_servers, ..target.clone() };
         match self {
             Remedy::Resize(resize) => resize.rendered(target),
             Remedy::ScaleOut(scale_out) => scale_out.rendered(target),
@@ -104,5 +110,26 @@ impl Target<'_> {
     /// The address for Kafka's tools, or a variable to be set.
     fn bootstrap(&self) -> &str {
         self.bootstrap_servers.unwrap_or("\"$BOOTSTRAP_SERVERS\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_an_answer_breaks_out_of_a_command() {
+        let target = Target {
+            arn: Some("arn:c; touch pwned"),
+            current_version: Some("$(touch pwned)"),
+            region: "us-west-2`touch pwned`",
+            bootstrap_servers: Some("b:1 && touch pwned"),
+            msk_tf: None,
+        };
+        let remedy = Remedy::Expand(Expand::twice(100, "why").unwrap());
+        let command = remedy.rendered(&target).aws_cli.unwrap();
+        for word in ["'arn:c; touch pwned'", "'$(touch pwned)'", "'us-west-2`touch pwned`'"] {
+            assert!(command.contains(word), "{command}");
+        }
     }
 }

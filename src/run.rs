@@ -11,8 +11,8 @@ mod writer;
 
 pub use entry::{End, Entry, Event, Fix, Found, LoadSecond, Mark, Observed};
 pub use environment::{Environment, masked};
-pub use list::{Listed, find, list};
-pub use reader::{Run, SAMPLES_ID};
+pub use list::{Listed, find, find_own, list};
+pub use reader::{ReadError, Run, SAMPLES_ID};
 pub use writer::{Start, Writer, new_id};
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub const SCHEMA: &str = "kgen.run/1";
 
 /// The file in a run's folder.
 pub const FILE: &str = "run.jsonl";
+
+/// Bytes of an id at most.
+const ID_MAX: usize = 128;
 
 /// The first line of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +39,14 @@ pub struct Head {
     /// RFC 3339, to the millisecond.
     pub started: jiff::Timestamp,
     pub environment: Environment,
+}
+
+impl Head {
+    /// Whether the id is one that kgen could have given, so that it may stand in commands that kgen advises.
+    pub fn has_plain_id(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
+        (1..=ID_MAX).contains(&self.id.len()) && self.id.bytes().all(plain) && !self.id.starts_with(['-', '.'])
+    }
 }
 
 /// The time of a sample, ms since the epoch; now, where no clock has shown such a time.

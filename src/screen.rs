@@ -19,7 +19,7 @@ mod terminal;
 mod tests;
 mod view;
 
-pub use lines::Lines;
+pub use lines::{Lines, TextLine};
 pub use live::{Live, replay};
 pub use palette::{ColorChoice, Palette};
 pub use player::Player;

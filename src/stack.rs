@@ -18,11 +18,13 @@ mod msk;
 mod network;
 mod outputs;
 mod rendered;
+#[cfg(any(test, feature = "bench"))]
 mod rules;
 mod scram;
 mod security;
 pub mod settings;
 mod tune;
+#[cfg(any(test, feature = "bench"))]
 mod values;
 mod versions;
 
@@ -31,10 +33,14 @@ use std::path::Path;
 pub use config::{Alarms, Client, Cluster, Load, Logs, Network, Topic};
 pub use error::{ResizeError, ScaleOutError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
+#[cfg(feature = "bench")]
 pub use rules::check;
 pub use tune::{with_broker_count, with_broker_type};
 
-use crate::catalogue::{BrokerType, Metric};
+use crate::{
+    catalogue::{BrokerType, Metric},
+    files,
+};
 use config::Config;
 
 /// A cluster, its network, its client and its alarms, as kgen.toml describes them. Every field defaults to the seed's scenario.
@@ -49,7 +55,7 @@ impl Stack {
     /// # Errors
     /// If the file cannot be read, or as [`Stack::parse`].
     pub fn load(path: &Path) -> Result<Stack, StackError> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match files::bounded::text(path, files::bounded::KGEN_TOML_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Stack::default()),
             Err(error) => return Err(StackError::Unreadable { path: path.to_owned(), error }),

@@ -9,10 +9,13 @@ mod guard;
 mod listing;
 pub mod plan;
 pub mod progress;
+mod saved;
 
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    fmt,
+    marker::PhantomData,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,10 +23,15 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::process::{Interrupts, Logged, LoggedError, Running, Tool, ToolError, absolute};
+use crate::{
+    process::{Interrupts, Logged, LoggedError, PROBE, Running, Tool, ToolError, absolute},
+    visible::line,
+};
 pub use listing::Listing;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};
+pub use saved::Checksum;
+use saved::PlanFile;
 
 /// How often the log and the state of a running terraform are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -31,11 +39,14 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long a locked state is waited for unless another time is given: longer than a plan of somebody else takes to begin.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long terraform may take to print a plan or the outputs, which it may have to fetch from a state that is kept elsewhere.
+const READ_WITHIN: Duration = Duration::from_secs(600);
+
 /// A terraform program and the working directory that it is used on.
 #[derive(Debug, Clone)]
 pub struct Terraform {
     tool: Tool,
-    /// Where the plan file and the log are kept; apart from the working directory, which belongs in version control.
+    /// Where plans and the log are kept; apart from the working directory, which belongs in version control.
     state_dir: PathBuf,
     /// How long it waits for a state that another run has locked.
     lock_timeout: Duration,
@@ -44,6 +55,9 @@ pub struct Terraform {
     /// What plans are given with `-var` after that, as `NAME=VALUE`.
     variables: Vec<String>,
 }
+
+/// A lock under which terraform is planned and applied: while it lives, no other kgen does so in the same folder.
+pub trait Exclusive: fmt::Debug {}
 
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +113,13 @@ pub enum TerraformError {
     Unreadable { command_line: String, source: serde_json::Error },
     #[error("there is no output {0} (`kgen output` lists them; before the first `kgen apply` there are none)")]
     NoOutput(String),
+    #[error("{}: {source}", path.display())]
+    PlanFile { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{} is not the plan that was shown: it {how}. Nothing was applied; run the command again, it makes a new plan",
+        path.display()
+    )]
+    OtherPlan { path: PathBuf, how: String },
     #[error(transparent)]
     Tool(#[from] ToolError),
     #[error("{what}: {source}")]
@@ -108,6 +129,9 @@ pub enum TerraformError {
 }
 
 fn busy(running: &Running) -> String {
+    if running.known_pid().is_none() {
+        return format!("{} still writes to the log of terraform: wait until it has ended", running.command_line);
+    }
     format!(
         "`{}` (process {}), started earlier, is still running: wait until it has ended. To stop it, send it one \
          interrupt and no more (`kill -INT {}`); killed, it would forget what it has made",
@@ -142,9 +166,9 @@ impl Ended {
     /// Its exit code and, in short, why. The diagnostics themselves were seen by whoever watched.
     fn how(&self) -> String {
         let code = self.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-        let errors: Vec<&str> =
-            self.diagnostics.iter().filter(|found| found.is_error()).map(|error| error.summary.as_str()).collect();
-        let why = match errors[..] {
+        let errors: Vec<_> =
+            self.diagnostics.iter().filter(|found| found.is_error()).map(|error| line(&error.summary)).collect();
+        let why = match &errors[..] {
             [] if self.text.is_empty() => String::new(),
             [] => format!(":\n{}\n", self.text[self.text.len().saturating_sub(20)..].join("\n")),
             [only] => format!(": {only}"),
@@ -168,12 +192,13 @@ impl Terraform {
 
     /// The version that `program` tells, such as `1.12.2`; `None` when it tells none.
     pub fn version(program: &Path) -> Option<String> {
-        let told = Tool::new(program, ".").env("CHECKPOINT_DISABLE", "1").stdout(["version", "-json"]).ok()?;
+        let tool = Tool::new(program, ".").env("CHECKPOINT_DISABLE", "1").within(PROBE);
+        let told = tool.stdout(["version", "-json"]).ok()?;
         let told: Value = serde_json::from_str(&told).ok()?;
         told["terraform_version"].as_str().map(str::to_owned)
     }
 
-    /// `program`, used on the working directory `dir`; plan file and log are kept in `state_dir`.
+    /// `program`, used on the working directory `dir`; plans and the log are kept in `state_dir`.
     pub fn new(program: &Path, dir: &Path, state_dir: &Path) -> Terraform {
         let tool = Tool::new(program, dir).env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
         Terraform {
@@ -208,6 +233,11 @@ impl Terraform {
         self
     }
 
+    /// The program that is run.
+    pub fn program(&self) -> &Path {
+        self.tool.program()
+    }
+
     /// Fetches the providers.
     ///
     /// # Errors
@@ -220,31 +250,59 @@ impl Terraform {
         }
     }
 
-    /// Saves a plan and reads what it would change. Initialises the working directory when that is missing.
+    /// Saves a plan in a file of its own and reads what it would change. Initialises the working directory when that is
+    /// missing. Plans that killed runs have left are removed.
     ///
     /// # Errors
     /// See [`TerraformError`].
-    pub fn plan(&self, goal: Goal, watch: Watch<'_>) -> Result<Plan, TerraformError> {
+    pub fn plan<'lock>(
+        &self,
+        goal: Goal,
+        _alone: &'lock impl Exclusive,
+        watch: Watch<'_>,
+    ) -> Result<Plan<'lock>, TerraformError> {
+        if let Some(running) = self.earlier() {
+            return Err(TerraformError::Busy(running));
+        }
+        let at = |source| TerraformError::PlanFile { path: self.state_dir.clone(), source };
+        saved::private_dir(&self.state_dir).map_err(at)?;
+        saved::remove_left(&self.state_dir);
+        let file = PlanFile::create(&self.state_dir).map_err(at)?;
+        let has_changes = self.save(goal, &file, watch)?;
+        let (changes, checksum) = self.shown(&file)?;
+        Ok(Plan { changes, checksum, has_changes, file, lock: PhantomData })
+    }
+
+    /// Saves a plan in `file`, and returns whether it has anything to do.
+    fn save(&self, goal: Goal, file: &PlanFile, watch: Watch<'_>) -> Result<bool, TerraformError> {
         let initialised = [".terraform", ".terraform.lock.hcl"].iter().all(|name| self.tool.dir().join(name).exists());
         if !initialised {
             self.init(watch)?;
         }
-        let mut ended = self.planned(goal, watch)?;
+        let mut ended = self.planned(goal, file, watch)?;
         if ended.code == Some(1) && initialised && ended.diagnostics.iter().any(Diagnostic::wants_init) {
             self.init(watch)?;
-            ended = self.planned(goal, watch)?;
+            ended = self.planned(goal, file, watch)?;
         }
-        let has_changes = match ended.code {
+        match ended.code {
             // A plan that was interrupted late enough is complete, but whoever interrupted it does not want it.
-            Some(0) if !ended.interrupted => false,
-            Some(2) if !ended.interrupted => true,
-            _ => return Err(ended.into()),
-        };
-        let file = self.plan_file();
-        Ok(Plan { changes: self.show(&file)?, has_changes, file })
+            Some(0) if !ended.interrupted => Ok(false),
+            Some(2) if !ended.interrupted => Ok(true),
+            _ => Err(ended.into()),
+        }
     }
 
-    fn planned(&self, goal: Goal, watch: Watch<'_>) -> Result<Ended, TerraformError> {
+    /// What the plan in `file` would change, and the checksum of the bytes that say so.
+    fn shown(&self, file: &PlanFile) -> Result<(Changes, Checksum), TerraformError> {
+        let other = |how| TerraformError::OtherPlan { path: file.path().to_owned(), how };
+        let checksum = file.checksum().map_err(other)?;
+        let changes = self.show(file.path())?;
+        // Terraform has read it in between.
+        file.ensure_is(&checksum).map_err(other)?;
+        Ok((changes, checksum))
+    }
+
+    fn planned(&self, goal: Goal, file: &PlanFile, watch: Watch<'_>) -> Result<Ended, TerraformError> {
         let mut args = ["plan", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
         args.extend([self.lock_timeout_argument(), "-detailed-exitcode".into()]);
         args.extend((goal == Goal::Destroy).then(|| "-destroy".into()));
@@ -255,7 +313,7 @@ impl Terraform {
         }));
         args.extend(self.variables.iter().map(|variable| format!("-var={variable}").into()));
         let mut out = OsString::from("-out=");
-        out.push(self.plan_file());
+        out.push(file.path());
         args.push(out);
         self.watched(&args, watch)
     }
@@ -268,13 +326,15 @@ impl Terraform {
         self.read(&["show".into(), "-json".into(), "-no-color".into(), plan.into()])
     }
 
-    /// Applies exactly what was planned.
+    /// Applies exactly what was planned: the file has to be the one that was shown.
     ///
     /// # Errors
     /// See [`TerraformError`]. What was made before the failure is in the state.
-    pub fn apply(&self, plan: &Plan, watch: Watch<'_>) -> Result<(), TerraformError> {
+    pub fn apply(&self, plan: &Plan<'_>, watch: Watch<'_>) -> Result<(), TerraformError> {
+        let other = |how| TerraformError::OtherPlan { path: plan.file().to_owned(), how };
+        plan.file.ensure_is(&plan.checksum).map_err(other)?;
         let mut args = ["apply", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
-        args.extend([self.lock_timeout_argument(), plan.file.clone().into()]);
+        args.extend([self.lock_timeout_argument(), plan.file().into()]);
         let ended = self.watched(&args, watch)?;
         match ended.code {
             Some(0) => Ok(()),
@@ -336,13 +396,9 @@ impl Terraform {
         format!("-lock-timeout={:?}", self.lock_timeout).into()
     }
 
-    fn plan_file(&self) -> PathBuf {
-        self.state_dir.join("plan.tfplan")
-    }
-
     /// Runs a command that is short and changes nothing, and reads the document it prints.
     fn read<T: serde::de::DeserializeOwned>(&self, args: &[OsString]) -> Result<T, TerraformError> {
-        let json = self.tool.stdout(args)?;
+        let json = self.tool.clone().within(READ_WITHIN).stdout(args)?;
         serde_json::from_str(&json)
             .map_err(|source| TerraformError::Unreadable { command_line: self.tool.command_line(args), source })
     }

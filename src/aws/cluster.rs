@@ -2,8 +2,11 @@
 
 use aws_sdk_kafka::types;
 
-use super::{Aws, AwsError};
+use super::{Aws, AwsError, Paging};
 use crate::sample::BrokerId;
+
+/// Far more brokers than MSK has in a cluster. kgen counts from 1 to their number.
+const MOST_BROKERS: u32 = 1000;
 
 /// A provisioned cluster as the control plane describes it now.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,13 +59,15 @@ impl Aws {
     /// # Errors
     /// [`AwsError::NoSuchCluster`] with the names that there are; else why the API gave no answer.
     pub async fn cluster(&self, name: &str) -> Result<Cluster, AwsError> {
-        let mut listed = self.kafka()?.list_clusters_v2().into_paginator().items().send();
-        let mut known = Vec::new();
-        while let Some(cluster) = listed.next().await {
-            let cluster = cluster.map_err(|error| self.failed("ListClustersV2", error))?;
-            match (cluster.cluster_name, cluster.cluster_arn) {
-                (Some(found), Some(arn)) if found == name => return self.describe(&arn).await,
-                (found, _) => known.extend(found),
+        let mut listed = self.kafka()?.list_clusters_v2().into_paginator().send();
+        let (mut known, mut paging) = (Vec::new(), Paging::of("ListClustersV2"));
+        while let Some(page) = paging.bounded(listed.next()).await? {
+            let page = page.map_err(|error| self.failed("ListClustersV2", error))?;
+            for cluster in page.cluster_info_list.unwrap_or_default() {
+                match (cluster.cluster_name, cluster.cluster_arn) {
+                    (Some(found), Some(arn)) if found == name => return self.describe(&arn).await,
+                    (found, _) => known.extend(found),
+                }
             }
         }
         Err(AwsError::NoSuchCluster { name: name.to_owned(), region: self.region().to_owned(), known })
@@ -100,14 +105,16 @@ impl Aws {
     /// # Errors
     /// Why the API gave no answer.
     pub async fn nodes(&self, arn: &str) -> Result<Vec<Node>, AwsError> {
-        let mut listed = self.kafka()?.list_nodes().cluster_arn(arn).into_paginator().items().send();
-        let mut nodes = Vec::new();
-        while let Some(node) = listed.next().await {
-            let node = node.map_err(|error| self.failed("ListNodes", error))?;
-            let Some(broker) = node.broker_node_info else { continue };
-            let Some(id) = broker.broker_id else { continue };
-            let endpoints = broker.endpoints.unwrap_or_default();
-            nodes.push(Node { id: id as BrokerId, endpoints, broker_type: node.instance_type });
+        let mut listed = self.kafka()?.list_nodes().cluster_arn(arn).into_paginator().send();
+        let (mut nodes, mut paging) = (Vec::new(), Paging::of("ListNodes"));
+        while let Some(page) = paging.bounded(listed.next()).await? {
+            let page = page.map_err(|error| self.failed("ListNodes", error))?;
+            for node in page.node_info_list.unwrap_or_default() {
+                let Some(broker) = node.broker_node_info else { continue };
+                let Some(id) = broker.broker_id else { continue };
+                let endpoints = broker.endpoints.unwrap_or_default();
+                nodes.push(Node { id: id as BrokerId, endpoints, broker_type: node.instance_type });
+            }
         }
         nodes.sort_by_key(|node| node.id);
         Ok(nodes)
@@ -120,6 +127,10 @@ impl TryFrom<types::Cluster> for Cluster {
     fn try_from(cluster: types::Cluster) -> Result<Cluster, AwsError> {
         let lacks = |what| AwsError::Incomplete { action: "DescribeClusterV2", what };
         let name = cluster.cluster_name.ok_or(lacks("clusterName"))?;
+        let count = cluster.provisioned.as_ref().and_then(|provisioned| provisioned.number_of_broker_nodes);
+        if let Some(count) = count.filter(|count| i64::from(*count) > i64::from(MOST_BROKERS)) {
+            return Err(AwsError::TooManyBrokers { action: "DescribeClusterV2", name, count: count.into() });
+        }
         if cluster.serverless.is_some() {
             return Err(AwsError::Serverless { name });
         }

@@ -1,34 +1,60 @@
 //! What can go wrong between kgen and the AWS API, told apart by what the user has to do.
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 use aws_sdk_kafka::error::{ProvideErrorMetadata, SdkError};
 
-use super::Aws;
+use super::{Aws, endpoint::Endpoint};
+use crate::visible;
 
 /// Why a call to AWS, or to the lab in its place, gave no answer that can be used.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
 pub enum AwsError {
-    #[error("no cluster {name} in {region}; {}", known_clusters(known))]
+    #[error("no cluster {} in {region}; {}", visible::line(name), known_clusters(known))]
     NoSuchCluster { name: String, region: String, known: Vec<String> },
-    #[error("cluster {name} is serverless: it has no brokers to watch or resize")]
+    #[error("cluster {} is serverless: it has no brokers to watch or resize", visible::line(name))]
     Serverless { name: String },
     #[error("no AWS credentials for {action} (set AWS_PROFILE, run `aws sso login`, or use the lab: `kgen lab up`)")]
     NoCredentials { action: &'static str },
     #[error(
-        "AWS_ACCESS_KEY_ID looks like a real key and would be sent to {endpoint} on this machine \
-         (run `eval \"$(kgen lab env)\"`, or set KGEN_ALLOW_REAL_CREDENTIALS=1)"
+        "credentials that may be real ({credentials}) would be sent to {endpoint} on this machine, which {setting} names \
+         (use the lab's: `eval \"$(kgen lab env)\"`; or unset {setting}; or set KGEN_ALLOW_REAL_CREDENTIALS=1)"
     )]
-    RealCredentials { endpoint: String },
-    #[error("cannot reach {endpoint} for {action}: {reason}{}", if *here { " (is the lab up? `kgen lab up`)" } else { "" })]
+    RealCredentials { credentials: String, endpoint: String, setting: String },
+    #[error(
+        "calls to {here} would go to {url} on this machine, which {setting} names, but calls to {elsewhere} would go \
+         elsewhere (set AWS_ENDPOINT_URL for all services: `eval \"$(kgen lab env)\"`; or unset {setting})",
+        url = endpoint.shown(), setting = endpoint.setting
+    )]
+    Split { here: &'static str, endpoint: Box<Endpoint>, elsewhere: &'static str },
+    #[error("the lab's endpoint {0} is not on this machine (`kgen lab down`, then `kgen lab up`)")]
+    NoLab(String),
+    #[error("cannot reach {endpoint} for {action}: {}{}", visible::line(reason), if *here { " (is the lab up? `kgen lab up`)" } else { "" })]
     Unreachable { action: &'static str, endpoint: String, here: bool, reason: String },
-    #[error("{action} was refused: {code}: {message}")]
+    #[error("{action} was refused: {}: {}", visible::line(code), visible::line(message))]
     Api { action: &'static str, code: String, message: String },
     /// The lab's own words.
-    #[error("{0}")]
+    #[error("{}", visible::line(.0))]
     Lab(String),
     #[error("{action} answered without {what}")]
     Incomplete { action: &'static str, what: &'static str },
+    #[error("reading {}: {reason}", path.display())]
+    Settings { path: PathBuf, reason: String },
+    #[error("{action} gives page after page, more than {pages}: something else than AWS answers at this endpoint")]
+    Endless { action: &'static str, pages: usize },
+    #[error("{action} was not complete after {within_s} s: try again, or check what answers at this endpoint")]
+    TooSlow { action: &'static str, within_s: u64 },
+    #[error(
+        "cluster {name} has {count} brokers by {action}, more than MSK has in any: check what answers at this endpoint"
+    )]
+    TooManyBrokers { action: &'static str, name: String, count: i64 },
+}
+
+impl AwsError {
+    pub(super) fn real(source: &str, endpoint: &Endpoint) -> AwsError {
+        let (endpoint, setting) = (endpoint.shown(), endpoint.setting.clone());
+        AwsError::RealCredentials { credentials: source.to_owned(), endpoint, setting }
+    }
 }
 
 impl Aws {
@@ -40,7 +66,7 @@ impl Aws {
         let no_answer = |reason: String| AwsError::Unreachable {
             action,
             endpoint: self.endpoint().map_or_else(|| format!("AWS in {}", self.region()), str::to_owned),
-            here: self.endpoint().is_some_and(super::is_loopback),
+            here: self.is_here(),
             reason,
         };
         match &error {
@@ -69,5 +95,12 @@ pub(super) fn root(error: &(dyn Error + 'static)) -> String {
 }
 
 fn known_clusters(known: &[String]) -> String {
-    if known.is_empty() { "there are none".to_owned() } else { format!("there are: {}", known.join(", ")) }
+    const MOST: usize = 20;
+    match known.len() {
+        0 => "there are none".to_owned(),
+        count if count > MOST => {
+            format!("there are: {} and {} more", visible::line(&known[..MOST].join(", ")), count - MOST)
+        }
+        _ => format!("there are: {}", visible::line(&known.join(", "))),
+    }
 }

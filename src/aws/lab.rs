@@ -7,9 +7,12 @@ use reqwest::RequestBuilder;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Aws, AwsError};
+use super::{Aws, AwsError, bounds::body_within};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Of one answer.
+const MOST_BYTES: usize = 8 << 20;
 
 /// A fault may be a broker's start, or its end.
 const FAULT_TIMEOUT: Duration = Duration::from_secs(310);
@@ -50,6 +53,7 @@ impl Aws {
     /// # Errors
     /// The lab does not answer, or refuses with its reason.
     pub async fn start_fault(&self, order: &impl Serialize) -> Result<Value, AwsError> {
+        self.permitted()?;
         let url = self.lab_url("_lab/faults").ok_or_else(|| unreachable("no lab".to_owned()))?;
         answered(self.http.post(url).json(order)).await
     }
@@ -60,6 +64,7 @@ impl Aws {
     /// The lab does not answer, or refuses with its reason.
     pub async fn stop_faults(&self, cluster: &str, id: Option<&str>) -> Result<Value, AwsError> {
         let path = id.map_or_else(|| "_lab/faults".to_owned(), |id| format!("_lab/faults/{id}"));
+        self.permitted()?;
         let url = self.lab_url(&path).ok_or_else(|| unreachable("no lab".to_owned()))?;
         answered(self.http.delete(url).query(&[("cluster", cluster)])).await
     }
@@ -69,6 +74,7 @@ impl Aws {
     /// # Errors
     /// The endpoint is none of this machine, or the lab refuses.
     pub async fn create_lab_cluster(&self, name: &str, broker_type: &str, brokers: i32) -> Result<(), AwsError> {
+        self.permitted()?;
         self.lab_url("").ok_or_else(|| unreachable("no lab".to_owned()))?;
         let in_transit = EncryptionInTransit::builder().client_broker(ClientBroker::TlsPlaintext).build();
         let group = BrokerNodeGroupInfo::builder().instance_type(broker_type);
@@ -88,21 +94,24 @@ impl Aws {
     }
 
     fn lab_url(&self, path: &str) -> Option<String> {
-        let endpoint = self.endpoint().filter(|endpoint| super::is_loopback(endpoint))?;
+        let endpoint = self.endpoint().filter(|_| self.is_here() && self.permitted().is_ok())?;
         Some(format!("{}/{path}", endpoint.trim_end_matches('/')))
     }
 
     async fn lab_json<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
         let url = self.lab_url(path)?;
         let answer = self.http.get(url).timeout(TIMEOUT).send().await.ok()?;
-        answer.error_for_status().ok()?.json().await.ok()
+        let text = body_within(answer.error_for_status().ok()?, MOST_BYTES, |_| true).await?;
+        serde_json::from_str(&text).ok()
     }
 }
 
 async fn answered(request: RequestBuilder) -> Result<Value, AwsError> {
     let answer = request.timeout(FAULT_TIMEOUT).send().await.map_err(|error| unreachable(error.to_string()))?;
     let status = answer.status();
-    let body: Value = answer.json().await.map_err(|error| unreachable(error.to_string()))?;
+    let text = body_within(answer, MOST_BYTES, |_| true).await;
+    let text = text.ok_or_else(|| unreachable("its answer breaks off or is too long".to_owned()))?;
+    let body: Value = serde_json::from_str(&text).map_err(|error| unreachable(error.to_string()))?;
     if status.is_success() {
         return Ok(body);
     }

@@ -5,7 +5,10 @@
 //! one whose window is longer than the run. Durations of alarms are cut to what a run has: where a rule asks for five or
 //! fifteen minutes, the last [`LASTING`] samples count, which favours the baseline.
 
-use crate::sample::{BrokerSample, BrokerState, Progress, Sample};
+use crate::{
+    finding_id,
+    sample::{BrokerSample, BrokerState, Progress, Sample},
+};
 
 /// Samples in a row for which an alarm's condition has to hold here.
 const LASTING: usize = 5;
@@ -66,33 +69,35 @@ fn some(count: Option<u64>) -> bool {
 fn seed(window: &[Sample]) -> Option<&'static str> {
     let large = |broker: &BrokerSample| above(broker.cpu_percent(), 80.0) || above(broker.memory_percent(), 90.0);
     let wants_more = now(window, large) || now(window, |broker| some(broker.under_replicated_partitions));
-    wants_more.then_some("broker.undersized")
+    wants_more.then_some(finding_id::BROKER_UNDERSIZED)
 }
 
 fn aws_alarms(window: &[Sample]) -> Option<&'static str> {
     if now(window, |broker| some(broker.offline_partitions))
         || now(window, |broker| some(broker.under_min_isr_partitions))
     {
-        return Some("replication.min-isr-blocked");
+        return Some(finding_id::REPLICATION_MIN_ISR_BLOCKED);
     }
     let rules: [(&'static str, Alarm); 6] = [
-        ("disk.filling", |broker| broker.disk_used_percent.is_some_and(|used| used >= 85.0)),
-        ("broker.cpu-credits-exhausted", |broker| broker.cpu_credit_balance.is_some_and(|credits| credits <= 100.0)),
-        ("broker.undersized", |broker| above(broker.cpu_percent(), 60.0)),
-        ("broker.heap-pressure", |broker| above(broker.heap_after_gc_percent, 60.0)),
-        ("network.constrained", |broker| above(broker.traffic_shaping, 0.0)),
+        (finding_id::DISK_FILLING, |broker| broker.disk_used_percent.is_some_and(|used| used >= 85.0)),
+        (finding_id::BROKER_CPU_CREDITS_EXHAUSTED, |broker| {
+            broker.cpu_credit_balance.is_some_and(|credits| credits <= 100.0)
+        }),
+        (finding_id::BROKER_UNDERSIZED, |broker| above(broker.cpu_percent(), 60.0)),
+        (finding_id::BROKER_HEAP_PRESSURE, |broker| above(broker.heap_after_gc_percent, 60.0)),
+        (finding_id::NETWORK_CONSTRAINED, |broker| above(broker.traffic_shaping, 0.0)),
         // Its documented reading: a broker is down, or the cluster too small.
-        ("broker.down", |broker| some(broker.under_replicated_partitions)),
+        (finding_id::BROKER_DOWN, |broker| some(broker.under_replicated_partitions)),
     ];
     rules.iter().find(|(_, rule)| lasts(window, rule)).map(|(id, _)| *id)
 }
 
 fn aws_health_check(window: &[Sample]) -> Option<&'static str> {
     if now(window, |broker| some(broker.under_min_isr_partitions)) {
-        return Some("replication.min-isr-blocked");
+        return Some(finding_id::REPLICATION_MIN_ISR_BLOCKED);
     }
     if lasts(window, |broker| some(broker.under_replicated_partitions)) {
-        return Some("broker.down");
+        return Some(finding_id::BROKER_DOWN);
     }
     // CPU by its 95th percentile over what was seen, as the tool has it over days.
     let mut cpu: Vec<f64> =
@@ -100,11 +105,11 @@ fn aws_health_check(window: &[Sample]) -> Option<&'static str> {
     cpu.sort_by(f64::total_cmp);
     let p95 = cpu.get(cpu.len() * 95 / 100).copied();
     let rules: [(&'static str, bool); 4] = [
-        ("disk.filling", lasts(window, |broker| broker.disk_used_percent.is_some_and(|used| used >= 85.0))),
-        ("broker.undersized", above(p95, 60.0)),
-        ("broker.heap-pressure", lasts(window, |broker| above(broker.heap_after_gc_percent, 60.0))),
+        (finding_id::DISK_FILLING, lasts(window, |broker| broker.disk_used_percent.is_some_and(|used| used >= 85.0))),
+        (finding_id::BROKER_UNDERSIZED, above(p95, 60.0)),
+        (finding_id::BROKER_HEAP_PRESSURE, lasts(window, |broker| above(broker.heap_after_gc_percent, 60.0))),
         (
-            "client.connection-storm",
+            finding_id::CLIENT_CONNECTION_STORM,
             lasts(window, |broker| above(broker.connections_created_per_s, 80.0 / 60.0))
                 || lasts(window, |broker| broker.connection_count.is_some_and(|count| count > 2400)),
         ),
@@ -124,12 +129,12 @@ fn grafana(window: &[Sample]) -> Option<&'static str> {
     // The critical ones first: KafkaOfflinePartitonCount, KafkaUnderReplicatedPartitionCount, KafkaBrokerCount, KafkaLagIsTooHigh
     // (100 records); then KafkaLagKeepsIncreasing, JvmMemoryFillingUp.
     let rules: [(&'static str, bool); 6] = [
-        ("broker.down", lasts(window, |broker| some(broker.offline_partitions))),
-        ("broker.down", lasts(window, |broker| some(broker.under_replicated_partitions))),
-        ("broker.down", all(&|sample| !sample.brokers.values().any(serves))),
-        ("consumer.slow", all(&|sample| lag(sample) > 100)),
-        ("consumer.slow", last.len() == LASTING && rises()),
-        ("broker.heap-pressure", lasts(window, |broker| above(broker.heap_used_percent, 80.0))),
+        (finding_id::BROKER_DOWN, lasts(window, |broker| some(broker.offline_partitions))),
+        (finding_id::BROKER_DOWN, lasts(window, |broker| some(broker.under_replicated_partitions))),
+        (finding_id::BROKER_DOWN, all(&|sample| !sample.brokers.values().any(serves))),
+        (finding_id::CONSUMER_SLOW, all(&|sample| lag(sample) > 100)),
+        (finding_id::CONSUMER_SLOW, last.len() == LASTING && rises()),
+        (finding_id::BROKER_HEAP_PRESSURE, lasts(window, |broker| above(broker.heap_used_percent, 80.0))),
     ];
     rules.iter().find(|(_, holds)| *holds).map(|(id, _)| *id)
 }
@@ -158,8 +163,8 @@ fn burrow(window: &[Sample]) -> Option<&'static str> {
         }
     }
     match (stalled, warned) {
-        (true, _) => Some("consumer.stalled"),
-        (false, true) => Some("consumer.slow"),
+        (true, _) => Some(finding_id::CONSUMER_STALLED),
+        (false, true) => Some(finding_id::CONSUMER_SLOW),
         (false, false) => None,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Kind, Names, Scenario, Truth};
 use crate::{
     diagnose::{Context, Diagnosis, Finding, PRESSURE_PERCENT, THROTTLED_PERCENT, Verdict, diagnose, median},
+    finding_id,
     run::{Event, Run},
     sample::{BrokerId, Sample},
 };
@@ -13,7 +14,8 @@ use crate::{
 pub const LOOK_BACK: usize = 60;
 
 /// Findings that are an answer though they are no cause of trouble: the cluster is left alone for them.
-const ANSWERS: [&str; 3] = ["cluster.maintenance", "lab.host-contention", "client.generator-bound"];
+const ANSWERS: [&str; 3] =
+    [finding_id::CLUSTER_MAINTENANCE, finding_id::LAB_HOST_CONTENTION, finding_id::CLIENT_GENERATOR_BOUND];
 
 /// What came out of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +95,7 @@ pub fn judge(run: &Run) -> Option<Judged> {
         let elapsed_s = before.replace(sample.at_ms).map_or(0.0, |before| (sample.at_ms - before) as f64 / 1000.0);
         // In its first seconds a watcher raises no alarm, right or wrong.
         let says_nothing_yet =
-            diagnosis.findings.first().is_some_and(|finding| finding.id == "inconclusive.too-few-samples");
+            diagnosis.findings.first().is_some_and(|finding| finding.id == finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES);
         let calm_s = if says_nothing_yet { 0.0 } else { elapsed_s };
         match judged.truth.phase(sample.at_ms) {
             Phase::Calm => {
@@ -215,7 +217,10 @@ pub fn kind_of_remedy(finding: &Finding) -> Option<String> {
 /// Why the machine, not the cluster, was measured.
 fn void(scenario: &Scenario, truth: &Truth, samples: &[(Context, Sample)]) -> Option<String> {
     // What these do to a client counts as pressure.
-    if [["lab.host-contention"], ["client.generator-bound"]].iter().any(|truth| scenario.truth == truth) {
+    if [[finding_id::LAB_HOST_CONTENTION], [finding_id::CLIENT_GENERATOR_BOUND]]
+        .iter()
+        .any(|truth| scenario.truth == truth)
+    {
         return None;
     }
     let of = |phase: Phase| samples.iter().map(|(_, sample)| sample).filter(move |s| truth.phase(s.at_ms) == phase);

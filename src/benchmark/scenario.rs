@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding_id;
+
 /// A row of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scenario {
@@ -73,71 +75,110 @@ const fn fault(
 
 /// Every row.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { kind: Kind::Control, ..fault("healthy", &[], Names::Nothing, &[]) },
-    Scenario { kind: Kind::Control, faults: &["healthy"], ..fault("healthy.bursts", &[], Names::Nothing, &[]) },
-    fault("broker.undersized", &["broker.undersized"], Names::Nothing, &["resize", "scale_out"]),
-    fault("broker.cpu-credits-exhausted", &["broker.cpu-credits-exhausted"], Names::Nothing, &["resize"]),
-    fault("broker.degraded", &["broker.degraded"], Names::Broker, &["reboot"]),
-    fault("partition.hot-key", &["partition.hot-key"], Names::Partitions, &["advice"]),
-    fault("leaders.not-preferred", &["leaders.not-preferred"], Names::Nothing, &["elect_leaders"]),
-    fault("leaders.placement-skew", &["leaders.placement-skew"], Names::Broker, &["reassign"]),
-    Scenario { kind: Kind::Hard, ..fault("broker.down", &["broker.down"], Names::Broker, &["reboot"]) },
-    Scenario { kind: Kind::Hard, ..fault("broker.hung", &["broker.hung"], Names::Broker, &["reboot"]) },
-    fault("consumer.slow", &["consumer.slow"], Names::Groups, &["advice"]),
-    fault("consumer.stalled", &["consumer.stalled"], Names::Groups, &["advice"]),
-    fault("client.tiny-batches", &["client.tiny-batches"], Names::Nothing, &["advice"]),
-    fault("client.connection-storm", &["client.connection-storm"], Names::Nothing, &["advice"]),
+    Scenario { kind: Kind::Control, ..fault(finding_id::HEALTHY, &[], Names::Nothing, &[]) },
+    Scenario {
+        kind: Kind::Control,
+        faults: &[finding_id::HEALTHY],
+        ..fault("healthy.bursts", &[], Names::Nothing, &[])
+    },
+    fault(finding_id::BROKER_UNDERSIZED, &[finding_id::BROKER_UNDERSIZED], Names::Nothing, &["resize", "scale_out"]),
     fault(
-        "cluster.too-many-partitions",
-        &["cluster.too-many-partitions"],
+        finding_id::BROKER_CPU_CREDITS_EXHAUSTED,
+        &[finding_id::BROKER_CPU_CREDITS_EXHAUSTED],
+        Names::Nothing,
+        &["resize"],
+    ),
+    fault(finding_id::BROKER_DEGRADED, &[finding_id::BROKER_DEGRADED], Names::Broker, &["reboot"]),
+    fault(finding_id::PARTITION_HOT_KEY, &[finding_id::PARTITION_HOT_KEY], Names::Partitions, &["advice"]),
+    fault(finding_id::LEADERS_NOT_PREFERRED, &[finding_id::LEADERS_NOT_PREFERRED], Names::Nothing, &["elect_leaders"]),
+    fault(finding_id::LEADERS_PLACEMENT_SKEW, &[finding_id::LEADERS_PLACEMENT_SKEW], Names::Broker, &["reassign"]),
+    Scenario {
+        kind: Kind::Hard,
+        ..fault(finding_id::BROKER_DOWN, &[finding_id::BROKER_DOWN], Names::Broker, &["reboot"])
+    },
+    Scenario {
+        kind: Kind::Hard,
+        ..fault(finding_id::BROKER_HUNG, &[finding_id::BROKER_HUNG], Names::Broker, &["reboot"])
+    },
+    fault(finding_id::CONSUMER_SLOW, &[finding_id::CONSUMER_SLOW], Names::Groups, &["advice"]),
+    fault(finding_id::CONSUMER_STALLED, &[finding_id::CONSUMER_STALLED], Names::Groups, &["advice"]),
+    fault(finding_id::CLIENT_TINY_BATCHES, &[finding_id::CLIENT_TINY_BATCHES], Names::Nothing, &["advice"]),
+    fault(finding_id::CLIENT_CONNECTION_STORM, &[finding_id::CLIENT_CONNECTION_STORM], Names::Nothing, &["advice"]),
+    fault(
+        finding_id::CLUSTER_TOO_MANY_PARTITIONS,
+        &[finding_id::CLUSTER_TOO_MANY_PARTITIONS],
         Names::Nothing,
         &["resize", "scale_out", "advice"],
     ),
-    fault("disk.filling", &["disk.filling"], Names::Broker, &["expand"]),
+    fault(finding_id::DISK_FILLING, &[finding_id::DISK_FILLING], Names::Broker, &["expand"]),
     // Variations 4 to 6 showed that a full volume was hidden by the warm-up of the broker on it: tuning runs since.
-    Scenario { kind: Kind::Hard, first_held_out: 7, ..fault("disk.full", &["disk.full"], Names::Broker, &["expand"]) },
-    fault("disk.slow", &["disk.slow"], Names::Broker, &["advice"]),
-    fault("network.constrained", &["network.constrained"], Names::Broker, &["resize", "scale_out"]),
-    fault("network.egress-fanout", &["network.egress-fanout"], Names::Groups, &["advice"]),
-    fault("broker.heap-pressure", &["broker.heap-pressure"], Names::Broker, &["resize"]),
+    Scenario {
+        kind: Kind::Hard,
+        first_held_out: 7,
+        ..fault(finding_id::DISK_FULL, &[finding_id::DISK_FULL], Names::Broker, &["expand"])
+    },
+    fault(finding_id::DISK_SLOW, &[finding_id::DISK_SLOW], Names::Broker, &["advice"]),
+    fault(finding_id::NETWORK_CONSTRAINED, &[finding_id::NETWORK_CONSTRAINED], Names::Broker, &["resize", "scale_out"]),
+    fault(finding_id::NETWORK_EGRESS_FANOUT, &[finding_id::NETWORK_EGRESS_FANOUT], Names::Groups, &["advice"]),
+    fault(finding_id::BROKER_HEAP_PRESSURE, &[finding_id::BROKER_HEAP_PRESSURE], Names::Broker, &["resize"]),
     // Variations 3 and 5 were taken for a disk that stands still: tuning runs both.
     Scenario {
         first_held_out: 6,
-        ..fault("replication.throttled", &["replication.throttled"], Names::Nothing, &["remove_throttle"])
+        ..fault(
+            finding_id::REPLICATION_THROTTLED,
+            &[finding_id::REPLICATION_THROTTLED],
+            Names::Nothing,
+            &["remove_throttle"],
+        )
     },
     Scenario {
-        faults: &["replication.min-isr-blocked"],
-        truth: &["broker.down", "replication.min-isr-blocked"],
+        faults: &[finding_id::REPLICATION_MIN_ISR_BLOCKED],
+        truth: &[finding_id::BROKER_DOWN, finding_id::REPLICATION_MIN_ISR_BLOCKED],
         kind: Kind::Hard,
-        ..fault("replication.min-isr-blocked", &[], Names::Broker, &["reboot"])
+        ..fault(finding_id::REPLICATION_MIN_ISR_BLOCKED, &[], Names::Broker, &["reboot"])
     },
-    Scenario { remedies: &[], ..fault("client.generator-bound", &["client.generator-bound"], Names::Nothing, &[]) },
-    Scenario { ..fault("cluster.maintenance", &["cluster.maintenance"], Names::Nothing, &["wait"]) },
-    fault("client.quota-throttled", &["client.quota-throttled"], Names::Nothing, &["advice"]),
-    fault("lab.host-contention", &["lab.host-contention"], Names::Nothing, &[]),
+    Scenario {
+        remedies: &[],
+        ..fault(finding_id::CLIENT_GENERATOR_BOUND, &[finding_id::CLIENT_GENERATOR_BOUND], Names::Nothing, &[])
+    },
+    Scenario {
+        ..fault(finding_id::CLUSTER_MAINTENANCE, &[finding_id::CLUSTER_MAINTENANCE], Names::Nothing, &["wait"])
+    },
+    fault(finding_id::CLIENT_QUOTA_THROTTLED, &[finding_id::CLIENT_QUOTA_THROTTLED], Names::Nothing, &["advice"]),
+    fault(finding_id::LAB_HOST_CONTENTION, &[finding_id::LAB_HOST_CONTENTION], Names::Nothing, &[]),
     fault(
         "broker.undersized+consumer.slow",
-        &["broker.undersized", "consumer.slow"],
+        &[finding_id::BROKER_UNDERSIZED, finding_id::CONSUMER_SLOW],
         Names::Nothing,
         &["resize", "scale_out"],
     ),
-    fault("partition.hot-key+consumer.slow", &["partition.hot-key", "consumer.slow"], Names::Partitions, &["advice"]),
+    fault(
+        "partition.hot-key+consumer.slow",
+        &[finding_id::PARTITION_HOT_KEY, finding_id::CONSUMER_SLOW],
+        Names::Partitions,
+        &["advice"],
+    ),
     fault(
         "leaders.placement-skew+broker.undersized",
-        &["leaders.placement-skew", "broker.undersized"],
+        &[finding_id::LEADERS_PLACEMENT_SKEW, finding_id::BROKER_UNDERSIZED],
         Names::Broker,
         &["reassign"],
     ),
     Scenario {
         kind: Kind::Hard,
-        ..fault("broker.down+broker.undersized", &["broker.down", "broker.undersized"], Names::Broker, &["reboot"])
+        ..fault(
+            "broker.down+broker.undersized",
+            &[finding_id::BROKER_DOWN, finding_id::BROKER_UNDERSIZED],
+            Names::Broker,
+            &["reboot"],
+        )
     },
     // Brokers that small take few requests: most must be those of the client without batches.
     Scenario {
         load: 0.1,
         ..fault(
             "client.tiny-batches+broker.undersized",
-            &["client.tiny-batches", "broker.undersized"],
+            &[finding_id::CLIENT_TINY_BATCHES, finding_id::BROKER_UNDERSIZED],
             Names::Nothing,
             &["advice"],
         )
@@ -184,6 +225,10 @@ mod tests {
         for scenario in SCENARIOS {
             for id in scenario.truth {
                 assert!(RULES.iter().any(|rule| rule.id == *id), "{id}");
+            }
+            // The name of a pair follows from its faults.
+            if scenario.faults.len() > 1 {
+                assert_eq!(scenario.name, scenario.faults.join("+"));
             }
             assert_eq!(scenario.kind == Kind::Control, scenario.truth.is_empty(), "{}", scenario.name);
         }

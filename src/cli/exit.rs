@@ -10,6 +10,14 @@ Examples:
 A setting is that of the command line, else of the environment (KGEN_...), else of kgen.toml, else the default: \
 `kgen config` shows each with where it comes from.
 
+With --redact these are replaced, the same value by the same stand-in, on the screen and in files as well: \
+AWS account ids, ARNs (percent-encoded ones too), access key ids, secret access keys, values of settings called secret, \
+password, token or private key, IP addresses, host names (this machine's, those of brokers, any with a port or under a \
+usual top-level domain), names of clusters, e-mail addresses, user names in /home/NAME and /Users/NAME. \
+Not replaced: names of topics, consumer groups and resources unless they hold one of these, regions, ids such as \
+vpc-0a1b, numbers, and a cluster's name that is a word of kgen's own, such as demo. Files that commands read again stay \
+as they are: kgen.toml, Terraform's files, plan, state and log, ledgers, the lab's folder.
+
 Exit codes:
   0    done; for a check: healthy, proven, nothing to change
   1    failed; `render --check`: files differ; `doctor`: something is missing
@@ -76,4 +84,9 @@ pub struct Refused(anyhow::Error);
 /// `error` as a refusal.
 pub fn refused(error: impl Into<anyhow::Error>) -> anyhow::Error {
     Refused(error.into()).into()
+}
+
+/// `error` as a refusal, if it is that of a file which is not to be replaced or read: nothing was begun then.
+pub fn refused_if_not_begun(error: anyhow::Error) -> anyhow::Error {
+    if crate::files::is_refusal(&error) { refused(error) } else { error }
 }

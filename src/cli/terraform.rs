@@ -17,7 +17,7 @@ pub struct TerraformArgs {
 /// How long to wait for others
 #[derive(Debug, Clone, Args)]
 pub struct Locking {
-    /// How long to wait while another run has locked the state
+    /// How long to wait while another kgen works on the project, or another run has locked the state
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::look::duration)]
     pub lock_timeout: Duration,
 }

@@ -9,7 +9,7 @@ use super::{
     place::Place,
     progress::Progress,
     rolling,
-    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable},
+    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
     catalogue::BrokerType,
@@ -22,18 +22,17 @@ use crate::{
 
 pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes || args.dry_run, "apply")?;
-    let working_dir = WorkingDir::open_rendered(project, &args.terraform)?;
-    let terraform = &working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
+    let working_dir = WorkingDir::lock_rendered(project, &args.terraform, Some(&args.locking))?;
+    let terraform = working_dir.terraform();
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;
 
     progress.phase("planning");
-    let plan = match terraform.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
+    let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
         Err(error) => return ended(error, &mut progress),
     };
-    progress.clear();
-    progress.line(&plan.changes.to_string());
+    show(&plan, !args.dry_run, &mut progress);
     price(&plan.changes).iter().for_each(|line| progress.line(line));
     let mut steps = Vec::new();
     if plan.has_changes() && !args.dry_run {
@@ -57,7 +56,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
 
 fn summary(
     terraform: &Terraform,
-    plan: &Plan,
+    plan: &Plan<'_>,
     applied: bool,
     progress: &Progress,
     steps: Vec<rolling::Ended>,

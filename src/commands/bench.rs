@@ -1,4 +1,5 @@
-//! `kgen bench`: how well `kgen diagnose` names what is wrong, on faults that are made for real.
+//! `kgen bench`: how well `kgen diagnose` names what is wrong, on faults that are made for real. What is right and how it is
+//! scored is in `benchmark`.
 
 mod live;
 
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use flate2::{Compression, GzBuilder};
 
-use super::documents;
+use super::{documents, out};
 use crate::{
     benchmark::{self, Judged, Report, TRUTH},
     cli::{
@@ -69,7 +70,7 @@ fn runs_in(dir: &Path) -> anyhow::Result<Vec<Run>> {
     };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_run).collect();
     paths.sort();
-    let runs: Vec<Run> = paths.iter().map(|path| Run::read(path)).collect::<Result<_, _>>()?;
+    let runs: Vec<Run> = paths.iter().map(|path| Run::read(path).map(out::redacted_run)).collect::<Result<_, _>>()?;
     let is_known = |run: &Run| benchmark::truth_of(run).is_some_and(|truth| benchmark::find(&truth.scenario).is_some());
     match runs.iter().any(is_known) {
         true => Ok(runs),

@@ -8,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     documents::{Prepared, PreparedFile, PreparedMoves},
@@ -18,7 +19,7 @@ use super::{
     place::{self, Place},
     progress::Progress,
     rolling,
-    working_dir::WorkingDir,
+    working_dir::{WorkingDir, show},
 };
 use crate::{
     aws::{Aws, Cluster},
@@ -98,6 +99,17 @@ impl Change {
         }
     }
 
+    /// The text of a kgen.toml with the change in it.
+    ///
+    /// # Errors
+    /// It is not TOML.
+    pub fn written_to(self, kgen_toml: &str) -> anyhow::Result<String> {
+        Ok(match self {
+            Change::BrokerType(to) => with_broker_type(kgen_toml, to)?,
+            Change::BrokerCount(to) => with_broker_count(kgen_toml, to)?,
+        })
+    }
+
     /// The cluster is as it is to be.
     pub fn is_reached(self, cluster: &Cluster) -> bool {
         match self {
@@ -114,7 +126,9 @@ impl Change {
         }
     }
 
-    fn ensure_is_all_of(self, changes: &Changes) -> anyhow::Result<()> {
+    /// # Errors
+    /// The plan does anything but make this change of the cluster `arn`.
+    fn ensure_is_all_of(self, changes: &Changes, arn: &str) -> anyhow::Result<()> {
         let (found, may) = match self {
             Change::BrokerType(_) => {
                 (changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE), "the broker type and nothing else")
@@ -125,7 +139,29 @@ impl Change {
             ),
         };
         let name = self.name();
-        found.with_context(|| format!("a {name} may change {may}; `kgen plan` shows the rest, apply it first"))?;
+        let updated =
+            found.with_context(|| format!("a {name} may change {may}; `kgen plan` shows the rest, apply it first"))?;
+        let planned = updated.change.before["arn"].as_str().unwrap_or(arn);
+        ensure!(planned == arn, "the plan updates {planned}, and the {name} is of {arn}");
+        self.ensure_becomes(&updated.change.after)
+    }
+
+    /// Checks that a cluster with these values, as terraform has them, is as this change makes it.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn ensure_becomes(self, after: &Value) -> anyhow::Result<()> {
+        let (found, is_it) = match self {
+            Change::BrokerType(to) => {
+                let found = &after["broker_node_group_info"][0]["instance_type"];
+                (found, found.as_str() == Some(to.as_str()))
+            }
+            Change::BrokerCount(to) => {
+                let found = &after["number_of_broker_nodes"];
+                (found, found.as_u64() == Some(to.into()))
+            }
+        };
+        ensure!(is_it, "the plan makes it {found}, and what was approved is {}", self.reached());
         Ok(())
     }
 
@@ -192,17 +228,18 @@ pub fn prepare<'a>(project: &'a Project, change: Change, place: &'a Place) -> an
     let changed = change.applied_to(project)?;
     let (cluster, bootstrap) = find(project, place)?;
     ensure_changeable(&cluster, &replication(&bootstrap)?, change)?;
-    let toml = project.kgen_toml_text()?;
-    let with_change = match change {
-        Change::BrokerType(to) => with_broker_type(&toml, to)?,
-        Change::BrokerCount(to) => with_broker_count(&toml, to)?,
-    };
+    let with_change = change.written_to(&project.kgen_toml_text()?)?;
     let mut files = vec![(PathBuf::from("kgen.toml"), with_change)];
     files.extend(changed.render().files().map(|(name, text)| (PathBuf::from("terraform").join(name), text.to_owned())));
     let mut edits = Vec::new();
     for (path, after) in files {
-        let before = files::text(&project.dir().join(&path))?;
+        let place = project.dir().join(&path);
+        let before = files::text(&place).map_err(refused)?;
         if before.as_ref() != Some(&after) {
+            // Found before anything is measured or asked.
+            files::ensure_replaceable(&place)
+                .with_context(|| format!("replacing {}", place.display()))
+                .map_err(refused)?;
             edits.push(Edit { path, before, after });
         }
     }
@@ -336,7 +373,7 @@ impl Ready<'_> {
 
     /// The change as a remedy with every value filled in; before it is carried out.
     pub fn rendered(&self) -> Rendered {
-        let msk_tf = std::fs::read_to_string(self.project.terraform_dir().join("msk.tf")).ok();
+        let msk_tf = files::text(&self.project.terraform_dir().join("msk.tf")).ok().flatten();
         let target = Target {
             arn: Some(&self.cluster.arn),
             current_version: Some(&self.cluster.current_version),
@@ -367,7 +404,9 @@ impl Ready<'_> {
             .map(|edit| (self.project.dir().join(&edit.path), edit.after.as_bytes().to_vec()))
             .collect();
         // What a killed run has written already is not written again, and is put back all the same.
-        let unwritten = files.into_iter().filter(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes));
+        let unwritten = files.into_iter().filter(|(path, bytes)| {
+            files::bounded::read(path, files::bounded::TEXT_BYTES).ok().as_ref() != Some(bytes)
+        });
         // Putting back goes by the edits, which also know what an earlier run has written.
         drop(replace_all(&unwritten.collect::<Vec<_>>())?);
         let error = match self.applied(working_dir, journal, progress) {
@@ -444,22 +483,21 @@ impl Ready<'_> {
         journal: &Journal,
         progress: &mut Progress,
     ) -> anyhow::Result<Vec<rolling::Ended>> {
-        let terraform = working_dir.terraform();
         let cluster = self.await_active(journal, progress)?;
         progress.phase("planning");
-        let plan = terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
-        progress.clear();
+        let plan = working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
+        show(&plan, true, progress);
         // The cluster was changed by other means already, and now the HCL says so too.
         let nothing = plan.changes.resources().next().is_none();
         match self.change.is_reached(&cluster) {
             true if nothing => return Ok(Vec::new()),
             // A run that was stopped between the cluster and what comes along with it.
             true => self.change.ensure_is_rest_of(&plan.changes)?,
-            false => self.change.ensure_is_all_of(&plan.changes)?,
+            false => self.change.ensure_is_all_of(&plan.changes, &cluster.arn)?,
         }
         journal.step(Step::Applying)?;
         progress.phase("applying");
-        let steps = rolling::apply(terraform, &plan, self.place, progress)?;
+        let steps = rolling::apply(working_dir.terraform(), &plan, self.place, progress)?;
         progress.clear();
         Ok(steps)
     }
@@ -469,13 +507,12 @@ impl Ready<'_> {
     /// # Errors
     /// Terraform failed.
     fn refresh_outputs(&self, working_dir: &WorkingDir, progress: &mut Progress) -> anyhow::Result<()> {
-        let terraform = working_dir.terraform();
         progress.phase("reading the outputs again");
-        let plan = terraform.plan(Goal::Apply, &mut |_| ())?;
+        let plan = working_dir.plan(Goal::Apply, &mut |seen| progress.show_diagnostics(seen))?;
         if plan.changes.resources().next().is_some() {
             progress.line("note: more has changed meanwhile (`kgen plan` shows it), so the outputs stay as they were");
         } else if plan.has_changes() {
-            terraform.apply(&plan, &mut |_| ())?;
+            working_dir.terraform().apply(&plan, &mut |seen| progress.show_diagnostics(seen))?;
         }
         progress.clear();
         Ok(())
@@ -538,6 +575,39 @@ impl Ready<'_> {
                 replication.under_replicated
             )),
             Err(error) => Some(format!("the brokers do not answer: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_is_the_change_that_was_approved_of_the_cluster_that_was_meant() {
+        let values = |broker_type: &str, brokers: u32| {
+            json!({"arn": "arn:one", "number_of_broker_nodes": brokers,
+                   "broker_node_group_info": [{"instance_type": broker_type}]})
+        };
+        let judged = |change: Change, after: Value, arn: &str| {
+            let change_of = json!({"actions": ["update"], "before": values("kafka.t3.small", 3), "after": after});
+            let cluster = json!({"address": "c", "mode": "managed", "type": RESOURCE, "change": change_of});
+            let plan = Changes::parse(&json!({"complete": true, "resource_changes": [cluster]}).to_string()).unwrap();
+            change.ensure_is_all_of(&plan, arn).map_err(|error| error.to_string())
+        };
+        let (large, six) = (Change::BrokerType("kafka.m5.large".parse().unwrap()), Change::BrokerCount(6));
+        assert_eq!(judged(large, values("kafka.m5.large", 3), "arn:one"), Ok(()));
+        assert_eq!(judged(six, values("kafka.t3.small", 6), "arn:one"), Ok(()));
+        for (change, after, arn, expected) in [
+            (large, values("kafka.m5.xlarge", 3), "arn:one", "what was approved is kafka.m5.large"),
+            (six, values("kafka.t3.small", 9), "arn:one", "what was approved is 6 brokers"),
+            (large, values("kafka.m5.large", 3), "arn:two", "the resize is of arn:two"),
+            (large, values("kafka.t3.small", 6), "arn:one", "the broker type and nothing else"),
+        ] {
+            let refused = judged(change, after, arn).unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `kgen compare`: two runs side by side.
 
-use std::path::Path;
+use std::{io::BufReader, path::Path};
 
 use anyhow::{Context as _, anyhow};
 use comfy_table::Table;
@@ -9,6 +9,7 @@ use super::documents::{self, ComparedRuns};
 use crate::{
     cli::{Outcome, load::Compare, refused},
     comparison::{Comparison, Conclusion, Recorded, compare},
+    files::bounded,
     project::Project,
     run::{FILE, find},
     statistics::Estimate,
@@ -43,8 +44,8 @@ fn read(named: &Path, project: &Project) -> anyhow::Result<Recorded> {
         false => find(&project.runs_dir(), Some(&text), |_| true).map_err(|reason| anyhow!(reason))?,
     };
     let path = if path.is_dir() { path.join(FILE) } else { path };
-    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let run = Recorded::parse(&text);
+    let run = bounded::open(&path).and_then(|file| Recorded::read(BufReader::new(file)));
+    let run = run.with_context(|| format!("reading {}", path.display()))?;
     if run.is_empty() {
         return Err(anyhow!(
             "{} has no second of a load: it is no record of `kgen produce` and not what its --json-stream prints",

@@ -12,6 +12,7 @@ use crate::{
     cli::{Cli, Config, Outcome, refused},
     project::Project,
     stack::settings::{Origin, Setting},
+    visible,
 };
 
 /// A setting that is not in kgen.toml.
@@ -75,7 +76,7 @@ fn others(dir: &Path) -> Vec<Other> {
 fn text(settings: &[Setting], others: &[Other]) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(["key", "value", "from", "variable"]);
-    let or_dash = |text: Option<&String>| text.cloned().unwrap_or_else(|| "-".to_owned());
+    let or_dash = |text: Option<&String>| text.map_or("-".to_owned(), |text| visible::line(text).into_owned());
     for setting in settings {
         let origin = match &setting.origin {
             Origin::Default => "default".to_owned(),
@@ -84,7 +85,7 @@ fn text(settings: &[Setting], others: &[Other]) -> String {
             Origin::Environment => "environment".to_owned(),
         };
         table.add_row([
-            setting.key.clone(),
+            visible::line(&setting.key).into_owned(),
             or_dash(setting.value.as_ref()),
             origin,
             or_dash(setting.variable.as_ref()),

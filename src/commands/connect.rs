@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use super::working_dir::WorkingDir;
+use super::working_dir::readable;
 use crate::{
     cli::{Connect, Outcome, refused},
     process::{Tool, shell_quoted},
@@ -18,9 +18,8 @@ pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
             endpoint.display()
         )));
     }
-    let working_dir = WorkingDir::open(project, &args.terraform)?;
+    let (dir, terraform) = readable(project, &args.terraform)?;
     let aws = if args.dry_run { None } else { Some(aws()?) };
-    let terraform = working_dir.terraform();
     let instance = terraform.text_output("client_instance_id")?;
     let arn = terraform.text_output("msk_cluster_arn")?;
     let region = region(&arn).with_context(|| format!("output msk_cluster_arn is {arn:?}, which names no region"))?;
@@ -29,7 +28,7 @@ pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
         println!("aws {}", session.map(shell_quoted).join(" "));
         return Ok(Outcome::Done);
     };
-    Err(Tool::new(aws, working_dir.path()).exec(session).into())
+    Err(Tool::new(aws, dir).exec(session).into())
 }
 
 /// The AWS CLI, if all is there that a session needs.

@@ -13,6 +13,7 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use super::{
+    out,
     place::connection,
     produce::{ensure_topics, print_objectives},
     stopping::Stopping,
@@ -81,7 +82,7 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
     let Some(found) = found else { return Ok(Outcome::Interrupted) };
     if args.json {
         let document = Document { schema: Document::SCHEMA, topic: &topic, whole: found.is_whole(), found: &found };
-        println!("{}", serde_json::to_string_pretty(&document)?);
+        out::document(&document)?;
     } else {
         print(&topic, &found);
     }
@@ -148,9 +149,9 @@ fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Resu
     let mut consumed = consumer::run(&config, &commands, &mut |tick| shown.show(tick))?;
     consumed.slo = args.slo.as_ref().map(|slo| slo.judge_consumed(&consumed)).unwrap_or_default();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&consumed)?);
+        out::document(&consumed)?;
     } else if args.json_stream {
-        println!("{}", serde_json::to_string(&consumed)?);
+        let _ = out::json_line(&consumed);
     } else {
         print_consumed(&consumed);
     }
@@ -186,10 +187,9 @@ struct Shown {
 
 impl Shown {
     fn show(&mut self, tick: &ReadTick) {
-        if self.json_stream
-            && let Ok(line) = serde_json::to_string(tick)
-        {
-            println!("{line}");
+        if self.json_stream {
+            // As in `kgen produce`.
+            let _ = out::json_line(tick);
         }
         for note in &tick.notes {
             eprintln!("client: {note}");

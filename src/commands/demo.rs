@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 pub use self::story::Story;
 use self::{
     stage::Stage,
-    story::{Events, Moment},
+    story::{Events, Moment, WINDOW},
 };
 use super::{
     change::{Change, prepare},
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     catalogue::BrokerType,
     cli::{Demo, Outcome, refused},
-    diagnose::{Verdict, diagnose},
+    diagnose::Verdict,
     kafka::{
         Connection, REACHABLE_WITHIN,
         admin::{Admin, TopicSpec},
@@ -61,8 +61,6 @@ const NAME_WITHIN: Duration = Duration::from_secs(120);
 const RECOVER_WITHIN: Duration = Duration::from_secs(120);
 /// How long the resized brokers are measured.
 const AFTER: Duration = Duration::from_secs(30);
-/// What a diagnosis looks back on.
-const WINDOW: Duration = Duration::from_secs(30);
 
 pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outer = Project::open(dir).map_err(refused)?;
@@ -73,10 +71,13 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     // Whatever happened, nothing of it stays.
     let struck = stage.strike();
     let page = record.end(&played, stage.was_interrupted()).and_then(|()| write_page(record.dir()));
-    match &page {
+    match page {
         Ok(page) => eprintln!("report: {}", page.display()),
         // What was played is not undone by it.
-        Err(error) => eprintln!("note: no report was written: {error:#}"),
+        Err(error) => {
+            eprintln!("note: no report was written: {error:#}");
+            super::out::failed(error);
+        }
     }
     if stage.was_interrupted() {
         eprintln!("interrupted; the lab of the demo is gone");
@@ -98,7 +99,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     story.tell(Moment::LabUp, format!("lab at scale {} of real Kafka brokers", stage.scale()));
     let working_dir = stage.terraform(&args.terraform, &place)?;
     let terraform = working_dir.terraform();
-    let plan = terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
+    let plan = working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
     terraform.apply(&plan, &mut |seen| progress.show(seen))?;
     progress.clear();
     let (created, _, _) = plan.changes.totals();
@@ -169,9 +170,9 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
                 format!("CPU of broker {broker} is {cpu:.0} % of what it may use (alarm at {threshold} %)"),
             );
         }
-        let diagnosis = diagnose(&events.context, events.samples(WINDOW));
+        let diagnosis = events.diagnosis();
         if story.has(Moment::Seen) && diagnosis.verdict == Verdict::CauseFound {
-            break diagnosis;
+            break diagnosis.clone();
         }
         if started.elapsed() > NAME_WITHIN {
             let found = diagnosis.findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
@@ -184,7 +185,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     runtime.block_on(refresh(&events.aws, &mut events.context))?;
     let remedies = fixes(&events.context, &named, &project.terraform_dir());
     for (finding, fix) in named.findings.iter().zip(&remedies) {
-        let found = Found::new(&events.context.cluster, finding, fix.clone());
+        let found = Found::new(&events.context.cluster, named.verdict, finding, fix.clone());
         record.tell(Event::Finding(Box::new(found)))?;
     }
     out::aside(format_args!("\n{}\n", text(&events.context, events.samples(WINDOW), &named, &remedies)));
@@ -214,21 +215,22 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     let started = Instant::now();
     let diagnosis = loop {
         events.next(stage)?;
-        let diagnosis = diagnose(&events.context, events.samples(WINDOW));
+        let diagnosis = events.diagnosis();
         if diagnosis.verdict == Verdict::Healthy {
-            break diagnosis;
+            break diagnosis.clone();
         }
         if started.elapsed() > RECOVER_WITHIN {
             eprintln!(
                 "not healthy {} s after the fix:\n{}",
                 RECOVER_WITHIN.as_secs(),
-                text(&events.context, events.samples(WINDOW), &diagnosis, &[])
+                text(&events.context, events.samples(WINDOW), diagnosis, &[])
             );
             return Ok(Outcome::Unhealthy);
         }
     };
     for finding in &diagnosis.findings {
-        record.tell(Event::Finding(Box::new(Found::new(&events.context.cluster, finding, None))))?;
+        let found = Found::new(&events.context.cluster, diagnosis.verdict, finding, None);
+        record.tell(Event::Finding(Box::new(found)))?;
     }
     story.tell(Moment::Recovered, "healthy under the same load".to_owned());
     eprintln!("measuring {to} for {} s", AFTER.as_secs());
@@ -255,7 +257,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     );
 
     progress.phase("destroying");
-    let plan = terraform.plan(Goal::Destroy, &mut |seen| progress.show(seen))?;
+    let plan = working_dir.plan(Goal::Destroy, &mut |seen| progress.show(seen))?;
     terraform.apply(&plan, &mut |seen| progress.show(seen))?;
     progress.clear();
     let (_, _, destroyed) = plan.changes.totals();

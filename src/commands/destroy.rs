@@ -6,7 +6,7 @@ use super::{
     apply::price,
     documents::{self, Destroyed},
     progress::Progress,
-    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable},
+    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
     cli::{Destroy, Outcome},
@@ -16,18 +16,16 @@ use crate::{
 pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes || args.dry_run, "destroy")?;
     // What is destroyed is what the state holds, whether or not kgen.toml has changed since.
-    let working_dir = WorkingDir::open(project, &args.terraform)?;
-    let terraform = working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
+    let working_dir = WorkingDir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;
 
     progress.phase("planning");
-    let plan = match terraform.plan(Goal::Destroy, &mut |seen| progress.show(seen)) {
+    let plan = match working_dir.plan(Goal::Destroy, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
         Err(error) => return ended(error, &mut progress),
     };
-    progress.clear();
-    progress.line(&plan.changes.to_string());
+    show(&plan, !args.dry_run, &mut progress);
     price(&plan.changes).iter().for_each(|line| progress.line(line));
     if plan.has_changes() && !args.dry_run {
         let (_, _, count) = plan.changes.totals();
@@ -36,7 +34,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Done);
         }
         progress.phase("destroying");
-        if let Err(error) = terraform.apply(&plan, &mut |seen| progress.show(seen)) {
+        if let Err(error) = working_dir.terraform().apply(&plan, &mut |seen| progress.show(seen)) {
             return ended(error, &mut progress);
         }
         progress.clear();

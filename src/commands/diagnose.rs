@@ -1,22 +1,25 @@
 //! `kgen diagnose`: watch for a while, name the cause, print the fix.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
     look::{Opened, collected, headline, open, recorded, refresh, runtime},
+    out,
     place::Place,
 };
 use crate::{
     cli::{Diagnose, Outcome, refused},
     diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    files,
     metrics::Source,
     project::Project,
     remedy::{Rendered, Target},
     sample::Sample,
     stack::Stack,
+    visible::line,
 };
 
 /// Datapoints of CloudWatch that are read at least.
@@ -70,7 +73,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
             verdict: diagnosis.verdict,
             findings: findings.collect(),
         };
-        println!("{}", serde_json::to_string_pretty(&report).context("writing the diagnosis as JSON")?);
+        out::document(&report).context("writing the diagnosis as JSON")?;
     } else {
         print!("{}", text(&context, &samples, &diagnosis, &fixes));
     }
@@ -102,7 +105,7 @@ pub async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context,
 
 /// The remedy of each finding, with real values; the HCL change against what is in `terraform_dir`.
 pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> Vec<Option<Rendered>> {
-    let msk_tf = fs::read_to_string(terraform_dir.join("msk.tf")).ok();
+    let msk_tf = files::text(&terraform_dir.join("msk.tf")).ok().flatten();
     let target = Target {
         arn: context.arn.as_deref(),
         current_version: context.current_version.as_deref(),
@@ -128,12 +131,12 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
     lines.push(format!("verdict: {verdict} ({} samples over {span_s:.0} s)", samples.len()));
     for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
         lines.push(String::new());
-        lines.push(format!("{}: {} (confidence {:.2})", finding.id, finding.title, finding.confidence));
-        lines.push(format!("  cause: {}", finding.cause));
+        lines.push(format!("{}: {} (confidence {:.2})", finding.id, line(&finding.title), finding.confidence));
+        lines.push(format!("  cause: {}", line(&finding.cause)));
         let section = |name: &str, items: Vec<&str>, lines: &mut Vec<String>| {
             if !items.is_empty() {
                 lines.push(format!("  {name}:"));
-                lines.extend(items.iter().map(|item| format!("    - {item}")));
+                lines.extend(items.iter().map(|item| format!("    - {}", line(item))));
             }
         };
         let texts =
@@ -143,28 +146,28 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
         section("against it", against.iter().map(String::as_str).collect(), &mut lines);
         section("not seen", finding.missing.iter().map(String::as_str).collect(), &mut lines);
         if let Some(check) = &finding.check {
-            lines.push(format!("  would tell: {check}"));
+            lines.push(format!("  would tell: {}", line(check)));
         }
         if let Some(fix) = fix {
-            lines.push(format!("  fix: {}", fix.summary));
-            lines.extend(fix.notes.iter().map(|note| format!("    - {note}")));
+            lines.push(format!("  fix: {}", line(&fix.summary)));
+            lines.extend(fix.notes.iter().map(|note| format!("    - {}", line(note))));
             if let Some(command) = &fix.kgen {
                 let how = match fix.hcl_diff {
                     Some(_) => "changes the HCL, applies it and proves it",
                     None => "does it and looks until the symptom is gone",
                 };
-                lines.push(format!("\n  by kgen, which {how}:\n    {command}"));
+                lines.push(format!("\n  by kgen, which {how}:\n    {}", line(command)));
             }
             if let Some(command) = &fix.aws_cli {
                 let then = match fix.hcl_diff {
                     Some(_) => " (then change the HCL as well, or Terraform changes it back)",
                     None => "",
                 };
-                lines.push(format!("\n  by the AWS CLI{then}:\n    {command}"));
+                lines.push(format!("\n  by the AWS CLI{then}:\n    {}", line(command)));
             }
             if !fix.kafka_tools.is_empty() {
                 lines.push("\n  by Kafka's tools:".to_owned());
-                lines.extend(fix.kafka_tools.iter().map(|command| format!("    {command}")));
+                lines.extend(fix.kafka_tools.iter().map(|command| format!("    {}", line(command))));
             }
             if let Some(diff) = &fix.hcl_diff {
                 lines.push("\n  in Terraform, then `terraform apply`:".to_owned());
@@ -172,7 +175,7 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
             }
         }
         section("not a fix", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
-        lines.push(format!("  next: {}", finding.next_command()));
+        lines.push(format!("  next: {}", line(&finding.next_command())));
     }
     lines.push(String::new());
     lines.join("\n")

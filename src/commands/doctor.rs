@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::out;
 use crate::{
     cli::{Doctor, DoctorFor, Outcome, refused},
     doctor::{Answer, Side, State, examine},
@@ -37,7 +38,7 @@ pub fn run(args: &Doctor, project: &Path) -> anyhow::Result<Outcome> {
     let checks = examine(&found::look(&project, args.terraform.terraform_bin.as_deref())?, side);
     let ready = checks.iter().all(|check| check.state != State::Missing);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&Document { schema: Document::SCHEMA, ready, checks })?);
+        out::document(&Document { schema: Document::SCHEMA, ready, checks })?;
     } else {
         println!("{}", text(&checks));
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{demo::Story, figures::Figures};
+use super::{demo::Story, figures::Figures, out};
 use crate::{
     benchmark,
     comparison::Comparison,
@@ -42,8 +42,13 @@ pub trait Document: Serialize + JsonSchema {
 /// # Errors
 /// It cannot be written as JSON, which only a map with keys that are no text would bring about.
 pub fn print<T: Document>(document: T) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(&Named { schema: T::SCHEMA, document })?);
-    Ok(())
+    out::document(&Named { schema: T::SCHEMA, document })
+}
+
+/// A path as text. One that is not UTF-8 is shown with replacement characters: after the work is done, a document that
+/// cannot be printed would be worse.
+fn lossy<S: serde::Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.as_ref().to_string_lossy())
 }
 
 macro_rules! documents {
@@ -121,6 +126,8 @@ pub struct RenderedFiles<'a> {
 
 #[derive(Serialize, JsonSchema)]
 pub struct RenderedFile<'a> {
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub file: &'a Path,
     pub state: FileState,
     /// A unified diff; empty where nothing differs.
@@ -206,6 +213,8 @@ pub struct Prepared {
 
 #[derive(Serialize, JsonSchema)]
 pub struct PreparedFile {
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub file: PathBuf,
     /// A unified diff.
     pub diff: String,
@@ -252,6 +261,8 @@ pub struct Pruned {
 #[derive(Serialize, JsonSchema)]
 pub struct WrittenReport {
     pub run: String,
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub file: PathBuf,
 }
 
@@ -270,8 +281,10 @@ pub struct LabEnv {
     /// To be set.
     pub set: BTreeMap<String, String>,
     /// To be taken away.
-    pub unset: Vec<&'static str>,
+    pub unset: Vec<String>,
     /// Goes before the other folders of PATH.
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub path: PathBuf,
 }
 
@@ -303,6 +316,8 @@ pub struct Played<'a> {
     pub load: &'a Summary,
     pub proof: &'a Verification,
     /// Where every sample is, a line each (kgen.sample/1).
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub samples: &'a Path,
 }
 
@@ -310,7 +325,11 @@ pub struct Played<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct ComparedRuns<'a> {
     /// As they were named.
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub before: &'a Path,
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub after: &'a Path,
     #[serde(flatten)]
     pub comparison: &'a Comparison,
@@ -336,6 +355,8 @@ pub struct RecordedRun {
     pub exit_code: Option<u8>,
     pub cluster: Option<String>,
     pub lab_scale: Option<f64>,
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub dir: PathBuf,
     pub bytes: u64,
 }
@@ -408,6 +429,8 @@ pub struct LabClient {
     pub command: String,
     pub pid: u32,
     /// Its output.
+    #[serde(serialize_with = "lossy")]
+    #[schemars(with = "PathBuf")]
     pub log: PathBuf,
 }
 

@@ -7,19 +7,19 @@ use crate::{
     cli::{Explain, Outcome, refused},
     diagnose::{RULES, Rule},
     lab::fault,
+    visible,
 };
 
 pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
-    let rules: Vec<&Rule> =
-        match &args.id {
-            None => RULES.iter().collect(),
-            Some(id) => {
-                let rule = RULES.iter().find(|rule| rule.id == id);
-                vec![rule.ok_or_else(|| {
-                    refused(anyhow!("no finding is called {id}{} (`kgen explain` lists them)", hint(id)))
-                })?]
-            }
-        };
+    let rules: Vec<&Rule> = match &args.id {
+        None => RULES.iter().collect(),
+        Some(id) => {
+            let rule = RULES.iter().find(|rule| rule.id == id);
+            vec![rule.ok_or_else(|| {
+                refused(anyhow!("no finding is called {}{} (`kgen explain` lists them)", visible::line(id), hint(id)))
+            })?]
+        }
+    };
     if args.json {
         let told = |rule: &&Rule| {
             let Rule { id, meaning, told_apart, in_the_lab, .. } = **rule;

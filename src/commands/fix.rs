@@ -22,11 +22,13 @@ use super::{
 use crate::{
     cli::{Diagnose, Fix, Outcome, refused},
     diagnose::{Context, Diagnosis, Verdict, diagnose},
+    finding_id,
     kafka::partitions::{Partition, Partitions, Throttled},
     project::Project,
     remedy::{Move, PARTITIONS_A_BATCH, Remedy, Rendered},
     run::{self, Event, Found, Mark},
     sample::Sample,
+    visible::line,
 };
 
 /// How long the symptom may take to go, once the change is made.
@@ -67,9 +69,9 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
         eprint!("{}", text(context, samples, diagnosis, &rendered));
         return nothing(diagnosis, args.json);
     };
-    eprintln!("{}: {}\n  fix: {}", chosen.finding, chosen.title, chosen.summary);
+    eprintln!("{}: {}\n  fix: {}", chosen.finding, line(&chosen.title), line(&chosen.summary));
     for note in chosen.rendered.iter().flat_map(|fix| fix.notes.iter().chain(&fix.kafka_tools)) {
-        eprintln!("    {note}");
+        eprintln!("    {}", line(note));
     }
     if args.dry_run {
         if args.json {
@@ -156,7 +158,7 @@ fn chosen(
         return Ok(None);
     }
     Ok(Some(Chosen {
-        finding: "replication.throttled".to_owned(),
+        finding: finding_id::REPLICATION_THROTTLED.to_owned(),
         title: "a replication throttle was left behind; replicas that fall behind would be kept there".to_owned(),
         summary: format!("remove the replication throttle of {}", described(&throttled)),
         act: Act::Unthrottle(throttled),
@@ -198,7 +200,7 @@ fn carried_out(
     journal: &Journal,
 ) -> anyhow::Result<(Outcome, u64)> {
     for finding in diagnosis.findings.iter().filter(|finding| finding.id == chosen.finding) {
-        let found = Found::new(&context.cluster, finding, chosen.rendered.clone());
+        let found = Found::new(&context.cluster, diagnosis.verdict, finding, chosen.rendered.clone());
         journal.tell(Event::Finding(Box::new(found)))?;
         journal.tell(Event::mark(Mark::Named, format!("{}: {}", finding.id, finding.title)))?;
     }

@@ -19,6 +19,7 @@ use super::{
     change::{Change, ensure_active, ensure_changeable, replication},
     documents::{self, Prepared, PreparedFile},
     look::runtime,
+    out,
     place::{self, Place},
     working_dir::ensure_confirmable,
 };
@@ -26,6 +27,7 @@ use crate::{
     aws::{Aws, Cluster},
     catalogue::{BrokerType, KafkaVersion},
     cli::{Outcome, Resize, refused},
+    files,
     kafka::admin::{BrokerPartitions, Replication},
     locate::{Environment, Folder as _, Located, Question, clean, is_assignments, locate},
     metrics::CloudWatch,
@@ -34,6 +36,7 @@ use crate::{
     sample::BrokerId,
     stack::{Provenance, provenance},
     terraform::Terraform,
+    visible,
 };
 
 /// Longest wait for the control plane, which may not be reached from here at all.
@@ -47,8 +50,8 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     let dir = clean(dir);
     // Held from the first look to the end of an apply: the plan that is applied is of these files.
     let whole = fs::canonicalize(&dir).ok().filter(|_| !args.dry_run);
-    let _whole = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
-    let environment = environment(&dir, args);
+    let alone = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
+    let environment = environment(&dir, args).map_err(refused)?;
     let var_files = var_files(&dir, &args.var_file).map_err(refused)?;
     let to = args.broker_type;
     let cluster = args.cluster.as_deref();
@@ -56,7 +59,9 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     if args.all {
         return all::run(&question, args);
     }
-    let located = locate(&Disk, &question).map_err(refused)?;
+    let mut located = locate(&Disk, &question).map_err(refused)?;
+    located.notes.extend(leads_outside(&dir, &located)?);
+    located.cluster_name.iter().for_each(|name| out::learn_cluster(name));
     let edit = &located.edit;
     if provenance(&edit.before) != Provenance::Foreign {
         return Err(refused(anyhow!(
@@ -69,10 +74,10 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     if args.apply && located.is_terragrunt {
         return Err(refused(anyhow!("{} is run by Terragrunt: leave out --apply, and apply it there", dir.display())));
     }
-    let name = edit.file.display().to_string();
+    let name = visible::line(&edit.file.display().to_string()).into_owned();
     let after = edit.after();
     for step in &located.trail {
-        eprintln!("{step}");
+        eprintln!("{}", visible::line(step));
     }
     let next = next(&question, &located);
     let diff = unified_diff((&name, &edit.before), (&name, &after));
@@ -83,7 +88,7 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
         print!("{diff}")
     }
     for note in located.notes.iter().chain(&unchecked) {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", visible::line(note));
     }
     let prepared = |written| Prepared {
         cluster: located.cluster_name.clone(),
@@ -108,11 +113,16 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
         // Looked for before the edit, which would otherwise be for nothing.
         let terraform = terraform(&question, &located, args)?;
         let project = Project::open(project).map_err(refused)?;
-        return Work { project, args, terraform: &terraform, located: &located, after, diff, plan: next }.carry_out();
+        let alone = alone.as_ref().with_context(|| format!("{} cannot be locked", dir.display())).map_err(refused)?;
+        let terraform = &terraform;
+        return Work { project, args, terraform, alone, located: &located, after, diff, plan: next }.carry_out();
     }
     replace_unchanged(&edit.file, edit.before.as_bytes(), after.as_bytes()).map_err(refused)?;
-    eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
-    eprintln!("next, and look whether the plan updates {} in place and changes nothing else:", located.address);
+    eprintln!("{name}:{}: {} is now {to}", edit.line, visible::line(&edit.old));
+    eprintln!(
+        "next, and look whether the plan updates {} in place and changes nothing else:",
+        visible::line(&located.address)
+    );
     if args.json {
         documents::print(prepared(true))?;
     } else {
@@ -121,8 +131,29 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     Ok(Outcome::Done)
 }
 
+/// The note that the file to edit lies outside of `dir`, where only a link leads there: by its path it seems to be inside.
+fn leads_outside(dir: &Path, located: &Located) -> anyhow::Result<Option<String>> {
+    let file = &located.edit.file;
+    let real = fs::canonicalize(file).with_context(|| format!("finding {}", file.display()))?;
+    let whole = fs::canonicalize(dir).with_context(|| format!("finding {}", dir.display()))?;
+    let is_noted =
+        located.notes.iter().any(|note| note.contains(" is outside of ") || note.contains(" is also used by "));
+    let note = || {
+        format!(
+            "{} leads to {}, outside of {}: every other configuration that uses it gets the new type too",
+            file.display(),
+            real.display(),
+            dir.display()
+        )
+    };
+    Ok((!real.starts_with(&whole) && !is_noted).then(note))
+}
+
 /// What of the environment bears on a run of terraform in `dir`.
-fn environment(dir: &Path, args: &Resize) -> Environment {
+///
+/// # Errors
+/// The selected workspace cannot be read.
+fn environment(dir: &Path, args: &Resize) -> anyhow::Result<Environment> {
     let variables = env::vars_os().filter_map(|(name, value)| {
         Some((name.to_str()?.strip_prefix("TF_VAR_")?.to_owned(), value.to_string_lossy().into_owned()))
     });
@@ -131,18 +162,18 @@ fn environment(dir: &Path, args: &Resize) -> Environment {
     });
     // Terraform keeps the name of the workspace in its data folder; without a name there, it is the default one.
     let data = env::var_os("TF_DATA_DIR").map_or(dir.join(".terraform"), |data| dir.join(data));
-    let selected = match fs::read_to_string(data.join("environment")) {
-        Ok(name) => Some(name.trim().to_owned()),
-        Err(_) if data.is_dir() => Some("default".to_owned()),
-        Err(_) => None,
+    let selected = match files::text(&data.join("environment"))? {
+        Some(name) => Some(name.trim().to_owned()),
+        None if data.is_dir() => Some("default".to_owned()),
+        None => None,
     };
-    Environment {
+    Ok(Environment {
         variables: variables.collect(),
         arguments: args.var.clone(),
         hidden_arguments: hidden.map(|(name, _)| name.to_string_lossy().into_owned()),
         workspace_named: env::var("TF_WORKSPACE").ok().filter(|name| !name.is_empty()),
         workspace_selected: selected,
-    }
+    })
 }
 
 /// Checks the change by what the files say, and returns what was not checked.
@@ -221,7 +252,8 @@ fn var_files(dir: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         match (path.exists(), inside.exists()) {
             (true, _) => Ok(clean(path)),
             (false, true) => {
-                eprintln!("note: --var-file {} is taken from {}", path.display(), dir.display());
+                let note = format!("--var-file {} is taken from {}", path.display(), dir.display());
+                eprintln!("note: {}", visible::line(&note));
                 Ok(inside)
             }
             (false, false) => Err(anyhow!(
@@ -235,9 +267,10 @@ fn var_files(dir: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     named.iter().map(find).collect()
 }
 
-/// The files of variables that there are, in words.
+/// The files of variables that there are, in words, where they can be listed.
 fn beside(dir: &Path) -> String {
-    let files = Disk.files_below(dir).into_iter().chain(Disk.files_around(dir));
+    let (below, around) = (Disk.files_below(dir).unwrap_or_default(), Disk.files_around(dir).unwrap_or_default());
+    let files = below.into_iter().chain(around);
     let names: Vec<String> =
         files.filter(|path| is_assignments(path)).take(10).map(|path| path.display().to_string()).collect();
     match names.is_empty() {
@@ -259,7 +292,8 @@ fn terraform(question: &Question<'_>, located: &Located, args: &Resize) -> anyho
     }
     let terraform = Terraform::new(&program, dir, &dir.join(".terraform/kgen"))
         .with_var_files(question.var_files)
-        .with_variables(&question.environment.arguments);
+        .with_variables(&question.environment.arguments)
+        .with_env(&Place::Environment.env()?);
     if let Some(earlier) = terraform.earlier() {
         return Err(refused(anyhow!(
             "`{}` (process {}), started earlier, still runs in {}: wait for it to end",

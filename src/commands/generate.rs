@@ -9,7 +9,7 @@ use clap_mangen::Man;
 use super::out;
 use crate::{
     cli::{self, Cli, Completions, Outcome, refused},
-    files,
+    visible,
 };
 
 pub fn completions(args: &Completions) -> anyhow::Result<Outcome> {
@@ -31,8 +31,9 @@ pub fn man(args: &cli::Man) -> anyhow::Result<Outcome> {
     let (mut command, mut name) = (&root, "kgen".to_owned());
     for word in &args.command {
         let found = command.find_subcommand(word).filter(|found| !found.is_hide_set());
-        command = found
-            .ok_or_else(|| refused(anyhow!("there is no command `{name} {word}` (`{name} --help` lists them)")))?;
+        command = found.ok_or_else(|| {
+            refused(anyhow!("there is no command `{name} {}` (`{name} --help` lists them)", visible::line(word)))
+        })?;
         name = format!("{name}-{}", command.get_name());
     }
     print!("{}", page(command, &name)?);
@@ -41,8 +42,7 @@ pub fn man(args: &cli::Man) -> anyhow::Result<Outcome> {
 
 fn write_pages(command: &clap::Command, name: &str, dir: &Path) -> anyhow::Result<()> {
     let path = dir.join(format!("{name}.1"));
-    files::replace_file(&path, page(command, name)?.as_bytes())
-        .with_context(|| format!("writing {}", path.display()))?;
+    out::write_file(&path, &page(command, name)?)?;
     let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
     shown.into_iter().try_for_each(|sub| write_pages(sub, &format!("{name}-{}", sub.get_name()), dir))
 }
@@ -51,5 +51,5 @@ fn page(command: &clap::Command, name: &str) -> anyhow::Result<String> {
     let mut page = Vec::new();
     let titled = command.clone().display_name(name.to_owned());
     Man::new(titled).title(name.to_uppercase()).render(&mut page).context("making the man page")?;
-    Ok(out::redacted(&String::from_utf8_lossy(&page)).into_owned())
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }

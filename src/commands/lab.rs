@@ -17,32 +17,36 @@ use serde_json::{Value, json};
 use super::{
     documents,
     look::runtime,
+    out,
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
-    aws::Aws,
+    aws::{Aws, names_endpoint},
     cli::{
         Outcome,
         lab::{LabCommand, LabDown, LabStatus, LabUp, T3Mode},
         refused,
     },
+    files::own,
     lab::{
         brokers::Machine,
+        control,
         fault::connections,
         hardware::{self, Hardware},
         install::moto_server,
-        service::{self, Folder, Running},
+        service::{self, Folder, Running, Unproven},
     },
     process::{absolute, shell_quoted, start_detached},
     project::Project,
+    visible,
 };
 
 /// How long the lab may take to answer, and to end.
 const UP_TIMEOUT: Duration = Duration::from_secs(90);
 const DOWN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Variables that would lead AWS clients away from the lab.
-const UNSET: [&str; 2] = ["AWS_PROFILE", "AWS_SESSION_TOKEN"];
+/// Variables that would lead AWS clients away from the lab, beside those that name an endpoint of one service.
+const UNSET: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"];
 
 pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
@@ -61,13 +65,13 @@ pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
             let set = env(&folder, &running(&folder)?, project.stack().region());
             let path = absolute(&folder.tools());
             if args.json {
-                documents::print(documents::LabEnv { set: set.into_iter().collect(), unset: UNSET.to_vec(), path })?;
+                documents::print(documents::LabEnv { set: set.into_iter().collect(), unset: unset(), path })?;
                 return Ok(Outcome::Done);
             }
             for (name, value) in set {
                 println!("export {name}={}", shell_quoted(&value));
             }
-            println!("unset {}", UNSET.join(" "));
+            println!("unset {}", unset().join(" "));
             println!("export PATH={}:\"$PATH\"", shell_quoted(&path.to_string_lossy()));
         }
         LabCommand::Fault(command) => return fault::run(&project, command),
@@ -84,7 +88,7 @@ pub fn folder(project: &Project) -> Folder {
 }
 
 /// The variables that point AWS clients at a running lab.
-pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
+fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
     let (log, ca) = (absolute(&folder.log()), absolute(&folder.ca()));
     [
         ("AWS_ENDPOINT_URL", running.endpoint.as_str()),
@@ -93,11 +97,29 @@ pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, Str
         ("AWS_REGION", region),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_EC2_METADATA_DISABLED", "true"),
+        // A profile may say otherwise.
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false"),
         ("KGEN_LAB_LOG", &log.to_string_lossy()),
         ("KGEN_LAB_CA", &ca.to_string_lossy()),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec()
+}
+
+/// The variables that must not be set beside [`env`].
+fn unset() -> Vec<String> {
+    let of_a_service = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let of_a_service = of_a_service.filter(|name| names_endpoint(name) && name != "AWS_ENDPOINT_URL");
+    let mut unset: Vec<String> = UNSET.map(str::to_owned).into_iter().chain(of_a_service).collect();
+    // Made for a shell to evaluate.
+    unset.retain(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    unset
+}
+
+/// The same for a program that kgen starts: a variable that must not be set is empty, which AWS clients take for the same.
+pub fn env_of_programs(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
+    let emptied = unset().into_iter().map(|name| (name, String::new()));
+    emptied.chain(env(folder, running, region)).collect()
 }
 
 /// Starts the lab and waits until it answers; one that runs already is left as it is.
@@ -106,10 +128,12 @@ pub fn env(folder: &Folder, running: &Running, region: &str) -> Vec<(String, Str
 /// Refused: the port is taken, or Java, Kafka or the emulator is missing and cannot be fetched.
 pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
     let folder = folder(project);
-    if let Some(running) = folder.running() {
+    if let Some(running) = folder.running().map_err(refused)? {
         eprintln!("the lab runs already (process {})", running.pid);
         return Ok(running);
     }
+    folder.check().map_err(refused)?;
+    control::saved(folder.path()).map_err(refused)?;
     let taken = |error| anyhow!("port {} on 127.0.0.1 is taken ({error}): choose another with --port", args.port);
     drop(TcpListener::bind(("127.0.0.1", args.port)).map_err(taken).map_err(refused)?);
     // Fetched here, where a person sees how long it takes and what is wrong.
@@ -118,7 +142,7 @@ pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
     moto_server(&say).map_err(refused)?;
     machine.speed_up(&say);
 
-    std::fs::create_dir_all(folder.path()).with_context(|| format!("making {}", folder.path().display()))?;
+    own::make_folder(folder.path(), 0o777).with_context(|| format!("making {}", folder.path().display()))?;
     let program = std::env::current_exe().context("finding kgen itself")?;
     let dir = absolute(project.dir());
     let mut command = vec!["-C".into(), dir.clone().into_os_string(), "lab".into(), "serve".into()];
@@ -135,15 +159,16 @@ pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
 fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
     let started = Instant::now();
     loop {
-        if let Some(running) = folder.running()
+        // Until it has written who it is, it only holds the lock.
+        if let Ok(Some(running)) = folder.running()
             && running.pid == child.id()
         {
             return Ok(running);
         }
         let log = folder.log();
         if let Some(status) = child.try_wait().context("waiting for the lab")? {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("the lab ended while starting, with {status}:\n{}", said.trim_end());
+            let said = own::read(&log).unwrap_or_default();
+            bail!("the lab ended while starting, with {status}:\n{}", String::from_utf8_lossy(&said).trim_end());
         }
         if started.elapsed() > UP_TIMEOUT {
             // Ours, and not yet of use to anybody.
@@ -157,10 +182,11 @@ fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
 /// The lab that runs in `folder`.
 ///
 /// # Errors
-/// Refused when there is none.
+/// Refused when there is none, or when it cannot be told which process it is.
 pub fn running(folder: &Folder) -> anyhow::Result<Running> {
     folder
         .running()
+        .map_err(refused)?
         .ok_or_else(|| refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())))
 }
 
@@ -174,13 +200,13 @@ fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Done);
         }
     }
-    let running = folder.running();
-    match &running {
-        Some(running) => stop(folder, running)?,
+    let running = found(folder).map_err(refused)?;
+    match running {
+        Some(pid) => stop(folder, pid)?,
         None => eprintln!("no lab runs in {}", folder.path().display()),
     }
     if purge {
-        std::fs::remove_dir_all(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
+        own::remove_folder(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
     }
     if args.json {
         documents::print(documents::LabDown { stopped: running.is_some(), purged: purge })?;
@@ -188,20 +214,41 @@ fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The process of the lab that runs in `folder`: the one that `lab.json` names, or, where that says nothing or something
+/// else, the lab that holds the lock.
+///
+/// # Errors
+/// What holds the lock is not a lab.
+pub fn found(folder: &Folder) -> anyhow::Result<Option<u32>> {
+    let error = match folder.running() {
+        Ok(running) => return Ok(running.map(|running| running.pid)),
+        Err(error) => error,
+    };
+    match error.downcast_ref::<Unproven>().and_then(Unproven::lab) {
+        Some(pid) => {
+            eprintln!("note: {error:#}");
+            Ok(Some(pid))
+        }
+        None => Err(error),
+    }
+}
+
 /// Asks the lab to end, and waits until its brokers have.
 ///
 /// # Errors
-/// It is still there after two minutes.
-pub fn stop(folder: &Folder, running: &Running) -> anyhow::Result<()> {
-    let pid = i32::try_from(running.pid).ok().and_then(rustix::process::Pid::from_raw);
-    let pid = pid.with_context(|| format!("{} is no process id", running.pid))?;
-    // The lock is held, so the process that wrote its id is alive.
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-        .with_context(|| format!("asking process {} to end", running.pid))?;
+/// The process is not the lab of this folder, or it is still there after two minutes.
+pub fn stop(folder: &Folder, pid: u32) -> anyhow::Result<()> {
+    if !folder.terminate(pid).with_context(|| format!("asking process {pid} to end"))? {
+        if folder.is_held_by(pid) {
+            bail!("process {pid} holds the lab's lock but is not the lab, so it was not asked to end");
+        }
+        // It ended by itself a moment ago.
+        return Ok(());
+    }
     let started = Instant::now();
-    while folder.running().is_some() {
+    while folder.is_held_by(pid) {
         if started.elapsed() > DOWN_TIMEOUT {
-            bail!("the lab (process {}) has not ended after {} s", running.pid, DOWN_TIMEOUT.as_secs());
+            bail!("the lab (process {pid}) has not ended after {} s", DOWN_TIMEOUT.as_secs());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -210,7 +257,7 @@ pub fn stop(folder: &Folder, running: &Running) -> anyhow::Result<()> {
 
 fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     let folder = folder(project);
-    let Some(running) = folder.running() else {
+    let Some(running) = folder.running().map_err(refused)? else {
         if args.json {
             documents::print(documents::LabStatus::default())?;
         }
@@ -221,6 +268,8 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
     })?;
     let rest = status.rest;
+    let clusters = rest.get("clusters").and_then(Value::as_array).into_iter().flatten();
+    clusters.filter_map(|cluster| cluster["name"].as_str()).for_each(out::learn_cluster);
     if args.json {
         let said = serde_json::from_value(Value::Object(rest.into_iter().collect()));
         let said: documents::LabStatus = said.context("reading what the lab says of itself")?;
@@ -228,7 +277,8 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         documents::print(documents::LabStatus { running: true, endpoint, scale, ..said })?;
         return Ok(Outcome::Done);
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text =
+        |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| visible::line(text).into_owned());
     let fact = |name: &str| rest.get(name).map(text).unwrap_or_default();
     println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact("hardware"));
     println!(

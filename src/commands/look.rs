@@ -1,30 +1,30 @@
 //! What `watch` and `diagnose` share: finding the cluster, opening a source of samples, recorded samples.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    path::Path,
-    time::Duration,
-};
+use std::{io::BufReader, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use tokio::time::{self, Instant};
 
-use super::place::Place;
+use super::{out, place::Place};
 use crate::{
     aws::{Aws, AwsError, Cluster},
     cli::{Look, SourceChoice, refused},
     diagnose::{Context, Verdict},
+    files::bounded,
     kafka::Connection,
     metrics::{CloudWatch, Prometheus, Protocol, Source, Targets},
-    run::{Run, SAMPLES_ID},
+    run::{ReadError, Run, SAMPLES_ID},
     sample::{BrokerId, BrokerState, Sample},
     stack::Stack,
+    visible,
 };
 
 /// Longest wait for the control plane between two samples.
 const STATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Of a file of samples.
+const LONGEST_LINE: u64 = 8 << 20;
 
 /// A cluster that can be sampled.
 pub struct Opened {
@@ -57,6 +57,7 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Finds the cluster and a source of its metrics. Changes nothing.
 pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<Opened> {
     let name = look.cluster.as_deref().unwrap_or(&stack.cluster().name);
+    out::learn_cluster(name);
     let region = look.region.as_deref().unwrap_or(stack.region());
     let aws = place.aws(region).await;
     let lab = aws.lab().await;
@@ -75,6 +76,7 @@ pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<O
         // A cluster without a plaintext listener, or none that answers yet, is watched without the Kafka protocol.
         context.bootstrap_servers = aws.bootstrap(cluster).await.ok().and_then(|bootstrap| bootstrap.plaintext);
     }
+    out::learn_context(&context);
     let source = match (source(look, &aws, cluster.as_ref(), &context).await?, &context.bootstrap_servers) {
         (Source::Prometheus(source), Some(servers)) => {
             let protocol = Protocol::start(Connection::plain(servers.as_str()), look.interval);
@@ -144,26 +146,35 @@ pub async fn refresh(aws: &Aws, context: &mut Context) -> Result<(), AwsError> {
 
 /// Samples of a run's record, or that `kgen watch --json` wrote, and the cluster as the last of them had it.
 pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
-    if let Ok(run) = Run::read(path)
-        && run.head.id != SAMPLES_ID
-        && let Some(context) = run.cluster().cloned()
-    {
-        return Ok((context, run.samples().map(|observed| observed.sample.clone()).collect()));
+    match Run::read(path) {
+        Ok(run) if run.head.id != SAMPLES_ID => {
+            if let Some(context) = run.cluster().cloned() {
+                out::learn_run(&run);
+                return Ok((context, run.samples().map(|observed| observed.sample.clone()).collect()));
+            }
+        }
+        Ok(_) | Err(ReadError::NoRun(_)) => {}
+        Err(error @ ReadError::TooLarge { .. }) => return Err(refused(error)),
+        Err(ReadError::Io { path, source }) => {
+            let what = format!("reading {} (`kgen watch --json` writes such a file)", path.display());
+            return Err(refused(anyhow::Error::from(source).context(what)));
+        }
     }
-    let file = File::open(path)
-        .with_context(|| format!("reading {} (`kgen watch --json` writes such a file)", path.display()))
-        .map_err(refused)?;
+    let file = bounded::open(path).with_context(|| format!("reading {}", path.display())).map_err(refused)?;
     let (mut context, mut samples) = (None, Vec::new());
-    for (i, line) in BufReader::new(file).lines().enumerate() {
-        let place = || format!("{}, line {}", path.display(), i + 1);
-        let line = line.with_context(place).map_err(refused)?;
-        if line.trim().is_empty() {
+    // As many as Run::read has found to fit.
+    let mut lines = bounded::Lines::new(BufReader::new(file), LONGEST_LINE, u64::MAX);
+    let reading = || format!("reading {}", path.display());
+    while let Some((number, line)) = lines.next_line().with_context(reading).map_err(refused)? {
+        let place = || format!("{}, line {number}", path.display());
+        if line.trim_ascii().is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_str(&line).with_context(place).map_err(refused)?;
+        let line: Line = serde_json::from_slice(line).with_context(place).map_err(refused)?;
         if line.schema != Line::SCHEMA {
             return Err(refused(anyhow::anyhow!("{}: schema is {}, not {}", place(), line.schema, Line::SCHEMA)));
         }
+        out::learn_context(&line.cluster);
         context = Some(line.cluster);
         samples.push(line.sample);
     }
@@ -214,5 +225,5 @@ pub fn headline(context: &Context) -> String {
         Some(scale) => format!("; lab, scale 1:{scale}"),
         None => String::new(),
     };
-    format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)
+    visible::line(&format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)).into_owned()
 }

@@ -7,15 +7,16 @@ use serde_json::Value;
 
 use super::{
     documents::{self, Outputs},
-    working_dir::WorkingDir,
+    working_dir::readable,
 };
 use crate::{
     cli::{Outcome, Output},
     terraform::TerraformError,
+    visible::line,
 };
 
 pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
-    let mut outputs = WorkingDir::open(project, &args.terraform)?.terraform().output()?;
+    let mut outputs = readable(project, &args.terraform)?.1.output()?;
     if let Some(name) = &args.raw {
         let Some(output) = outputs.remove(name) else { return Err(TerraformError::NoOutput(name.clone()).into()) };
         match output.value {
@@ -33,7 +34,7 @@ pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
         let width = outputs.keys().map(String::len).max().unwrap_or(0);
         for (name, output) in &outputs {
             let value = if output.sensitive { "(sensitive)".to_owned() } else { text(&output.value) };
-            println!("{name:width$} = {value}");
+            println!("{:width$} = {}", line(name), line(&value));
         }
     }
     Ok(Outcome::Done)

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 
 use super::look::runtime;
 use crate::{
-    aws::{Aws, Bootstrap, Cluster},
+    aws::{self, Aws, Bootstrap, Cluster},
     cli::{load::Brokers, refused},
     kafka::{Connection, Security, region_of},
     lab::service::Running,
@@ -30,10 +30,13 @@ impl Place {
     }
 
     /// What programs started by kgen get on top of its own environment.
-    pub fn env(&self) -> &[(String, String)] {
+    ///
+    /// # Errors
+    /// Refused: they would send real credentials to this machine.
+    pub fn env(&self) -> anyhow::Result<Vec<(String, String)>> {
         match self {
-            Place::Environment => &[],
-            Place::Lab { env, .. } => env,
+            Place::Environment => runtime()?.block_on(aws::for_programs()).map_err(refused),
+            Place::Lab { env, .. } => Ok(env.clone()),
         }
     }
 }
@@ -90,6 +93,9 @@ pub fn connection(brokers: &Brokers, stack: &Stack) -> anyhow::Result<Connection
     };
     let iam_region = (brokers.security == Some(Security::Iam))
         .then(|| region_of(&bootstrap_servers).unwrap_or(stack.region()).to_owned());
+    if let Some(region) = &iam_region {
+        runtime()?.block_on(aws::for_brokers(region, &bootstrap_servers)).map_err(refused)?;
+    }
     Ok(Connection { bootstrap_servers, settings, iam_region })
 }
 

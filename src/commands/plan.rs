@@ -13,12 +13,11 @@ use crate::{
 };
 
 pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
-    let working_dir = WorkingDir::open(project, &args.terraform)?;
+    let working_dir = WorkingDir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
     working_dir.await_earlier(&mut progress)?;
     progress.phase("planning");
-    let terraform = working_dir.terraform().clone().with_lock_timeout(args.locking.lock_timeout);
-    let plan = match terraform.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
+    let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
         Err(error) => return ended(error, &mut progress),
     };

@@ -1,16 +1,12 @@
 //! `kgen produce`: sends a load, shows it while it runs, sums it up.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    path::Path,
-    sync::atomic::AtomicBool,
-    time::Duration,
-};
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    out,
     place::{Place, connection},
     record::{Record, environment},
     stopping::Stopping,
@@ -86,9 +82,9 @@ fn send(
     record.result("load", &summary)?;
     record.close();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        out::document(&summary)?;
     } else if args.json_stream {
-        println!("{}", serde_json::to_string(&summary)?);
+        let _ = out::json_line(&summary);
     } else {
         print_summary(&summary);
     }
@@ -183,22 +179,21 @@ struct Progress {
 
 impl Progress {
     fn new(config: &ProducerConfig, json_stream: bool, record: Record) -> Self {
-        let bar = (std::io::stderr().is_terminal() && !record.is_shown()).then(|| {
-            let bar = ProgressBar::new(config.load.duration.as_secs().max(1));
+        let bar = (!record.is_shown()).then(|| ProgressBar::new(config.load.duration.as_secs().max(1)));
+        // It is hidden where there is no terminal, or one that cannot move its cursor: there, lines are printed.
+        let bar = bar.filter(|bar| !bar.is_hidden());
+        if let Some(bar) = &bar {
             let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(500));
-            bar
-        });
+        }
         Progress { record, is_recorded: true, bar, json_stream, last_line_s: 0.0, last_failed: 0 }
     }
 
     fn show(&mut self, tick: &Tick) {
-        if self.json_stream
-            && let Ok(line) = serde_json::to_string(tick)
-        {
-            // Whoever read this may have gone; the run goes on.
-            let _ = writeln!(super::out::stdout(), "{line}");
+        if self.json_stream {
+            // Whoever read this may have gone; the run goes on. What else went wrong is said at its end.
+            let _ = out::json_line(tick);
         }
         if let Err(error) = self.record.load(tick)
             && std::mem::take(&mut self.is_recorded)

@@ -1,10 +1,6 @@
 //! What terraform does, as lines on standard error: with spinners on a terminal, plain elsewhere.
 
-use std::{
-    collections::HashMap,
-    io::{self, IsTerminal},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -35,7 +31,10 @@ pub struct Ended {
 
 impl Progress {
     pub fn new() -> Progress {
-        let spinners = (io::stderr().is_terminal() && !out::is_holding()).then(MultiProgress::new);
+        let spinners = (!out::is_holding()).then(MultiProgress::new);
+        // Without a terminal, or on one that cannot move its cursor (TERM), spinners are not drawn, and neither is what is
+        // printed above them.
+        let spinners = spinners.filter(|spinners| !spinners.is_hidden());
         Progress { spinners, phase: None, resources: HashMap::new(), ended: Vec::new() }
     }
 
@@ -51,12 +50,20 @@ impl Progress {
         }
     }
 
-    /// Prints a line above the spinners.
+    /// Prints a line, above the spinners where some are drawn.
     pub fn line(&self, text: &str) {
-        // The terminal or the pipe may be gone, and terraform must be waited for all the same.
-        match &self.spinners {
-            Some(spinners) => drop(spinners.println(out::redacted(text))),
+        let is_drawing = self.phase.is_some() || !self.resources.is_empty();
+        match self.spinners.as_ref().filter(|_| is_drawing) {
+            // The terminal may be gone, and terraform must be waited for all the same.
+            Some(spinners) => drop(spinners.println(out::leaving(text))),
             None => eprintln!("{text}"),
+        }
+    }
+
+    /// Shows diagnostics and nothing else.
+    pub fn show_diagnostics(&mut self, seen: &Seen) {
+        if let Seen::Event(Event::Diagnostic(_)) = seen {
+            self.show(seen);
         }
     }
 
@@ -64,7 +71,7 @@ impl Progress {
     pub fn detail(&self, address: &str, text: &str) {
         self.line(&format!("{address}: {text}"));
         if let Some(spinner) = self.resources.get(address) {
-            spinner.set_message(format!("{address}: {text}"));
+            spinner.set_message(out::leaving(&format!("{address}: {text}")));
         }
     }
 
@@ -103,7 +110,7 @@ impl Progress {
                 self.line(&format!("{address}: {}", doing(*action)));
                 if let Some(spinners) = &self.spinners {
                     let spinner = spinner(spinners);
-                    spinner.set_message(format!("{address}: {}", doing(*action)));
+                    spinner.set_message(out::leaving(&format!("{address}: {}", doing(*action))));
                     self.resources.insert(address.clone(), spinner);
                 }
             }

@@ -179,12 +179,12 @@ pub fn measured(watched: &Watched, window: Duration, journal: &Journal) -> anyho
     runtime()?.block_on(async {
         let Opened { context, source, .. } = watched.open().await?;
         let from_ms = now().as_millisecond();
+        let mut so_far: Vec<Sample> = Vec::new();
         let mut seen = |sample: &Sample| {
             if let Some(record) = journal.record() {
-                let at = run::at(sample.at_ms);
-                let observed =
-                    Observed { cluster: context.clone(), sample: sample.clone(), verdict: None, findings: Vec::new() };
-                record.tell_at(at, Event::Sample(Box::new(observed)))?;
+                so_far.push(sample.clone());
+                let observed = Observed::new(context.clone(), sample.clone(), &diagnose(&context, &so_far));
+                record.tell_at(run::at(sample.at_ms), Event::Sample(Box::new(observed)))?;
             }
             journal.ensure_not_interrupted()
         };

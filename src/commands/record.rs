@@ -1,6 +1,7 @@
 //! The run that a command makes: told once, it is recorded in .kgen/runs as it happens, and drawn where there is a screen.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -70,6 +71,7 @@ impl Record {
         let start = start(command, id, environment);
         Record::begun(project, start.clone()).unwrap_or_else(|error| {
             eprintln!("note: this run is not recorded: {error:#}");
+            ensure_unwritable(error);
             let Start { id, command, args, started, environment } = start;
             let schema = crate::run::SCHEMA.to_owned();
             Record::of(Head { schema, id, command, args, started, environment }, PathBuf::new(), None)
@@ -149,7 +151,13 @@ impl Record {
             // The last line: another thread may still tell something, also another end.
             *writer = None;
         }
-        written.with_context(|| format!("writing {}", self.0.dir.display()))
+        written
+            .inspect_err(|error| {
+                // Whoever tells may go on, and the rest may be written: the record has a gap all the same.
+                let copy = io::Error::new(error.kind(), error.to_string());
+                out::failed(anyhow::Error::new(copy).context(format!("writing {}", self.0.dir.display())));
+            })
+            .with_context(|| format!("writing {}", self.0.dir.display()))
     }
 
     /// A second of the load.
@@ -195,12 +203,26 @@ pub fn environment(project: &Project) -> Environment {
 
 fn start(command: &str, id: Option<String>, environment: Environment) -> Start {
     let started = now();
+    environment.cluster.iter().for_each(|name| out::learn_cluster(name));
+    let environment =
+        Environment { cluster: environment.cluster.map(|name| out::redacted(&name).into_owned()), ..environment };
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     Start {
         id: id.unwrap_or_else(|| new_id(command, started)),
         command: command.to_owned(),
-        args: masked(std::env::args().skip(1)).iter().map(|arg| out::redacted(arg).into_owned()).collect(),
+        args: masked(args).iter().map(|arg| out::redacted(arg).into_owned()).collect(),
         started,
         environment,
+    }
+}
+
+/// A folder that nobody may write in is no failure. A disk that is full, or broken, is one.
+fn ensure_unwritable(error: anyhow::Error) {
+    use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    let is_unwritable = |kind| [NotADirectory, PermissionDenied, ReadOnlyFilesystem].contains(&kind);
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    if !cause.is_some_and(|cause| is_unwritable(cause.kind())) {
+        out::failed(error);
     }
 }
 

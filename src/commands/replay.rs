@@ -1,11 +1,6 @@
 //! `kgen replay`: a recorded run in the screen, or as lines.
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-    thread::sleep,
-    time::Duration,
-};
+use std::{io, path::Path, thread::sleep, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 
@@ -23,42 +18,35 @@ const SPEED: f64 = 8.0;
 pub fn run(args: &Replay, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let path = find(&project.runs_dir(), args.run.as_deref(), |_| true).map_err(|error| refused(anyhow!("{error}")))?;
-    let mut run = Run::read(&path).map_err(refused)?;
-    run.entries = run.entries.into_iter().map(out::redacted_entry).collect();
+    let run = out::redacted_run(Run::read(&path).map_err(refused)?);
     if args.json {
-        match print_samples(&run, args.speed) {
-            // The reader of the pipe has what it wanted.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            printed => printed?,
-        }
-        return Ok(Outcome::Done);
+        return printed(print_samples(&run, args.speed));
     }
     if args.plain || !screen::is_usable() {
-        print(&run, args.speed);
-        return Ok(Outcome::Done);
+        return printed(print(&run, args.speed));
     }
     let quit = screen::replay(&run, args.speed.unwrap_or(SPEED), out::palette(true)).context("drawing the run")?;
     Ok(if quit == Some(Quit::Interrupted) { Outcome::Interrupted } else { Outcome::Done })
 }
 
-fn print(run: &Run, speed: Option<f64>) {
+/// The end of a command that prints line by line.
+fn printed(printed: io::Result<()>) -> anyhow::Result<Outcome> {
+    match printed {
+        // The reader of the pipe has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
+        printed => printed.map(|()| Outcome::Done).context("printing the run"),
+    }
+}
+
+fn print(run: &Run, speed: Option<f64>) -> io::Result<()> {
     let mut lines = Lines::new(&run.head, out::lines_palette());
-    let show = &mut |entry: &Entry| {
-        lines.of(entry).iter().for_each(|line| println!("{line}"));
-        Ok(())
-    };
-    // Printing as above does not fail.
-    let _ = played(run, speed, show);
-    lines.summary().iter().for_each(|line| println!("{line}"));
+    played(run, speed, &mut |entry: &Entry| lines.of(entry).iter().try_for_each(out::line))?;
+    lines.summary().iter().try_for_each(out::line)
 }
 
 fn print_samples(run: &Run, speed: Option<f64>) -> io::Result<()> {
-    let mut out = out::stdout();
     played(run, speed, &mut |entry| match &entry.event {
-        Event::Sample(observed) => {
-            writeln!(out, "{}", serde_json::to_string(&line(observed))?)?;
-            out.flush()
-        }
+        Event::Sample(observed) => out::json_line(&line(observed)),
         _ => Ok(()),
     })
 }

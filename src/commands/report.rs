@@ -1,17 +1,16 @@
 //! `kgen report`: a run as one page.
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+
+use super::{
+    documents::{self, WrittenReport},
+    out,
 };
-
-use anyhow::{Context as _, anyhow};
-
-use super::documents::{self, WrittenReport};
 use crate::{
     cli::{Outcome, Report, ReportFormat, refused},
-    files,
+    files::{bounded, own},
     project::Project,
     report::{self, TIMES},
     run::{Run, find},
@@ -27,24 +26,32 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     let runs = project.runs_dir();
     // A run that has only begun says nothing yet.
     let path = find(&runs, args.run.as_deref(), |_| true).map_err(|error| refused(anyhow!("{error}")))?;
-    let run = Run::read(&path).map_err(refused)?;
+    let run = out::redacted_run(Run::read(&path).map_err(refused)?);
     let times = times(&run, &path, &runs);
     let report = report::Report::of(&run, &times);
     let (text, place) = match args.format {
-        ReportFormat::Html => (report.html()?, Some(folder(&path).join(PAGE))),
+        ReportFormat::Html => {
+            let own = folder(&path).join(PAGE);
+            if args.output.is_none() {
+                own::check(&own).map_err(refused)?;
+            }
+            (report.html()?, Some(own))
+        }
         ReportFormat::Markdown => (report.markdown(), None),
     };
     match args.output.clone().or(place).filter(|place| place != Path::new("-")) {
         Some(place) => {
-            write(&place, &text)?;
+            match args.output {
+                Some(_) => out::write_file(&place, &text)?,
+                None => out::write_own_file(&place, &text)?,
+            }
             if args.json {
                 documents::print(WrittenReport { run: run.head.id.clone(), file: place })?;
             } else {
                 println!("{}", place.display());
             }
         }
-        // The reader of the pipe may have seen enough.
-        None => drop(std::io::stdout().write_all(text.as_bytes())),
+        None => print!("{text}"),
     }
     Ok(Outcome::Done)
 }
@@ -54,15 +61,11 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
 /// # Errors
 /// The record cannot be read, or the page not be written.
 pub fn write_page(dir: &Path) -> anyhow::Result<PathBuf> {
-    let run = Run::read(dir)?;
+    let run = out::redacted_run(Run::read(dir)?);
     let times = times(&run, dir, dir.parent().unwrap_or(Path::new(".")));
     let place = dir.join(PAGE);
-    write(&place, &report::Report::of(&run, &times).html()?)?;
+    out::write_own_file(&place, &report::Report::of(&run, &times).html()?)?;
     Ok(place)
-}
-
-fn write(place: &Path, text: &str) -> anyhow::Result<()> {
-    files::replace_file(place, text.as_bytes()).with_context(|| format!("writing {}", place.display()))
 }
 
 /// The folder that a report of this run belongs to.
@@ -79,10 +82,6 @@ fn times(run: &Run, path: &Path, runs: &Path) -> Vec<u8> {
     let own = folder(path);
     let beside = own.parent().map(Path::to_owned);
     let places = [Some(own), load.as_ref().map(|id| runs.join(id)), load.and_then(|id| Some(beside?.join(id)))];
-    let readable = |place: PathBuf| {
-        let file = place.join(TIMES);
-        let fits = fs::metadata(&file).is_ok_and(|meta| meta.is_file() && meta.len() <= TIMES_BYTES);
-        if fits { fs::read(file).ok() } else { None }
-    };
+    let readable = |place: PathBuf| bounded::all(own::open(&place.join(TIMES)).ok()?, TIMES_BYTES).ok();
     places.into_iter().flatten().find_map(readable).unwrap_or_default()
 }

@@ -29,9 +29,10 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     let change = Change::BrokerType(args.broker_type);
     // Before anything is asked of terraform or AWS: a type that can never be changed to.
     change.applied_to(&project)?;
-    let _lock = project.lock().map_err(refused)?;
     let place = Place::Environment;
-    let working_dir = WorkingDir::open_rendered(dir, &args.terraform)?;
+    let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
+    // Another kgen may have changed it until it was locked.
+    let project = Project::open(dir).map_err(refused)?;
     let ready = prepare(&project, change, &place)?;
     eprint!("{}", ready.summary());
     if args.dry_run {

@@ -1,4 +1,8 @@
 //! `kgen resume`: goes on with a demo, a resize or a scale-out that was interrupted, killed or failed.
+//!
+//! A record is somebody's text: what it asks for is checked ([`recorded`]), shown, and asked about before it is done.
+
+mod recorded;
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +10,25 @@ use anyhow::{anyhow, bail};
 
 use super::{
     change::{self, Edit, Ready, prepare},
-    demo,
     foreign::Elsewhere,
-    journal::{Journal, Reached, Step, reached},
+    journal::{self, Journal, Reached, Step, reached},
+    out,
     place::Place,
     proven,
     record::Record,
     working_dir::{WorkingDir, confirmed, ensure_confirmable},
 };
 use crate::{
-    cli::{self, Outcome, Resume, refused},
-    files,
+    cli::{Outcome, Resume, refused},
+    files::{self, own},
+    process::shell_word,
     project::Project,
-    run::{Listed, Run, find, list},
+    run::{Listed, Run, find_own, list},
+    terraform::Terraform,
 };
 
 pub fn run(dir: &Path, args: &Resume) -> anyhow::Result<Outcome> {
+    own::check_folder(&dir.join(".kgen")).map_err(refused)?;
     let project = Project::open(dir);
     // kgen.toml may be what a killed run has half written; where its runs are does not hang on it.
     let runs = match &project {
@@ -30,12 +37,20 @@ pub fn run(dir: &Path, args: &Resume) -> anyhow::Result<Outcome> {
     };
     let found = wanted(&runs, args.run.as_deref()).map_err(refused)?;
     let run = Run::read(&found).map_err(refused)?;
+    out::learn_run(&run);
+    if !run.head.has_plain_id() {
+        let named = found.display();
+        return Err(refused(anyhow!(
+            "{named} was not recorded by kgen: its id is {:?}; nothing was changed",
+            run.head.id
+        )));
+    }
     let listed = list(&runs)?.into_iter().find(|listed| listed.dir == found);
     if listed.as_ref().is_some_and(|listed| listed.is_running) {
         return Err(refused(anyhow!("{} is still going on: wait for it to end, or interrupt it", run.head.id)));
     }
     match run.head.command.as_str() {
-        "demo" => again(dir, &run),
+        "demo" => again(dir, &run, args),
         "resize" | "scale-out" => {
             if let Some(elsewhere) = Elsewhere::of(&run) {
                 ensure_unfinished(&run)?;
@@ -45,15 +60,16 @@ pub fn run(dir: &Path, args: &Resume) -> anyhow::Result<Outcome> {
                 return Err(refused(anyhow!(
                     "{} ended before it had begun: nothing was changed, run `kgen {}` again",
                     run.head.id,
-                    run.head.args.join(" ")
+                    recorded::command_line(&run.head)
                 )));
             };
             change(&project.map_err(refused)?, dir, &found, &reached, args)
         }
         other => Err(refused(anyhow!(
-            "{} is a run of `kgen {other}`, which leaves nothing to go on with: run it again (`kgen {}`), or see `kgen report {}`",
+            "{} is a run of `kgen {}`, which leaves nothing to go on with: run it again (`kgen {}`), or see `kgen report {}`",
             run.head.id,
-            run.head.args.join(" "),
+            shell_word(other),
+            recorded::command_line(&run.head),
             run.head.id
         ))),
     }
@@ -66,7 +82,7 @@ fn wanted(runs: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
             listed.end.as_ref().is_some_and(|end| !["interrupted", "failed"].contains(&end.outcome.as_str()));
         ["demo", "resize", "scale-out"].contains(&listed.head.command.as_str()) && !is_whole
     };
-    let found = find(runs, name, can_be);
+    let found = find_own(runs, name, can_be);
     match (found, name) {
         (Ok(dir), _) => Ok(dir),
         (Err(error), Some(_)) => bail!(error),
@@ -91,30 +107,44 @@ fn ensure_unfinished(run: &Run) -> anyhow::Result<()> {
 
 /// A demo is played again from its beginning: its brokers are gone with its lab, and a load that stood still for who knows how
 /// long would prove nothing.
-fn again(dir: &Path, run: &Run) -> anyhow::Result<Outcome> {
+fn again(dir: &Path, run: &Run, args: &Resume) -> anyhow::Result<Outcome> {
     ensure_unfinished(run)?;
+    let (demo, dropped) = recorded::demo(&run.head, &args.terraform, args.json).map_err(refused)?;
+    ensure_confirmable(args.yes, "resume")?;
+    let program = Terraform::find(demo.terraform.terraform_bin.as_deref()).map_err(refused)?;
     eprintln!(
         "{}: the lab of a demo ends with it, so it is played again from its beginning; what it left is cleared away, its \
          record stays",
         run.head.id
     );
-    let args = std::iter::once("kgen".to_owned()).chain(run.head.args.iter().cloned());
-    match <cli::Cli as clap::Parser>::try_parse_from(args).map(|cli| cli.command) {
-        Ok(cli::Command::Demo(args)) => demo::run(dir, &args),
-        _ => Err(refused(anyhow!("{}: its command line cannot be read; run `kgen demo`", run.head.id))),
+    if !dropped.is_empty() {
+        eprintln!("note: {} of the recorded command line counts only when given again", dropped.join(", "));
     }
+    let command = recorded::demo_command(&demo);
+    eprintln!("this runs `{command}` in {}, with {} as terraform", dir.display(), program.display());
+    if !args.yes && !confirmed(&format!("Play {} again?", run.head.id))? {
+        eprintln!("nothing was done");
+        return Ok(Outcome::Done);
+    }
+    super::demo::run(dir, &demo)
 }
 
 fn change(project: &Project, dir: &Path, found: &Path, reached: &Reached, args: &Resume) -> anyhow::Result<Outcome> {
+    let name = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let foreign =
+        |error| refused(anyhow!("{name} was not recorded by kgen in this project: {error:#}; nothing was changed"));
+    recorded::check(project, reached).map_err(foreign)?;
     ensure_confirmable(args.yes, "resume")?;
-    let _lock = project.lock().map_err(refused)?;
     let wanted = reached.intent.change;
     let place = Place::Environment;
-    let name = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if reached.step == Step::Proven {
         return Err(refused(anyhow!("{name} has come to its end (`kgen report {name}`)")));
     }
-    let working_dir = WorkingDir::open(dir, &args.terraform)?;
+    let working_dir = WorkingDir::lock(dir, &args.terraform, None)?;
+    // Another kgen may have gone on with it before the project was locked.
+    if journal::reached(&Run::read(found).map_err(refused)?).as_ref() != Some(reached) {
+        return Err(refused(anyhow!("{name} has gone on meanwhile: run `kgen resume` again")));
+    }
     if reached.step == Step::Measuring || reached.step == Step::PutBack {
         // Nothing of it is left, so it is the same as a new one.
         let ready = prepare(project, wanted, &place)?;
@@ -138,8 +168,15 @@ fn change(project: &Project, dir: &Path, found: &Path, reached: &Reached, args: 
         state.broker_count,
         state.broker_type
     );
+    show(&ready, &working_dir, args.undo);
     if args.undo {
-        return undo(&ready, &working_dir, found, is_changed);
+        ensure_undoable(&ready, &working_dir, is_changed)?;
+        let question = format!("Put {} files back as they were before {name}?", ready.edits.len());
+        if !args.yes && !confirmed(&question)? {
+            eprintln!("nothing was changed");
+            return Ok(Outcome::Done);
+        }
+        return undo(&ready, found);
     }
     confirmed_then(args, &ready, "Go on with", || {
         let journal = Journal::new(Some(Record::resume(found)?))?;
@@ -161,8 +198,21 @@ fn confirmed_then(
     Ok(Outcome::Done)
 }
 
-/// Puts the files back.
-fn undo(ready: &Ready, working_dir: &WorkingDir, found: &Path, is_changed: bool) -> anyhow::Result<Outcome> {
+/// Says which files are edited and which program is started.
+fn show(ready: &Ready, working_dir: &WorkingDir, is_undone: bool) {
+    let files: Vec<String> = ready.edits.iter().map(|edit| edit.path.display().to_string()).collect();
+    let files = if files.is_empty() { "no file".to_owned() } else { files.join(", ") };
+    if is_undone {
+        eprintln!("this puts {files} back as before");
+        return;
+    }
+    let (command, terraform) = (ready.change.command(), working_dir.terraform());
+    eprintln!("this goes on with `{command}`: edits {files}, and runs {}", terraform.program().display());
+}
+
+/// # Errors
+/// Refused: terraform is at work, or the cluster has begun to change.
+fn ensure_undoable(ready: &Ready, working_dir: &WorkingDir, is_changed: bool) -> anyhow::Result<()> {
     if let Some(earlier) = working_dir.terraform().earlier() {
         return Err(refused(anyhow!("terraform (process {}) still applies it: wait for it to end", earlier.pid)));
     }
@@ -173,6 +223,11 @@ fn undo(ready: &Ready, working_dir: &WorkingDir, found: &Path, is_changed: bool)
             ready.cluster.name
         )));
     }
+    Ok(())
+}
+
+/// Puts the files back.
+fn undo(ready: &Ready, found: &Path) -> anyhow::Result<Outcome> {
     ready.put_back()?;
     let journal = Journal::new(Some(Record::resume(found)?))?;
     journal.step(Step::PutBack)?;

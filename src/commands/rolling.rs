@@ -52,7 +52,7 @@ pub struct Ended {
 /// See [`TerraformError`].
 pub fn apply(
     terraform: &Terraform,
-    plan: &Plan,
+    plan: &Plan<'_>,
     place: &Place,
     progress: &mut Progress,
 ) -> Result<Vec<Ended>, TerraformError> {

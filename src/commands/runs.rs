@@ -7,18 +7,22 @@ use comfy_table::Table;
 
 use super::{
     documents::{self, Pruned, Recorded, RecordedRun},
+    out,
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Outcome, Runs, RunsAction, refused},
+    files::own,
     project::Project,
     run::{Head, Listed, list},
+    visible,
 };
 
 pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let folder = project.runs_dir();
-    let runs = list(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    let runs = list(&folder).with_context(|| format!("reading {}", folder.display())).map_err(refused)?;
+    runs.iter().filter_map(|listed| listed.head.environment.cluster.as_deref()).for_each(out::learn_cluster);
     match args.action {
         Some(RunsAction::Prune { keep, dry_run, yes, json }) => {
             let (pruned, deleted) = prune(&runs, keep, dry_run, yes)?;
@@ -27,7 +31,7 @@ pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
                 documents::print(Pruned { runs: ids.collect(), deleted })?;
             } else {
                 let verb = if deleted { "deleted" } else { "would delete" };
-                ids.for_each(|id| println!("{verb} {id}"));
+                ids.for_each(|id| println!("{verb} {}", visible::line(&id)));
             }
         }
         None if args.json => documents::print(Recorded { runs: runs.iter().map(document).collect() })?,
@@ -49,13 +53,13 @@ fn prune(runs: &[Listed], keep: usize, dry_run: bool, yes: bool) -> anyhow::Resu
         return Ok((surplus, false));
     }
     ensure_confirmable(yes, "runs prune")?;
-    let question = format!("Delete {} runs, {} to {}?", surplus.len(), first.head.id, last.head.id);
+    let question = format!("Delete {} runs, {} to {}?", surplus.len(), cell(&first.head.id), cell(&last.head.id));
     if !yes && !confirmed(&question)? {
         eprintln!("nothing was deleted");
         return Ok((Vec::new(), false));
     }
     for listed in &surplus {
-        std::fs::remove_dir_all(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
+        own::remove_folder(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
     }
     Ok((surplus, true))
 }
@@ -97,13 +101,18 @@ fn print(runs: &[Listed]) {
     for listed in runs {
         let started = listed.head.started.to_zoned(jiff::tz::TimeZone::system());
         table.add_row([
-            listed.head.id.clone(),
-            listed.head.command.clone(),
+            cell(&listed.head.id),
+            cell(&listed.head.command),
             started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             format!("{:.0} s", seconds(listed)),
-            outcome(listed).to_owned(),
-            listed.head.environment.cluster.clone().unwrap_or_else(|| "-".to_owned()),
+            cell(outcome(listed)),
+            cell(listed.head.environment.cluster.as_deref().unwrap_or("-")),
         ]);
     }
     println!("{table}");
+}
+
+/// What a record says, which may be somebody else's: a line break in it would begin a row.
+fn cell(text: &str) -> String {
+    visible::line(text).into_owned()
 }

@@ -24,9 +24,10 @@ pub fn run(dir: &Path, args: &ScaleOut) -> anyhow::Result<Outcome> {
     let project = Project::open(dir).map_err(refused)?;
     let change = Change::BrokerCount(args.brokers);
     change.applied_to(&project)?;
-    let _lock = project.lock().map_err(refused)?;
     let place = Place::Environment;
-    let working_dir = WorkingDir::open_rendered(dir, &args.terraform)?;
+    let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
+    // Another kgen may have changed it until it was locked.
+    let project = Project::open(dir).map_err(refused)?;
     let ready = prepare(&project, change, &place)?;
     // Before brokers are paid for: somebody else's moves would be in the way of ours.
     let partitions = Partitions::of(&ready.bootstrap);

@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{consume, diagnose, doctor, documents::*, look::Line};
+use super::{consume, diagnose, doctor, documents::*, look::Line, out};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
-    files, kafka,
+    kafka,
     load::{consumer, producer},
+    visible,
 };
 
 type Published = (&'static str, fn() -> Schema);
@@ -57,7 +58,7 @@ pub fn run(args: &cli::Schema) -> anyhow::Result<Outcome> {
         for (name, make) in PUBLISHED {
             let path = dir.join(file_name(name));
             let text = format!("{:#}\n", named(name, make()).to_value());
-            files::replace_file(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+            out::write_file(&path, &text)?;
         }
         return Ok(Outcome::Done);
     }
@@ -66,9 +67,9 @@ pub fn run(args: &cli::Schema) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     };
     let found = PUBLISHED.iter().find(|(name, _)| name == wanted);
-    let (name, make) =
-        found.ok_or_else(|| refused(anyhow!("there is no schema `{wanted}` (`kgen schema` lists them)")))?;
-    println!("{:#}", named(name, make()).to_value());
+    let (name, make) = found
+        .ok_or_else(|| refused(anyhow!("there is no schema `{}` (`kgen schema` lists them)", visible::line(wanted))))?;
+    out::document(&named(name, make()).to_value())?;
     Ok(Outcome::Done)
 }
 

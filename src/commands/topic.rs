@@ -1,13 +1,13 @@
 //! `kgen topic`: what kafka-topics does.
 
-use std::{io::IsTerminal as _, path::Path};
+use std::path::Path;
 
 use comfy_table::Table;
 
 use super::{
     documents::{self, TopicChange, TopicOutcome},
     place::connection,
-    working_dir::answer_to,
+    working_dir::{answer_to, ensure_confirmable},
 };
 use crate::{
     cli::{
@@ -20,6 +20,7 @@ use crate::{
         admin::{Admin, TopicError, TopicSpec},
     },
     project::Project,
+    visible::line,
 };
 
 pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
@@ -77,9 +78,9 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
                     or_none(next),
                 ]);
             }
-            println!("topic {}: {} partitions", topic.name, topic.partitions.len());
+            println!("topic {}: {} partitions", line(&topic.name), topic.partitions.len());
             for (name, value) in &topic.configs {
-                println!("{name}={value}");
+                println!("{}={}", line(name), line(value));
             }
             println!("{table}");
         }
@@ -132,9 +133,7 @@ fn creatable(spec: &TopicSpec, cluster: &Cluster) -> Result<(), TopicError> {
 }
 
 fn confirmed(topic: &str, partitions: usize) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(refused(anyhow::anyhow!("deleting topic `{topic}` needs --yes where nobody can be asked")));
-    }
+    ensure_confirmable(false, "topic delete")?;
     let question = format!("Delete topic {topic}, {partitions} partitions and every record in them? Type its name: ");
     Ok(answer_to(&question)? == topic)
 }

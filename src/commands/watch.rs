@@ -1,10 +1,6 @@
 //! `kgen watch`: every broker, each interval: drawn, as lines, or as JSON.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use tokio::time::{self, Instant};
 
@@ -55,7 +51,8 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     let watched = watched(args, project, opened, &record, &interrupts, &mut output).await;
     let recorded = record.end(&watched, interrupts.count() > 0);
     if !args.json {
-        output.lines.summary().iter().for_each(|line| println!("{line}"));
+        // What went wrong is kept at the edge.
+        let _ = output.lines.summary().iter().try_for_each(out::line);
     }
     let outcome = watched?;
     recorded?;
@@ -116,19 +113,13 @@ struct Output {
 
 impl Output {
     fn show(&mut self, entry: Entry) -> io::Result<()> {
-        let mut out = out::stdout();
         if self.json {
-            if let Event::Sample(observed) = &entry.event {
-                writeln!(out, "{}", serde_json::to_string(&line(observed))?)?;
-            }
-            return out.flush();
+            return match &entry.event {
+                Event::Sample(observed) => out::json_line(&line(observed)),
+                _ => Ok(()),
+            };
         }
         let lines = self.lines.of(&out::redacted_entry(entry));
-        if !self.record.is_shown() {
-            for line in lines {
-                writeln!(out, "{line}")?;
-            }
-        }
-        out.flush()
+        if self.record.is_shown() { Ok(()) } else { lines.iter().try_for_each(out::line) }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     aws::Aws,
     cli::Look,
     diagnose::{Context, Diagnosis, Verdict, diagnose},
+    finding_id,
     project::Project,
     run::{self, Entry, Event, Found, Mark, Observed},
     sample::Sample,
@@ -37,7 +38,7 @@ const LOOK_BACK: usize = 60;
 pub const STATE_EVERY: Duration = Duration::from_secs(5);
 
 /// What is found at every beginning, and no news.
-const TOO_FEW: &str = "inconclusive.too-few-samples";
+const TOO_FEW: &str = finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES;
 
 /// What is known of a cluster that is watched.
 pub struct Watching {
@@ -90,12 +91,7 @@ impl Watching {
         let diagnosis = diagnose(&self.context, self.samples.make_contiguous());
         let Some(sample) = self.samples.back() else { return Ok(Vec::new()) };
         let at = run::at(sample.at_ms);
-        let observed = Observed {
-            cluster: self.context.clone(),
-            sample: sample.clone(),
-            verdict: Some(diagnosis.verdict),
-            findings: diagnosis.findings.iter().map(|finding| finding.id.to_owned()).collect(),
-        };
+        let observed = Observed::new(self.context.clone(), sample.clone(), &diagnosis);
         let marks = self.marks.of(&self.context, sample, &diagnosis);
         let mut events = vec![Event::Sample(Box::new(observed))];
         let told = diagnosis.findings.iter().map(|finding| finding.id).filter(|id| *id != TOO_FEW);
@@ -107,7 +103,7 @@ impl Watching {
                 .iter()
                 .zip(fixes)
                 .filter(|(finding, _)| holds.contains(finding.id) && !self.held.contains(finding.id));
-            let found = new.map(|(finding, fix)| Found::new(&self.context.cluster, finding, fix));
+            let found = new.map(|(finding, fix)| Found::new(&self.context.cluster, diagnosis.verdict, finding, fix));
             events.extend(found.map(|found| Event::Finding(Box::new(found))));
         }
         self.held = holds;

@@ -3,58 +3,114 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow};
-
-use super::{place::Place, progress::Progress};
-use crate::{
-    cli::{Outcome, TerraformArgs, refused},
-    project::Project,
-    terraform::{Terraform, TerraformError},
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{Errno, read},
+    termios::{QueueSelector, tcflush},
 };
 
-/// `terraform/` of a project, and where kgen keeps its plan and its log.
+use super::{journal::Interrupted, place::Place, progress::Progress};
+use crate::{
+    cli::{Locking, Outcome, TerraformArgs, refused},
+    files::own,
+    process::Interrupts,
+    project::{Lock, LockError, Project},
+    terraform::{Exclusive, Goal, Terraform, TerraformError, Watch, plan::Plan},
+};
+
+/// Bytes of an answer that are read.
+const LONGEST_ANSWER: usize = 4096;
+
+/// `terraform/` of a project, to plan and apply in. While this lives, no other kgen does so there.
 #[derive(Debug)]
 pub struct WorkingDir {
-    dir: PathBuf,
     terraform: Terraform,
+    /// Two projects may share a working directory, and `resize --dir` works without a project.
+    _locks: [Lock; 2],
+}
+
+impl Exclusive for WorkingDir {}
+
+/// `terraform/` of a project and its terraform, to read outputs only.
+///
+/// # Errors
+/// Refused: the project has no Terraform, the machine has no terraform, or it would send real credentials to this machine.
+pub fn readable(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf, Terraform)> {
+    let (dir, terraform) = found(project, args)?;
+    Ok((dir, terraform.with_env(&Place::Environment.env()?)))
+}
+
+fn found(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf, Terraform)> {
+    let dir = project.join("terraform");
+    for own in [project.join(".kgen"), project.join(".kgen/terraform")] {
+        own::check_folder(&own).map_err(refused)?;
+    }
+    if !has_configuration(&dir) {
+        return Err(refused(anyhow!(
+            "there is no Terraform in {} (run `kgen render` first, or name the project folder with -C)",
+            dir.strip_prefix(".").unwrap_or(&dir).display()
+        )));
+    }
+    let program = Terraform::find(args.terraform_bin.as_deref()).map_err(refused)?;
+    let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform"));
+    Ok((dir, terraform))
 }
 
 impl WorkingDir {
+    /// Locks the project. With `locking`, another kgen is waited for so long, and so is another run of terraform.
+    ///
     /// # Errors
-    /// Refused: the project has no Terraform, or the machine has no terraform.
-    pub fn open(project: &Path, args: &TerraformArgs) -> anyhow::Result<WorkingDir> {
-        WorkingDir::open_in(project, args, &Place::Environment)
+    /// Refused: the project has no Terraform, the machine has no terraform, or another kgen is at work.
+    pub fn lock(project: &Path, args: &TerraformArgs, locking: Option<&Locking>) -> anyhow::Result<WorkingDir> {
+        WorkingDir::lock_in(project, args, locking, &Place::Environment)
     }
 
-    /// As [`WorkingDir::open`], with terraform pointed at `place`.
-    pub fn open_in(project: &Path, args: &TerraformArgs, place: &Place) -> anyhow::Result<WorkingDir> {
-        let dir = project.join("terraform");
-        if !has_configuration(&dir) {
-            return Err(refused(anyhow!(
-                "there is no Terraform in {} (run `kgen render` first, or name the project folder with -C)",
-                dir.strip_prefix(".").unwrap_or(&dir).display()
-            )));
-        }
-        let program = Terraform::find(args.terraform_bin.as_deref()).map_err(refused)?;
-        let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform")).with_env(place.env());
-        Ok(WorkingDir { dir, terraform })
+    /// As [`WorkingDir::lock`], with terraform pointed at `place`.
+    pub fn lock_in(
+        project: &Path,
+        args: &TerraformArgs,
+        locking: Option<&Locking>,
+        place: &Place,
+    ) -> anyhow::Result<WorkingDir> {
+        let (dir, terraform) = found(project, args)?;
+        let patience = locking.map_or(Duration::ZERO, |locking| locking.lock_timeout);
+        let wait = |held: &LockError| eprintln!("waiting at most {patience:?}: {held}");
+        let own = project.strip_prefix(".").unwrap_or(project).join(".kgen");
+        let project = Lock::within(patience, || Lock::take(&own), wait).map_err(refused)?;
+        let folder = Lock::within(patience, || Lock::folder(&dir), wait).map_err(refused)?;
+        let terraform = terraform.with_env(&place.env()?);
+        let terraform = match locking {
+            Some(_) => terraform.with_lock_timeout(patience),
+            None => terraform,
+        };
+        Ok(WorkingDir { terraform, _locks: [project, folder] })
     }
 
-    /// As [`WorkingDir::open`], for applying: what is applied must be what kgen.toml says.
-    pub fn open_rendered(project: &Path, args: &TerraformArgs) -> anyhow::Result<WorkingDir> {
-        let opened = WorkingDir::open(project, args)?;
+    /// As [`WorkingDir::lock`], for applying: what is applied must be what kgen.toml says.
+    pub fn lock_rendered(
+        project: &Path,
+        args: &TerraformArgs,
+        locking: Option<&Locking>,
+    ) -> anyhow::Result<WorkingDir> {
+        let locked = WorkingDir::lock(project, args, locking)?;
         Project::open(project).and_then(|project| project.check_rendered()).map_err(refused)?;
-        Ok(opened)
+        Ok(locked)
     }
 
     pub fn terraform(&self) -> &Terraform {
         &self.terraform
     }
 
-    pub fn path(&self) -> &Path {
-        &self.dir
+    /// Plans here.
+    ///
+    /// # Errors
+    /// See [`TerraformError`].
+    pub fn plan(&self, goal: Goal, watch: Watch<'_>) -> Result<Plan<'_>, TerraformError> {
+        self.terraform.plan(goal, self, watch)
     }
 
     /// Waits for a terraform that a killed kgen left at work here, showing what it does.
@@ -88,18 +144,64 @@ pub fn ensure_confirmable(yes: bool, command: &str) -> anyhow::Result<()> {
     )))
 }
 
+/// Shows a plan and, where it would be applied, the file that it would be applied from.
+pub fn show(plan: &Plan, is_applied: bool, progress: &mut Progress) {
+    progress.clear();
+    progress.line(&plan.changes.to_string());
+    if is_applied && plan.has_changes() {
+        let here = std::env::current_dir().unwrap_or_default();
+        let file = plan.file().strip_prefix(here).unwrap_or(plan.file());
+        progress.line(&format!("plan file: {} (SHA-256 {})", file.display(), plan.checksum()));
+    }
+}
+
 /// Asks on the terminal. Only `yes` is a yes.
+///
+/// # Errors
+/// [`Interrupted`], or there is no answer.
 pub fn confirmed(question: &str) -> anyhow::Result<bool> {
     Ok(answer_to(&format!("{question} Type yes: "))? == "yes")
 }
 
-/// What is typed after `prompt`, without the spaces around it.
+/// What is typed after `prompt`, without the spaces around it. What was typed before it is no answer to it.
+///
+/// # Errors
+/// [`Interrupted`], or there is no answer.
 pub fn answer_to(prompt: &str) -> anyhow::Result<String> {
+    // Who is interrupted here gives back what it has taken, such as the file of its plan.
+    let interrupts = Interrupts::hold().context("taking interrupts")?;
+    let _ = tcflush(io::stdin(), QueueSelector::IFlush);
     eprint!("{prompt}");
     io::stderr().flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("reading the answer")?;
-    Ok(answer.trim().to_owned())
+    let typed = typed_line(&interrupts);
+    if typed.is_err() {
+        eprintln!();
+    }
+    typed
+}
+
+/// The next line of standard input, as far as it goes.
+fn typed_line(interrupts: &Interrupts) -> anyhow::Result<String> {
+    const WHAT: &str = "reading the answer";
+    let (stdin, look_every) = (io::stdin(), Timespec { tv_sec: 0, tv_nsec: 50_000_000 });
+    let (mut line, mut buffer) = (Vec::new(), [0; 256]);
+    while !line.contains(&b'\n') && line.len() < LONGEST_ANSWER {
+        if interrupts.count() > 0 {
+            return Err(Interrupted.into());
+        }
+        let ready = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&look_every));
+        match ready.and_then(|ready| if ready == 0 { Ok(None) } else { read(&stdin, &mut buffer).map(Some) }) {
+            Ok(Some(0)) => break,
+            Ok(Some(count)) => line.extend_from_slice(&buffer[..count]),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error)).context(WHAT),
+        }
+    }
+    // An interrupt counts more than what was typed at the same moment.
+    if interrupts.count() > 0 {
+        return Err(Interrupted.into());
+    }
+    Ok(String::from_utf8_lossy(&line).trim().to_owned())
 }
 
 /// What a failed terraform command means for how kgen ends.
@@ -110,6 +212,8 @@ pub fn ended(error: TerraformError, progress: &mut Progress) -> anyhow::Result<O
             progress.line(&format!("{error}; the same kgen command goes on from there"));
             Ok(Outcome::Interrupted)
         }
+        // Where plans are kept, something is in the way: terraform was not started.
+        error @ TerraformError::PlanFile { .. } => Err(refused(error)),
         error => Err(error.into()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, window::names};
 use crate::{
+    finding_id,
     remedy::{Advice, Remedy},
     sample::BrokerId,
 };
@@ -14,7 +15,7 @@ const CREATED_PER_S: f64 = 10.0;
 const OPEN: f64 = 3000.0;
 
 pub const RULE: Rule = Rule {
-    id: "client.connection-storm",
+    id: finding_id::CLIENT_CONNECTION_STORM,
     kind: Kind::Cause,
     judge,
     meaning: "Clients open connections without end: one a request, or they fail and try again without waiting. Handshakes \

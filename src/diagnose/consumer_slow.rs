@@ -5,13 +5,16 @@ use super::{
     consumer_stalled::{LAG_PER_S, stands_still},
     topology::{Pace, paces},
 };
-use crate::remedy::{Advice, Remedy};
+use crate::{
+    finding_id,
+    remedy::{Advice, Remedy},
+};
 
 /// Share of what comes in that the lag must grow by.
 const SHARE_OF_INFLOW: f64 = 0.1;
 
 pub const RULE: Rule = Rule {
-    id: "consumer.slow",
+    id: finding_id::CONSUMER_SLOW,
     kind: Kind::Cause,
     judge,
     meaning: "A consumer group goes on steadily, and slower than records are produced: its lag grows without end.",

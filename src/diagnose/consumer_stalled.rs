@@ -4,7 +4,10 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     topology::{Pace, paces},
 };
-use crate::remedy::{Advice, Remedy};
+use crate::{
+    finding_id,
+    remedy::{Advice, Remedy},
+};
 
 /// Growth of lag that shows that records come in, records/s.
 pub(super) const LAG_PER_S: f64 = 5.0;
@@ -17,7 +20,7 @@ const STANDS_STILL_PER_S: f64 = 0.5;
 const STANDS_STILL_S: f64 = 10.0;
 
 pub const RULE: Rule = Rule {
-    id: "consumer.stalled",
+    id: finding_id::CONSUMER_STALLED,
     kind: Kind::Cause,
     judge,
     meaning: "A consumer group commits nothing on some partitions while records come in: a member hangs, or never commits.",

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     catalogue::Credits,
+    finding_id,
     sample::{BrokerId, BrokerSample},
 };
 
@@ -25,7 +26,7 @@ const AROUND_BASELINE: std::ops::RangeInclusive<f64> = 0.6..=1.5;
 const FLAT_PERCENT: f64 = 8.0;
 
 pub const RULE: Rule = Rule {
-    id: "broker.cpu-credits-exhausted",
+    id: finding_id::BROKER_CPU_CREDITS_EXHAUSTED,
     kind: Kind::Cause,
     judge,
     meaning: "A T3 broker earns CPU credits and spends them above its baseline of 20 % a vCPU. With none left it is held \

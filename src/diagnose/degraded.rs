@@ -7,6 +7,7 @@ use super::{
     window::{THROTTLED_PERCENT, median, names},
 };
 use crate::{
+    finding_id,
     remedy::{Reboot, Remedy},
     sample::{BrokerId, BrokerSample},
 };
@@ -22,7 +23,7 @@ const LOCAL_MS: f64 = 2.0;
 const LAST_SAMPLES: usize = 3;
 
 pub const RULE: Rule = Rule {
-    id: "broker.degraded",
+    id: finding_id::BROKER_DEGRADED,
     kind: Kind::Cause,
     judge,
     meaning: "One broker is out of CPU at the same traffic that the others bear easily: it has less, or something else runs \

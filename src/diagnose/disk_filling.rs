@@ -2,6 +2,7 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, window::names};
 use crate::{
+    finding_id,
     remedy::{Advice, Expand, Remedy},
     sample::BrokerId,
 };
@@ -19,7 +20,7 @@ const RISE_PERCENT: f64 = 1.0;
 const FORECAST_FROM_PERCENT: f64 = 50.0;
 
 pub const RULE: Rule = Rule {
-    id: "disk.filling",
+    id: finding_id::DISK_FILLING,
     kind: Kind::Cause,
     judge,
     meaning: "The data volumes fill up: more is written than retention takes away.",

@@ -2,6 +2,7 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, window::names};
 use crate::{
+    finding_id,
     remedy::{Advice, Expand, Remedy},
     sample::BrokerId,
 };
@@ -10,7 +11,7 @@ use crate::{
 const FULL_PERCENT: f64 = 97.0;
 
 pub const RULE: Rule = Rule {
-    id: "disk.full",
+    id: finding_id::DISK_FULL,
     kind: Kind::Cause,
     judge,
     meaning: "The data volume of a broker is full. Kafka takes the log directory offline and ends the process; started \

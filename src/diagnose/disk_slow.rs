@@ -6,6 +6,7 @@ use super::{
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
+    finding_id,
     remedy::{Advice, Remedy},
     sample::{BrokerId, BrokerSample, BrokerState, Sample},
 };
@@ -26,7 +27,7 @@ const ANSWERS_MS: f64 = 500.0;
 const STUCK_SAMPLES: usize = 5;
 
 pub const RULE: Rule = Rule {
-    id: "disk.slow",
+    id: finding_id::DISK_SLOW,
     kind: Kind::Cause,
     judge,
     meaning: "Writes wait for the volume: its throughput or operations a second are used up, or it is failing.",

@@ -2,12 +2,13 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, topology::partitions, window::names};
 use crate::{
+    finding_id,
     remedy::{Reboot, Remedy},
     sample::{BrokerId, Probe},
 };
 
 pub const RULE: Rule = Rule {
-    id: "broker.down",
+    id: finding_id::BROKER_DOWN,
     kind: Kind::Cause,
     judge,
     meaning: "A broker's process is gone: nothing listens on its Kafka port. The others lead its partitions and lack its \

@@ -2,6 +2,7 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, topology::paces, undersized::is_saturated};
 use crate::{
+    finding_id,
     remedy::{Advice, Remedy},
     sample::BrokerSample,
 };
@@ -13,7 +14,7 @@ const FAN: f64 = 3.0;
 const LEAST_BYTES_OUT_PER_S: f64 = 200_000.0;
 
 pub const RULE: Rule = Rule {
-    id: "network.egress-fanout",
+    id: finding_id::NETWORK_EGRESS_FANOUT,
     kind: Kind::Cause,
     judge,
     meaning: "Several consumer groups read everything, so that brokers send a multiple of what they take. What a cluster \

@@ -1,9 +1,10 @@
 //! The load generator could not keep up: the brokers were not tested.
 
 use super::{Evidence, Finding, Kind, Rule, Window};
+use crate::finding_id;
 
 pub const RULE: Rule = Rule {
-    id: "client.generator-bound",
+    id: finding_id::CLIENT_GENERATOR_BOUND,
     kind: Kind::Rest,
     judge,
     meaning: "The load generator fell behind its own schedule while the brokers had room, so this run says nothing about \

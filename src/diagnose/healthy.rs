@@ -4,10 +4,10 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     window::{CPU_PERCENT, THROTTLED_PERCENT},
 };
-use crate::sample::BrokerSample;
+use crate::{finding_id, sample::BrokerSample};
 
 pub const RULE: Rule = Rule {
-    id: "healthy",
+    id: finding_id::HEALTHY,
     kind: Kind::Healthy,
     judge,
     meaning: "Every broker serves, has CPU to spare and answers in time.",

@@ -1,7 +1,7 @@
 //! A heap that stays full after collection.
 
 use super::{Evidence, Finding, Kind, Rule, Window, window::names};
-use crate::sample::BrokerId;
+use crate::{finding_id, sample::BrokerId};
 
 /// Heap after collection that leaves the collector no room, percent. AWS wants an alarm at 60 (MSK best practices);
 /// measured: 93 to 96 under pressure, up to 64 without.
@@ -11,7 +11,7 @@ const FULL_PERCENT: f64 = 80.0;
 const GC_PERCENT: f64 = 2.0;
 
 pub const RULE: Rule = Rule {
-    id: "broker.heap-pressure",
+    id: finding_id::BROKER_HEAP_PRESSURE,
     kind: Kind::Cause,
     judge,
     meaning: "The heap of a broker stays nearly full after collections, so that it collects all the time and will fail.",

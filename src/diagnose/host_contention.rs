@@ -1,12 +1,13 @@
 //! The lab's own machine is short of CPU: what was measured is the machine.
 
 use super::{Evidence, Finding, Kind, Rule, Window, window::THROTTLED_PERCENT, window::median};
+use crate::finding_id;
 
 /// CPU pressure above which a run in the lab is void, percent (a starting point; 98 was seen on a starved machine).
 pub const PRESSURE_PERCENT: f64 = 40.0;
 
 pub const RULE: Rule = Rule {
-    id: "lab.host-contention",
+    id: finding_id::LAB_HOST_CONTENTION,
     kind: Kind::Gate,
     judge,
     meaning: "Something else on the lab's machine took the CPU that the brokers were promised. The run is void: neither \

@@ -4,7 +4,10 @@ use super::{
     Evidence, Finding, Kind, Rule, Window, quota,
     topology::{busiest, topics},
 };
-use crate::remedy::{Advice, Remedy};
+use crate::{
+    finding_id,
+    remedy::{Advice, Remedy},
+};
 
 /// Share of the busiest partition times the number of partitions. Measured: 5 with 80 % on two keys, 1 when even.
 const TIMES_EVEN: f64 = 2.5;
@@ -19,7 +22,7 @@ const LEAST_RECORDS_PER_S: f64 = 20.0;
 const LEAST_PARTITIONS: usize = 3;
 
 pub const RULE: Rule = Rule {
-    id: "partition.hot-key",
+    id: finding_id::PARTITION_HOT_KEY,
     kind: Kind::Cause,
     judge,
     meaning: "A few keys carry most of the traffic. All records of a key go to one partition, and so to one leader.",

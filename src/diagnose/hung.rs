@@ -2,12 +2,13 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, window::names};
 use crate::{
+    finding_id,
     remedy::{Reboot, Remedy},
     sample::{BrokerId, Probe},
 };
 
 pub const RULE: Rule = Rule {
-    id: "broker.hung",
+    id: finding_id::BROKER_HUNG,
     kind: Kind::Cause,
     judge,
     meaning: "A broker's port takes connections, and nothing comes back: the process stands still (a long pause, a dead \

@@ -4,7 +4,10 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     topology::{not_led_by_preferred, partitions, per_broker, skew},
 };
-use crate::remedy::{ElectLeaders, Remedy};
+use crate::{
+    finding_id,
+    remedy::{ElectLeaders, Remedy},
+};
 
 /// Share of partitions that must be led by another than the first replica (Kafka's own
 /// `leader.imbalance.per.broker.percentage` is 10).
@@ -14,7 +17,7 @@ const SHARE: f64 = 0.1;
 const SKEW: f64 = 1.3;
 
 pub const RULE: Rule = Rule {
-    id: "leaders.not-preferred",
+    id: finding_id::LEADERS_NOT_PREFERRED,
     kind: Kind::Cause,
     judge,
     meaning: "After a broker was away, its partitions are led by others still, which carry its work too.",

@@ -5,6 +5,7 @@ use super::{
     topology::{not_led_by_preferred, partitions, per_broker, skew},
 };
 use crate::{
+    finding_id,
     remedy::{Reassign, Remedy},
     sample::BrokerSample,
 };
@@ -19,7 +20,7 @@ const LEAST_PARTITIONS: usize = 4;
 const TRAFFIC_SKEW: f64 = 1.4;
 
 pub const RULE: Rule = Rule {
-    id: "leaders.placement-skew",
+    id: finding_id::LEADERS_PLACEMENT_SKEW,
     kind: Kind::Cause,
     judge,
     meaning: "Too many partitions have their first replica on one broker. It leads them, as it should, and does more than \

@@ -1,10 +1,10 @@
 //! The control plane is changing the cluster: what the brokers show now is the change.
 
 use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::remedy::Remedy;
+use crate::{finding_id, remedy::Remedy};
 
 pub const RULE: Rule = Rule {
-    id: "cluster.maintenance",
+    id: finding_id::CLUSTER_MAINTENANCE,
     kind: Kind::Gate,
     judge,
     meaning: "MSK is changing the cluster, one broker after another. Leaders move, replicas fall behind for a while, and \

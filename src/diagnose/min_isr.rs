@@ -2,12 +2,13 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, topology::topics};
 use crate::{
+    finding_id,
     remedy::{Advice, Remedy},
     sample::BrokerSample,
 };
 
 pub const RULE: Rule = Rule {
-    id: "replication.min-isr-blocked",
+    id: finding_id::REPLICATION_MIN_ISR_BLOCKED,
     kind: Kind::Cause,
     judge,
     meaning: "Partitions have fewer replicas in sync than min.insync.replicas, so that acks=all is refused with \

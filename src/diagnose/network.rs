@@ -4,7 +4,10 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
-use crate::sample::{BrokerId, BrokerSample, BrokerState, Probe};
+use crate::{
+    finding_id,
+    sample::{BrokerId, BrokerSample, BrokerState, Probe},
+};
 
 /// Time in which followers did not confirm, ms. Measured: 216 to 373 at 6 Mbit/s, 3 when healthy.
 const REMOTE_MS: f64 = 60.0;
@@ -23,7 +26,7 @@ const SILENT_MS: f64 = 1000.0;
 const LAST_SAMPLES: usize = 3;
 
 pub const RULE: Rule = Rule {
-    id: "network.constrained",
+    id: finding_id::NETWORK_CONSTRAINED,
     kind: Kind::Cause,
     judge,
     meaning: "Records wait for the way between brokers: a network allowance is used up, or a link is slow.",

@@ -1,10 +1,13 @@
 //! A broker without a CPU figure: no statement about its size.
 
 use super::{Evidence, Finding, Kind, Rule, Window, window::names};
-use crate::sample::{BrokerId, BrokerSample};
+use crate::{
+    finding_id,
+    sample::{BrokerId, BrokerSample},
+};
 
 pub const RULE: Rule = Rule {
-    id: "inconclusive.no-data",
+    id: finding_id::INCONCLUSIVE_NO_DATA,
     kind: Kind::Gate,
     judge,
     meaning: "A broker answers, but what was needed for a verdict was not among its metrics. No data is not zero.",

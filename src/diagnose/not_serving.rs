@@ -1,10 +1,13 @@
 //! A broker does not answer, or has only just begun to.
 
 use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, window::names};
-use crate::sample::{BrokerId, BrokerState, Probe};
+use crate::{
+    finding_id,
+    sample::{BrokerId, BrokerState, Probe},
+};
 
 pub const RULE: Rule = Rule {
-    id: "inconclusive.broker-not-serving",
+    id: finding_id::INCONCLUSIVE_BROKER_NOT_SERVING,
     kind: Kind::Gate,
     judge,
     meaning: "At least one broker gave no metrics, or answers but serves no partitions yet. The rest of the cluster shows \

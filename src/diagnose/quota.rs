@@ -2,6 +2,7 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, window::CPU_PERCENT};
 use crate::{
+    finding_id,
     remedy::{Advice, Remedy},
     sample::{BrokerId, BrokerSample},
 };
@@ -10,7 +11,7 @@ use crate::{
 const THROTTLE_MS: f64 = 5.0;
 
 pub const RULE: Rule = Rule {
-    id: "client.quota-throttled",
+    id: finding_id::CLIENT_QUOTA_THROTTLED,
     kind: Kind::Cause,
     judge,
     meaning: "A client quota (producer_byte_rate) is below what clients want to send; the brokers delay their answers.",

@@ -2,12 +2,13 @@
 
 use super::{Evidence, Finding, Kind, Rule, Window, disk_slow::stands_still, topology::throttled_topics};
 use crate::{
+    finding_id,
     remedy::{Remedy, RemoveThrottle},
     sample::{BrokerId, BrokerSample},
 };
 
 pub const RULE: Rule = Rule {
-    id: "replication.throttled",
+    id: finding_id::REPLICATION_THROTTLED,
     kind: Kind::Cause,
     judge,
     meaning: "A throttle for replication, set for a reassignment and never removed, keeps replicas from catching up.",

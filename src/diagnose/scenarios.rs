@@ -1,14 +1,19 @@
 //! The cases in tests/scenarios: samples in, findings out. A case seen in the field becomes a file there.
 //!
 //! A file has the cluster, phases of so many seconds with the values that brokers showed in them (those of `all`, and
-//! what differs for one broker), and what must come out.
+//! what differs for one broker), and what must come out. A name that nothing reads is an error, and so is an unknown id.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use toml::Table;
 
-use super::{Context, Verdict, diagnose};
+use super::{Context, RULES, Verdict, diagnose};
 use crate::sample::{BrokerId, BrokerSample, GroupSample, LoadSample, Sample, Source, TopicSample};
 
 #[derive(Deserialize)]
@@ -88,7 +93,58 @@ fn one() -> f64 {
     1.0
 }
 
+/// What is given and not read, by path. What is read is given again, with every field that there is.
+fn unread(path: &str, given: &Value, read: &Value) -> Vec<String> {
+    match (given, read) {
+        (Value::Object(given), Value::Object(read)) => given
+            .iter()
+            .flat_map(|(name, value)| match read.get(name) {
+                Some(known) => unread(&format!("{path}/{name}"), value, known),
+                None => vec![format!("{path}/{name} is nothing that is read")],
+            })
+            .collect(),
+        (Value::Array(given), Value::Array(read)) => {
+            given.iter().zip(read).flat_map(|(given, read)| unread(path, given, read)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn broker(values: &Table) -> Result<BrokerSample, String> {
+    values.clone().try_into().map_err(|error: toml::de::Error| error.to_string())
+}
+
+fn json(value: impl Serialize) -> Value {
+    serde_json::to_value(value).expect("a scenario is JSON")
+}
+
 impl Scenario {
+    /// Reads `text`; an error lists metrics that nothing reads, and ids that no rule has.
+    fn parse(text: &str) -> Result<Scenario, String> {
+        let scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
+        let given: Value = json(toml::from_str::<Table>(text).map_err(|error| error.to_string())?);
+        let mut mistakes = Vec::new();
+        for (i, phase) in scenario.phase.iter().enumerate() {
+            let given = &given["phase"][i];
+            let mut check = |path: &str, read: Value| {
+                let given = given.pointer(path).unwrap_or(&Value::Null);
+                mistakes.extend(unread(&format!("phase {}: {path}", i + 1), given, &read));
+            };
+            check("/all", json(broker(&phase.all)?));
+            for (id, own) in &phase.broker {
+                check(&format!("/broker/{id}"), json(broker(own)?));
+            }
+            check("/per_second", json(BrokerSample::default()));
+            check("/load", json(phase.load));
+            check("/topics", json(&phase.topics));
+            check("/groups", json(&phase.groups));
+        }
+        let ids = [&scenario.expect.id].into_iter().chain(&scenario.expect.also).chain(&scenario.expect.not);
+        let unknown = ids.filter(|id| !RULES.iter().any(|rule| rule.id == id.as_str()));
+        mistakes.extend(unknown.map(|id| format!("no rule has the id {id}")));
+        if mistakes.is_empty() { Ok(scenario) } else { Err(mistakes.join(", ")) }
+    }
+
     fn context(&self) -> Context {
         Context {
             cluster: "demo".to_owned(),
@@ -150,7 +206,7 @@ impl Phase {
             let value = values.get(name).and_then(|value| value.as_float().or(value.as_integer().map(|n| n as f64)));
             values.insert(name.clone(), (value.unwrap_or_default() + rate * elapsed_s).into());
         }
-        let mut broker: BrokerSample = values.try_into().expect("the values of a broker sample");
+        let mut broker = broker(&values).expect("the values of a broker sample");
         // Real values are never the same twice: a wobble of 4 %, the same in every run.
         let wobble = 1.0 + 0.04 * ((n * 7 + id as usize * 3) % 5) as f64 / 2.0 - 0.04;
         broker.cpu_user_percent = broker.cpu_user_percent.map(|value| value * wobble);
@@ -167,7 +223,7 @@ fn every_scenario_gets_its_verdict() {
     for entry in fs::read_dir(&dir).expect("tests/scenarios") {
         let path = entry.expect("an entry").path();
         let text = fs::read_to_string(&path).expect("readable");
-        let scenario: Scenario = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let scenario = Scenario::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         count += 1;
         let found = diagnose(&scenario.context(), &scenario.samples());
         let expect = &scenario.expect;
@@ -209,4 +265,45 @@ fn every_scenario_gets_its_verdict() {
     }
     assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
     assert!(count >= 12, "{count} scenarios");
+}
+
+#[test]
+fn a_misspelt_metric_and_an_unknown_id_are_errors() {
+    let text = |all: &str, more: &str, expect: &str| {
+        format!(
+            "why = \"\"\nbroker_type = \"kafka.m5.large\"\nbrokers = 3\n[[phase]]\nseconds = 30\n{more}\n[phase.all]\n{all}\n\
+             [expect]\nverdict = \"healthy\"\n{expect}"
+        )
+    };
+    let check = |all: &str, more: &str, expect: &str, mistake: &str| {
+        let error = Scenario::parse(&text(all, more, expect)).err().unwrap_or_default();
+        assert!(error.contains(mistake) && error.is_empty() == mistake.is_empty(), "{error:?} instead of {mistake:?}");
+    };
+    let (all, load) = (
+        "cpu_user_percent = 5\nproduce = { total_ms = 2.0, throttle_ms = 0.0 }",
+        "per_second = { disk_used_percent = 0.1 }",
+    );
+    let id = "id = \"healthy\"\nnot = [\"disk.full\"]";
+    check(all, load, id, "");
+    check("cpu_usr_percent = 5", load, id, "all/cpu_usr_percent");
+    check("produce = { total_ms = 2.0, local = 1.0 }", load, id, "all/produce/local");
+    check("cpu_user_percent = \"high\"", load, id, "cpu_user_percent");
+    check(all, "broker.2 = { heap = 5.0 }", id, "broker/2/heap");
+    check(all, "per_second = { disk_use = 0.1 }", id, "per_second/disk_use");
+    check(all, "topics.t = { partitions = [{ replicas = [1], in_sync = [1], leeder = 1 }] }", id, "partitions/leeder");
+    check(all, "seconds_more = 5", id, "seconds_more");
+    check(all, load, "id = \"broker.tiny\"", "no rule has the id broker.tiny");
+    check(all, load, "id = \"healthy\"\nnot = [\"disk.ful\"]", "no rule has the id disk.ful");
+}
+
+#[test]
+fn every_rule_has_a_scenario_that_expects_it() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let texts = fs::read_dir(&dir)
+        .expect("tests/scenarios")
+        .map(|entry| fs::read_to_string(entry.expect("an entry").path()).expect("readable"));
+    let expects = texts.map(|text| Scenario::parse(&text).expect("a scenario").expect);
+    let expected: BTreeSet<String> = expects.flat_map(|expect| [vec![expect.id], expect.also].concat()).collect();
+    let without: Vec<&str> = RULES.iter().map(|rule| rule.id).filter(|id| !expected.contains(*id)).collect();
+    assert!(without.is_empty(), "no scenario expects {without:?}");
 }

@@ -6,6 +6,7 @@ use super::{
     window::{THROTTLED_PERCENT, median},
 };
 use crate::{
+    finding_id,
     remedy::{Advice, Remedy},
     sample::{BrokerId, BrokerSample},
 };
@@ -29,7 +30,7 @@ const REQUEST_BYTES: f64 = 8192.0;
 const CPU_PERCENT: f64 = 40.0;
 
 pub const RULE: Rule = Rule {
-    id: "client.tiny-batches",
+    id: finding_id::CLIENT_TINY_BATCHES,
     kind: Kind::Cause,
     judge,
     meaning: "Producers send one record a request. A request costs the brokers as much as a batch; measured: 5.6 times the \

@@ -1,9 +1,10 @@
 //! Too short a look.
 
 use super::{Evidence, Finding, Kind, Rule, Window};
+use crate::finding_id;
 
 pub const RULE: Rule = Rule {
-    id: "inconclusive.too-few-samples",
+    id: finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES,
     kind: Kind::Gate,
     judge,
     meaning: "The brokers were not watched for long enough to tell a burst, or a JVM that warms up, from a lasting state.",

@@ -1,10 +1,10 @@
 //! More partitions than a broker type is made for.
 
 use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::{catalogue::BrokerType, sample::BrokerId};
+use crate::{catalogue::BrokerType, finding_id, sample::BrokerId};
 
 pub const RULE: Rule = Rule {
-    id: "cluster.too-many-partitions",
+    id: finding_id::CLUSTER_TOO_MANY_PARTITIONS,
     kind: Kind::Cause,
     judge,
     meaning: "Brokers hold more partitions than AWS recommends for their type. Each costs memory and fetches, busy or not.",

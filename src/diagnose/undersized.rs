@@ -4,7 +4,10 @@ use super::{
     Evidence, Finding, Kind, Rule, Window, leaders_placement,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
-use crate::sample::{BrokerId, BrokerSample};
+use crate::{
+    finding_id,
+    sample::{BrokerId, BrokerSample},
+};
 
 /// A broker that is this busy, percent, does not speak against the others' being saturated.
 pub(super) const BUSY_PERCENT: f64 = 50.0;
@@ -14,7 +17,7 @@ const MOSTLY_THROTTLED_PERCENT: f64 = 40.0;
 const THROTTLED_BUSY_PERCENT: f64 = 40.0;
 
 pub const RULE: Rule = Rule {
-    id: "broker.undersized",
+    id: finding_id::BROKER_UNDERSIZED,
     kind: Kind::Cause,
     judge,
     meaning: "All brokers use more CPU than leaves room for a restart, and go on doing so: the broker type is too small \

@@ -5,13 +5,16 @@ use super::{
     undersized::{all_saturated, is_saturated},
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
-use crate::sample::{BrokerId, BrokerSample};
+use crate::{
+    finding_id,
+    sample::{BrokerId, BrokerSample},
+};
 
 /// Traffic of the busy brokers over that of the others from which on it counts as uneven (a design choice).
 const UNEVEN_TIMES: f64 = 1.5;
 
 pub const RULE: Rule = Rule {
-    id: "inconclusive.uneven-load",
+    id: finding_id::INCONCLUSIVE_UNEVEN_LOAD,
     kind: Kind::Rest,
     judge,
     meaning: "Some brokers have used up their CPU while others have room. A larger type for all would hide it, not mend it.",

@@ -1,7 +1,7 @@
 //! Something is wrong that no rule here explains.
 
 use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::sample::BrokerSample;
+use crate::{finding_id, sample::BrokerSample};
 
 /// Produce time that is taken for a symptom without any other, ms (an operator's warning for p99 is 100).
 const SLOW_MS: f64 = 50.0;
@@ -16,7 +16,7 @@ const HEAP_PERCENT: f64 = 60.0;
 const STUCK_SHARE: f64 = 0.5;
 
 pub const RULE: Rule = Rule {
-    id: "inconclusive.unexplained",
+    id: finding_id::INCONCLUSIVE_UNEXPLAINED,
     kind: Kind::Rest,
     judge,
     meaning: "Brokers show a symptom (slow produce requests, a load that is not acknowledged, partitions out of sync, a full disk, a full heap) that none \

@@ -7,6 +7,9 @@ use crate::{
     sample::{BrokerId, BrokerSample, BrokerState, Probe, Sample, Source},
 };
 
+/// Far more brokers than MSK has in a cluster.
+const MOST_BROKERS: u32 = 1000;
+
 /// CPU above which a broker has no room for another one's leaders, percent (MSK best practices).
 pub const CPU_PERCENT: f64 = 60.0;
 
@@ -50,9 +53,10 @@ impl<'a> Window<'a> {
         let mut window = Window { context, samples, recent: 0 };
         let least = window.least_samples();
         if let Some(last) = samples.last() {
-            let lasting_ms = if window.is_cloudwatch() { 0 } else { (LASTING_S * 1000.0) as i64 };
-            let since = samples.iter().position(|sample| sample.at_ms > last.at_ms - lasting_ms).unwrap_or(0);
-            window.recent = since.min(samples.len().saturating_sub(least));
+            let is_recent = |sample: &Sample| sample.at_ms > last.at_ms.saturating_sub((LASTING_S * 1000.0) as i64);
+            // CloudWatch's datapoints are a minute each: the last of them are the recent part, however old.
+            let since = if window.is_cloudwatch() { None } else { samples.iter().position(is_recent) };
+            window.recent = since.unwrap_or(samples.len()).min(samples.len().saturating_sub(least));
         }
         window
     }
@@ -103,7 +107,9 @@ impl<'a> Window<'a> {
 
     /// The brokers that the cluster should have, and any other seen.
     pub fn brokers(&self) -> Vec<BrokerId> {
-        let mut ids: Vec<BrokerId> = (1..=self.context.broker_count as BrokerId).collect();
+        // A record may say anything; no cluster has more.
+        let count = self.context.broker_count.min(MOST_BROKERS);
+        let mut ids: Vec<BrokerId> = (1..=count as BrokerId).collect();
         ids.extend(self.recent().iter().flat_map(|sample| sample.brokers.keys()));
         ids.sort_unstable();
         ids.dedup();
@@ -170,9 +176,10 @@ impl<'a> Window<'a> {
         self.recent().iter().filter_map(|sample| value(sample.brokers.get(&id)?)).collect()
     }
 
-    /// Median of the recent values.
+    /// Median of the recent values. Of CloudWatch's two datapoints it is the lower, so that one bad minute changes nothing.
     pub fn median(&self, id: BrokerId, value: impl Fn(&BrokerSample) -> Option<f64>) -> Option<f64> {
-        median(self.values(id, value))
+        let values = self.values(id, value);
+        if self.is_cloudwatch() { values.into_iter().min_by(f64::total_cmp) } else { median(values) }
     }
 
     /// Median over the brokers of their medians.
@@ -339,4 +346,51 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
 pub fn names(brokers: &[BrokerId]) -> String {
     let ids: Vec<String> = brokers.iter().map(ToString::to_string).collect();
     format!("broker{} {}", if ids.len() == 1 { "" } else { "s" }, ids.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diagnose::{Verdict, diagnose},
+        sample::RequestTimes,
+    };
+
+    /// Minutes of CloudWatch, each with its CPU and produce time.
+    fn minutes(values: &[(f64, f64)]) -> Vec<Sample> {
+        let broker = |(cpu, total_ms): (f64, f64)| BrokerSample {
+            state: BrokerState::Serving,
+            cpu_user_percent: Some(cpu),
+            cpu_system_percent: Some(0.0),
+            under_replicated_partitions: Some(0),
+            produce: Some(RequestTimes { total_ms, ..RequestTimes::default() }),
+            ..BrokerSample::default()
+        };
+        let sample = |(n, values): (usize, &(f64, f64))| Sample {
+            at_ms: n as i64 * 60_000,
+            source: Source::CloudWatch,
+            brokers: (1..=3).map(|id| (id, broker(*values))).collect(),
+            ..Sample::default()
+        };
+        values.iter().enumerate().map(sample).collect()
+    }
+
+    #[test]
+    fn two_bad_minutes_after_ten_calm_ones_are_the_recent_part() {
+        let context = Context { broker_type: Some("kafka.t3.small".into()), broker_count: 3, ..Context::default() };
+        let (calm, bad) = ((12.0, 4.0), (86.0, 900.0));
+        let first = |samples: &[Sample]| {
+            let found = diagnose(&context, samples);
+            (found.verdict, found.findings.first().map(|finding| finding.id))
+        };
+        let mut samples = minutes(&[[calm; 10].as_slice(), &[bad; 2]].concat());
+        let window = Window::new(&context, &samples);
+        assert_eq!((window.recent().len(), window.all().len()), (2, 12));
+        assert_eq!(window.calm_produce_ms(1), Some(4.0), "the earlier minutes are the baseline");
+        assert_eq!(first(&samples), (Verdict::CauseFound, Some("broker.undersized")));
+        samples.pop();
+        assert_eq!(first(&samples), (Verdict::Healthy, Some("healthy")), "one bad minute does not last");
+        assert_eq!(Window::new(&context, &samples[..1]).recent().len(), 1);
+        assert!(Window::new(&context, &[]).recent().is_empty());
+    }
 }

@@ -190,11 +190,13 @@ pub fn array<T: Into<Expression>>(items: impl IntoIterator<Item = T>) -> Express
     Expression::Array(items.into_iter().map(Into::into).collect())
 }
 
-/// An object. A key that is an identifier is written bare, any other quoted.
+/// An object. A key that is an identifier is written bare, any other quoted; so are words of the language (`{ for = 1 }`
+/// is taken for a `for` expression) and letters that only newer versions of Unicode know.
 pub fn object<K: Into<String>, V: Into<Expression>>(items: impl IntoIterator<Item = (K, V)>) -> Expression {
+    const WORDS: [&str; 6] = ["for", "if", "in", "null", "true", "false"];
     let key = |text: String| match Identifier::new(text.clone()) {
-        Ok(bare) => ObjectKey::Identifier(bare),
-        Err(_) => ObjectKey::Expression(Expression::String(text)),
+        Ok(bare) if text.is_ascii() && !WORDS.contains(&text.as_str()) => ObjectKey::Identifier(bare),
+        _ => ObjectKey::Expression(Expression::String(text)),
     };
     Expression::Object(items.into_iter().map(|(name, value)| (key(name.into()), value.into())).collect())
 }

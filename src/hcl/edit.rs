@@ -10,7 +10,7 @@ use hcl_edit::{
     structure::{Block, Body},
 };
 
-use super::escape;
+use super::escape::escape;
 
 /// Why a value was not changed. Nothing was.
 #[derive(Debug, thiserror::Error, PartialEq)]

@@ -6,14 +6,13 @@
 use std::fmt::Write;
 
 use ::hcl::{
-    Block, BlockLabel, Body, Expression, Structure, Template,
+    Block, BlockLabel, Body, Expression, Structure,
     expr::{
         ForExpr, FuncCall, Heredoc, HeredocStripMode, ObjectKey, Operation, TemplateExpr, Traversal, TraversalOperator,
     },
-    template::{Directive, Element, Strip},
 };
 
-use super::escape;
+use super::escape::{backslashed, comment, escape};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Longest list of plain values that stays on one line, columns.
@@ -45,11 +44,8 @@ impl Document {
     }
 
     pub fn print(&self) -> String {
-        let blocks = self.blocks.iter().map(|(comment, block)| {
-            let mut text: String = comment
-                .lines()
-                .map(|line| if line.is_empty() { "#\n".to_owned() } else { format!("# {line}\n") })
-                .collect();
+        let blocks = self.blocks.iter().map(|(why, block)| {
+            let mut text = comment(why);
             Printer::default().block(&mut text, block);
             text
         });
@@ -63,6 +59,11 @@ pub fn print(body: &Body) -> String {
     let mut text = String::new();
     Printer::default().body(&mut text, body);
     text
+}
+
+/// `expression` without a line break, as it stands in `${…}`.
+pub(super) fn on_one_line(expression: &Expression) -> String {
+    Printer::default().compact().expression(expression)
 }
 
 /// Where printing stands: how deep, and whether all must stay on one line.
@@ -286,23 +287,20 @@ impl Printer {
         if f.key_expr.is_some() { format!("{{ {inner} }}") } else { format!("[{inner}]") }
     }
 
-    /// A template inside quotes. That goes for a heredoc as well, unless it is the whole value of an attribute or of an
-    /// item: the word that ends it must stand alone on its line, which lists and calls do not allow.
+    /// A template inside quotes; it holds source text ([`Text`](super::Text)). A heredoc, too, is written between quotes
+    /// unless it is the whole value of an attribute or of an item: the word that ends it must stand alone on its line,
+    /// which lists and calls do not allow. Its markers are doubled already.
     fn template_expression(self, expression: &TemplateExpr) -> String {
-        let raw = match expression {
-            TemplateExpr::QuotedString(raw) => raw.clone(),
-            TemplateExpr::Heredoc(heredoc) => dedented(heredoc),
-        };
-        match raw.parse::<Template>() {
-            Ok(template) => format!("\"{}\"", self.template(&template, escape)),
-            Err(_) => format!("\"{}\"", escape(&raw)),
+        match expression {
+            TemplateExpr::QuotedString(source) => format!("\"{source}\""),
+            TemplateExpr::Heredoc(heredoc) => format!("\"{}\"", backslashed(&heredoc.template)),
         }
     }
 
     /// A heredoc's text is written as it is; one that strips its indent is indented with its surroundings.
     fn heredoc(self, heredoc: &Heredoc) -> String {
         let mut out = format!("{}{}\n", heredoc.strip.as_str(), heredoc.delimiter);
-        for line in heredoc.template.lines() {
+        for line in heredoc.template.split_terminator('\n') {
             if heredoc.strip == HeredocStripMode::Indent && !line.trim().is_empty() {
                 self.deeper().indent(&mut out);
             }
@@ -314,52 +312,6 @@ impl Printer {
         }
         out + &heredoc.delimiter
     }
-
-    fn template(self, template: &Template, literal: fn(&str) -> String) -> String {
-        template.elements().iter().map(|element| self.element(element, literal)).collect()
-    }
-
-    fn element(self, element: &Element, literal: fn(&str) -> String) -> String {
-        match element {
-            Element::Literal(text) => literal(text),
-            Element::Interpolation(i) => control("$", i.strip, &self.compact().expression(&i.expr)),
-            Element::Directive(directive) => match &**directive {
-                Directive::If(d) => {
-                    let mut out = control("%", d.if_strip, &format!("if {}", self.compact().expression(&d.cond_expr)));
-                    out += &self.template(&d.true_template, literal);
-                    if let Some(no) = &d.false_template {
-                        out += &control("%", d.else_strip, "else");
-                        out += &self.template(no, literal);
-                    }
-                    out + &control("%", d.endif_strip, "endif")
-                }
-                Directive::For(d) => {
-                    let key = d.key_var.as_ref().map(|key| format!("{key}, ")).unwrap_or_default();
-                    let collection = self.compact().expression(&d.collection_expr);
-                    let mut out = control("%", d.for_strip, &format!("for {key}{} in {collection}", d.value_var));
-                    out += &self.template(&d.template, literal);
-                    out + &control("%", d.endfor_strip, "endfor")
-                }
-            },
-        }
-    }
-}
-
-/// `${inner}` or `%{inner}`; here `terraform fmt` leaves spaces alone, and people write none with `$` and one with `%`.
-fn control(sigil: &str, strip: Strip, inner: &str) -> String {
-    let space = if sigil == "%" { " " } else { "" };
-    let start = if strip.strip_start() { "~" } else { "" };
-    let end = if strip.strip_end() { "~" } else { "" };
-    format!("{sigil}{{{start}{space}{inner}{space}{end}}}")
-}
-
-/// The template of a heredoc without the indent that its form strips.
-fn dedented(heredoc: &Heredoc) -> String {
-    let lines = || heredoc.template.lines();
-    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let least = lines().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
-    let strip = if heredoc.strip == HeredocStripMode::Indent { least } else { 0 };
-    lines().map(|line| format!("{}\n", line.get(strip..).unwrap_or_default())).collect()
 }
 
 /// Columns that a text takes: `terraform fmt` counts characters as people see them.

@@ -56,11 +56,15 @@ pub async fn evaluate_forever(client: Client, series: Arc<Mutex<Series>>, report
     }
 }
 
+/// Pages of a hundred alarms each that are read in one round.
+const MOST_PAGES: usize = 100;
+
 /// One round. Returns the alarms that could not be evaluated, and why.
 async fn evaluate_all(client: &Client, series: &Mutex<Series>) -> anyhow::Result<Vec<(String, String)>> {
     let mut complaints = Vec::new();
     let mut pages = client.describe_alarms().into_paginator().send();
-    while let Some(page) = pages.next().await {
+    for _ in 0..MOST_PAGES {
+        let Some(page) = pages.next().await else { break };
         let page = page.map_err(|error| anyhow::anyhow!("cannot read the alarms: {}", DisplayErrorContext(error)))?;
         for described in page.metric_alarms() {
             let name = described.alarm_name().unwrap_or_default();

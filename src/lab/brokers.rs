@@ -7,10 +7,11 @@ mod archive;
 mod harm;
 mod layout;
 mod node;
+mod ports;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -21,7 +22,10 @@ use axum::Router;
 use rustix::process::Signal;
 use tokio::{runtime::Runtime, sync::watch};
 
-use self::layout::{CONTROLLER_ID, Identity, Layout, Properties, local};
+use self::{
+    layout::{CONTROLLER_ID, Identity, Layout, Properties, local},
+    ports::Reserved,
+};
 use super::{
     exporter,
     hardware::{BrokerSize, Hardware, machine_cores, machine_memory_mib},
@@ -123,6 +127,8 @@ pub struct Fleet {
     config: FleetConfig,
     layout: Layout,
     identity: Identity,
+    /// Ports that no process of the fleet listens on yet.
+    reserved: Reserved,
     // Before the runtime, so that brokers end while their readings still are taken.
     brokers: BTreeMap<BrokerId, Broker>,
     /// Brokers that could not be started at the last attempt.
@@ -182,7 +188,7 @@ impl Fleet {
         // Java runs in the broker's own folder.
         let dir = std::path::absolute(&config.dir).with_context(|| format!("resolving {}", config.dir.display()))?;
         let layout = Layout { dir };
-        let identity = layout.open(config.broker_count)?;
+        let (identity, reserved) = layout.open(config.broker_count)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("kgen-readings")
@@ -197,6 +203,7 @@ impl Fleet {
             config,
             layout,
             identity,
+            reserved,
             brokers: BTreeMap::new(),
             retries: BTreeMap::new(),
             controller: None,
@@ -249,7 +256,7 @@ impl Fleet {
     /// As [`Fleet::start`]; the brokers that were there go on.
     pub fn add_brokers(&mut self, count: u32) -> anyhow::Result<()> {
         let user = Properties::parse(&self.config.server_properties)?;
-        self.identity = self.layout.open(count)?;
+        (self.identity, self.reserved) = self.layout.open(count)?;
         self.config.broker_count = self.config.broker_count.max(count);
         let new = (1..=count as BrokerId).filter(|id| !self.brokers.contains_key(id)).collect();
         self.start_brokers(new, &user)
@@ -429,6 +436,7 @@ impl Fleet {
     /// The controller is not waited for: brokers that serve show that it does.
     fn start_controller(&mut self, user: &Properties) -> anyhow::Result<()> {
         self.layout.prepare(CONTROLLER_ID, &self.identity, &self.properties(CONTROLLER_ID, user))?;
+        self.reserved.release(self.identity.controller_port);
         let starting = node::start(&self.config.machine.kafka, &self.layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
         self.controller = Some(node::ready(starting, &self.layout, CONTROLLER_ID, || true)?);
         Ok(())
@@ -482,6 +490,7 @@ impl Fleet {
             self.heaps.remove(&id);
         }
         let heap_mib = self.heaps.get(&id).copied().unwrap_or(size.heap_mib);
+        ports.all().into_iter().for_each(|port| self.reserved.release(port));
         let server = node::start(&machine.kafka, &self.layout, id, heap_mib, Some(ports))?;
         // Named after the process: the limit of the one before it may be lifted only now, and would take this one with it.
         let limit = machine
@@ -554,8 +563,9 @@ impl Fleet {
     }
 
     /// The broker's readings and its two endpoints, which outlive its processes.
-    fn watched(&self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<Watched>> {
-        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+    fn watched(&mut self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<Watched>> {
+        let known = Arc::clone(&self.watched);
+        let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watched) = all.get(&id) {
             return Ok(watched.clone());
         }
@@ -576,8 +586,8 @@ impl Fleet {
         Ok(watched)
     }
 
-    fn serve(&self, port: u16, router: Router) -> anyhow::Result<()> {
-        let listener = TcpListener::bind(local(port)).with_context(|| format!("listening on 127.0.0.1:{port}"))?;
+    fn serve(&mut self, port: u16, router: Router) -> anyhow::Result<()> {
+        let listener = self.reserved.listener(port).with_context(|| format!("listening on 127.0.0.1:{port}"))?;
         listener.set_nonblocking(true)?;
         let runtime = self.runtime.as_ref().expect("it is taken only when the fleet ends");
         let _in_runtime = runtime.enter();

@@ -4,6 +4,7 @@
 //! and the crew's reports come back as [`Report`]s. No clock, no chance, no file, no network.
 
 mod arn;
+mod check;
 mod configuration;
 mod create;
 mod operation;
@@ -365,8 +366,8 @@ impl Cluster {
 
     /// The folder of the brokers in that of the lab; a later cluster of the same name has another.
     pub fn dir(&self) -> std::path::PathBuf {
-        let unique = self.arn.rsplit('/').next().unwrap_or_default();
-        ["clusters", &format!("{}-{}", self.name, &unique[..unique.len().min(8)])].iter().collect()
+        let unique: String = self.arn.rsplit('/').next().unwrap_or_default().chars().take(8).collect();
+        ["clusters", &format!("{}-{unique}", self.name)].iter().collect()
     }
 
     /// Ends an operation: in one step the change is there, the cluster ACTIVE and its version new.

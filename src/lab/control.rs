@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     catalogue::MonitoringLevel,
-    files,
+    files::{bounded, own},
     kafka::scram::Credential,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
@@ -25,6 +25,9 @@ use crate::{
     },
     sample::BrokerId,
 };
+
+/// Of the state file; a cluster with its configuration takes some KiB.
+const STATE_BYTES: u64 = 64 << 20;
 
 /// What brokers are given to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +37,9 @@ const FAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The number that the state file opens with; raised when an older kgen could not read it.
 const SCHEMA: u32 = 1;
+
+/// The state file.
+const STATE: &str = "control-plane.json";
 
 /// What a lab is made of.
 pub struct LabConfig {
@@ -77,24 +83,10 @@ impl Lab {
     /// # Errors
     /// When the state file is there and cannot be read, or cannot be written.
     pub fn open(config: LabConfig) -> anyhow::Result<Arc<Lab>> {
-        let path = config.state_dir.join("control-plane.json");
-        std::fs::create_dir_all(&config.state_dir)
+        let path = config.state_dir.join(STATE);
+        own::make_folder(&config.state_dir, 0o777)
             .with_context(|| format!("making the folder {}", config.state_dir.display()))?;
-        let plane = match std::fs::read(&path) {
-            Ok(bytes) => {
-                let saved: Saved = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("reading {} (move it away to begin with an empty lab)", path.display()))?;
-                anyhow::ensure!(
-                    saved.schema == SCHEMA,
-                    "{} is of schema {}, and this kgen reads {SCHEMA}",
-                    path.display(),
-                    saved.schema
-                );
-                saved.control_plane
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => ControlPlane::default(),
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-        };
+        let plane = saved(&config.state_dir)?;
         let lab = Arc::new(Lab {
             config,
             plane: RwLock::new(Arc::new(plane)),
@@ -246,7 +238,7 @@ impl Lab {
 
     fn save(&self, plane: &ControlPlane) -> std::io::Result<()> {
         let saved = Saved { schema: SCHEMA, control_plane: plane.clone() };
-        files::replace_file(&self.config.state_dir.join("control-plane.json"), &serde_json::to_vec_pretty(&saved)?)
+        own::replace(&self.config.state_dir.join(STATE), &serde_json::to_vec_pretty(&saved)?)
     }
 
     fn replace(&self, plane: ControlPlane) {
@@ -331,6 +323,31 @@ impl Lab {
             *held(&self.problem) = problem;
         }
     }
+}
+
+/// What the state file in `dir` says; nothing is known where there is none.
+///
+/// # Errors
+/// It cannot be read, or it says what no lab has written: then nothing of it counts.
+pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
+    const MEND: &str = "move it away to begin with an empty lab (`kgen lab down --purge` deletes the old clusters)";
+    let path = dir.join(STATE);
+    let bytes = match own::open(&path).and_then(|file| bounded::all(file, STATE_BYTES)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ControlPlane::default()),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    let saved: Saved =
+        serde_json::from_slice(&bytes).with_context(|| format!("reading {} ({MEND})", path.display()))?;
+    anyhow::ensure!(
+        saved.schema == SCHEMA,
+        "{} is of schema {}, and this kgen reads {SCHEMA}",
+        path.display(),
+        saved.schema
+    );
+    let checked = saved.control_plane.ensure_plausible();
+    checked.with_context(|| format!("{} was not written by a lab of kgen; {MEND}", path.display()))?;
+    Ok(saved.control_plane)
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     catalogue::MonitoringLevel,
+    files::own,
     kafka::scram::Credential,
     lab::{
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
@@ -255,10 +256,5 @@ fn told<T, U>(result: &anyhow::Result<T>, success: impl FnOnce(&T) -> U) -> Resu
 
 /// Removes the folder of a cluster, if there is one.
 pub fn remove(dir: &Path) -> Result<(), String> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("removing {}: {error}", dir.display()))
-        }
-        _ => Ok(()),
-    }
+    own::remove_folder(dir).map_err(|error| format!("removing {}: {error}", dir.display()))
 }

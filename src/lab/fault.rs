@@ -16,7 +16,7 @@ pub use abilities::Abilities;
 pub use network::clean_up as clean_up_network;
 pub use volume::{clean_up as clean_up_volumes, is_mounted, unmount};
 
-use crate::sample::BrokerId;
+use crate::{finding_id, sample::BrokerId};
 
 /// A scenario that the lab can make.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ pub const STRENGTHS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 /// Every scenario that can be made, in the order of the findings.
 pub static FAULTS: &[Fault] = &[
     Fault {
-        id: "healthy",
+        id: finding_id::HEALTHY,
         does: "records come in bursts: 3 s of much, 7 s of little",
         hits: Hits::Clients,
         acts: |s| {
@@ -165,67 +165,67 @@ pub static FAULTS: &[Fault] = &[
         },
     },
     Fault {
-        id: "broker.undersized",
+        id: finding_id::BROKER_UNDERSIZED,
         does: "every broker is a fifth of its type",
         hits: Hits::Cluster,
         acts: |s| vec![Act::Shrink { share: 0.2 / s }],
     },
     Fault {
-        id: "broker.cpu-credits-exhausted",
+        id: finding_id::BROKER_CPU_CREDITS_EXHAUSTED,
         does: "the CPU credits of every broker are gone (T3 types in a lab with --t3 credits)",
         hits: Hits::Cluster,
         acts: |_| vec![Act::SpendCredits],
     },
     Fault {
-        id: "broker.degraded",
+        id: finding_id::BROKER_DEGRADED,
         does: "one broker may use a fifth of its CPU",
         hits: Hits::Broker,
         acts: |s| vec![Act::HoldBack { share: 0.2 / s }],
     },
     Fault {
-        id: "partition.hot-key",
+        id: finding_id::PARTITION_HOT_KEY,
         does: "a producer gives 80 % of its records 2 keys",
         hits: Hits::Clients,
         acts: |s| vec![produce(per_s(900.0 * s), &["--record-size", "500", "--keys", "hot:80:2:1000"])],
     },
     Fault {
-        id: "leaders.not-preferred",
+        id: finding_id::LEADERS_NOT_PREFERRED,
         does: "others lead a broker's partitions, and Kafka's own balancing is off",
         hits: Hits::Broker,
         acts: |_| vec![Act::LeadersAway],
     },
     Fault {
-        id: "leaders.placement-skew",
+        id: finding_id::LEADERS_PLACEMENT_SKEW,
         does: "one broker is the first replica of every partition of the topic",
         hits: Hits::Broker,
         acts: |_| vec![Act::LeadersHere],
     },
     Fault {
-        id: "broker.down",
+        id: finding_id::BROKER_DOWN,
         does: "a broker is killed and stays down",
         hits: Hits::Broker,
         acts: |_| vec![Act::Kill],
     },
     Fault {
-        id: "broker.hung",
+        id: finding_id::BROKER_HUNG,
         does: "a broker is stopped in its tracks (SIGSTOP)",
         hits: Hits::Broker,
         acts: |_| vec![Act::Pause],
     },
     Fault {
-        id: "consumer.slow",
+        id: finding_id::CONSUMER_SLOW,
         does: "a consumer takes 20 ms for each record",
         hits: Hits::Clients,
         acts: |s| vec![consume("slow", 1, &["--delay", &format!("{:.0}ms", 20.0 * s)])],
     },
     Fault {
-        id: "consumer.stalled",
+        id: finding_id::CONSUMER_STALLED,
         does: "a consumer reads for 3 s and then nothing more",
         hits: Hits::Clients,
         acts: |_| vec![consume("stalled", 1, &["--stall", "24h@3s"])],
     },
     Fault {
-        id: "client.tiny-batches",
+        id: finding_id::CLIENT_TINY_BATCHES,
         does: "a producer sends each record of 100 B by itself",
         hits: Hits::Clients,
         acts: |s| {
@@ -235,31 +235,31 @@ pub static FAULTS: &[Fault] = &[
         },
     },
     Fault {
-        id: "client.connection-storm",
+        id: finding_id::CLIENT_CONNECTION_STORM,
         does: "120 new connections a second, 1500 of them open",
         hits: Hits::Clients,
         acts: |s| vec![Act::Client(Client::Connect { per_s: (120.0 * s) as u32, held: 1500 })],
     },
     Fault {
-        id: "cluster.too-many-partitions",
+        id: finding_id::CLUSTER_TOO_MANY_PARTITIONS,
         does: "a topic takes the brokers beyond the partitions of their type",
         hits: Hits::Cluster,
         acts: |s| vec![Act::Partitions { times: 1.1 * s.max(1.0) }],
     },
     Fault {
-        id: "disk.filling",
+        id: finding_id::DISK_FILLING,
         does: "a broker's data lies on a small volume with 90 MiB left",
         hits: Hits::Broker,
         acts: |s| vec![Act::SmallVolume { free_mib: (90.0 / s) as u64 }],
     },
     Fault {
-        id: "disk.full",
+        id: finding_id::DISK_FULL,
         does: "a broker's data lies on a small volume with 10 MiB left",
         hits: Hits::Broker,
         acts: |s| vec![Act::SmallVolume { free_mib: (10.0 / s) as u64 }],
     },
     Fault {
-        id: "disk.slow",
+        id: finding_id::DISK_SLOW,
         does: "a broker's disk takes 20 writes a second, and each is waited for",
         hits: Hits::Broker,
         acts: |s| {
@@ -270,38 +270,38 @@ pub static FAULTS: &[Fault] = &[
         },
     },
     Fault {
-        id: "network.constrained",
+        id: finding_id::NETWORK_CONSTRAINED,
         does: "a broker's network takes 2 Mbit/s",
         hits: Hits::Broker,
         acts: |s| vec![Act::Bandwidth { bits_per_s: (2_000_000.0 / s) as u64 }],
     },
     Fault {
-        id: "network.egress-fanout",
+        id: finding_id::NETWORK_EGRESS_FANOUT,
         does: "four consumer groups read everything",
         hits: Hits::Clients,
         acts: |_| vec![consume("fanout", 4, &["--from", "end"])],
     },
     Fault {
-        id: "broker.heap-pressure",
+        id: finding_id::BROKER_HEAP_PRESSURE,
         does: "a broker has a heap of 45 MiB",
         hits: Hits::Broker,
         // Measured: 85 to 95 % full after collection at 46 MiB, 75 % and hardly collected at 52; 40 MiB are alive.
         acts: |s| vec![Act::Heap { mib: (45.0 / s.clamp(0.98, 1.02)).round() as u64 }],
     },
     Fault {
-        id: "replication.throttled",
+        id: finding_id::REPLICATION_THROTTLED,
         does: "a replication throttle is left behind, and a broker comes back",
         hits: Hits::Broker,
         acts: |s| vec![Act::ReplicationThrottle { bytes_per_s: (2000.0 / s) as u64 }, Act::Restart],
     },
     Fault {
-        id: "replication.min-isr-blocked",
+        id: finding_id::REPLICATION_MIN_ISR_BLOCKED,
         does: "the topic needs every replica, and a broker is killed and stays down",
         hits: Hits::Broker,
         acts: |_| vec![Act::NoSpareReplica, Act::Kill],
     },
     Fault {
-        id: "client.generator-bound",
+        id: finding_id::CLIENT_GENERATOR_BOUND,
         does: "a load generator has 4 % of a core",
         hits: Hits::Clients,
         acts: |s| {
@@ -310,19 +310,19 @@ pub static FAULTS: &[Fault] = &[
         },
     },
     Fault {
-        id: "cluster.maintenance",
+        id: finding_id::CLUSTER_MAINTENANCE,
         does: "the control plane restarts one broker after another",
         hits: Hits::Cluster,
         acts: |_| vec![Act::Maintenance],
     },
     Fault {
-        id: "client.quota-throttled",
+        id: finding_id::CLIENT_QUOTA_THROTTLED,
         does: "a broker takes 40 kB/s from a client",
         hits: Hits::Clients,
         acts: |s| vec![Act::ProducerQuota { bytes_per_s: (40_000.0 / s).round() }],
     },
     Fault {
-        id: "lab.host-contention",
+        id: finding_id::LAB_HOST_CONTENTION,
         does: "four busy loops for each core of the machine",
         hits: Hits::Cluster,
         acts: |s| vec![Act::Client(Client::Burn { per_core: (4.0 * s).ceil() as u32 })],

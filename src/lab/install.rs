@@ -5,15 +5,19 @@
 use std::{
     env,
     ffi::OsString,
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::process::{Tool, shell_quoted};
+use crate::{
+    files::{self, bounded, own},
+    process::{PROBE, Tool, shell_quoted},
+};
 
 /// The version of the lab's brokers.
 pub const KAFKA_VERSION: &str = "4.3.1";
@@ -27,6 +31,9 @@ const POM: &str = include_str!("../../lab/pom.xml");
 const REQUIREMENTS: &str = include_str!("../../lab/requirements.txt");
 /// Sums and names of every jar that Maven brings, as `sha256sum` writes them.
 const JARS: &str = include_str!("../../lab/jars.sha256");
+
+/// The largest jar that is taken; Kafka's largest has 40 MiB.
+const JAR_BYTES: u64 = 256 << 20;
 
 /// Kafka, ready to be run.
 #[derive(Debug, Clone)]
@@ -90,7 +97,7 @@ impl Kafka {
     ///
     /// `None` when Java or a jar cannot be looked at.
     pub fn archive(&self) -> Option<PathBuf> {
-        let java = Tool::new(&self.java, ".").run(["-version"]).ok()?.stderr;
+        let java = Tool::new(&self.java, ".").within(PROBE).run(["-version"]).ok()?.stderr;
         let jars = env::split_paths(&self.classpath).map(|jar| {
             let file = fs::metadata(&jar)?;
             Ok((jar, file.len(), file.modified()?))
@@ -106,7 +113,9 @@ impl Kafka {
     /// # Errors
     /// Whatever the file system says.
     pub fn write_tools(&self, bin: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(bin).with_context(|| format!("making {}", bin.display()))?;
+        // The folder comes first on the PATH of those who use the lab, so nothing else may be in it.
+        own::remove_folder(bin).with_context(|| format!("clearing {}", bin.display()))?;
+        own::make_folder(bin, 0o777).with_context(|| format!("making {}", bin.display()))?;
         for (name, class) in TOOLS {
             let script = format!(
                 "#!/bin/sh\n# Kafka {KAFKA_VERSION}'s own {name}; written by kgen lab.\nexec {java} -Xmx256m -XX:TieredStopAtLevel=1 -Dlog4j2.level=ERROR -cp {classpath} {class} \"$@\"\n",
@@ -114,8 +123,11 @@ impl Kafka {
                 classpath = shell_quoted(&self.classpath.to_string_lossy()),
             );
             let path = bin.join(name);
-            fs::write(&path, script).with_context(|| format!("writing {}", path.display()))?;
-            fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+            let written = own::create(&path, 0o755).and_then(|mut file| {
+                file.write_all(script.as_bytes())?;
+                file.set_permissions(files::permitted(0o755))
+            });
+            written.with_context(|| format!("writing {}", path.display()))?;
         }
         Ok(())
     }
@@ -190,12 +202,12 @@ pub fn installed_kafka() -> anyhow::Result<Option<PathBuf>> {
         return checked_libs(Path::new(&home)).map(Some);
     }
     let dir = cache_dir()?.join(format!("kafka-{KAFKA_VERSION}"));
-    Ok(fs::read_to_string(dir.join("pom.xml")).is_ok_and(|pom| pom == POM).then(|| dir.join("libs")))
+    Ok(bounded::text(&dir.join("pom.xml"), bounded::TEXT_BYTES).is_ok_and(|pom| pom == POM).then(|| dir.join("libs")))
 }
 
 /// Asks the Python that runs `server` (its first line names it, except a pyenv shim's), which has no `--version`.
 fn is_wanted_moto(server: &Path) -> bool {
-    let first = fs::read(server).unwrap_or_default();
+    let first = bounded::read(server, bounded::TEXT_BYTES).unwrap_or_default();
     let first = String::from_utf8_lossy(first.split(|byte| *byte == b'\n').next().unwrap_or_default()).into_owned();
     let python = match first.strip_prefix("#!") {
         Some(python) if python.contains("/python") && !python.contains(' ') => PathBuf::from(python),
@@ -205,6 +217,7 @@ fn is_wanted_moto(server: &Path) -> bool {
         },
     };
     Tool::new(python, ".")
+        .within(PROBE)
         .stdout(["-c", "from importlib.metadata import version; print(version('moto'))"])
         .is_ok_and(|version| version.trim() == MOTO_VERSION)
 }
@@ -215,7 +228,33 @@ fn cache_dir() -> anyhow::Result<PathBuf> {
         Some(dir) => dir,
         None => env::home_dir().context("no home folder is known: set HOME or XDG_CACHE_HOME")?.join(".cache"),
     };
-    Ok(cache.join("kgen"))
+    let cache = cache.join("kgen");
+    ensure_own(&cache)?;
+    Ok(cache)
+}
+
+/// Checks that only this user, or root, can have put programs into the cache.
+///
+/// # Errors
+/// Another user owns the folder, or everybody may write in it.
+fn ensure_own(cache: &Path) -> anyhow::Result<()> {
+    let metadata = match fs::metadata(cache) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("looking at {}", cache.display())),
+    };
+    let (user, owner) = (rustix::process::geteuid().as_raw(), metadata.uid());
+    // Root may use the cache of the user whom it stands in for.
+    let is_own = owner == user || owner == 0 || user == 0;
+    let is_open = metadata.mode() & 0o002 != 0;
+    ensure!(
+        is_own && !is_open,
+        "the programs in {} are not started: {} (set XDG_CACHE_HOME to a folder of your own, or {})",
+        cache.display(),
+        if is_own { "everybody may write there" } else { "it belongs to another user" },
+        if is_own { "`chmod o-w` it after a look at what is in it" } else { "remove it" }
+    );
+    Ok(())
 }
 
 /// Java 17 or later: that of `JAVA_HOME`, else of the PATH.
@@ -232,7 +271,7 @@ pub fn find_java() -> anyhow::Result<PathBuf> {
         }
         None => which::which("java").map_err(|_| anyhow::anyhow!("cannot find java on the PATH: {HINT}"))?,
     };
-    let asked = Tool::new(&java, ".").run(["-version"])?;
+    let asked = Tool::new(&java, ".").within(PROBE).run(["-version"])?;
     match java_version(&asked.stderr) {
         Some(version) if version >= JAVA_VERSION_MIN => Ok(java),
         Some(version) => bail!("{} is Java {version}, and Kafka {KAFKA_VERSION} needs 17: {HINT}", java.display()),
@@ -276,7 +315,7 @@ fn checked_libs(home: &Path) -> anyhow::Result<PathBuf> {
 fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     let dir = cache.join(format!("kafka-{KAFKA_VERSION}"));
     // A cache made from another pom is not the one meant here.
-    if fs::read_to_string(dir.join("pom.xml")).is_ok_and(|pom| pom == POM) {
+    if bounded::text(&dir.join("pom.xml"), bounded::TEXT_BYTES).is_ok_and(|pom| pom == POM) {
         return Ok(dir.join("libs"));
     }
     let maven = find_maven()?;
@@ -296,7 +335,7 @@ fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     }
     fs::rename(new.path(), &dir).with_context(|| format!("moving the jars to {}", dir.display()))?;
     // A temporary folder is its owner's alone; the cache is like any other folder.
-    fs::set_permissions(&dir, PermissionsExt::from_mode(0o755))?;
+    fs::set_permissions(&dir, files::permitted(0o755))?;
     Ok(dir.join("libs"))
 }
 
@@ -329,7 +368,7 @@ fn check_sum(jar: &Path) -> anyhow::Result<()> {
     let known = JARS.lines().filter_map(|line| line.split_once("  ")).find(|(_, of)| *of == name).map(|(sum, _)| sum);
     let known =
         known.with_context(|| format!("Maven brought {name}, which is no part of Kafka {KAFKA_VERSION} here"))?;
-    let content = fs::read(jar).with_context(|| format!("reading {}", jar.display()))?;
+    let content = bounded::read(jar, JAR_BYTES).with_context(|| format!("reading {}", jar.display()))?;
     let sum = sum(content);
     ensure!(sum == known, "{name} has the SHA-256 {sum}, not {known}: it is not taken (a mirror that changes files?)");
     Ok(())
@@ -346,6 +385,8 @@ fn find_maven() -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -366,7 +407,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (java, jar) = (dir.path().join("java"), dir.path().join("a.jar"));
         fs::write(&java, "#!/bin/sh\necho 'openjdk version \"17\"' >&2\n").unwrap();
-        fs::set_permissions(&java, PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(&java, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(&jar, "one").unwrap();
         let kafka = Kafka { java, classpath: jar.clone().into(), agent: PathBuf::new(), classes: Classes::Jars };
         let first = kafka.archive().unwrap();
@@ -389,6 +430,31 @@ mod tests {
         assert!(refused(&format!("kafka_2.13-{KAFKA_VERSION}.jar")).contains("it is not taken"));
         assert!(refused("other-1.jar").contains("no part of Kafka"));
         assert!(JARS.lines().any(|line| line.ends_with(AGENT_JAR)));
+    }
+
+    #[test]
+    fn a_cache_that_everybody_may_write_in_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        ensure_own(&dir.path().join("none")).unwrap();
+        for (mode, is_used) in [(0o700, true), (0o755, true), (0o775, true), (0o777, false), (0o757, false)] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(ensure_own(dir.path()).is_ok(), is_used, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn only_tools_of_kafka_are_beside_the_lab() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::write(bin.join("ls"), "#!/bin/sh\ntouch planted\n").unwrap();
+        let kafka =
+            Kafka { java: "/java".into(), classpath: "x.jar".into(), agent: "a.jar".into(), classes: Classes::Jars };
+        kafka.write_tools(&bin).unwrap();
+        kafka.write_tools(&bin).unwrap();
+        assert_eq!(fs::read_dir(&bin).unwrap().count(), TOOLS.len());
+        let mode = fs::metadata(bin.join("kafka-topics.sh")).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o755);
     }
 
     #[test]

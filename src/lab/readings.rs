@@ -30,6 +30,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A throttled broker answers late; a hung one must not hold up the others.
 const SCRAPE_DEADLINE: Duration = Duration::from_secs(3);
+/// The most that it shows: with thousands of partitions it has some MiB.
+const SCRAPE_BYTES: usize = 32 << 20;
 
 /// A scrape younger than this is given to everyone who asks.
 const SCRAPE_AGE_MAX: Duration = Duration::from_millis(900);
@@ -87,7 +89,13 @@ impl Relay {
         *latest = None;
         let url = format!("http://{}/metrics", self.agent);
         let answer = self.client.get(url).timeout(SCRAPE_DEADLINE).send().await.context("reading the JMX exporter")?;
-        let text: Arc<str> = answer.error_for_status()?.text().await.context("reading the JMX exporter")?.into();
+        let mut answer = answer.error_for_status()?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.context("reading the JMX exporter")? {
+            anyhow::ensure!(bytes.len() + chunk.len() <= SCRAPE_BYTES, "the JMX exporter's answer has no end");
+            bytes.extend_from_slice(&chunk);
+        }
+        let text: Arc<str> = String::from_utf8_lossy(&bytes).into();
         *latest = Some((Instant::now(), text.clone()));
         Ok(text)
     }

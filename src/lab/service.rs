@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     brokers::Machine,
-    control::{Lab, LabConfig},
+    control::{self, Lab, LabConfig},
     crew::FleetCrew,
     fault,
     hardware::Hardware,
@@ -25,8 +25,8 @@ use super::{
     tls::Certificates,
 };
 use crate::{
-    files,
-    process::{Readiness, Server, StartingServer},
+    files::own,
+    process::{Holder, Readiness, Server, StartingServer},
 };
 
 /// How long a lock is waited for: a lab that is being killed has it for a moment, and so has whoever looks.
@@ -47,6 +47,17 @@ pub struct Running {
     pub pid: u32,
     /// What `AWS_ENDPOINT_URL` is set to.
     pub endpoint: String,
+}
+
+/// The lab's lock is held, and `lab.json` does not name the process that holds it.
+#[derive(Debug, thiserror::Error)]
+#[error("the lab's lock {} is held by {}, but {record}: {}", lock.display(), self.who(), self.advice())]
+pub struct Unproven {
+    lock: PathBuf,
+    /// Nothing when this user cannot see the process.
+    holder: Option<Holder>,
+    /// What is wrong with `lab.json`.
+    record: String,
 }
 
 /// The folder of a lab: its lock, its log, its clusters.
@@ -80,25 +91,96 @@ impl Folder {
         self.0.join("tls")
     }
 
+    fn lock_file(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    fn record(&self) -> PathBuf {
+        self.0.join("lab.json")
+    }
+
+    /// Checks that nothing in the folder leads out of it, before anything is written there.
+    ///
+    /// # Errors
+    /// Names the link.
+    pub fn check(&self) -> std::io::Result<()> {
+        for dir in [self.0.clone(), self.tools(), self.tls(), self.0.join("clusters")] {
+            own::check_folder(&dir)?;
+        }
+        Ok(())
+    }
+
     /// The lab that runs here. A file left by one that was killed is not taken for one.
-    pub fn running(&self) -> Option<Running> {
-        let running: Running = serde_json::from_slice(&std::fs::read(self.0.join("lab.json")).ok()?).ok()?;
+    ///
+    /// # Errors
+    /// [`Unproven`] when somebody holds the lab's lock, and `lab.json` names no process or another one; the lock is a link.
+    pub fn running(&self) -> anyhow::Result<Option<Running>> {
+        let path = self.lock_file();
+        let lock = match own::open(&path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("looking at the lab's lock {}", path.display())),
+        };
+        // Where nobody holds it, ours goes with the file.
+        if lock.try_lock_shared().is_ok() {
+            return Ok(None);
+        }
+        let record = self.read_record();
+        if let Ok(Some(running)) = &record
+            && Holder::checked(running.pid, &path).is_some_and(|holder| is_lab(&holder))
+        {
+            return Ok(record?);
+        }
+        let holder = Holder::of(&path);
+        let named = record.as_ref().ok().and_then(Option::as_ref).map(|running| running.pid);
         // One that is being killed has no command line any more, and keeps its lock for a moment yet.
-        if std::fs::read(format!("/proc/{}/cmdline", running.pid)).is_ok_and(|words| words.is_empty()) {
-            return None;
+        let is_ending = |pid: u32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.is_empty());
+        let has_ended = match &holder {
+            Some(holder) => holder.words.is_empty(),
+            None => named.is_some_and(is_ending) || lock.try_lock_shared().is_ok(),
+        };
+        if has_ended {
+            return Ok(None);
         }
-        let lock = File::open(self.0.join("lock")).ok()?;
-        match lock.try_lock_shared() {
-            // Nobody holds it; ours goes with the file.
-            Ok(()) => None,
-            Err(_) => Some(running),
-        }
+        let record = match record {
+            Ok(Some(running)) => format!("lab.json names process {}, which does not", running.pid),
+            Ok(None) => "there is no lab.json".to_owned(),
+            Err(error) => format!("lab.json is unreadable ({error:#})"),
+        };
+        Err(Unproven { lock: path, holder, record }.into())
+    }
+
+    /// What `lab.json` says; nothing where there is none.
+    fn read_record(&self) -> anyhow::Result<Option<Running>> {
+        let bytes = match own::read(&self.record()) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let running: Running = serde_json::from_slice(&bytes)?;
+        let port = running.endpoint.strip_prefix("http://127.0.0.1:").and_then(|port| port.parse::<u16>().ok());
+        anyhow::ensure!(port.is_some(), "its endpoint is not on 127.0.0.1: {:?}", running.endpoint);
+        Ok(Some(running))
+    }
+
+    /// Asks the process `pid` to end, if it is the lab of this folder: it holds the lab's lock, and it is `kgen lab serve`.
+    /// Returns whether it was asked.
+    ///
+    /// # Errors
+    /// It belongs to another user.
+    pub fn terminate(&self, pid: u32) -> std::io::Result<bool> {
+        Holder::terminate(pid, &self.lock_file(), is_lab)
+    }
+
+    /// Whether process `pid` still holds the lab's lock.
+    pub fn is_held_by(&self, pid: u32) -> bool {
+        Holder::checked(pid, &self.lock_file()).is_some()
     }
 
     fn lock(&self) -> anyhow::Result<File> {
-        std::fs::create_dir_all(&self.0).with_context(|| format!("making {}", self.0.display()))?;
-        let path = self.0.join("lock");
-        let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+        own::make_folder(&self.0, 0o777).with_context(|| format!("making {}", self.0.display()))?;
+        let path = self.lock_file();
+        let file = own::lockable(&path).with_context(|| format!("opening {}", path.display()))?;
         let asked = Instant::now();
         while file.try_lock().is_err() {
             if asked.elapsed() > LOCK_WITHIN {
@@ -110,12 +192,41 @@ impl Folder {
     }
 }
 
+impl Unproven {
+    /// The lab that holds the lock, if it certainly is one.
+    pub fn lab(&self) -> Option<u32> {
+        self.holder.as_ref().filter(|holder| is_lab(holder)).map(|holder| holder.pid)
+    }
+
+    fn who(&self) -> String {
+        match &self.holder {
+            Some(holder) => format!("process {} (`{}`)", holder.pid, holder.command_line()),
+            None => "a process that this user cannot see".to_owned(),
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.lab() {
+            Some(_) => "a lab that is starting or ending needs a moment; otherwise `kgen lab down` ends it",
+            None => "that process is not a lab, so kgen leaves it alone; end it, then run this again",
+        }
+    }
+}
+
+/// Whether it is `kgen lab serve`.
+fn is_lab(holder: &Holder) -> bool {
+    holder.words.windows(2).any(|words| words == ["lab", "serve"])
+}
+
 /// Runs the lab until SIGTERM, SIGINT or SIGHUP. Call it on the main thread: the emulator lives no longer than it.
 ///
 /// # Errors
 /// Another lab runs in the folder, the port is taken, or something that the lab needs is missing.
 pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::Result<()> {
+    folder.check()?;
     let _lock = folder.lock()?;
+    // Before anything is started for clusters that nobody may run.
+    control::saved(folder.path())?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = std::net::TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
     listener.set_nonblocking(true)?;
@@ -151,9 +262,9 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
         facts: Box::new(move || facts.clone()),
     })?;
 
-    let record = folder.path().join("lab.json");
+    let record = folder.record();
     let running = Running { pid: std::process::id(), endpoint };
-    files::replace_file(&record, &serde_json::to_vec_pretty(&running)?)
+    own::replace(&record, &serde_json::to_vec_pretty(&running)?)
         .with_context(|| format!("writing {}", record.display()))?;
     let served = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -162,7 +273,7 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
     let stopped = lab.stop(STOP_PATIENCE);
     emulator.stop(Duration::from_secs(5));
     // Whoever looks finds the lock free anyway.
-    let _ = std::fs::remove_file(&record);
+    let _ = own::remove_file(&record);
     served.and(stopped)
 }
 

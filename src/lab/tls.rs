@@ -4,9 +4,9 @@
 //! lab's brokers and nothing that could be made later.
 
 use std::{
-    fs::{self, OpenOptions, Permissions},
+    fs::Permissions,
     net::{IpAddr, Ipv4Addr},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ use rcgen::{
     KeyUsagePurpose, SanType, date_time_ymd,
 };
 
-use crate::files::replace_file;
+use crate::files::own;
 
 /// How long certificates are good for, days; some clients refuse more than 825.
 const VALID_DAYS: i32 = 800;
@@ -50,6 +50,7 @@ impl Certificates {
         let dir = std::path::absolute(dir).with_context(|| format!("resolving {}", dir.display()))?;
         let certificates = Certificates::in_dir(&dir);
         let renew_from = today.checked_add(RENEW_DAYS.days()).context("reading the calendar")?;
+        own::check_folder(&dir).with_context(|| format!("looking at {}", dir.display()))?;
         if certificates.keystore.is_file() && certificates.until().is_some_and(|until| until > renew_from) {
             return Ok(certificates);
         }
@@ -58,7 +59,7 @@ impl Certificates {
     }
 
     fn until(&self) -> Option<Date> {
-        fs::read_to_string(&self.ca).ok()?.lines().next()?.strip_prefix(UNTIL)?.parse().ok()
+        String::from_utf8(own::read(&self.ca).ok()?).ok()?.lines().next()?.strip_prefix(UNTIL)?.parse().ok()
     }
 
     fn make(&self, dir: &Path, today: Date) -> anyhow::Result<()> {
@@ -68,15 +69,14 @@ impl Certificates {
         let key = KeyPair::generate()?;
         let certificate = broker(from, until)?.signed_by(&key, &ca)?;
 
-        fs::create_dir_all(dir)?;
+        own::make_folder(dir, 0o777)?;
         // The authority comes last, and without it nothing here is taken for made.
-        let _ = fs::remove_file(&self.ca);
+        let _ = own::remove_file(&self.ca);
         let keystore = format!("{}{}{}", key.serialize_pem(), certificate.pem(), ca.pem());
         // A replaced file keeps the mode of the one before: nobody else reads the key, not even for a moment.
-        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&self.keystore)?;
-        fs::set_permissions(&self.keystore, Permissions::from_mode(0o600))?;
-        replace_file(&self.keystore, keystore.as_bytes())?;
-        replace_file(&self.ca, format!("{UNTIL}{until}\n{}", ca.pem()).as_bytes())?;
+        own::create(&self.keystore, 0o600)?.set_permissions(Permissions::from_mode(0o600))?;
+        own::replace(&self.keystore, keystore.as_bytes())?;
+        own::replace(&self.ca, format!("{UNTIL}{until}\n{}", ca.pem()).as_bytes())?;
         Ok(())
     }
 }
@@ -108,6 +108,8 @@ fn dated(name: &str, from: Date, until: Date) -> CertificateParams {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use jiff::civil::date;
 
     use super::*;

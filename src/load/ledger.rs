@@ -23,6 +23,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use crate::files::own;
+
 /// Sequence numbers in one bitmap block.
 const BLOCK: u64 = 1 << 16;
 /// Failures that are kept before a block is written early.
@@ -30,6 +32,9 @@ const MAX_PENDING_FAILURES: usize = 4096;
 
 /// The longest line, and the longest block, of a ledger that is read: far more than a quarter of a second can fill.
 const MAX_LINE: u64 = 64 << 20;
+
+/// The most blocks of bits of all ledgers that are read together, 512 MiB: four billion records without a gap.
+const MOST_BLOCKS: usize = 1 << 16;
 
 /// A set of sequence numbers, dense in places: 8 KiB for each 65,536 that it touches, however they lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -224,8 +229,8 @@ impl LedgerWriter {
     pub fn create(dir: &Path, run: u64, producer: u16, topic: &str) -> anyhow::Result<Self> {
         let path = dir.join(format!("ledger-{producer}"));
         let attempt = || {
-            std::fs::create_dir_all(dir)?;
-            let mut file = File::create_new(&path)?;
+            own::make_folder(dir, 0o777)?;
+            let mut file = own::create_new(&path, 0o666)?;
             file.write_all(format!("kgen-ledger/1 {run:016x} {producer} {topic}\n").as_bytes())?;
             Ok::<_, std::io::Error>(file)
         };
@@ -314,21 +319,22 @@ pub struct Ledger {
 
 impl Ledger {
     /// Reads one file. What a crash tore off is left out, and the ledger is then not `complete`.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
+    fn read(path: &Path, room: &mut Room) -> anyhow::Result<Self> {
         let reading = || format!("reading the ledger {}", path.display());
-        Self::parse(BufReader::new(File::open(path).with_context(reading)?)).with_context(reading)
+        Self::parse(BufReader::new(own::open(path).with_context(reading)?), room).with_context(reading)
     }
 
     /// Reads every ledger of a run's folder, or the one file.
     pub fn read_run(path: &Path) -> anyhow::Result<Vec<Self>> {
+        let mut room = Room(MOST_BLOCKS);
         if !path.is_dir() {
-            return Ok(vec![Self::read(path)?]);
+            return Ok(vec![Self::read(path, &mut room)?]);
         }
         let mut ledgers = Vec::new();
         for entry in std::fs::read_dir(path).with_context(|| format!("reading the run {}", path.display()))? {
             let entry = entry.with_context(|| format!("reading the run {}", path.display()))?;
             if entry.file_name().to_string_lossy().starts_with("ledger-") {
-                ledgers.push(Self::read(&entry.path())?);
+                ledgers.push(Self::read(&entry.path(), &mut room)?);
             }
         }
         if ledgers.is_empty() {
@@ -344,7 +350,7 @@ impl Ledger {
         self.offered.saturating_sub(settled)
     }
 
-    fn parse(mut file: impl BufRead) -> anyhow::Result<Self> {
+    fn parse(mut file: impl BufRead, room: &mut Room) -> anyhow::Result<Self> {
         let mut line = Vec::new();
         let mut next = |line: &mut Vec<u8>| {
             line.clear();
@@ -374,7 +380,7 @@ impl Ledger {
                 if sum != expected.as_bytes() {
                     break;
                 }
-                ledger.take(std::str::from_utf8(&block).context("a block of it")?)?;
+                ledger.take(std::str::from_utf8(&block).context("a block of it")?, room)?;
                 block.clear();
             } else {
                 block.extend_from_slice(&line);
@@ -383,15 +389,15 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn take(&mut self, block: &str) -> anyhow::Result<()> {
+    fn take(&mut self, block: &str, room: &mut Room) -> anyhow::Result<()> {
         for line in block.lines() {
             let mut words = line.split(' ').skip(1);
             match words.next() {
                 Some("offered") => self.offered = words.next().unwrap_or_default().parse().context(line.to_owned())?,
-                Some("ack") => add(&mut self.acknowledged, words)?,
+                Some("ack") => add(&mut self.acknowledged, words, room)?,
                 Some("fail") => {
                     let code = words.next().unwrap_or_default();
-                    add(self.failed.entry(code.to_owned()).or_default(), words)?;
+                    add(self.failed.entry(code.to_owned()).or_default(), words, room)?;
                 }
                 Some("end") => self.complete = true,
                 _ => bail!("`{line}` is nothing that this version of kgen knows"),
@@ -401,10 +407,25 @@ impl Ledger {
     }
 }
 
-fn add<'a>(numbers: &mut Bits, words: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+/// Blocks of bits that the ledgers which are read may still fill.
+#[derive(Debug)]
+struct Room(usize);
+
+fn add<'a>(numbers: &mut Bits, words: impl Iterator<Item = &'a str>, room: &mut Room) -> anyhow::Result<()> {
     for word in words {
         let (first, last) = word.split_once('-').unwrap_or((word, word));
-        numbers.insert_range(first.parse().context(word.to_owned())?, last.parse().context(word.to_owned())?);
+        let (first, last): (u64, u64) =
+            (first.parse().context(word.to_owned())?, last.parse().context(word.to_owned())?);
+        if last >= MOST_BLOCKS as u64 * BLOCK {
+            bail!("the sequence {last} is beyond those that kgen can verify, {} records", MOST_BLOCKS as u64 * BLOCK);
+        }
+        let blocks = first.min(last) / BLOCK..=last / BLOCK;
+        let there = numbers.blocks.range(blocks.clone()).count();
+        room.0 = match room.0.checked_sub(blocks.count() - there) {
+            Some(left) => left,
+            None => bail!("the ledgers are larger than kgen can verify, {} MiB", MOST_BLOCKS >> 7),
+        };
+        numbers.insert_range(first, last);
     }
     Ok(())
 }
@@ -468,13 +489,25 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = written(dir.path());
             let bytes = std::fs::read(&path).unwrap();
-            let whole = Ledger::parse(&*bytes).unwrap();
-            if let Ok(torn) = Ledger::parse(&bytes[..bytes.len().saturating_sub(cut)]) {
+            let whole = Ledger::parse(&*bytes, &mut Room(MOST_BLOCKS)).unwrap();
+            if let Ok(torn) = Ledger::parse(&bytes[..bytes.len().saturating_sub(cut)], &mut Room(MOST_BLOCKS)) {
                 prop_assert_eq!(torn.complete, cut == 0);
                 prop_assert_eq!(torn.acknowledged.in_both(&whole.acknowledged), torn.acknowledged.len());
                 prop_assert!(torn.offered <= whole.offered);
             }
         }
+    }
+
+    #[test]
+    fn a_ledger_that_would_fill_the_memory_is_refused() {
+        let read = |lines: &str| {
+            let sum = crc32fast::hash(lines.as_bytes());
+            let text = format!("kgen-ledger/1 1f 0 topic\n{lines}= {sum:08x}\n");
+            format!("{:#}", Ledger::parse(text.as_bytes(), &mut Room(8)).unwrap_err())
+        };
+        assert!(read("+ ack 0-18446744073709551615\n").contains("beyond those that kgen can verify"));
+        let scattered: String = (0..9).map(|at| format!(" {}", at * BLOCK)).collect();
+        assert!(read(&format!("+ ack{scattered}\n")).contains("larger than kgen can verify"));
     }
 
     fn ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {
@@ -495,7 +528,7 @@ mod tests {
     #[test]
     fn a_ledger_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::read(&written(dir.path())).unwrap();
+        let ledger = Ledger::read(&written(dir.path()), &mut Room(MOST_BLOCKS)).unwrap();
         assert_eq!((ledger.run, ledger.producer, ledger.topic.as_str()), (0xabc, 2, "stress-demo"));
         assert!(ledger.complete);
         assert_eq!(ledger.acknowledged.len(), 70_000 - 5);
@@ -512,8 +545,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = written(dir.path());
         let text = std::fs::read_to_string(&path).unwrap().replacen("ack 0-6", "ack 0-9", 1);
-        let ledger = Ledger::parse(text.as_bytes()).unwrap();
+        let ledger = Ledger::parse(text.as_bytes(), &mut Room(MOST_BLOCKS)).unwrap();
         assert_eq!((ledger.acknowledged.len(), ledger.complete), (0, false));
-        assert!(Ledger::parse(&b"something else"[..]).is_err());
+        assert!(Ledger::parse(&b"something else"[..], &mut Room(MOST_BLOCKS)).is_err());
     }
 }

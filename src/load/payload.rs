@@ -5,7 +5,6 @@
 //! with it ([`MAGIC`]); a line of a file is sent as it is, with the binary stamp in the header [`HEADER`].
 
 use std::{
-    fs::File,
     io::{BufRead as _, BufReader, Read as _},
     path::PathBuf,
     str::FromStr,
@@ -132,7 +131,7 @@ impl Bodies {
 /// Lines of a file that are not empty: all, or a sample in which each has the same chance, in the order of the file.
 fn sampled(path: &PathBuf, random: &mut SmallRng) -> anyhow::Result<Vec<Box<[u8]>>> {
     let reading = || format!("reading the lines of {}", path.display());
-    let mut file = BufReader::new(File::open(path).with_context(reading)?);
+    let mut file = BufReader::new(crate::files::bounded::open(path).with_context(reading)?);
     let mut kept: Vec<(usize, Box<[u8]>)> = Vec::new();
     let (mut seen, mut line) = (0, Vec::new());
     loop {

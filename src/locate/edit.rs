@@ -107,11 +107,11 @@ impl Folder for Changed<'_> {
         self.folder.folders(dir)
     }
 
-    fn files_below(&self, dir: &Path) -> Vec<PathBuf> {
+    fn files_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         self.folder.files_below(dir)
     }
 
-    fn files_around(&self, dir: &Path) -> Vec<PathBuf> {
+    fn files_around(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         self.folder.files_around(dir)
     }
 

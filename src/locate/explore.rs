@@ -65,7 +65,7 @@ pub fn explored<T>(
             Err(Failure::Refused(refusal)) => return Err(refusal),
         };
         match &needs {
-            Needed::Data(path) => tree.add_data(path, folder).map_err(|error| Refusal::unreadable(path, &error))?,
+            Needed::Data(path) => tree.add_data(path, folder).map_err(|error| Refusal::not_read(path, &error))?,
             Needed::Code(path) => match folder.read(path) {
                 Err(error) if is_absent(&error) => tree.add_absent(path),
                 _ => drop(tree.add(path, folder).map_err(|error| Refusal::broken(path, &error))?),
@@ -102,8 +102,9 @@ fn attempt<T>(
     dirs.dedup();
     let inputs = read_inputs(tree, unit, folder, question, &dirs, root)?;
     if let Some(broken) = tree.broken() {
+        let refusal = Refusal::broken(&broken.path, &broken.error);
         let valid = format!("terraform -chdir={} validate", quoted_path(&root_dir));
-        return Err(Refusal::broken(&broken.path, &broken.error).next(valid).into());
+        return Err(if broken.error.is_unreadable() { refusal } else { refusal.next(valid) }.into());
     }
     let eval = Eval::new(tree, &inputs);
     let told = "the clusters cannot be told";
@@ -136,8 +137,11 @@ fn placed(folder: &dyn Folder, question: &Question<'_>, source: Source) -> (Path
         Source::Here => (question.dir.to_owned(), None),
         Source::Folder(dir) => (dir, None),
         Source::Cached(text, place, folders) => {
-            let has_files =
-                |dir: &PathBuf| folder.names(dir).unwrap_or_default().iter().any(|name| is_configuration(name));
+            // One that cannot be read may be the one that is used.
+            let has_files = |dir: &PathBuf| match folder.names(dir) {
+                Ok(names) => names.iter().any(|name| is_configuration(name)),
+                Err(error) => !is_absent(&error),
+            };
             let found: Vec<PathBuf> = folders.into_iter().filter(has_files).collect();
             match &found[..] {
                 [only] => (only.clone(), None),

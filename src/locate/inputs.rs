@@ -1,6 +1,9 @@
 //! What sets the variables of the root module, in Terraform's order of precedence.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Question,
@@ -82,8 +85,8 @@ impl Inputs {
         let mut inputs = Inputs { environment: environment.variables.clone(), root, here, ..Inputs::default() };
         let mut paths = Vec::new();
         for dir in dirs {
-            let listed = folder.names(dir).map_err(|error| (dir.clone(), unreadable(&error)))?;
-            let mut names: Vec<String> = listed.into_iter().filter(|name| automatic(name).is_some()).collect();
+            let mut names = folder.names(dir).map_err(|error| unreadable(dir, &error))?;
+            names.retain(|name| automatic(name).is_some());
             names.sort_by_key(|name| (automatic(name), name.clone()));
             paths.extend(names.iter().map(|name| clean(&dir.join(name))));
         }
@@ -146,8 +149,8 @@ pub fn argument_path(name: &str, value: &str) -> PathBuf {
     PathBuf::from(format!("<{name} = {value}>"))
 }
 
-pub fn unreadable(error: &std::io::Error) -> SyntaxError {
-    SyntaxError { line: 1, column: 1, message: format!("cannot be read: {error}") }
+fn unreadable(path: &Path, error: &io::Error) -> (PathBuf, SyntaxError) {
+    (path.to_owned(), SyntaxError::unreadable(error))
 }
 
 /// The rank of a file that terraform reads by itself.

@@ -8,8 +8,8 @@ use super::{
     eval::Choice,
     explore::View,
     inputs::{BY_ARGUMENT, BY_ENVIRONMENT},
-    refusal::{Finding, quoted_path},
-    surroundings::{self, Calls, Setting},
+    refusal::{Finding, Setting, quoted_path},
+    surroundings::{self, Calls},
     syntax::{Place, Syntax},
     tree::Tree,
     value::{Cause, Origin, Stop, Text},
@@ -106,7 +106,14 @@ fn allowed<'c>(
     if which == Which::One {
         refuse_shared(view, cluster, place)?;
     }
-    let settings = unnamed_settings(view, cluster, place)?;
+    let settings = match unnamed_settings(view, cluster, place) {
+        // Files that are named leave no question which count.
+        Err(refusal) if !view.question.var_files.is_empty() => {
+            notes.push(format!("not checked: what files of variables that are not named set: {}", refusal.what));
+            Vec::new()
+        }
+        settings => settings?,
+    };
     if view.question.var_files.is_empty() && !settings.is_empty() {
         return Err(Refusal::unnamed_files(cluster, &settings, view.question));
     }
@@ -156,7 +163,7 @@ fn what_is_missing(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Option<(S
     let name = text.strip_prefix("var.").filter(|_| stop.why.contains("a variable without a value"))?;
     let name = name.split(['.', '[']).next()?;
     let dir = &view.tree.module(view.root).dir;
-    let caller = Calls::read(view.folder, dir).of(dir).into_iter().next();
+    let caller = Calls::read(view.folder, dir).ok()?.of(dir).into_iter().next();
     if let Some(caller) = caller.filter(|_| !view.is_terragrunt) {
         let advice = format!(
             "{}:{} calls this folder as a module and decides: name that configuration with --dir",

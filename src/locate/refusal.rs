@@ -8,7 +8,6 @@ use std::{
 use super::{
     Located, Question,
     clusters::{Cluster, Clusters, Condition, Other, is_broker_type},
-    surroundings::Setting,
     syntax::{Place, SyntaxError},
     tree::Tree,
     value::Stop,
@@ -54,6 +53,21 @@ impl Finding {
     }
 }
 
+/// What a file of variables sets.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub file: PathBuf,
+    pub line: usize,
+    pub variable: String,
+}
+
+impl Setting {
+    pub fn finding(&self) -> Finding {
+        let what = format!("sets {} when this file is named with -var-file", self.variable);
+        Finding { file: Some(self.file.clone()), line: self.line, what }
+    }
+}
+
 impl Refusal {
     pub fn plain(what: &str) -> Refusal {
         Refusal {
@@ -92,7 +106,21 @@ impl Refusal {
         }
     }
 
+    /// Of a file or folder that is there and cannot be read.
+    pub fn not_read(path: &Path, error: &io::Error) -> Refusal {
+        Refusal::unread(path, &format!("cannot be read: {error}"))
+    }
+
+    /// `why` goes on after the path.
+    pub fn unread(path: &Path, why: &str) -> Refusal {
+        let advice = "what it sets is not known: make it readable, or run kgen as a user who may read it";
+        Refusal { advice: advice.to_owned(), ..Refusal::plain(&format!("{} {why}", path.display())) }
+    }
+
     pub fn broken(path: &Path, error: &SyntaxError) -> Refusal {
+        if error.is_unreadable() {
+            return Refusal::unread(path, &error.message);
+        }
         let what = format!("not valid, or not understood, at column {}: {}", error.column, error.message);
         Refusal {
             findings: vec![Finding { file: Some(path.to_owned()), line: error.line, what }],

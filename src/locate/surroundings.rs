@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -11,10 +12,10 @@ use regex::Regex;
 use super::{
     Question, Refusal,
     inputs::Inputs,
-    refusal::Finding,
+    refusal::{Finding, Setting},
     syntax::{Expr, File, Kind, is_assignments},
     terragrunt,
-    tree::{Folder, Tree, clean, is_configuration},
+    tree::{Folder, MOST_BYTES, Tree, clean, is_configuration},
 };
 
 /// Configurations that are evaluated to learn whether they take a value from a file, too.
@@ -22,31 +23,28 @@ const MOST_EVALUATED: usize = 60;
 
 static SOURCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\bsource\s*=\s*"([^"]*)""#).ok());
 
-/// What a file of variables sets.
-#[derive(Debug, Clone)]
-pub struct Setting {
-    pub file: PathBuf,
-    pub line: usize,
-    pub variable: String,
-}
-
-impl Setting {
-    pub fn finding(&self) -> Finding {
-        let what = format!("sets {} when this file is named with -var-file", self.variable);
-        Finding { file: Some(self.file.clone()), line: self.line, what }
-    }
-}
-
 /// Files of variables that terraform takes only when they are named: in the folder, below it, and beside it in the
 /// repository where they are not another configuration's.
 ///
 /// # Errors
 /// There may be some where it cannot look.
 pub fn unnamed(folder: &dyn Folder, dir: &Path, tree: &Tree, inputs: &Inputs) -> Result<Vec<PathBuf>, Refusal> {
-    let mut files = folder.assignments_below(dir).map_err(|error| Refusal::unreadable(dir, &error))?;
-    files.extend(folder.files_around(dir).into_iter().filter(|path| is_assignments(path)));
+    let not_read = |error| Refusal::not_read(dir, &error);
+    let mut files = folder.assignments_below(dir).map_err(not_read)?;
+    let around = folder.files_around(dir).map_err(|error| around(dir, &error))?;
+    files.extend(around.into_iter().filter(|path| is_assignments(path)));
     files.retain(|path| !inputs.reads(path, tree, folder));
     Ok(files)
+}
+
+/// The refusal where a repository cannot be looked through.
+pub fn around(dir: &Path, error: &io::Error) -> Refusal {
+    let what = format!("the files around {} cannot all be looked at: {error}", dir.display());
+    Refusal {
+        advice: "files there may set its broker type: make them readable, or run kgen as a user who may read them"
+            .to_owned(),
+        ..Refusal::plain(&what)
+    }
 }
 
 /// What of `files` sets one of `variables`.
@@ -63,7 +61,7 @@ pub fn settings(
     let mut found = Vec::new();
     let mut owners = Owners { folder, dir: folder.absolute(dir), declared: BTreeMap::new(), below: BTreeMap::new() };
     for path in files {
-        let bytes = folder.read(path).map_err(|error| Refusal::unreadable(path, &error))?;
+        let bytes = folder.read(path).map_err(|error| Refusal::not_read(path, &error))?;
         let text = String::from_utf8_lossy(&bytes);
         let named: Vec<&String> = variables.iter().filter(|name| text.contains(name.as_str())).collect();
         if named.is_empty() || named.iter().all(|name| owners.owns(path, name)) {
@@ -119,7 +117,13 @@ impl Owners<'_> {
         }
         let reader = self.folder;
         let folders = self.below.entry(outermost).or_insert_with_key(|outermost| {
-            reader.files_below(outermost).iter().filter_map(|path| path.parent().map(clean)).collect()
+            // Without an owner, a file counts as this configuration's.
+            reader
+                .files_below(outermost)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|path| path.parent().map(clean))
+                .collect()
         });
         folders.clone().iter().any(|folder| self.declares(folder, name, false))
     }
@@ -162,6 +166,8 @@ enum Callee {
 pub struct Calls<'a> {
     folder: &'a dyn Folder,
     calls: Vec<Call>,
+    /// Files that may call it and cannot be read.
+    unread: Vec<PathBuf>,
 }
 
 /// A folder that calls a module, and where it does.
@@ -174,17 +180,28 @@ pub struct Caller {
 
 impl<'a> Calls<'a> {
     /// Reads the repository that `dir` is in.
-    pub fn read(folder: &'a dyn Folder, dir: &Path) -> Calls<'a> {
-        let mut files = folder.files_below(dir);
-        files.extend(folder.files_around(dir));
-        let mut calls = Vec::new();
+    ///
+    /// # Errors
+    /// There may be files where it cannot look, or there is too much.
+    pub fn read(folder: &'a dyn Folder, dir: &Path) -> Result<Calls<'a>, Refusal> {
+        let mut files = folder.files_below(dir).map_err(|error| Refusal::not_read(dir, &error))?;
+        files.extend(folder.files_around(dir).map_err(|error| around(dir, &error))?);
+        let (mut calls, mut unread, mut length) = (Vec::new(), Vec::new(), 0);
         for file in files {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let is_unit = name.ends_with(".hcl") && !name.starts_with('.') && !name.ends_with(".tftest.hcl");
             if !is_configuration(&name) && !is_unit {
                 continue;
             }
-            let Ok(bytes) = folder.read(&file) else { continue };
+            let Ok(bytes) = folder.read(&file) else {
+                unread.push(file);
+                continue;
+            };
+            length += bytes.len();
+            if length > MOST_BYTES {
+                let most = format!("they are larger than {} MiB, the most that kgen reads", MOST_BYTES >> 20);
+                return Err(around(dir, &io::Error::other(most)));
+            }
             let text = String::from_utf8_lossy(&bytes);
             let caller = clean(file.parent().unwrap_or(Path::new(".")));
             let Some(pattern) = SOURCE.as_ref() else { continue };
@@ -199,7 +216,12 @@ impl<'a> Calls<'a> {
                 calls.push(Call { caller: caller.clone(), file: file.clone(), line, callee });
             }
         }
-        Calls { folder, calls }
+        Ok(Calls { folder, calls, unread })
+    }
+
+    /// Files that may call a module and cannot be read.
+    pub fn unread(&self) -> &[PathBuf] {
+        &self.unread
     }
 
     /// Who calls the module in `dir` itself.
@@ -247,13 +269,16 @@ fn called(folder: &dyn Folder, caller: &Path, source: &str, is_unit: bool) -> Op
 
 /// Configurations beside `dir` that may take a value from `file`: those that call its folder, and, where it is no
 /// configuration itself, the units and configurations at its side and below.
-pub fn users(folder: &dyn Folder, calls: &Calls<'_>, dir: &Path, file: &Path) -> Vec<PathBuf> {
+///
+/// # Errors
+/// There may be some where it cannot look.
+pub fn users(folder: &dyn Folder, calls: &Calls<'_>, dir: &Path, file: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let home = clean(file.parent().unwrap_or(Path::new(".")));
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut found = calls.roots(&home);
     if !is_configuration(&name) {
         // A file of data, or one of Terragrunt that units below it include.
-        for path in folder.files_below(&home) {
+        for path in folder.files_below(&home).map_err(|error| Refusal::not_read(&home, &error))? {
             let is_unit = path.file_name().is_some_and(|name| name == terragrunt::FILE);
             if let Some(parent) = path.parent().filter(|_| is_unit) {
                 found.insert(clean(parent));
@@ -262,7 +287,7 @@ pub fn users(folder: &dyn Folder, calls: &Calls<'_>, dir: &Path, file: &Path) ->
     }
     let (dir, home) = (folder.absolute(dir), folder.absolute(&home));
     let is_other = |root: &PathBuf| ![&dir, &home].contains(&&folder.absolute(root));
-    found.into_iter().filter(is_other).take(MOST_EVALUATED).collect()
+    Ok(found.into_iter().filter(is_other).take(MOST_EVALUATED).collect())
 }
 
 /// Broker types that stand in the files of the folder, with file and line.
@@ -271,9 +296,14 @@ pub fn literals(folder: &dyn Folder, question: &Question<'_>) -> Vec<Finding> {
         Regex::new(r"\b(?:kafka|express)\.[a-z][a-z0-9]*\.[a-z0-9]*(?:large|small|medium|micro)\b").ok()
     });
     let Some(pattern) = TYPE.as_ref() else { return Vec::new() };
-    let mut found = Vec::new();
-    for path in folder.files_below(question.dir) {
+    let (mut found, mut length) = (Vec::new(), 0);
+    // A help for a person: what cannot be read is left out.
+    for path in folder.files_below(question.dir).unwrap_or_default() {
         let Ok(bytes) = folder.read(&path) else { continue };
+        length += bytes.len();
+        if length > MOST_BYTES {
+            break;
+        }
         for (at, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
             let is_comment = ["#", "//"].iter().any(|start| line.trim_start().starts_with(start));
             if let Some(literal) = pattern.find(line).filter(|_| !is_comment) {

@@ -7,7 +7,7 @@ use super::{
     explore::{View, explored},
     is_below, judge,
     refusal::Finding,
-    surroundings::{Calls, unnamed, users},
+    surroundings::{Calls, around, unnamed, users},
     tree::Folder,
     value::Origin,
 };
@@ -28,14 +28,18 @@ struct Taken {
 ///
 /// # Errors
 /// The folder is a module whose callers decide.
-pub fn survey(folder: &dyn Folder, question: &Question<'_>, located: &mut Located) -> Result<(), Refusal> {
-    let calls = Calls::read(folder, question.dir);
+pub fn survey(
+    folder: &dyn Folder,
+    calls: &Calls<'_>,
+    question: &Question<'_>,
+    located: &mut Located,
+) -> Result<(), Refusal> {
     if !located.is_terragrunt {
-        let callers = refuse_a_module(folder, &calls, question, located)?;
+        let callers = refuse_a_module(folder, calls, question, located)?;
         located.notes.extend(callers);
     }
     let is_outside = !is_below(&located.edit.file, question.dir);
-    let others = users(folder, &calls, question.dir, &located.edit.file);
+    let others = users(folder, calls, question.dir, &located.edit.file)?;
     let mut getting = Vec::new();
     for other in &others {
         let taken = taken(folder, other, &[], question).unwrap_or_default();
@@ -46,7 +50,7 @@ pub fn survey(folder: &dyn Folder, question: &Question<'_>, located: &mut Locate
     let (file, dir) = (located.edit.file.display(), question.dir.display());
     if !getting.is_empty() {
         located.notes.push(format!("{file} is also used by {}, which get the new type too", named(&getting)));
-    } else if is_outside && folder.files_around(question.dir).is_empty() {
+    } else if is_outside && has_nothing_around(folder, question.dir)? {
         located
             .notes
             .push(format!("{file} is outside of {dir}: every other configuration that uses it gets the new type too"));
@@ -55,8 +59,17 @@ pub fn survey(folder: &dyn Folder, question: &Question<'_>, located: &mut Locate
             "{file} is outside of {dir}; kgen found no other configuration in this repository that takes its type from there"
         ));
     }
+    if !calls.unread().is_empty() {
+        let names: Vec<String> = calls.unread().iter().map(|path| path.display().to_string()).collect();
+        let names = named(&names);
+        located.notes.push(format!("not checked: whether {names} takes its type from there: it cannot be read"));
+    }
     beside_the_files_named(folder, question, located);
     Ok(())
+}
+
+fn has_nothing_around(folder: &dyn Folder, dir: &Path) -> Result<bool, Refusal> {
+    Ok(folder.files_around(dir).map_err(|error| around(dir, &error))?.is_empty())
 }
 
 fn named(all: &[String]) -> String {

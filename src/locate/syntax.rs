@@ -15,6 +15,8 @@ pub struct File {
     pub body: Body,
     /// Read by a function of the configuration, and not as a part of it: [`File::document`] is what is in it.
     pub is_data: bool,
+    /// Where each line but the first begins.
+    lines: Vec<usize>,
 }
 
 /// How a string is quoted in a file.
@@ -164,7 +166,23 @@ pub struct SyntaxError {
     pub message: String,
 }
 
+impl SyntaxError {
+    /// Of a file that is there and gives no text; it has no line.
+    pub fn unreadable(error: &std::io::Error) -> SyntaxError {
+        SyntaxError { line: 0, column: 0, message: format!("cannot be read: {error}") }
+    }
+
+    pub fn is_unreadable(&self) -> bool {
+        self.line == 0
+    }
+}
+
 impl File {
+    fn new(path: &Path, text: String, syntax: Syntax, body: Body) -> File {
+        let lines = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+        File { path: path.to_owned(), text, syntax, body, is_data: false, lines }
+    }
+
     /// Reads `bytes` as the Terraform file `path`, in JSON where its name ends so.
     ///
     /// # Errors
@@ -181,7 +199,7 @@ impl File {
             Syntax::Json => json::parse(id, &text[mark..], mark, !is_assignments(path)),
             _ => hcl::parse(id, &text[mark..], mark),
         }?;
-        Ok(File { path: path.to_owned(), text, syntax, body, is_data: false })
+        Ok(File::new(path, text, syntax, body))
     }
 
     /// Reads `bytes` as a file that a function of the configuration reads: JSON by its name, else YAML.
@@ -196,7 +214,7 @@ impl File {
             false => (Syntax::Yaml, yaml::parse(id, &text[mark..], mark)?),
         };
         let body = Body { attributes: vec![Attribute { name: String::new(), value }], blocks: Vec::new() };
-        Ok(File { path: path.to_owned(), text, syntax, body, is_data: true })
+        Ok(File { is_data: true, ..File::new(path, text, syntax, body) })
     }
 
     /// `name = text` as it is given on a command line, where `text` is an expression.
@@ -206,7 +224,7 @@ impl File {
     pub fn argument(id: FileId, given: &Path, name: &str, text: &str) -> Result<File, SyntaxError> {
         let text = format!("{name} = {text}\n");
         let body = hcl::parse(id, &text, 0)?;
-        Ok(File { path: given.to_owned(), text, syntax: Syntax::Argument, body, is_data: false })
+        Ok(File::new(given, text, Syntax::Argument, body))
     }
 
     /// The value that a file of data holds.
@@ -215,7 +233,7 @@ impl File {
     }
 
     pub fn line(&self, offset: usize) -> usize {
-        position(&self.text, offset).0
+        1 + self.lines.partition_point(|start| *start <= offset)
     }
 
     pub fn text_at(&self, place: &Place) -> &str {

@@ -54,14 +54,14 @@ impl Folder for Table {
         Ok(names.into_iter().collect())
     }
 
-    fn files_below(&self, dir: &Path) -> Vec<PathBuf> {
+    fn files_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         let dir = clean(dir);
-        self.visible().filter(|path| dir == Path::new(".") || path.starts_with(&dir)).cloned().collect()
+        Ok(self.visible().filter(|path| dir == Path::new(".") || path.starts_with(&dir)).cloned().collect())
     }
 
-    fn files_around(&self, dir: &Path) -> Vec<PathBuf> {
+    fn files_around(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         let dir = clean(dir);
-        self.visible().filter(|path| dir != Path::new(".") && !path.starts_with(&dir)).cloned().collect()
+        Ok(self.visible().filter(|path| dir != Path::new(".") && !path.starts_with(&dir)).cloned().collect())
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {

@@ -38,6 +38,8 @@ pub struct Terragrunt {
     repository: PathBuf,
     /// The folders from the unit's up, with the names of their files.
     parents: Vec<(PathBuf, Vec<String>)>,
+    /// The folder above these that could not be read, if one could not.
+    unread: Option<PathBuf>,
     /// Folders in the cache: one for each module that was fetched.
     cached: Vec<PathBuf>,
 }
@@ -46,7 +48,7 @@ impl Terragrunt {
     /// The unit in `dir`, if it is one.
     ///
     /// # Errors
-    /// Its terragrunt.hcl cannot be read.
+    /// Its terragrunt.hcl or its cache cannot be read.
     pub fn find(
         tree: &mut Tree,
         dir: &Path,
@@ -57,10 +59,16 @@ impl Terragrunt {
             return Ok(None);
         }
         let file = tree.add(&path, folder).map_err(|error| (path, error))?;
-        let mut parents = Vec::new();
+        let (mut parents, mut unread) = (Vec::new(), None);
         let mut at = dir.to_owned();
         while parents.len() < MOST_PARENTS {
-            let Ok(names) = folder.names(&at) else { break };
+            let names = match folder.names(&at) {
+                Ok(names) => names,
+                Err(error) => {
+                    unread = Some(at).filter(|_| !is_absent(&error));
+                    break;
+                }
+            };
             let is_root = names.iter().any(|name| name == ".git") || folder.names(&at.join(".git")).is_ok();
             parents.push((at.clone(), names));
             let above = clean(&at.join(".."));
@@ -70,18 +78,26 @@ impl Terragrunt {
             at = above;
         }
         let repository = parents.last().map_or(dir, |(dir, _)| dir).to_owned();
-        let mut cached = Vec::new();
-        let cache = dir.join(CACHE);
-        for outer in folder.folders(&cache).unwrap_or_default() {
-            let outer = cache.join(outer);
-            cached.extend(folder.folders(&outer).unwrap_or_default().iter().map(|inner| clean(&outer.join(inner))));
-        }
-        Ok(Some(Terragrunt { file, dir: dir.to_owned(), repository, parents, cached }))
+        let cached = cache(&dir.join(CACHE), folder)?;
+        Ok(Some(Terragrunt { file, dir: dir.to_owned(), repository, parents, unread, cached }))
     }
 
     fn scope<'t>(&self, file: FileId) -> Rc<Scope<'t>> {
         scope(file, &self.dir)
     }
+}
+
+/// The folders that a cache holds modules in.
+fn cache(dir: &Path, folder: &dyn Folder) -> Result<Vec<PathBuf>, (PathBuf, SyntaxError)> {
+    let folders = |dir: &Path| match folder.folders(dir) {
+        Err(error) if !is_absent(&error) => Err((dir.to_owned(), SyntaxError::unreadable(&error))),
+        names => Ok(names.unwrap_or_default().iter().map(|name| clean(&dir.join(name))).collect::<Vec<_>>()),
+    };
+    let mut found = Vec::new();
+    for outer in folders(dir)? {
+        found.extend(folders(&outer)?);
+    }
+    Ok(found)
 }
 
 fn scope<'t>(file: FileId, dir: &Path) -> Rc<Scope<'t>> {
@@ -189,7 +205,7 @@ fn file_at<'t>(eval: &Eval<'t>, path: &'t Expr, scope: &Rc<Scope<'t>>, dir: &Pat
     };
     let full = led_to(&text).unwrap_or_else(|| clean(&dir.join(&text)));
     eval.chosen(&path.place, deciders, || "with another value another file would be read".to_owned());
-    match eval.tree.files.iter().position(|file| file.path == full && !file.is_data) {
+    match eval.tree.known(&full) {
         Some(file) => Ok(file),
         None if matches!(eval.tree.data(&full), Some(Data::Absent)) => {
             Err(Stop::fails(&path.place, format!("names {}, which is not there", full.display())))

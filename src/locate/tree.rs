@@ -8,10 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{
-    inputs::unreadable,
-    syntax::{Attribute, Block, Body, Expr, File, FileId, Kind, SyntaxError},
-};
+use super::syntax::{Attribute, Block, Body, Expr, File, FileId, Kind, SyntaxError};
 
 /// What `terraform init` has fetched, in the working directory.
 const MANIFEST: &str = ".terraform/modules/modules.json";
@@ -19,6 +16,9 @@ const MANIFEST: &str = ".terraform/modules/modules.json";
 /// Calls within calls, and modules in all, that are followed; nobody's configuration has as many.
 const DEEPEST: usize = 16;
 const MOST_MODULES: usize = 1000;
+
+/// Bytes of all files together.
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// Where files come from: the disk, or a table in a test.
 pub trait Folder {
@@ -45,10 +45,16 @@ pub trait Folder {
     fn folders(&self, dir: &Path) -> io::Result<Vec<String>>;
 
     /// Files of Terraform, Terragrunt and data in `dir` and in the folders below it ([`is_of_interest`]).
-    fn files_below(&self, dir: &Path) -> Vec<PathBuf>;
+    ///
+    /// # Errors
+    /// There may be such files where it cannot look, or there are too many files.
+    fn files_below(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
 
     /// Such files of the repository that `dir` is in, outside of `dir`. Nothing, where it is in none.
-    fn files_around(&self, dir: &Path) -> Vec<PathBuf>;
+    ///
+    /// # Errors
+    /// As [`Folder::files_below`].
+    fn files_around(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
 
     /// `path` from the root of the file system, without links: two paths to one file become the same.
     fn absolute(&self, path: &Path) -> PathBuf;
@@ -66,9 +72,12 @@ pub struct Tree {
     pub files: Vec<File>,
     modules: Vec<Module>,
     by_dir: BTreeMap<PathBuf, usize>,
+    by_path: BTreeMap<PathBuf, FileId>,
     targets: BTreeMap<String, Target>,
     manifest: Vec<Installed>,
     data: BTreeMap<PathBuf, Data>,
+    /// Of all files.
+    bytes: usize,
 }
 
 /// A file that a function reads.
@@ -137,17 +146,20 @@ impl Tree {
     /// # Errors
     /// The folder cannot be read.
     pub fn read_root(&mut self, dir: &Path, folder: &dyn Folder) -> io::Result<usize> {
-        self.manifest = match folder.read(&dir.join(MANIFEST)) {
-            Ok(bytes) => serde_json::from_slice::<Manifest>(&bytes)?.modules,
+        let path = dir.join(MANIFEST);
+        self.manifest = match folder.read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice::<Manifest>(&bytes).map_err(|error| of_file(&path, &error.into()))?.modules
+            }
             Err(error) if is_absent(&error) => Vec::new(),
-            Err(error) => return Err(error),
+            Err(error) => return Err(of_file(&path, &error)),
         };
         let root = self.module_in(dir, folder)?;
         self.follow(root, "", dir, folder, 0);
         Ok(root)
     }
 
-    /// The first file that cannot be read, of all modules.
+    /// The first file or folder that cannot be read, of all modules: what it sets cannot be told.
     pub fn broken(&self) -> Option<&Broken> {
         self.modules.iter().find_map(|module| module.broken.first())
     }
@@ -162,7 +174,7 @@ impl Tree {
     /// # Errors
     /// It is there, and cannot be read.
     pub fn add_data(&mut self, path: &Path, folder: &dyn Folder) -> io::Result<()> {
-        let data = match folder.read(path) {
+        let data = match self.bytes_of(path, folder) {
             Ok(bytes) => match File::data(self.files.len(), path, &bytes) {
                 Ok(file) => {
                     self.files.push(file);
@@ -202,18 +214,35 @@ impl Tree {
         self.targets.get(key)
     }
 
+    /// A file of the configuration, if it was read.
+    pub fn known(&self, path: &Path) -> Option<FileId> {
+        self.by_path.get(path).copied()
+    }
+
     /// Reads one more file.
     ///
     /// # Errors
-    /// It is no Terraform file. An unreadable one is taken for an empty one that says why.
+    /// It is no Terraform file, or it cannot be read.
     pub fn add(&mut self, path: &Path, folder: &dyn Folder) -> Result<FileId, SyntaxError> {
-        if let Some(known) = self.files.iter().position(|file| file.path == path && !file.is_data) {
-            return Ok(known);
+        if let Some(known) = self.by_path.get(path) {
+            return Ok(*known);
         }
-        let bytes = folder.read(path).map_err(|error| unreadable(&error))?;
+        let bytes = self.bytes_of(path, folder).map_err(|error| SyntaxError::unreadable(&error))?;
         let id = self.files.len();
         self.files.push(File::parse(id, path, &bytes)?);
+        self.by_path.insert(path.to_owned(), id);
         Ok(id)
+    }
+
+    /// What is in a file, where all together are not too large.
+    fn bytes_of(&mut self, path: &Path, folder: &dyn Folder) -> io::Result<Vec<u8>> {
+        let bytes = folder.read(path)?;
+        self.bytes += bytes.len();
+        if self.bytes > MOST_BYTES {
+            let most = format!("all files together are larger than {} MiB, the most that kgen reads", MOST_BYTES >> 20);
+            return Err(io::Error::other(most));
+        }
+        Ok(bytes)
     }
 
     fn module_in(&mut self, dir: &Path, folder: &dyn Folder) -> io::Result<usize> {
@@ -274,7 +303,7 @@ impl Tree {
         match self.module_in(&dir, folder) {
             Ok(module) => Target::Module(module),
             Err(error) if !is_absent(&error) => {
-                let broken = vec![Broken { path: dir.clone(), error: unreadable(&error) }];
+                let broken = vec![Broken { path: dir.clone(), error: SyntaxError::unreadable(&error) }];
                 self.modules.push(Module { dir: dir.clone(), broken, ..Module::default() });
                 self.by_dir.insert(dir, self.modules.len() - 1);
                 Target::Module(self.modules.len() - 1)
@@ -283,6 +312,10 @@ impl Tree {
             Err(_) => Target::Missing(dir),
         }
     }
+}
+
+fn of_file(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// `inner` as it is called from outside of `outer`, which is empty for the root.
@@ -332,10 +365,11 @@ impl Module {
 }
 
 fn put(blocks: &mut Vec<Block>, block: &Block, is_override: bool) {
-    let known = blocks.iter_mut().find(|known| known.labels == block.labels);
+    // Looked for in overrides only: there are few of them, and there may be many blocks.
+    let known = if is_override { blocks.iter_mut().find(|known| known.labels == block.labels) } else { None };
     match known {
-        Some(known) if is_override => merged(&mut known.body, &block.body),
-        _ => blocks.push(block.clone()),
+        Some(known) => merged(&mut known.body, &block.body),
+        None => blocks.push(block.clone()),
     }
 }
 

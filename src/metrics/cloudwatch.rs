@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::{
 
 use super::MetricsError;
 use crate::{
-    aws::Aws,
+    aws::{Aws, Paging},
     sample::{BrokerId, BrokerSample, BrokerState, RequestTimes, Sample, Source},
 };
 
@@ -115,7 +115,8 @@ impl CloudWatch {
             .scan_by(ScanBy::TimestampAscending)
             .into_paginator()
             .send();
-        while let Some(page) = pages.next().await {
+        let mut paging = Paging::of("GetMetricData");
+        while let Some(page) = paging.bounded(pages.next()).await? {
             let page = page.map_err(|error| self.aws.failed("GetMetricData", error))?;
             for result in page.metric_data_results.unwrap_or_default() {
                 let Some(key) = result.id.as_deref().and_then(key) else { continue };

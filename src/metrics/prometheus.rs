@@ -4,8 +4,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,12 +19,22 @@ use super::{
     broker::{Jmx, Node, Reading, between},
 };
 use crate::{
-    aws::{Aws, TargetGroup},
+    aws::{Aws, TargetGroup, body_within},
+    files::bounded,
     sample::{BrokerId, BrokerState, Sample, Source},
 };
 
 /// Longest wait for one endpoint.
 const DEADLINE: Duration = Duration::from_secs(1);
+
+/// The most that one endpoint may show: a broker with thousands of partitions shows some MiB.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The most that all endpoints may show for one sample: as text it takes several times that.
+const MOST_SAMPLE_BYTES: usize = 64 << 20;
+
+/// More brokers than any cluster of MSK has.
+const MOST_BROKERS: usize = 500;
 
 /// The targets are asked for again after so many samples, for brokers that were added.
 const SAMPLES_BETWEEN_LOOKUPS: u32 = 15;
@@ -91,13 +104,14 @@ impl Prometheus {
     pub async fn sample(&mut self) -> Result<Sample, MetricsError> {
         self.look_up().await?;
         let mut scrapes = JoinSet::new();
+        let room = Arc::new(AtomicUsize::new(MOST_SAMPLE_BYTES));
         for (&id, endpoints) in &self.endpoints {
-            let (http, endpoints) = (self.http.clone(), endpoints.clone());
+            let (http, endpoints, room) = (self.http.clone(), endpoints.clone(), room.clone());
             let (started, deadline) = (self.started, self.deadline);
             scrapes.spawn(async move {
                 let (jmx, node) = tokio::join!(
-                    scrape(&http, endpoints.jmx.as_deref(), deadline),
-                    scrape(&http, endpoints.node.as_deref(), deadline),
+                    scrape(&http, endpoints.jmx.as_deref(), deadline, &room),
+                    scrape(&http, endpoints.node.as_deref(), deadline, &room),
                 );
                 let at_s = started.elapsed().as_secs_f64();
                 (
@@ -140,7 +154,7 @@ impl Prometheus {
             Targets::Lab(aws) => from_groups(&self.cluster, &aws.lab_targets().await.unwrap_or_default()),
             Targets::File(path) => {
                 let failed = |reason: String| MetricsError::TargetsFile { path: path.clone(), reason };
-                let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+                let text = bounded::text(path, bounded::KGEN_TOML_BYTES).map_err(|error| failed(error.to_string()))?;
                 let groups: Vec<TargetGroup> =
                     serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
                 from_groups(&self.cluster, &groups)
@@ -155,6 +169,9 @@ impl Prometheus {
                 endpoints.collect()
             }
         };
+        if found.len() > MOST_BROKERS {
+            return Err(MetricsError::TooManyTargets { cluster: self.cluster.clone(), most: MOST_BROKERS });
+        }
         // A lab that does not answer for a moment does not make its brokers unknown.
         if !found.is_empty() {
             self.endpoints = found;
@@ -186,9 +203,20 @@ fn from_groups(cluster: &str, groups: &[TargetGroup]) -> BTreeMap<BrokerId, Endp
     found
 }
 
-async fn scrape(http: &reqwest::Client, target: Option<&str>, deadline: Duration) -> Option<String> {
+/// What an endpoint shows. Nothing when it does not answer in time, or when it shows more than [`MOST_BYTES`] or than there
+/// is `room` for in this sample.
+async fn scrape(
+    http: &reqwest::Client,
+    target: Option<&str>,
+    deadline: Duration,
+    room: &AtomicUsize,
+) -> Option<String> {
     let answer = http.get(format!("http://{}/metrics", target?)).timeout(deadline).send().await.ok()?;
-    answer.error_for_status().ok()?.text().await.ok()
+    let take = |bytes: usize| {
+        let left = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        left.is_ok()
+    };
+    body_within(answer.error_for_status().ok()?, MOST_BYTES, take).await
 }
 
 #[cfg(test)]
@@ -225,6 +253,31 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_without_end_is_left_at_its_bound() {
+        let endless = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let at = endless.local_addr().expect("bound");
+        let writer = thread::spawn(move || {
+            let (mut stream, _) = endless.accept().expect("a reader");
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            let line = "kafka_server_x{name=\"x\"} 1\n".repeat(10_000);
+            let mut sent = 0;
+            while sent < 1 << 30 && stream.write_all(line.as_bytes()).is_ok() {
+                sent += line.len();
+            }
+            sent
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let room = AtomicUsize::new(MOST_SAMPLE_BYTES);
+        let shown =
+            runtime.block_on(scrape(&reqwest::Client::new(), Some(&at.to_string()), Duration::from_secs(60), &room));
+        drop(runtime);
+        assert_eq!(shown, None);
+        let sent = writer.join().expect("the writer ends");
+        assert!(sent < MOST_BYTES * 4, "{sent} bytes were taken");
+    }
+
+    #[test]
     fn a_broker_that_hangs_blinds_nobody() {
         let hung = TcpListener::bind("127.0.0.1:0").expect("a free port"); // accepts, and never answers
         let serving = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -244,7 +297,7 @@ mod tests {
             r#"[{{"targets":["{hung_at}"],"labels":{{"job":"jmx","broker_id":"1"}}}},
                 {{"targets":["{serving_at}"],"labels":{{"job":"jmx","broker_id":"2"}}}}]"#
         );
-        fs::write(&file, json).expect("written");
+        std::fs::write(&file, json).expect("written");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut source = Prometheus::new("c", Targets::File(file), Duration::from_millis(500));
         let begun = Instant::now();

@@ -2,12 +2,13 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
     io,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
 };
+
+use crate::files::own;
 
 /// Starts `program` in a process group of its own, with its output in `log` (made anew) and no standard input.
 ///
@@ -21,7 +22,7 @@ pub fn start_detached<A: Into<OsString>>(
     dir: &Path,
     log: &Path,
 ) -> io::Result<Child> {
-    let log = File::create(log)?;
+    let log = own::create(log, 0o666)?;
     Command::new(program)
         .args(args.into_iter().map(Into::into))
         .current_dir(dir)

@@ -5,20 +5,27 @@
 
 use std::{
     ffi::OsString,
-    fs::{DirBuilder, File, TryLockError},
+    fs::{File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use duct::{Handle, unix::HandleExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Tool, ToolError};
-use crate::files;
+use super::{Holder, Tool, ToolError};
+use crate::files::own;
 
 /// Above this size, in bytes, a log is put aside before the next program writes to it.
 const LOG_LIMIT: u64 = 8 << 20;
+
+/// How long a log may stay locked after its program has ended. A process that another thread forks has a copy of every
+/// descriptor, and with it the lock, until it executes its own program.
+const FORKS_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of output that are taken in one go, and the longest line.
+const MOST_AT_ONCE: usize = 16 << 20;
 
 /// A running program with its output in a log. Dropping it leaves the program running.
 #[derive(Debug)]
@@ -59,7 +66,7 @@ impl Logged {
     pub fn start(tool: &Tool, args: &[OsString], log: &Path) -> Result<Logged, LoggedError> {
         let at = |source| LoggedError::Log { path: log.to_owned(), source };
         if let Some(dir) = log.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
+            own::make_folder(dir, 0o700).map_err(at)?;
         }
         let mut file = open_for_append(log).map_err(at)?;
         lock(&file, log)?;
@@ -70,11 +77,8 @@ impl Logged {
         }
         let offset = file.metadata().map_err(at)?.len();
         // What it says is of the program before; a reader must not take it for this one.
-        match std::fs::remove_file(record(log)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
-            _ => {}
-        }
-        let output = Tail::new(File::open(log).map_err(at)?, offset);
+        own::remove_file(&record(log)).map_err(at)?;
+        let output = Tail::new(own::open(log).map_err(at)?, offset);
         let handle = tool
             .expression(args)
             .stderr_to_stdout()
@@ -85,7 +89,7 @@ impl Logged {
         let running = Running { pid, command_line: tool.command_line(args), offset, log: log.to_owned() };
         if let Ok(json) = serde_json::to_vec(&running) {
             // The program runs already. Without the record it is only harder to report if this process is killed.
-            let _ = files::replace_file(&record(log), &json);
+            let _ = own::replace(&record(log), &json);
         }
         Ok(Logged { handle, output, running })
     }
@@ -121,9 +125,28 @@ impl Running {
         if !is_locked(log) {
             return None;
         }
-        let unknown = || Running { pid: 0, command_line: "unknown".into(), offset: 0, log: log.to_owned() };
-        let recorded = std::fs::read(record(log)).ok().and_then(|json| serde_json::from_slice::<Running>(&json).ok());
-        Some(recorded.map_or_else(unknown, |running| Running { log: log.to_owned(), ..running }))
+        Some(Running::recorded(log).unwrap_or_else(|| Running::unrecorded(log)))
+    }
+
+    /// The program that the record names, if it does write to `log`: the record is a file like any other.
+    fn recorded(log: &Path) -> Option<Running> {
+        let running: Running = serde_json::from_slice(&own::read(&record(log)).ok()?).ok()?;
+        Holder::checked(running.pid, log)?;
+        Some(Running { log: log.to_owned(), ..running })
+    }
+
+    /// What the system tells of a program that no record names.
+    fn unrecorded(log: &Path) -> Running {
+        let (pid, command_line) = match Holder::of(log) {
+            Some(holder) => (holder.pid, holder.command_line()),
+            None => (0, "a program that this user cannot see".to_owned()),
+        };
+        Running { pid, command_line, offset: 0, log: log.to_owned() }
+    }
+
+    /// Its process id; nothing where the system does not tell.
+    pub fn known_pid(&self) -> Option<u32> {
+        Some(self.pid).filter(|pid| *pid > 0)
     }
 
     /// Whether it has ended.
@@ -136,7 +159,7 @@ impl Running {
     /// # Errors
     /// The log cannot be opened.
     pub fn output(&self) -> io::Result<Tail> {
-        Ok(Tail::new(File::open(&self.log)?, self.offset))
+        Ok(Tail::new(own::open(&self.log)?, self.offset))
     }
 }
 
@@ -156,14 +179,22 @@ impl Tail {
     /// The lines completed since the last call; with `last`, also one without a line break.
     pub fn lines(&mut self, last: bool) -> Vec<String> {
         let mut buffer = [0; 16 << 10];
-        // An error is taken for the end of what is there: what could not be read now is read by the next call.
+        // An error is taken for the end of what is there: what could not be read now is read by the next call. So is what
+        // would be too much at once.
+        let mut is_more = false;
         while let Ok(read @ 1..) = self.file.read_at(&mut buffer, self.offset) {
             self.partial.extend_from_slice(&buffer[..read]);
             self.offset += read as u64;
+            is_more = self.partial.len() >= MOST_AT_ONCE;
+            if is_more && !last {
+                break;
+            }
         }
         let complete = match self.partial.iter().rposition(|&byte| byte == b'\n') {
             _ if last => self.partial.len(),
             Some(end) => end + 1,
+            // A line without an end is cut.
+            None if is_more => self.partial.len(),
             None => 0,
         };
         let complete: Vec<u8> = self.partial.drain(..complete).collect();
@@ -172,25 +203,33 @@ impl Tail {
 }
 
 fn open_for_append(log: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).mode(0o600).open(log)
+    own::append(log, 0o600)
 }
 
 fn lock(file: &File, log: &Path) -> Result<(), LoggedError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::Error(source)) => Err(LoggedError::Log { path: log.to_owned(), source }),
-        Err(TryLockError::WouldBlock) => Err(LoggedError::Busy(Running::on(log).unwrap_or_else(|| Running {
-            pid: 0,
-            command_line: "a program that has just ended".into(),
-            offset: 0,
-            log: log.to_owned(),
-        }))),
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(LoggedError::Log { path: log.to_owned(), source }),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let recorded = Running::recorded(log);
+        if recorded.is_some() || since.elapsed() >= FORKS_WITHIN {
+            return Err(LoggedError::Busy(recorded.or_else(|| Running::on(log)).unwrap_or_else(|| Running {
+                pid: 0,
+                command_line: "a program that has just ended".into(),
+                offset: 0,
+                log: log.to_owned(),
+            })));
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 /// A shared lock is tried, and given back at once: two who ask do not see each other.
 fn is_locked(log: &Path) -> bool {
-    let Ok(file) = File::open(log) else { return false };
+    let Ok(file) = own::open(log) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
@@ -200,8 +239,6 @@ fn record(log: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     fn sh(script: &str, dir: &Path) -> Result<Logged, LoggedError> {
@@ -237,6 +274,43 @@ mod tests {
         until(|| running.ended());
         lines.extend(output.lines(true));
         assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_record_that_names_another_process_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = sh("sleep 30", dir.path()).unwrap();
+        let (log, pid) = (dir.path().join("logs/log"), run.running().pid);
+        let mut other = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let named = |pid: u32| format!(r#"{{"pid": {pid}, "command_line": "terraform apply", "offset": 0}}"#);
+        for text in [named(other.id()), named(1), named(0), "garbage".to_owned(), String::new()] {
+            std::fs::write(record(&log), text).unwrap();
+            let found = Running::on(&log).unwrap();
+            assert_eq!(found.known_pid(), Some(pid));
+            assert!(found.command_line.contains("sleep 30"), "{}", found.command_line);
+        }
+        run.interrupt();
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_program_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = sh("true", dir.path()).unwrap();
+        until(|| first.ended().unwrap().is_some() && first.running().ended());
+        // What a process does that was forked while the log was open and has not executed its program yet.
+        let copy = open_for_append(&dir.path().join("logs/log")).unwrap();
+        copy.lock().unwrap();
+        let parted = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(copy);
+        });
+        let second = sh("echo second", dir.path());
+        parted.join().unwrap();
+        let mut second = second.unwrap();
+        until(|| second.ended().unwrap().is_some());
+        assert_eq!(second.lines(), ["second"]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
     io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -11,6 +10,8 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal};
+
+use crate::files::own;
 
 /// A server that was started and is not known to be ready. Dropping it kills it.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub enum StartError {
 }
 
 fn last_lines(log: &Path) -> String {
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = own::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     match &lines[lines.len().saturating_sub(5)..] {
         [] => String::new(),
@@ -68,7 +69,7 @@ impl StartingServer {
         log: &Path,
     ) -> Result<StartingServer, StartError> {
         let start = || -> io::Result<Child> {
-            let log = File::options().create(true).append(true).open(log)?;
+            let log = own::append(log, 0o666)?;
             let mut command = Command::new(program);
             command
                 .args(args.into_iter().map(Into::into))

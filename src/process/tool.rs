@@ -3,11 +3,28 @@
 use std::{
     ffi::OsString,
     fmt,
+    io::{self, PipeReader, Read as _},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
 };
 
-use duct::Expression;
+use duct::{Expression, Handle};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::files::bounded::Bytes;
+
+/// How long a program may take that is only asked what it is, as for its version. Java needs several seconds while a lab has
+/// the processor.
+pub const PROBE: Duration = Duration::from_secs(15);
+
+/// The most that is kept of each output of a program. Terraform's description of a plan has some MiB.
+const MOST_OUTPUT: u64 = 256 << 20;
+
+/// How often a program is looked at whose output is read.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A program and the folder it runs in; its commands are built from this.
 #[derive(Debug, Clone)]
@@ -15,6 +32,8 @@ pub struct Tool {
     program: PathBuf,
     dir: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// How long [`Tool::run`] waits for its end; nothing for as long as it takes.
+    within: Option<Duration>,
 }
 
 /// How a program ended.
@@ -34,6 +53,13 @@ pub enum ToolError {
     Start { program: String, source: std::io::Error },
     #[error("`{command_line}` ended with {}{}", ended(.code), tail(.stderr))]
     Failed { command_line: String, code: Option<i32>, stderr: String },
+    #[error(
+        "`{command_line}` did not end within {} s and was stopped: run it by hand to see what it waits for",
+        within.as_secs()
+    )]
+    TimedOut { command_line: String, within: Duration },
+    #[error("`{command_line}` printed more than {}, and was stopped", Bytes(MOST_OUTPUT))]
+    TooMuch { command_line: String },
 }
 
 fn ended(code: &Option<i32>) -> String {
@@ -50,13 +76,23 @@ fn tail(stderr: &str) -> String {
 
 impl Tool {
     pub fn new(program: impl Into<PathBuf>, dir: impl Into<PathBuf>) -> Tool {
-        Tool { program: program.into(), dir: dir.into(), env: Vec::new() }
+        Tool { program: program.into(), dir: dir.into(), env: Vec::new(), within: None }
     }
 
     /// This tool with one more variable in its environment.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Tool {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// This tool, stopped with all that it started when a run takes longer than `within`. For questions only: what changes
+    /// something must be left to come to its end.
+    pub fn within(self, within: Duration) -> Tool {
+        Tool { within: Some(within), ..self }
     }
 
     pub fn dir(&self) -> &Path {
@@ -81,21 +117,41 @@ impl Tool {
     /// Runs to the end, whatever the exit code.
     ///
     /// # Errors
-    /// [`ToolError::Start`] only.
+    /// [`ToolError::Start`], [`ToolError::TimedOut`] and [`ToolError::TooMuch`] only.
     pub fn run<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Result<Finished, ToolError> {
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        let output = self
-            .expression(&args)
-            .stdout_capture()
-            .stderr_capture()
-            .run()
-            .map_err(|source| self.not_started(source))?;
-        Ok(Finished {
-            command_line: self.command_line(&args),
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        let command_line = self.command_line(&args);
+        let timed_out =
+            |within| ToolError::TimedOut { command_line: command_line.clone(), within: Duration::max(within, LOOK) };
+        let deadline = self.within.map(|within| (within, Instant::now() + within));
+        let started = || -> io::Result<_> {
+            let ((stdout, stdout_of_child), (stderr, stderr_of_child)) = (io::pipe()?, io::pipe()?);
+            let handle = self.expression(&args).stdout_file(stdout_of_child).stderr_file(stderr_of_child).start()?;
+            Ok((handle, captured(stdout), captured(stderr)))
+        };
+        let (handle, stdout, stderr) = started().map_err(|source| self.not_started(source))?;
+        let mut outputs = [Capture::Running(stdout), Capture::Running(stderr)];
+        while !outputs.iter_mut().all(Capture::has_ended) {
+            if outputs.iter().any(|output| matches!(output, Capture::TooMuch)) {
+                stop(&handle);
+                return Err(ToolError::TooMuch { command_line });
+            }
+            if let Some((within, _)) = deadline.filter(|(_, at)| Instant::now() > *at) {
+                stop(&handle);
+                return Err(timed_out(within));
+            }
+        }
+        let status = match deadline {
+            None => handle.wait().map(Some),
+            Some((_, at)) => handle.wait_deadline(at),
+        };
+        let Some(output) = status.map_err(|source| self.not_started(source))? else {
+            stop(&handle);
+            return Err(timed_out(self.within.unwrap_or_default()));
+        };
+        let code = output.status.code();
+        let [stdout, stderr] = outputs.map(Capture::text);
+        Ok(Finished { command_line: self.command_line(&args), code, stdout, stderr })
     }
 
     /// Puts the program in this process's place, with its terminal and its signals. Returns only if that failed.
@@ -118,6 +174,60 @@ impl Tool {
         let finished = self.run(args)?;
         if finished.code == Some(0) { Ok(finished.stdout) } else { Err(finished.into()) }
     }
+}
+
+/// Kills a program with its children: one that was left behind would hold the pipes.
+fn stop(handle: &Handle) {
+    if let Some(group) = handle.pids().first().and_then(|pid| Pid::from_raw(*pid as i32)) {
+        // It may have ended just now.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = handle.wait_timeout(Duration::from_secs(2));
+}
+
+/// One output of a program, which a thread reads.
+#[derive(Debug)]
+enum Capture {
+    Running(Receiver<Option<Vec<u8>>>),
+    Ended(Vec<u8>),
+    /// More than [`MOST_OUTPUT`].
+    TooMuch,
+}
+
+impl Capture {
+    /// Waits a moment for its end.
+    fn has_ended(&mut self) -> bool {
+        if let Capture::Running(output) = self {
+            match output.recv_timeout(LOOK) {
+                Ok(Some(bytes)) => *self = Capture::Ended(bytes),
+                Ok(None) => *self = Capture::TooMuch,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => *self = Capture::Ended(Vec::new()),
+            }
+        }
+        matches!(self, Capture::Ended(_))
+    }
+
+    fn text(self) -> String {
+        match self {
+            Capture::Ended(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Capture::Running(_) | Capture::TooMuch => String::new(),
+        }
+    }
+}
+
+/// What comes through a pipe until its end; nothing when that is more than [`MOST_OUTPUT`].
+fn captured(pipe: PipeReader) -> Receiver<Option<Vec<u8>>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read before an error is what there is.
+        let _ = pipe.take(MOST_OUTPUT + 1).read_to_end(&mut bytes);
+        let fits = bytes.len() as u64 <= MOST_OUTPUT;
+        // Nobody listens any more when the time was up.
+        let _ = sender.send(fits.then_some(bytes));
+    });
+    receiver
 }
 
 impl From<Finished> for ToolError {
@@ -156,6 +266,42 @@ mod tests {
     fn a_failure_quotes_the_command_and_its_last_words() {
         let error = Tool::new("sh", ".").stdout(["-c", "echo oh no >&2; exit 3"]).unwrap_err();
         assert_eq!(error.to_string(), "`sh -c 'echo oh no >&2; exit 3'` ended with exit code 3:\noh no");
+    }
+
+    #[test]
+    fn both_outputs_are_read_to_their_end() {
+        let finished = Tool::new("sh", ".")
+            .run(["-c", "head -c 300000 /dev/zero | tr '\\0' o; head -c 300000 /dev/zero | tr '\\0' e >&2; exit 5"])
+            .unwrap();
+        assert_eq!((finished.code, finished.stdout.len(), finished.stderr.len()), (Some(5), 300_000, 300_000));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_stopped_with_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = Instant::now();
+        for script in ["sleep 60", "sleep 60 & echo $! > pid; exit 0", "exec >&- 2>&-; sleep 60"] {
+            let tool = Tool::new("sh", dir.path()).within(Duration::from_millis(300));
+            let error = tool.run(["-c", script]).unwrap_err();
+            assert!(matches!(error, ToolError::TimedOut { .. }), "{script}: {error}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap().trim().parse().unwrap();
+        let is_there = || rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_ok();
+        let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        for _ in 0..200 {
+            if !is_there() || state().contains(") Z") {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the child of a stopped program still runs");
+    }
+
+    #[test]
+    fn output_without_end_is_stopped() {
+        let error = Tool::new("sh", ".").run(["-c", "cat /dev/zero"]).unwrap_err();
+        assert!(matches!(error, ToolError::TooMuch { .. }), "{error}");
     }
 
     #[test]

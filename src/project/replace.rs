@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
-use crate::files::Staged;
+use crate::files::{CommitError, Staged, bounded};
 
 /// What files held before [`replace_all`], so that it can be undone.
 #[derive(Debug)]
@@ -24,9 +24,10 @@ struct Replaced {
 
 /// Replaces every file, or none.
 ///
-/// All are written beside their places first, so that a full disk or a folder that may not be written is found before
-/// anything changes; then they are renamed, and if one cannot be, those before it are put back. A machine that stops
-/// between two renames leaves each file whole, but some old and some new.
+/// All are written beside their places first, so that a full disk, a file that is not to be replaced or a folder that may
+/// not be written is found before anything changes; then they are renamed, and if one cannot be, or its folder cannot be
+/// synced, it and those before it are put back. A machine that stops between two renames leaves each file whole, but some
+/// old and some new.
 ///
 /// # Errors
 /// Whatever the file system says, with the file it said it of.
@@ -34,7 +35,7 @@ pub fn replace_all(files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<Restore> {
     let mut staged = Vec::new();
     for (path, bytes) in files {
         let before = read(path).with_context(|| format!("reading {}", path.display()))?;
-        let stage = Staged::new(path, bytes).with_context(|| format!("writing beside {}", path.display()))?;
+        let stage = staged_at(path, bytes)?;
         staged.push((stage, Replaced { path: path.clone(), before, after: bytes.clone() }));
     }
     commit_all(staged)
@@ -44,29 +45,43 @@ fn commit_all(staged: Vec<(Staged, Replaced)>) -> anyhow::Result<Restore> {
     let mut done = Restore(Vec::new());
     for (stage, replaced) in staged {
         let path = replaced.path.clone();
-        if let Err(error) = stage.commit() {
-            let error = anyhow::Error::from(error).context(format!("replacing {}", path.display()));
-            return Err(match done.restore() {
-                Ok(()) => error,
-                Err(undo) => error.context(format!("some files could not be put back ({undo:#})")),
-            });
-        }
-        done.0.push(replaced);
+        let error = match stage.commit() {
+            Ok(()) => {
+                done.0.push(replaced);
+                continue;
+            }
+            Err(CommitError::NotReplaced(error)) => anyhow::Error::from(error),
+            Err(CommitError::NotSynced(error)) => {
+                done.0.push(replaced);
+                anyhow!("syncing its folder failed ({error})")
+            }
+        };
+        let error = error.context(format!("replacing {}", path.display()));
+        return Err(match done.restore() {
+            Ok(()) => error.context("no file was changed"),
+            Err(undo) => error.context(format!("some files could not be put back ({undo:#})")),
+        });
     }
     Ok(done)
+}
+
+fn staged_at(path: &Path, bytes: &[u8]) -> anyhow::Result<Staged> {
+    Staged::new(path, bytes).with_context(|| format!("replacing {}", path.display()))
 }
 
 /// Replaces one file, if it still holds `before` when the new one is written beside it and synced.
 ///
 /// # Errors
-/// It was changed in between, or what the file system says; the file is then untouched.
+/// It was changed in between, or what the file system says; the file is then as it was, unless the error says otherwise.
 pub fn replace_unchanged(path: &Path, before: &[u8], after: &[u8]) -> anyhow::Result<()> {
-    let stage = Staged::new(path, after).with_context(|| format!("writing beside {}", path.display()))?;
-    let now = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    if now != before {
+    let stage = staged_at(path, after)?;
+    let now = read(path).with_context(|| format!("reading {}", path.display()))?;
+    if now.as_deref() != Some(before) {
         bail!("{} was changed in between and stays as it is; run this again", path.display());
     }
-    stage.commit().with_context(|| format!("replacing {}", path.display()))
+    let replaced = Replaced { path: path.to_owned(), before: now, after: after.to_vec() };
+    drop(commit_all(vec![(stage, replaced)])?);
+    Ok(())
 }
 
 impl Restore {
@@ -79,7 +94,7 @@ impl Restore {
         for Replaced { path, before, after } in self.0.into_iter().rev() {
             let put_back = match read(&path) {
                 Ok(now) if now.as_ref() == Some(&after) => match before {
-                    Some(bytes) => Staged::new(&path, &bytes).and_then(Staged::commit),
+                    Some(bytes) => put_back(&path, &bytes),
                     None => fs::remove_file(&path),
                 },
                 Ok(_) => Err(io::Error::other("it was changed in between and stays as it is")),
@@ -96,8 +111,16 @@ impl Restore {
     }
 }
 
+/// The old contents count as put back even if the folder cannot be synced: that is why they are.
+fn put_back(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match Staged::new(path, bytes)?.commit() {
+        Err(CommitError::NotReplaced(error)) => Err(error),
+        Ok(()) | Err(CommitError::NotSynced(_)) => Ok(()),
+    }
+}
+
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match bounded::read(path, bounded::TEXT_BYTES) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -159,9 +182,27 @@ mod tests {
         // A folder appears where the second file should go.
         fs::create_dir(&new).unwrap();
         let error = format!("{:#}", commit_all(staged).unwrap_err());
-        assert!(error.starts_with(&format!("replacing {}: ", new.display())), "{error}");
+        assert!(error.starts_with(&format!("no file was changed: replacing {}: ", new.display())), "{error}");
         assert_eq!(fs::read(&old).unwrap(), b"before");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_puts_every_file_back() {
+        let (dir, old, new) = folder();
+        let stage = |path: &Path, before: Option<&[u8]>, sync: fn(&fs::File) -> io::Result<()>| {
+            let replaced =
+                Replaced { path: path.to_owned(), before: before.map(<[u8]>::to_vec), after: b"after".to_vec() };
+            (Staged::new(path, b"after").unwrap().with_sync(sync), replaced)
+        };
+        let fails = |_: &fs::File| Err(io::Error::other("I/O error"));
+        let staged = vec![stage(&old, Some(b"before"), |_| Ok(())), stage(&new, None, fails)];
+        let error = format!("{:#}", commit_all(staged).unwrap_err());
+        let expected =
+            format!("no file was changed: replacing {}: syncing its folder failed (I/O error)", new.display());
+        assert_eq!(error, expected);
+        assert_eq!(fs::read(&old).unwrap(), b"before");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the new file is gone again");
     }
 
     #[test]

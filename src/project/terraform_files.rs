@@ -9,8 +9,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
-    files,
+    files::{
+        self,
+        bounded::{self, Unbounded},
+    },
     stack::{Provenance, Rendered, provenance},
+    visible,
 };
 
 /// How a file that is there differs from what is rendered.
@@ -62,8 +66,7 @@ pub fn compare(dir: &Path, rendered: &Rendered) -> anyhow::Result<Vec<Change>> {
         changes.push(Change { path, state, before: before.unwrap_or_default(), after: after.to_owned() });
     }
     for path in others(dir, rendered)? {
-        // A file that is no text is none of kgen's.
-        if let Ok(Some(before)) = files::text(&path)
+        if let Some(before) = text_of_ours(&path)?
             && provenance(&before) != Provenance::Foreign
         {
             changes.push(Change { path, state: FileState::Stale, before, after: String::new() });
@@ -95,7 +98,21 @@ impl Change {
 
 /// Unified diff between two texts, each with its name. Empty if they are equal.
 pub fn unified_diff((old, before): (&str, &str), (new, after): (&str, &str)) -> String {
-    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(old, new).to_string()
+    let (old, new) = (visible::line(old), visible::line(new));
+    similar::TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&old, &new).to_string()
+}
+
+/// The text of a file that kgen may have rendered. One that is no text, or too long, is none of kgen's.
+///
+/// # Errors
+/// It cannot be read, so that terraform could not read it either.
+fn text_of_ours(path: &Path) -> anyhow::Result<Option<String>> {
+    match bounded::text(path, bounded::TEXT_BYTES) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        Err(error) if matches!(Unbounded::of(&error), Some(Unbounded::TooLarge(_))) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
 }
 
 /// Files of `dir` that `rendered` does not name.
@@ -112,7 +129,8 @@ fn others(dir: &Path, rendered: &Rendered) -> anyhow::Result<Vec<PathBuf>> {
         let name = name.to_string_lossy();
         // State and plans may be large, and are Terraform's.
         let is_source = [".tf", ".sh", ".tfvars"].iter().any(|ext| name.ends_with(ext));
-        if is_source && rendered.get(&name).is_none() && entry.path().is_file() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_source && rendered.get(&name).is_none() && !is_folder {
             paths.push(entry.path());
         }
     }

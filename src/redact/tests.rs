@@ -4,7 +4,10 @@ use super::Redactor;
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
-    assert_eq!(Redactor::new(["buildhost".to_owned()]).redact(text), expected);
+    let mut redactor = Redactor::default();
+    redactor.learn_host("buildhost");
+    redactor.learn_cluster("orders-prod");
+    assert_eq!(redactor.redact(text), expected);
 }
 
 #[test]
@@ -28,6 +31,48 @@ fn what_tells_whose_cluster_it_is_goes() {
 }
 
 #[test]
+fn names_keys_and_addresses_of_people_go() {
+    check("ARN:AWS:KAFKA:US-WEST-2:123456789012:CLUSTER/x/1", "ARN:AWS:KAFKA:US-WEST-2:999999990001:redacted-1");
+    check(
+        "?arn=arn%3Aaws%3Akafka%3Aus-west-2%3A123456789012%3Acluster%2Fx",
+        "?arn=arn%3Aaws%3Akafka%3Aus-west-2%3A999999990001%3Aredacted-1",
+    );
+    check(
+        "arn%253Aaws%253Aiam%253A%253A123456789012%253Arole%252Fx",
+        "arn%253Aaws%253Aiam%253A%253A999999990001%253Aredacted-1",
+    );
+    check("AKIAIOSFODNN7EXAMPLE is a key", "AKIAREDACTED00000001 is a key");
+    check("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "redacted-secret-1");
+    check("sasl.password=hunter2 x", "sasl.password=redacted-secret-1 x");
+    check(r#"{\"client_secret\": \"hunter2\"}"#, r#"{\"client_secret\": \"redacted-secret-1\"}"#);
+    check("mail Jo.Lee@corp.example.com.", "mail user-1@mail.example.");
+    check("/home/jo/kgen and /Users/jo, /root/x", "/home/user-1/kgen and /Users/user-1, /root/x");
+    check("ORDERS-prod, orders-prod-logs, reorders-prod", "cluster-1, cluster-1-logs, reorders-prod");
+    check(
+        "kafka1:9092 and kafka.mine.org and mine.internal:443",
+        "host-1.example:9092 and host-2.example and host-3.example:443",
+    );
+    check("logs-123456789012-us-west-2 of ip-10-0-0-7", "logs-999999990001-us-west-2 of host-1.example");
+    check(r#"{"text":"a\n10.0.0.5\n123456789012"}"#, r#"{"text":"a\n198.18.0.1\n999999990001"}"#);
+    check("\u{1b}[31m123456789012", "\u{1b}[31m999999990001");
+}
+
+#[test]
+fn documents_are_redacted_value_by_value() {
+    let mut redactor = Redactor::default();
+    redactor.learn_cluster("orders");
+    let mut document = serde_json::json!({
+        "orders": "orders", "orders-1": ["a\n10.0.0.5"], "twelve": 137_438_953_472_u64, "password": "hunter2", "secret_name": "x",
+    });
+    redactor.redact_json(&mut document);
+    let expected = serde_json::json!({
+        "orders": "cluster-1", "cluster-1-1": ["a\n198.18.0.1"], "twelve": 137_438_953_472_u64,
+        "password": "redacted-secret-1", "secret_name": "x",
+    });
+    assert_eq!(document, expected);
+}
+
+#[test]
 fn what_tells_nothing_stays() {
     for text in [
         "kafka.t3.small is too small, 500 records/s, p99 585.2 ms",
@@ -36,6 +81,8 @@ fn what_tells_nothing_stays() {
         "12:00:01 2026-11-25T01:02:03Z 3.9.x 1.12.2 v1.2.3.4",
         "terraform-provider-aws_6.0.0, a::b, us-west-2a, arn:x, --set a=b",
         "broker.undersized: kgen explain broker.undersized",
+        "the broker runs kafka in the demo: host, user, cluster; see https://www.w3.org/2000/svg and https://docs.aws.amazon.com/msk",
+        "kgen.toml:12:15: terraform/msk.tf:1234, org.apache.kafka.common, z-index: 1000, line:1234",
         "{\"at_ms\": 1764036121000, \"cpu\": 0.123456789012, \"run\": \"8c1f0d92ab34e677\"}",
     ] {
         check(text, text);

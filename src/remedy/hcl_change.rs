@@ -1,6 +1,9 @@
 //! The one line of HCL that a resize changes, as a unified diff.
 
-use crate::hcl::edit::{find_string, set_string};
+use crate::hcl::{
+    edit::{find_string, set_string},
+    escape,
+};
 
 const RESOURCE: [&str; 2] = ["resource", "aws_msk_cluster"];
 const ATTRIBUTE: [&str; 2] = ["broker_node_group_info", "instance_type"];
@@ -17,7 +20,7 @@ pub fn instance_type_diff(text: Option<&str>, from: &str, to: &str) -> String {
         find_string(text, &RESOURCE, &ATTRIBUTE).ok().filter(|found| found.value == from)?;
         Some((text.to_owned(), set_string(text, &RESOURCE, &ATTRIBUTE, to).ok()?))
     });
-    let (from, to) = (format!("\"{from}\""), format!("\"{to}\""));
+    let (from, to) = (format!("\"{}\"", escape(from)), format!("\"{}\"", escape(to)));
     let (before, after) = changed.unwrap_or_else(|| (BLOCK.replace("\"FROM\"", &from), BLOCK.replace("\"FROM\"", &to)));
     diff(&before, &after)
 }

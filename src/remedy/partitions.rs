@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Rendered, Target};
+use crate::process::{shell_quoted, shell_word};
 
 /// CPU above which MSK advises against reassigning, percent (MSK best practices).
 pub const REASSIGN_BELOW_CPU_PERCENT: u32 = 70;
@@ -80,12 +81,12 @@ impl Reassign {
 
     pub(super) fn rendered(&self, target: &Target) -> Rendered {
         let server = target.bootstrap();
-        // A quote cannot be in it: topic names have none (Kafka allows letters, digits, `.`, `_` and `-`).
-        let json = self.json();
+        // Kafka allows letters, digits, `.`, `_` and `-` in the name of a topic, but a broker may answer with anything.
+        let json = shell_quoted(&self.json());
         Rendered {
             summary: format!("give {} partitions another first replica, then elect it", self.moves.len()),
             kafka_tools: vec![
-                format!("echo '{json}' > reassign.json"),
+                format!("echo {json} > reassign.json"),
                 format!(
                     "kafka-reassign-partitions.sh --bootstrap-server {server} --reassignment-json-file reassign.json --execute"
                 ),
@@ -121,8 +122,9 @@ impl RemoveThrottle {
         let server = target.bootstrap();
         let topics = self.topics.iter().map(|topic| {
             format!(
-                "kafka-configs.sh --bootstrap-server {server} --alter --entity-type topics --entity-name {topic} \
-                 --delete-config leader.replication.throttled.replicas,follower.replication.throttled.replicas"
+                "kafka-configs.sh --bootstrap-server {server} --alter --entity-type topics --entity-name {} \
+                 --delete-config leader.replication.throttled.replicas,follower.replication.throttled.replicas",
+                shell_word(topic)
             )
         });
         let brokers = self.brokers.iter().map(|id| {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::view::View;
+use crate::visible;
 
 pub fn markdown(view: &View) -> String {
     let mut out = String::new();
@@ -98,14 +99,14 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
             writeln!(out)?;
         }
         if let Some(command) = &fix.kgen {
-            block(out, "sh", command)?;
+            block(out, "sh", &visible::line(command))?;
         }
         if let Some(diff) = &fix.diff {
             let lines: Vec<&str> = diff.iter().map(|(_, line)| line.as_str()).collect();
             block(out, "diff", &lines.join("\n"))?;
         }
         if let Some(command) = &fix.aws_cli {
-            block(out, "sh", command)?;
+            block(out, "sh", &visible::line(command))?;
         }
     }
     if !view.missing.is_empty() {
@@ -114,7 +115,7 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
         writeln!(out)?;
     }
     writeln!(out, "Run {}, started {}, by kgen {}.", code(&view.run), view.started, env!("CARGO_PKG_VERSION"))?;
-    block(out, "sh", &view.command)
+    block(out, "sh", &visible::line(&view.command))
 }
 
 /// Text on one line that Markdown and HTML take for nothing else, in a table too.
@@ -132,7 +133,7 @@ fn text(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_control() || c == '\u{2028}' || c == '\u{2029}' => out.push(' '),
+            c if visible::is_hidden(c) => out.push(' '),
             c => out.push(c),
         }
     }
@@ -142,7 +143,7 @@ fn text(text: &str) -> String {
 
 /// Code within a line.
 fn code(content: &str) -> String {
-    let content: String = content.chars().map(|c| if c.is_control() || c == '|' { ' ' } else { c }).collect();
+    let content: String = content.chars().map(|c| if visible::is_hidden(c) || c == '|' { ' ' } else { c }).collect();
     let fence = "`".repeat(longest_run(&content) + 1);
     let pad = if content.starts_with('`') || content.ends_with('`') { " " } else { "" };
     format!("{fence}{pad}{content}{pad}{fence}")
@@ -151,7 +152,7 @@ fn code(content: &str) -> String {
 /// A block of code whose fence is longer than any in it.
 fn block(out: &mut String, language: &str, content: &str) -> std::fmt::Result {
     let fence = "`".repeat((longest_run(content) + 1).max(3));
-    let content: String = content.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect();
+    let content: String = content.chars().filter(|c| !visible::is_hidden(*c) || *c == '\n' || *c == '\t').collect();
     writeln!(out, "{fence}{language}\n{}\n{fence}\n", content.trim_end())
 }
 

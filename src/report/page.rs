@@ -7,7 +7,10 @@ use sha2::{Digest as _, Sha256};
 use tera::Tera;
 
 use super::{stretches::proven, view::View};
-use crate::run::{Entry, Event, Run};
+use crate::{
+    run::{Entry, Event, Run},
+    visible,
+};
 
 const TEMPLATE: &str = include_str!("../../templates/report.html");
 const STYLE: &str = include_str!("../../templates/report.css");
@@ -49,7 +52,7 @@ fn data(run: &Run, most: usize) -> anyhow::Result<(String, String)> {
         });
         let entries = kept.map(serde_json::to_value).collect::<Result<Vec<Value>, _>>().context("writing the data")?;
         let document = json!({ "schema": SCHEMA, "run": run.head, "comparison": proof, "entries": entries });
-        let text = escaped(&serde_json::to_string(&document).context("writing the data")?);
+        let text = escaped(&visible::json(&serde_json::to_string(&document).context("writing the data")?));
         // What is not a sample stays whatever its size.
         if text.len() <= most || every > run.entries.len() {
             let note = match every {

@@ -6,19 +6,20 @@ use super::scale::minutes;
 use crate::{
     diagnose::{Context, Verdict},
     proof::{Conclusion, Proof},
-    run::{Event, Mark, Run},
+    run::{Event, Found, Mark, Run},
 };
 
 /// A heading for the whole: what was wrong and what became of it.
 pub fn headline(run: &Run, proof: Option<&Proof>) -> String {
-    let named = run.findings().find(|(_, found)| found.remedy.is_some()).map(|(_, found)| found.title.as_str());
+    let is_named = |found: &Found| found.verdict == Some(Verdict::CauseFound);
+    let named = run.findings().find(|(_, found)| is_named(found)).map(|(_, found)| found.title.as_str());
     let cluster = run.cluster().map_or("a cluster", |cluster| cluster.cluster.as_str());
     match (named, proof.map(|proof| proof.conclusion)) {
         (Some(named), Some(Conclusion::Improved)) => format!("{named}; after the fix it is better"),
         (Some(named), Some(conclusion)) => format!("{named}; after the fix: {}", conclusion.word()),
         (None, Some(conclusion)) => format!("{cluster} was changed: {}", conclusion.word()),
         (Some(named), None) => named.to_owned(),
-        (None, None) => match last_verdict(run) {
+        (None, None) => match run.verdict() {
             Some(Verdict::Healthy) => format!("{cluster} is healthy"),
             Some(Verdict::CauseFound) => format!("{cluster}: a cause was found"),
             Some(Verdict::Inconclusive) => format!("{cluster}: inconclusive"),
@@ -37,7 +38,7 @@ pub fn sentences(run: &Run, proof: Option<&Proof>) -> Vec<String> {
             Conclusion::Void => format!("The comparison of before and after is void: {}.", proof.reason),
             conclusion => format!("Under the same load this is {}. {}.", conclusion.word(), capital(&proof.reason)),
         });
-    } else if let Some(verdict) = last_verdict(run) {
+    } else if let Some(verdict) = run.verdict() {
         told.push(format!("At the end the diagnosis was: {}.", verdict_word(verdict)));
     }
     told.extend(records(run));
@@ -174,10 +175,6 @@ fn ending(run: &Run) -> Option<String> {
         told += &format!("{}{lines} {were} left out.", if told.is_empty() { "" } else { " " });
     }
     (!told.is_empty()).then_some(told)
-}
-
-fn last_verdict(run: &Run) -> Option<Verdict> {
-    run.samples().last().and_then(|observed| observed.verdict)
 }
 
 fn capital(text: &str) -> String {

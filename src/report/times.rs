@@ -17,13 +17,17 @@ use super::scale::Axis;
 pub struct Second {
     /// When it ended, milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// µs.
-    pub times: Histogram<u64>,
+    /// Times that were recorded, µs, and how often each was. Far smaller than a histogram, which has room for all.
+    recorded: Vec<(u64, u64)>,
 }
 
 /// The longest log that is read, and the longest line: a histogram of three digits over an hour is far smaller.
-const MAX_LINES: usize = 1 << 20;
+const MAX_LINES: usize = 1 << 18;
 const MAX_LINE_BYTES: usize = 1 << 20;
+/// The largest histogram that is read: one of three digits over an hour has 23,000 counts.
+const MAX_COUNTS: usize = 1 << 16;
+/// The most times of a log, of all seconds together: three days of a varied load have as many.
+const MAX_RECORDED: usize = 32 << 20;
 /// The longest response time that a log can hold, µs: one hour, as the load generator has it.
 const MAX_US: u64 = 3_600_000_000;
 
@@ -34,7 +38,7 @@ const TOLD: [(f64, &str); 5] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.99
 pub fn parse(log: &[u8]) -> Vec<Second> {
     let mut deserializer = Deserializer::new();
     let mut base = Duration::ZERO;
-    let mut seconds = Vec::new();
+    let (mut seconds, mut recorded) = (Vec::new(), 0);
     // Line by line, so that one that is damaged does not hide those after it.
     for line in log.split(|byte| *byte == b'\n').take(MAX_LINES).filter(|line| line.len() <= MAX_LINE_BYTES) {
         let mut whole = line.to_vec();
@@ -44,7 +48,14 @@ pub fn parse(log: &[u8]) -> Vec<Second> {
             Some(Ok(LogEntry::Interval(interval))) => {
                 let end =
                     base.checked_add(interval.start_timestamp()).and_then(|at| at.checked_add(interval.duration()));
-                seconds.extend(end.and_then(|end| decoded(interval.encoded_histogram(), &mut deserializer, end)));
+                let Some(times) = decoded(interval.encoded_histogram(), &mut deserializer) else { continue };
+                // No load generator writes such a histogram, and a log of them would take all memory.
+                if times.distinct_values() > MAX_COUNTS || recorded > MAX_RECORDED {
+                    break;
+                }
+                let second = end.and_then(|end| second(&times, end));
+                recorded += second.as_ref().map_or(0, |second| second.recorded.len());
+                seconds.extend(second);
             }
             _ => {}
         }
@@ -52,12 +63,16 @@ pub fn parse(log: &[u8]) -> Vec<Second> {
     seconds
 }
 
-fn decoded(encoded: &str, deserializer: &mut Deserializer, end: Duration) -> Option<Second> {
+fn decoded(encoded: &str, deserializer: &mut Deserializer) -> Option<Histogram<u64>> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
-    let times: Histogram<u64> = deserializer.deserialize(&mut bytes.as_slice()).ok()?;
+    deserializer.deserialize(&mut bytes.as_slice()).ok()
+}
+
+fn second(times: &Histogram<u64>, end: Duration) -> Option<Second> {
     let at = SystemTime::UNIX_EPOCH.checked_add(end)?.duration_since(UNIX_EPOCH).ok()?;
-    Some(Second { at_ms: i64::try_from(at.as_millis()).ok()?, times })
+    let recorded = times.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value())).collect();
+    Some(Second { at_ms: i64::try_from(at.as_millis()).ok()?, recorded })
 }
 
 /// All times of `seconds` that lie within the stretch; `None` when there are none.
@@ -65,8 +80,8 @@ pub fn within(seconds: &[Second], from_ms: i64, to_ms: i64) -> Option<Histogram<
     let mut all = Histogram::new_with_bounds(1, MAX_US, 3).ok()?;
     for second in seconds.iter().filter(|second| second.at_ms > from_ms && second.at_ms <= to_ms) {
         // A value beyond the bounds of ours counts as the longest.
-        for value in second.times.iter_recorded() {
-            all.saturating_record_n(value.value_iterated_to().max(1), value.count_at_value());
+        for (value, count) in &second.recorded {
+            all.saturating_record_n((*value).max(1), *count);
         }
     }
     (!all.is_empty()).then_some(all)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use crate::{
-    diagnose::{self, Context, Evidence, Verdict},
+    diagnose::{self, Context, Diagnosis, Evidence, Verdict},
     remedy::Rendered,
     sample::{BrokerId, LoadSample, Sample},
 };
@@ -47,6 +47,14 @@ pub struct Observed {
     pub findings: Vec<String>,
 }
 
+impl Observed {
+    /// A sample with what the diagnosis makes of it and of those before it.
+    pub fn new(cluster: Context, sample: Sample, diagnosis: &Diagnosis) -> Observed {
+        let findings = diagnosis.findings.iter().map(|finding| finding.id.to_owned()).collect();
+        Observed { cluster, sample, verdict: Some(diagnosis.verdict), findings }
+    }
+}
+
 /// About one second of a load.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadSecond {
@@ -79,6 +87,9 @@ pub struct Found {
     pub cause: String,
     /// 0 to 1.
     pub confidence: f64,
+    /// The verdict of the diagnosis that the finding is part of. The reader fills it in for records without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     pub evidence_for: Vec<Evidence>,
     pub evidence_against: Vec<Evidence>,
     pub missing: Vec<String>,
@@ -168,7 +179,8 @@ impl Event {
 }
 
 impl Found {
-    pub fn new(cluster: &str, finding: &diagnose::Finding, remedy: Option<Rendered>) -> Found {
+    /// `finding` of a diagnosis with this verdict.
+    pub fn new(cluster: &str, verdict: Verdict, finding: &diagnose::Finding, remedy: Option<Rendered>) -> Found {
         let subject = match finding.brokers[..] {
             [] => format!("cluster {cluster}"),
             [one] => format!("broker {one}"),
@@ -181,6 +193,7 @@ impl Found {
             brokers: finding.brokers.clone(),
             cause: finding.cause.clone(),
             confidence: finding.confidence,
+            verdict: Some(verdict),
             evidence_for: finding.evidence_for.clone(),
             evidence_against: finding.evidence_against.clone(),
             missing: finding.missing.clone(),

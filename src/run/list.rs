@@ -1,7 +1,7 @@
 //! The runs of a project.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, TryLockError},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -9,9 +9,13 @@ use std::{
 use jiff::Timestamp;
 
 use super::{End, Entry, Event, FILE, Head};
+use crate::{
+    files::{bounded::Kind, own},
+    visible,
+};
 
 /// The longest first line that is read, and how much of the end.
-const HEAD_BYTES: u64 = 256 << 10;
+pub const HEAD_BYTES: u64 = 256 << 10;
 const TAIL_BYTES: u64 = 256 << 10;
 
 /// One run, by the first and the last line of its file.
@@ -31,8 +35,9 @@ pub struct Listed {
 /// The runs in `runs`, the oldest first. Folders without a readable record are left out.
 ///
 /// # Errors
-/// The folder is there and cannot be read.
+/// The folder is there and cannot be read, or is a link.
 pub fn list(runs: &Path) -> io::Result<Vec<Listed>> {
+    own::check(runs)?;
     let entries = match fs::read_dir(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -56,23 +61,44 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
             .ok_or_else(|| format!("no run is recorded in {} (`kgen demo` makes one)", runs.display()));
     };
     let path = Path::new(name);
-    if path.is_file() || path.join(FILE).is_file() {
+    if path.is_file() || path.join(FILE).symlink_metadata().is_ok() {
         return Ok(path.to_owned());
     }
+    if let Some(kind) = path.metadata().ok().and_then(|metadata| Kind::of(metadata.file_type()))
+        && kind != Kind::Folder
+    {
+        return Err(format!("{name} is {kind} and not the record of a run: write it to a file first"));
+    }
+    recorded(runs, &all, name)
+}
+
+/// As [`find`], of the runs in `runs` alone: `name` is no path.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_own(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -> Result<PathBuf, String> {
+    let Some(name) = name else { return find(runs, None, wanted) };
+    let all = list(runs).map_err(|error| format!("reading {}: {error}", runs.display()))?;
+    recorded(runs, &all, name)
+}
+
+fn recorded(runs: &Path, all: &[Listed], name: &str) -> Result<PathBuf, String> {
     let begin: Vec<&Listed> = all.iter().filter(|listed| listed.head.id.starts_with(name)).collect();
     match (begin.iter().find(|listed| listed.head.id == name), &begin[..]) {
         (Some(exact), _) => Ok(exact.dir.clone()),
         (None, [one]) => Ok(one.dir.clone()),
-        (None, []) => Err(format!("there is no run {name} in {} (`kgen runs` lists them)", runs.display())),
+        (None, []) => {
+            Err(format!("there is no run {} in {} (`kgen runs` lists them)", visible::line(name), runs.display()))
+        }
         (None, several) => {
             let ids: Vec<&str> = several.iter().map(|listed| listed.head.id.as_str()).collect();
-            Err(format!("{name} may mean {}", ids.join(", ")))
+            Err(format!("{name} may mean {}", visible::line(&ids.join(", "))))
         }
     }
 }
 
 fn listed(dir: &Path) -> Option<Listed> {
-    let mut file = File::open(dir.join(FILE)).ok()?;
+    let mut file = own::open(&dir.join(FILE)).ok()?;
     let bytes = file.metadata().ok()?.len();
     let mut first = String::new();
     BufReader::new((&file).take(HEAD_BYTES)).read_line(&mut first).ok()?;

@@ -1,15 +1,15 @@
 //! Writing a run, a line as each thing happens.
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, File},
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
 use super::{Entry, Environment, Event, FILE, Head, SCHEMA};
+use crate::files::{bounded, own};
 
 /// Up to this size every sample and every second of load is written; with each such step more, half as many. The file
 /// so grows with the logarithm of the time: two hours of three brokers fill the first step, a month the ninth.
@@ -17,6 +17,9 @@ const STEP_BYTES: u64 = 16 << 20;
 
 /// Beyond this size only the end is written.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// The longest line that is looked for when a run goes on.
+const LONGEST_LINE: u64 = 8 << 20;
 
 /// What a run begins with.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,13 +52,13 @@ impl Writer {
     /// # Errors
     /// The folder or the file cannot be made.
     pub fn create(runs: &Path, start: Start) -> io::Result<Writer> {
-        DirBuilder::new().recursive(true).create(runs)?;
+        own::make_folder(runs, 0o777)?;
         let mut number = 1;
         let (id, dir, file) = loop {
             let id = if number == 1 { start.id.clone() } else { format!("{}-{number}", start.id) };
             let dir = runs.join(&id);
-            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-            match File::options().append(true).create_new(true).mode(0o600).open(dir.join(FILE)) {
+            own::make_folder(&dir, 0o700)?;
+            match own::create_new(&dir.join(FILE), 0o600) {
                 Ok(file) => break (id, dir, file),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => number += 1,
                 Err(error) => return Err(error),
@@ -81,7 +84,7 @@ impl Writer {
     /// # Errors
     /// Another process still writes it (`WouldBlock`), or the file cannot be written.
     pub fn resume(dir: &Path) -> io::Result<Writer> {
-        let mut file = File::options().read(true).append(true).open(dir.join(FILE))?;
+        let mut file = own::append_existing(&dir.join(FILE))?;
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, "the run is still going on"));
@@ -89,11 +92,17 @@ impl Writer {
             // Where locks are not to be had, nobody can tell.
             Ok(()) | Err(fs::TryLockError::Error(_)) => {}
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64)?;
-        let written = whole as u64;
+        // Only the last line can be torn, and only the end is read.
+        let from = file.metadata()?.len().saturating_sub(LONGEST_LINE);
+        file.seek(SeekFrom::Start(from))?;
+        let bytes = bounded::all(&mut file, LONGEST_LINE)?;
+        let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => from + at as u64 + 1,
+            None if from == 0 => 0,
+            None => return Err(bounded::Unbounded::TooLarge(LONGEST_LINE).into()),
+        };
+        file.set_len(whole)?;
+        let written = whole;
         Ok(Writer { file, dir: dir.to_owned(), written, step: STEP_BYTES, offered: [0; 2], is_full: false })
     }
 

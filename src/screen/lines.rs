@@ -4,13 +4,14 @@ use ratatui::crossterm::style::{Color, Stylize as _};
 
 use super::{
     chart::{clock, short},
-    model::{HEALTHY, Model},
+    model::Model,
     palette::Palette,
 };
 use crate::{
     diagnose::Verdict,
     run::{Entry, Event, Head},
     sample::{BrokerSample, BrokerState},
+    visible,
 };
 
 /// Lines between two headings.
@@ -28,6 +29,26 @@ pub struct Lines {
     highest: Highest,
 }
 
+/// A line without a line break, and its colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextLine {
+    text: String,
+    color: Option<Color>,
+}
+
+impl TextLine {
+    /// `text` may hold what somebody else wrote.
+    fn plain(text: impl AsRef<str>) -> TextLine {
+        TextLine { text: visible::line(text.as_ref()).into_owned(), color: None }
+    }
+
+    /// The line as it is printed: `shown` makes its text fit to be, and only around that the colour is put.
+    pub fn styled(&self, shown: impl FnOnce(&str) -> String) -> String {
+        let text = shown(&self.text);
+        self.color.map_or(text.clone(), |color| text.with(color).to_string())
+    }
+}
+
 /// For the summary.
 #[derive(Debug, Default)]
 struct Highest {
@@ -43,7 +64,7 @@ impl Lines {
     }
 
     /// What is to be said of `entry`: nothing, or lines.
-    pub fn of(&mut self, entry: &Entry) -> Vec<String> {
+    pub fn of(&mut self, entry: &Entry) -> Vec<TextLine> {
         self.model.take(entry);
         let time = time_of_day(entry.at.as_millisecond());
         match &entry.event {
@@ -51,13 +72,13 @@ impl Lines {
                 let mut lines = Vec::new();
                 if self.since_heading.is_none_or(|lines| lines >= LINES_A_HEADING) {
                     self.since_heading = Some(0);
-                    lines.push(HEADING.to_owned());
+                    lines.push(TextLine::plain(HEADING));
                 }
                 let seconds = self.model.seconds(entry.at);
                 self.highest.first.get_or_insert(seconds);
                 for (id, broker) in &observed.sample.brokers {
                     self.highest.take(*id, broker);
-                    lines.push(row(&time, *id, broker));
+                    lines.push(TextLine::plain(row(&time, *id, broker)));
                 }
                 self.since_heading = self.since_heading.map(|since| since + lines.len());
                 lines
@@ -76,7 +97,7 @@ impl Lines {
                 if second.failed > 0 {
                     line += &format!(", {} failed so far", second.failed);
                 }
-                vec![line]
+                vec![TextLine::plain(line)]
             }
             Event::Finding(_) => {
                 let Some(shown) = self.model.findings.last() else { return Vec::new() };
@@ -85,28 +106,30 @@ impl Lines {
                     (_, Some(_)) => ('!', Color::Red),
                     _ => ('?', Color::Yellow),
                 };
-                let mut lines = vec![self.styled(&format!("{time}  {sign} {}: {}", shown.id, shown.title), color)];
+                let mut lines = vec![self.styled(format!("{time}  {sign} {}: {}", shown.id, shown.title), color)];
                 if !shown.is_healthy() {
                     let name = if shown.summary.is_some() { "fix" } else { "see" };
-                    lines.push(format!("{time}    {name}: {}", shown.command));
+                    lines.push(TextLine::plain(format!("{time}    {name}: {}", shown.command)));
                 }
                 lines
             }
             Event::Mark(marked) => {
-                vec![self.styled(&format!("{time}  mark {}: {}", marked.mark.name(), marked.text), Color::Magenta)]
+                vec![self.styled(format!("{time}  mark {}: {}", marked.mark.name(), marked.text), Color::Magenta)]
             }
-            Event::Remedy(fix) => vec![format!("{time}  fix: {} ({})", fix.command, fix.rendered.summary)],
-            Event::Note { text } => text.lines().map(|line| format!("{time}  {line}")).collect(),
+            Event::Remedy(fix) => {
+                vec![TextLine::plain(format!("{time}  fix: {} ({})", fix.command, fix.rendered.summary))]
+            }
+            Event::Note { text } => text.lines().map(|line| TextLine::plain(format!("{time}  {line}"))).collect(),
             Event::End(end) => {
                 let error = end.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-                vec![format!("{time}  end: {}{error}", end.outcome)]
+                vec![TextLine::plain(format!("{time}  end: {}{error}", end.outcome))]
             }
             Event::Result(_) | Event::Unknown => Vec::new(),
         }
     }
 
     /// What it all came to.
-    pub fn summary(&self) -> Vec<String> {
+    pub fn summary(&self) -> Vec<TextLine> {
         let model = &self.model;
         let name = model.name().unwrap_or("the cluster");
         let lab = model.lab_scale.map(|scale| format!("; lab, scale 1:{scale}")).unwrap_or_default();
@@ -139,17 +162,17 @@ impl Lines {
             ));
         }
         let mut told = Vec::new();
-        for shown in model.findings.iter().filter(|shown| shown.id != HEALTHY) {
+        for shown in model.findings.iter().filter(|shown| !shown.is_healthy()) {
             if !told.contains(&&shown.id) {
                 told.push(&shown.id);
                 lines.push(format!("  {} at {}: {}", shown.id, clock(shown.at), shown.command));
             }
         }
-        lines
+        lines.iter().map(TextLine::plain).collect()
     }
 
-    fn styled(&self, line: &str, color: Color) -> String {
-        if self.palette.is_coloured { line.with(color).to_string() } else { line.to_owned() }
+    fn styled(&self, line: String, color: Color) -> TextLine {
+        TextLine { color: Some(color).filter(|_| self.palette.is_coloured), ..TextLine::plain(line) }
     }
 }
 

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use super::series::{Point, Series};
 use crate::{
     diagnose::{Context, Verdict},
+    finding_id,
     run::{End, Entry, Event, Found, Head, LoadSecond, Mark},
     sample::{BrokerId, BrokerSample, BrokerState, LoadSample},
+    visible,
 };
 
 /// Notes and findings that are kept.
@@ -76,12 +78,12 @@ pub struct Shown {
 impl Model {
     pub fn new(head: &Head) -> Model {
         Model {
-            command: head.command.clone(),
-            id: head.id.clone(),
+            command: plain(&head.command),
+            id: plain(&head.id),
             started: head.started,
             now: 0.0,
             lab_scale: head.environment.lab_scale,
-            name: head.environment.cluster.clone(),
+            name: head.environment.cluster.as_deref().map(plain),
             cluster: None,
             verdict: None,
             brokers: BTreeMap::new(),
@@ -140,7 +142,7 @@ impl Model {
                 let sample = &observed.sample;
                 self.samples += 1;
                 self.lab_scale = observed.cluster.lab_scale.or(self.lab_scale);
-                self.cluster = Some(observed.cluster.clone());
+                self.cluster = Some(plain_context(&observed.cluster));
                 if observed.verdict.is_some() {
                     self.verdict = observed.verdict;
                 }
@@ -172,24 +174,24 @@ impl Model {
                 self.latest_load = Some(*second);
             }
             Event::Finding(found) => {
-                self.verdict = Some(verdict(found));
+                self.verdict = found.verdict.or(self.verdict);
                 self.findings.push(Shown::of(at, found));
                 let surplus = self.findings.len().saturating_sub(FINDINGS);
                 self.findings.drain(..surplus);
             }
             Event::Mark(marked) => {
-                self.marks.push(Marked { at, mark: marked.mark, text: marked.text.clone() });
+                self.marks.push(Marked { at, mark: marked.mark, text: plain(&marked.text) });
                 self.note(at, &format!("{}: {}", marked.mark.name(), marked.text));
             }
             Event::Remedy(fix) => {
-                self.fix = Some(fix.command.clone());
+                self.fix = Some(plain(&fix.command));
                 self.note(at, &format!("fix: {} ({})", fix.command, fix.rendered.summary));
             }
             Event::Note { text } => self.note(at, text),
             Event::End(end) => {
                 let error = end.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
                 self.note(at, &format!("end: {}{error}", end.outcome));
-                self.end = Some(end.clone());
+                self.end = Some(End { outcome: plain(&end.outcome), error: end.error.as_deref().map(plain), ..*end });
             }
             Event::Result(_) | Event::Unknown => {}
         }
@@ -237,7 +239,7 @@ impl Shown {
         });
         Shown {
             at,
-            id: found.id.clone(),
+            id: plain(&found.id),
             title: plain(&found.title),
             subject: plain(&found.subject),
             summary: remedy.map(|remedy| plain(&remedy.summary)).filter(|_| command.is_some()),
@@ -247,30 +249,65 @@ impl Shown {
     }
 
     pub fn is_healthy(&self) -> bool {
-        self.id == HEALTHY
+        self.id == finding_id::HEALTHY
     }
 }
 
-/// The finding that says that nothing is wrong.
-pub const HEALTHY: &str = "healthy";
-
-fn verdict(found: &Found) -> Verdict {
-    match found.id.as_str() {
-        HEALTHY => Verdict::Healthy,
-        // As the diagnosis has it: below this a cause is only mentioned.
-        _ if found.confidence >= 0.5 && found.remedy.is_some() => Verdict::CauseFound,
-        _ => Verdict::Inconclusive,
-    }
-}
-
-/// Without what would move the cursor or change the terminal.
+/// Without what would move the cursor, change the terminal or reorder what is read.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    visible::line(text).into_owned()
+}
+
+/// The cluster as it is drawn: the texts come from a control plane or a record.
+fn plain_context(context: &Context) -> Context {
+    let all = |text: &Option<String>| text.as_deref().map(plain);
+    Context {
+        cluster: plain(&context.cluster),
+        region: plain(&context.region),
+        arn: all(&context.arn),
+        current_version: all(&context.current_version),
+        broker_type: all(&context.broker_type),
+        kafka_version: all(&context.kafka_version),
+        bootstrap_servers: all(&context.bootstrap_servers),
+        state: all(&context.state),
+        active_operation: all(&context.active_operation),
+        ..context.clone()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        diagnose::{Diagnosis, Finding},
+        run::Observed,
+        sample::Sample,
+    };
+
+    #[test]
+    fn the_verdict_is_that_of_the_diagnosis_though_its_last_finding_is_weak() {
+        let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        let head: Head = serde_json::from_str(
+            r#"{"schema":"kgen.run/1","id":"demo-1","command":"demo","args":[],"started":"2023-11-14T22:13:20Z","environment":{}}"#,
+        )
+        .unwrap();
+        let finding = |id: &'static str, confidence| Finding { id, confidence, ..Finding::default() };
+        let findings = vec![finding("disk.filling", 0.9), finding("broker.undersized", 0.4)];
+        let told = Diagnosis { verdict: Verdict::CauseFound, findings };
+        let mut model = Model::new(&head);
+        let mut take = |event| {
+            model.take(&Entry { at, event });
+            model.verdict
+        };
+        assert_eq!(take(Event::note("begun")), None);
+        for finding in &told.findings {
+            let found = Found::new("demo", told.verdict, finding, Some(Default::default()));
+            assert_eq!(take(Event::Finding(Box::new(found))), Some(Verdict::CauseFound), "{}", finding.id);
+        }
+        let quiet = Diagnosis { verdict: Verdict::Healthy, findings: vec![finding("healthy", 0.9)] };
+        let observed = Observed::new(Context::default(), Sample::default(), &quiet);
+        assert_eq!(take(Event::Sample(Box::new(observed))), Some(Verdict::Healthy));
+    }
 
     #[test]
     fn what_a_fast_sample_lacks_is_that_of_the_one_before() {

@@ -9,7 +9,7 @@ use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Color};
 
 use super::{
     draw::draw,
-    lines::Lines,
+    lines::{Lines, TextLine},
     model::Model,
     palette::Palette,
     view::{Replay, View},
@@ -208,11 +208,15 @@ fn a_run_of_the_lab_says_so_in_every_size() {
 fn lines_of_the_demo_and_its_summary() {
     let run = demo();
     let mut lines = Lines::new(&run.head, PLAIN);
-    let told: Vec<String> = run.entries.iter().flat_map(|entry| lines.of(entry)).collect();
+    let told: Vec<String> = run.entries.iter().flat_map(|entry| texts(&lines.of(entry))).collect();
     // The time of day depends on where this runs.
     let is_change =
         |line: &&String| !line.contains("serving") && !line.contains(" load: ") && !line.starts_with("time ");
     let changes: Vec<String> =
         told.iter().filter(is_change).map(|line| line.get(8..).unwrap_or_default().to_owned()).collect();
-    insta::assert_snapshot!("lines", [changes, lines.summary()].concat().join("\n"));
+    insta::assert_snapshot!("lines", [changes, texts(&lines.summary())].concat().join("\n"));
+}
+
+fn texts(lines: &[TextLine]) -> Vec<String> {
+    lines.iter().map(|line| line.styled(str::to_owned)).collect()
 }

@@ -1,6 +1,6 @@
 //! `client.tf` and the script that its instances run when they first start.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::Ipv6Addr};
 
 use super::{
     Stack,
@@ -129,7 +129,7 @@ pub(super) fn user_data(stack: &Stack) -> String {
     context.insert("kafka_tools", &client.kafka_tools);
     context.insert("kafka_version", &client.kafka_tools_version);
     context.insert("internet", &(stack.network().public || !stack.network().endpoints));
-    context.insert("kgen_url", &client.kgen_url);
+    context.insert("kgen_url", &client.kgen_url.as_deref().map(one_url));
     context.insert("kgen_object", &object.map(|key| format!("s3://{bucket}/{key}")));
     context.insert("kgen_sha256", &sum);
     context.insert("region", stack.region());
@@ -145,8 +145,36 @@ pub(super) fn user_data(stack: &Stack) -> String {
     tera.render("user_data.sh", &context).expect("the embedded templates use what is given above")
 }
 
+/// `url` as curl takes it for one URL: brackets and braces, which it would expand to several (curl(1), "Globbing"), are
+/// percent-encoded. An IPv6 address keeps its brackets.
+fn one_url(url: &str) -> String {
+    let address = url.strip_prefix("https://[").and_then(|rest| rest.split_once(']'));
+    let address = address.filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
+    let (head, rest) = url.split_at(address.map_or(0, |(address, _)| "https://[]".len() + address.len()));
+    let codes = [("{", "%7B"), ("}", "%7D"), ("[", "%5B"), ("]", "%5D")];
+    head.to_owned() + &codes.iter().fold(rest.to_owned(), |rest, (sign, code)| rest.replace(sign, code))
+}
+
 /// A text as one word of a shell command.
 fn quoted(value: &tera::Value, _: &HashMap<String, tera::Value>) -> tera::Result<tera::Value> {
     let text = value.as_str().ok_or_else(|| tera::Error::msg("only text can be quoted for a shell"))?;
     Ok(format!("'{}'", text.replace('\'', r"'\''")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curl_takes_a_url_for_one() {
+        let rows = [
+            ("https://example.com/kgen?a=b&c=%20", "https://example.com/kgen?a=b&c=%20"),
+            ("https://example.com/{a,b}[1-9]", "https://example.com/%7Ba,b%7D%5B1-9%5D"),
+            ("https://[a-c].example.com/x", "https://%5Ba-c%5D.example.com/x"),
+            ("https://[2001:db8::1]/[x]", "https://[2001:db8::1]/%5Bx%5D"),
+        ];
+        for (url, expected) in rows {
+            assert_eq!(one_url(url), expected);
+        }
+    }
 }

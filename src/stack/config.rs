@@ -10,6 +10,7 @@ mod watch;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 pub use access::{Authentication, KmsKey};
 pub use client::{Bucket, Client};
@@ -60,6 +61,13 @@ pub struct Load {
     pub hot_keys: bool,
 }
 
+/// Tags of a kgen.toml: AWS takes 50 a resource, of which kgen sets three: Name, Project, ManagedBy.
+const TAGS_MOST: usize = 47;
+
+/// Records a second, and seconds: far above what one client sends, and a year.
+const RATE_MOST: f64 = 1e9;
+const DURATION_MOST_S: u64 = 365 * 24 * 60 * 60;
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -93,13 +101,42 @@ impl Default for Load {
 
 pub(super) fn parse(text: &str) -> Result<Config, StackError> {
     let syntax = |error: toml::de::Error| StackError::syntax(text, &error);
+    let written: toml::Table = toml::from_str(text).map_err(syntax)?;
+    if let Some(fault) =
+        no_table(&written, &Table::try_from(Config::default()).expect("the defaults have a form in TOML"), "")
+    {
+        return Err(StackError::fault(text, fault));
+    }
     // Read once as it stands, so that an error names its line.
     let _: Config = toml::from_str(text).map_err(syntax)?;
-    let written: toml::Table = toml::from_str(text).map_err(syntax)?;
     let config = filled(&written).map_err(syntax)?;
     match config.fault().or_else(|| config.in_vain(&written)) {
         None => Ok(config),
         Some(fault) => Err(StackError::fault(text, fault)),
+    }
+}
+
+/// The first key that is a table by default and is written as something else. As a list it would be taken for the values of
+/// the table's keys, in an order that nobody knows.
+fn no_table(written: &Table, defaults: &Table, front: &str) -> Option<Fault> {
+    defaults.iter().find_map(|(name, default)| {
+        let (default, value) = (default.as_table()?, written.get(name)?);
+        let key = format!("{front}{name}");
+        match value.as_table() {
+            Some(table) => no_table(table, default, &format!("{key}.")),
+            None => Fault::some(&key, format!("is a table, not {}: write [{key}] and its keys below it", kind(value))),
+        }
+    })
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Integer(_) | Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
     }
 }
 
@@ -168,6 +205,9 @@ impl Config {
         if !is_word(&topic.name, "._-") || topic.name.len() > 249 || [".", ".."].contains(&topic.name.as_str()) {
             return Fault::some("topic.name", "Kafka takes up to 249 letters, digits, dots, underscores and hyphens");
         }
+        if topic.name.starts_with('-') {
+            return Fault::some("topic.name", "must not begin with a hyphen: commands would take it for an option");
+        }
         if !(1..=100_000).contains(&topic.partitions) {
             return Fault::some("topic.partitions", "must be 1 to 100000");
         }
@@ -181,15 +221,34 @@ impl Config {
         if !(load.rate.is_finite() && load.rate > 0.0) {
             return Fault::some("load.rate", "must be above 0 records a second");
         }
+        if load.rate > RATE_MOST {
+            return Fault::some("load.rate", format!("must be at most {RATE_MOST} records a second"));
+        }
         if load.duration_s == 0 {
             return Fault::some("load.duration_s", "must be at least 1 second");
+        }
+        if load.duration_s > DURATION_MOST_S {
+            return Fault::some("load.duration_s", format!("must be at most {DURATION_MOST_S} seconds, a year"));
         }
         if !(16..=1_000_000).contains(&load.record_bytes) {
             return Fault::some("load.record_bytes", "must be 16 to 1000000 bytes");
         }
-        // The `aws:` prefix is reserved (AWS tagging rules), and Name is set for each resource.
+        self.tagged()
+    }
+
+    /// AWS General Reference, "Tag naming limits and requirements"; lengths are those of characters.
+    fn tagged(&self) -> Option<Fault> {
+        if self.tags.len() > TAGS_MOST {
+            let count = self.tags.len();
+            let reason = format!(
+                "{count} tags are too many: AWS takes 50 a resource, and kgen sets three of its own (at most {TAGS_MOST} here)"
+            );
+            return Fault::some("tags", reason);
+        }
+        let is_reserved = |key: &str| key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"));
         let tag = self.tags.iter().find(|(key, value)| {
-            key.is_empty() || key.len() > 128 || value.len() > 256 || key.starts_with("aws:") || *key == "Name"
+            let (length, of_value) = (key.chars().count(), value.chars().count());
+            length == 0 || length > 128 || of_value > 256 || is_reserved(key) || *key == "Name"
         });
         tag.and_then(|(key, _)| {
             Fault::some(

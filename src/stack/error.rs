@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{BrokerType, TransitionError, VersionError};
+use crate::{
+    catalogue::{BrokerType, TransitionError, VersionError},
+    visible,
+};
 
 /// Why there is no stack.
 #[derive(Debug, thiserror::Error)]
@@ -10,19 +13,19 @@ pub enum StackError {
     #[error("reading {}: {error}", path.display())]
     Unreadable { path: PathBuf, error: std::io::Error },
     /// Not TOML, a key that is not known, or a value that its key cannot have.
-    #[error("{}:{line}:{column}: {message}", path.display())]
+    #[error("{}:{line}:{column}: {}", path.display(), visible::line(message))]
     Syntax { path: PathBuf, line: usize, column: usize, message: String },
     /// Values that do not go together; the line is absent when the key was left to its default.
     #[error("{}{}: {fault}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
     Invalid { path: PathBuf, line: Option<usize>, fault: Fault },
     /// A variable in the place of a key.
-    #[error("{variable}: {message}")]
+    #[error("{variable}: {}", visible::line(message))]
     Environment { variable: String, message: String },
 }
 
 /// A rule that a value breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {reason}")]
+#[error("{}: {}", visible::line(key), visible::line(reason))]
 pub struct Fault {
     /// With the table in front: `cluster.broker_count`.
     pub key: String,

@@ -55,6 +55,56 @@ const OPTIONAL: [(&str, bool); 11] = [
 /// Tables whose keys are the user's own; no variable could be named after them.
 const OPEN: [&str; 2] = ["cluster.server_properties.", "tags."];
 
+/// Variables of kgen that set no key.
+const OTHERS: [&str; 14] = [
+    "KGEN_ALLOW_REAL_CREDENTIALS",
+    "KGEN_BOOTSTRAP_SERVERS",
+    "KGEN_CORPUS",
+    "KGEN_LAB_CA",
+    "KGEN_LAB_LOG",
+    "KGEN_MOTO_SERVER",
+    "KGEN_PICTURE",
+    "KGEN_PROJECT",
+    "KGEN_REDACT",
+    "KGEN_SASL_PASSWORD",
+    "KGEN_SASL_USERNAME",
+    "KGEN_SECURITY",
+    "KGEN_TERRAFORM_BIN",
+    "KGEN_WRITE_SCHEMA",
+];
+
+/// Fronts of variables that kgen's own tests read.
+const OF_TESTS: [&str; 2] = ["KGEN_TEST_", "KGEN_ATTACK_"];
+
+/// How much of two names must be the same for one to be taken for the other, of 1.
+const LIKENESS: f32 = 0.8;
+
+/// Why the variable `name` cannot stand: it seems to be meant for kgen and sets nothing. A setting that somebody believes
+/// to be in force is worse than none. Variables that are like none of kgen's are left alone.
+pub fn misspelt(name: &str) -> Option<StackError> {
+    if OF_TESTS.iter().any(|front| name.starts_with(front)) {
+        return None;
+    }
+    let rest = name.strip_prefix("KGEN_")?;
+    let known: Vec<String> = keys().iter().map(|key| variable(key)).chain(OTHERS.map(str::to_owned)).collect();
+    if known.iter().any(|known| known == name) {
+        return None;
+    }
+    let upper = rest.to_ascii_uppercase();
+    let likeness = |known: &str| similar::TextDiff::from_chars(upper.as_str(), &known["KGEN_".len()..]).ratio();
+    let nearest = known.iter().map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let nearest = nearest.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, known)| known.clone());
+    let open = OPEN.iter().find(|open| upper.starts_with(&variable(open)["KGEN_".len()..]));
+    let message = match (nearest, open) {
+        (Some(known), _) => {
+            format!("is no variable of kgen; did you mean {known}? (`kgen config` shows all that set a key)")
+        }
+        (None, Some(open)) => format!("sets nothing: write {open}… into kgen.toml, which no variable can set"),
+        (None, None) => return None,
+    };
+    Some(StackError::Environment { variable: name.to_owned(), message })
+}
+
 /// The variable for `key`: `KGEN_LOAD_RATE` for `load.rate`.
 pub fn variable(key: &str) -> String {
     format!("KGEN_{}", key.replace('.', "_").to_ascii_uppercase())
@@ -209,6 +259,25 @@ mod tests {
         variables.dedup();
         assert_eq!(variables.len(), keys().len());
         assert!(keys().contains(&"region".to_owned()) && keys().len() > 25, "{:?}", keys());
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_one_of_kgens_is_refused() {
+        let check = |name: &str, expected: Option<&str>| {
+            let found = misspelt(name).map(|error| error.to_string());
+            assert_eq!(found.is_some(), expected.is_some(), "{name}: {found:?}");
+            assert!(found.is_none_or(|found| found.contains(expected.unwrap_or_default())), "{name}");
+        };
+        check("KGEN_CLUSTER_BROKER_TYP", Some("did you mean KGEN_CLUSTER_BROKER_TYPE?"));
+        check("KGEN_cluster_broker_type", Some("did you mean KGEN_CLUSTER_BROKER_TYPE?"));
+        check("KGEN_LOADRATE", Some("did you mean KGEN_LOAD_RATE?"));
+        check("KGEN_TERAFORM_BIN", Some("did you mean KGEN_TERRAFORM_BIN?"));
+        check("KGEN_TAGS_OWNER", Some("sets nothing: write tags."));
+        check("KGEN_LOAD_RATE", None);
+        check("KGEN_TERRAFORM_BIN", None);
+        check("KGEN_TEST_CHAOS", None);
+        check("KGEN_SOMETHING_ELSE", None);
+        check("OTHER", None);
     }
 
     #[test]

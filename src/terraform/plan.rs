@@ -3,24 +3,43 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::PathBuf,
+    marker::PhantomData,
+    path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::difference::{Difference, Side};
+use super::{
+    difference::{Difference, Side},
+    saved::{Checksum, PlanFile},
+};
+use crate::visible::line;
 
-/// A plan saved by [`Terraform::plan`](super::Terraform::plan). Only this can be applied.
+/// A plan saved by [`Terraform::plan`](super::Terraform::plan). Only this can be applied, and only under the lock that it was
+/// made under. Its file is of this run alone, and is removed when this is dropped.
 #[derive(Debug)]
-pub struct Plan {
-    pub(super) file: PathBuf,
+pub struct Plan<'lock> {
+    pub(super) file: PlanFile,
+    /// Of the bytes that `changes` were read from.
+    pub(super) checksum: Checksum,
     /// Whether terraform has anything to do, be it only an output.
     pub(super) has_changes: bool,
     pub changes: Changes,
+    pub(super) lock: PhantomData<&'lock ()>,
 }
 
-impl Plan {
+impl Plan<'_> {
+    /// The file that it is saved in.
+    pub fn file(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// What is applied is what has this checksum.
+    pub fn checksum(&self) -> &Checksum {
+        &self.checksum
+    }
+
     /// Whether there is anything to apply: a resource, or only an output.
     pub fn has_changes(&self) -> bool {
         self.has_changes
@@ -249,16 +268,16 @@ fn dotted(steps: &[Value]) -> String {
 
 impl fmt::Display for ResourceChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>3} {} {}", self.action().sign(), self.address, self.action().verb())?;
+        write!(f, "{:>3} {} {}", self.action().sign(), line(&self.address), self.action().verb())?;
         if let Some(deposed) = &self.deposed {
-            write!(f, " (left over from a replacement, {deposed})")?;
+            write!(f, " (left over from a replacement, {})", line(deposed))?;
         }
         if let Some(reason) = self.reason() {
             write!(f, " ({reason})")?;
         }
         if self.action() == Action::Update {
             for Difference { path, before, after } in self.change.differences() {
-                write!(f, "\n      {path}: {before} → {after}")?;
+                write!(f, "\n      {}: {} → {}", line(&path), line(&before.to_string()), line(&after.to_string()))?;
             }
         }
         Ok(())
@@ -269,10 +288,10 @@ impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for drift in self.drift() {
             let what = if drift.action() == Action::Delete { "is gone" } else { "was changed" };
-            writeln!(f, "  ! {} {what} outside of Terraform", drift.address)?;
+            writeln!(f, "  ! {} {what} outside of Terraform", line(&drift.address))?;
             if drift.action() == Action::Update {
                 for Difference { path, before, after } in drift.change.differences() {
-                    writeln!(f, "      {path}: {before} → {after}")?;
+                    writeln!(f, "      {}: {} → {}", line(&path), line(&before.to_string()), line(&after.to_string()))?;
                 }
             }
         }
@@ -280,7 +299,7 @@ impl fmt::Display for Changes {
             writeln!(f, "{resource}")?;
         }
         for output in self.outputs() {
-            writeln!(f, "  ~ output {output}")?;
+            writeln!(f, "  ~ output {}", line(output))?;
         }
         if self.resources().next().is_none() && self.outputs().next().is_none() {
             return f.write_str("nothing to change");

@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 use serde::Deserialize;
 
 use super::plan::Action;
+use crate::visible::line;
 
 /// One line of terraform's output.
 #[derive(Debug, Clone, PartialEq)]
@@ -275,26 +276,26 @@ impl fmt::Display for Diagnostic {
             Severity::Warning => "warning",
             Severity::Other => "note",
         };
-        write!(f, "{severity}: {}", self.summary)?;
+        write!(f, "{severity}: {}", line(self.summary.trim_end()))?;
         if let Some(address) = &self.address {
-            write!(f, "\n  with {address}")?;
+            write!(f, "\n  with {}", line(address))?;
         }
         if let Some(range) = &self.range {
-            write!(f, "\n  at {}:{}", range.filename, range.start.line)?;
+            write!(f, "\n  at {}:{}", line(&range.filename), range.start.line)?;
             if let Some(context) = self.snippet.as_ref().and_then(|snippet| snippet.context.as_ref()) {
-                write!(f, ", in {context}")?;
+                write!(f, ", in {}", line(context))?;
             }
         }
         if let Some(snippet) = &self.snippet {
-            for (number, line) in (snippet.start_line..).zip(snippet.code.lines()) {
-                write!(f, "\n  {number:>4} | {line}")?;
+            for (number, code) in (snippet.start_line..).zip(snippet.code.lines()) {
+                write!(f, "\n  {number:>4} | {code}")?;
             }
             for value in &snippet.values {
-                write!(f, "\n       {} {}", value.traversal, value.statement)?;
+                write!(f, "\n       {} {}", line(&value.traversal), line(&value.statement))?;
             }
         }
-        for line in self.detail.trim_end().lines() {
-            write!(f, "\n  {line}")?;
+        for detail in self.detail.trim_end().lines() {
+            write!(f, "\n  {detail}")?;
         }
         if let Some(advice) = self.advice() {
             write!(f, "\n  what to do: {advice}")?;

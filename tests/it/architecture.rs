@@ -1,42 +1,48 @@
 //! The rules of ARCHITECTURE.md that can be read from the source.
 
+mod circles;
+mod documents;
+mod pure;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What each module may use of the others. A module that is not named here may use nothing.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
     ("files", &[]),
+    ("finding_id", &[]),
     ("sample", &[]),
     ("statistics", &[]),
     ("hcl", &[]),
     ("process", &[]),
     ("redact", &[]),
+    ("visible", &[]),
     ("doctor", &[]),
     ("locate", &["hcl"]),
     ("stack", &["catalogue", "hcl"]),
-    ("remedy", &["catalogue", "stack", "hcl"]),
-    ("diagnose", &["catalogue", "stack", "sample", "remedy"]),
+    ("remedy", &["catalogue", "hcl", "process"]),
+    ("diagnose", &["catalogue", "finding_id", "sample", "remedy"]),
     ("comparison", &["statistics"]),
-    ("benchmark", &["diagnose", "run", "sample"]),
-    ("proof", &["diagnose", "sample", "statistics"]),
+    ("benchmark", &["diagnose", "finding_id", "run", "sample"]),
+    ("proof", &["diagnose", "finding_id", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
-    ("run", &["sample", "diagnose", "remedy"]),
-    ("screen", &["diagnose", "process", "run", "sample"]),
+    ("run", &["sample", "diagnose", "finding_id", "remedy"]),
+    ("screen", &["diagnose", "finding_id", "process", "run", "sample"]),
     ("terraform", &["process"]),
-    ("project", &["stack", "hcl", "terraform", "sample", "locate"]),
-    ("aws", &["catalogue", "sample"]),
+    ("project", &["stack", "terraform", "locate"]),
+    ("aws", &["sample"]),
     ("kafka", &["sample"]),
     ("load", &["sample", "kafka"]),
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
-    ("lab", &["catalogue", "sample", "process", "kafka"]),
-    ("cli", &["catalogue", "kafka", "load", "stack"]),
+    ("lab", &["catalogue", "finding_id", "sample", "process", "kafka"]),
+    ("cli", &["catalogue", "kafka", "load"]),
     ("bench", &["hcl", "stack"]),
     ("fuzzing", &["cli", "diagnose", "lab", "locate", "metrics", "report", "run", "stack", "terraform"]),
     ("lib", &["commands"]),
 ];
 
 /// May be used by every module; `testing` is there for tests alone.
-const FOR_ALL: &[&str] = &["files", "testing"];
+const FOR_ALL: &[&str] = &["files", "testing", "visible"];
 
 /// May use every module.
 const MAY_USE_ALL: &str = "commands";
@@ -120,6 +126,77 @@ fn a_module_uses_only_what_it_may() {
     assert!(found.is_empty(), "not allowed by the table of this test:\n{}", found.join("\n"));
 }
 
+/// What the files of `module` use between them.
+fn used_by(module: &str, sources: &[(String, String, String)]) -> BTreeSet<String> {
+    let texts = sources.iter().filter(|(of, ..)| of == module).map(|(.., text)| text);
+    // The root of the crate names its modules without `crate::`.
+    if module == "lib" {
+        texts.flat_map(|text| used(&text.replace(" commands::", " crate::commands::"))).collect()
+    } else {
+        texts.flat_map(|text| used(text)).collect()
+    }
+}
+
+#[test]
+fn every_permission_is_used() {
+    let sources = sources();
+    let unused: Vec<String> = ALLOWED
+        .iter()
+        .flat_map(|(module, allowed)| {
+            let used = used_by(module, &sources);
+            allowed
+                .iter()
+                .filter(move |name| !used.contains(**name))
+                .map(move |name| format!("{module} uses no {name}"))
+        })
+        .collect();
+    assert!(unused.is_empty(), "permissions in the table of this test that no file needs:\n{}", unused.join("\n"));
+}
+
+/// The order of layers: what a module may use never leads back to it.
+#[test]
+fn no_permission_leads_back() {
+    fn reaches(from: &str, to: &str, seen: &mut BTreeSet<String>) -> bool {
+        let allowed = ALLOWED.iter().find(|(name, _)| *name == from).map_or(&[][..], |(_, allowed)| allowed);
+        allowed.iter().any(|next| *next == to || (seen.insert((*next).to_owned()) && reaches(next, to, seen)))
+    }
+    let back: Vec<&str> =
+        ALLOWED.iter().map(|(name, _)| *name).filter(|name| reaches(name, name, &mut BTreeSet::new())).collect();
+    assert!(back.is_empty(), "modules that may use themselves by way of others: {back:?}");
+}
+
+/// Code of a file: what stands above its tests, without whole lines of comments.
+fn code(text: &str) -> String {
+    let above = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    above.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a file is compiled for tests only.
+fn is_for_tests(file: &str) -> bool {
+    ["/tests.rs", "testing.rs", "/on_moto.rs", "diagnose/scenarios.rs", "benchmark/outside.rs"]
+        .iter()
+        .any(|name| file.ends_with(name))
+        || file.contains("/tests/")
+}
+
+#[test]
+fn a_finding_id_is_written_once() {
+    let sources = sources();
+    let (.., ids) = sources.iter().find(|(_, file, _)| file == "finding_id.rs").unwrap();
+    let ids: Vec<&str> = ids.lines().filter_map(|line| line.strip_prefix("pub const ")?.split('"').nth(1)).collect();
+    assert!(ids.len() > 30, "{ids:?}");
+    let program = sources.iter().filter(|(_, file, _)| file != "finding_id.rs" && !is_for_tests(file));
+    let found: Vec<String> = program
+        .flat_map(|(_, file, text)| {
+            let code = code(text);
+            // The word is also a verdict.
+            let ids = ids.iter().filter(|id| **id != "healthy").filter(move |id| code.contains(&format!("\"{id}\"")));
+            ids.map(move |id| format!("src/{file} has {id:?}: use the constant of finding_id"))
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn uses_are_found_in_every_form() {
     let check = |source: &str, expected: &[&str]| {
@@ -152,4 +229,63 @@ fn only_process_starts_programs_and_only_commands_prints() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Who writes, and why that does not pass the edge (`commands/out.rs`): files that are no report of kgen's.
+const WRITERS: &[(&str, &str)] = &[
+    ("commands/out.rs", "the edge"),
+    ("screen/terminal.rs", "what the screen draws: a model of entries that have passed the edge, in cells"),
+    ("commands/working_dir.rs", "flushes a question that the edge has written"),
+    ("files.rs", "replaces a file for all others"),
+    ("run/writer.rs", "the record: its head and its entries have passed the edge"),
+    ("commands/demo/story.rs", "samples, each as a line of the edge"),
+    ("commands/bench.rs", "compressed runs, which were read through the edge"),
+    ("commands/bench/live.rs", "a kgen.toml that the benchmark makes for itself"),
+    ("commands/change.rs", "configuration, put back as it was"),
+    ("project/replace.rs", "configuration: kgen.toml and Terraform's files"),
+    ("project/lock.rs", "who holds a lock"),
+    ("load/ledger.rs", "sequences, which `kgen consume --verify` reads again"),
+    ("load/producer/summary.rs", "response times, no texts"),
+    ("process/logged.rs", "what terraform prints, which another kgen follows"),
+    ("process/detached.rs", "what the lab prints, through the edge of its own"),
+    ("process/server.rs", "what brokers print"),
+];
+
+/// Whether a file below this folder of `src` is of the lab, whose folder is a machine of its own.
+const LAB: &str = "lab/";
+
+#[test]
+fn whatever_leaves_passes_the_edge() {
+    const WRITES: [&str; 12] = [
+        "io::stdout()",
+        "io::stderr()",
+        "stdio::stdout()",
+        "replace_file(",
+        "Staged::new(",
+        "File::create(",
+        "File::create_new(",
+        "File::options(",
+        "OpenOptions::new(",
+        "fs::write(",
+        "fs::copy(",
+        "dbg!(",
+    ];
+    let is_test = |file: &str| ["tests", "testing.rs", "/on_moto.rs"].iter().any(|name| file.contains(name));
+    let (mut found, mut writers) = (Vec::new(), BTreeSet::new());
+    for (_, file, text) in sources().into_iter().filter(|(_, file, _)| !is_test(file) && !file.starts_with(LAB)) {
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let code = code.replace("io::stdout().is_terminal()", "").replace("io::stderr().is_terminal()", "");
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for (line, word) in lines.flat_map(|line| WRITES.iter().map(move |word| (line, word))) {
+            if line.contains(word) {
+                writers.insert(file.clone());
+                if !WRITERS.iter().any(|(writer, _)| *writer == file) {
+                    found.push(format!("src/{file} writes by itself: {}", line.trim()));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "print with println!, write with out::write_file:\n{}", found.join("\n"));
+    let idle: Vec<_> = WRITERS.iter().filter(|(writer, _)| !writers.contains(*writer)).collect();
+    assert!(idle.is_empty(), "these write nothing any more: {idle:?}");
 }

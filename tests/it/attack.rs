@@ -7,10 +7,13 @@ mod approval;
 mod asking;
 mod bounds;
 mod credentials;
+mod edge;
 mod files;
 mod folders;
+mod full_device;
 mod hcl;
 mod redaction;
+mod shell;
 mod terminal;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -95,7 +98,9 @@ fn no_value_is_evaluated_as_hcl() {
 
 #[test]
 fn ports_files_and_exits_hold() {
-    attack("ports, files, exits", files::cases);
+    attack("ports, files, exits", |random| {
+        files::cases(random).into_iter().chain(full_device::cases(random)).collect()
+    });
 }
 
 #[test]

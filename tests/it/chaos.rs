@@ -13,7 +13,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::lab::{Broker, Chance, Lab, Running, ensure_clean, signal, text, until};
+use crate::{
+    awaited::await_until,
+    lab::{Broker, Chance, Lab, Running, ensure_clean, signal, text},
+};
 
 /// How long brokers may take to be there again, with every replica in sync.
 const HEALED_WITHIN: Duration = Duration::from_secs(240);
@@ -289,7 +292,7 @@ fn proof(lab: &Lab, run: &str) -> Value {
 /// Waits until every partition of the topic has a leader and all its replicas in sync.
 #[track_caller]
 fn await_in_sync(lab: &Lab, topic: &str) {
-    until("every replica is in sync", HEALED_WITHIN, || {
+    await_until("every replica is in sync", HEALED_WITHIN, || {
         let output = lab.try_sh(&format!("kgen topic describe {topic} --json"));
         let described: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         let count = |partition: &Value, name: &str| partition[name].as_array().map_or(0, Vec::len);
@@ -304,7 +307,7 @@ fn await_in_sync(lab: &Lab, topic: &str) {
 /// Waits until other processes are in place of these.
 #[track_caller]
 fn await_replaced(lab: &Lab, gone: &[Broker]) {
-    until("the brokers run again", HEALED_WITHIN, || {
+    await_until("the brokers run again", HEALED_WITHIN, || {
         let brokers = lab.brokers();
         brokers.iter().all(|broker| broker.pid.is_some() && gone.iter().all(|gone| gone.pid != broker.pid))
     });
@@ -321,7 +324,7 @@ fn ensure_limited(lab: &Lab) {
         let group = broker.pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).ok());
         group.is_some_and(|group| group.contains("kgen-lab-"))
     };
-    until("every broker is in a group of its own", HEALED_WITHIN, || lab.brokers().iter().all(is_limited));
+    await_until("every broker is in a group of its own", HEALED_WITHIN, || lab.brokers().iter().all(is_limited));
 }
 
 #[track_caller]
@@ -405,7 +408,9 @@ fn one_cannot_start(lab: &Lab, chance: &mut Chance) -> Tried {
         kill(broken);
         kill(other);
         let pid_of = |id: i64| lab.brokers().into_iter().find(|broker| broker.id == id).unwrap().pid;
-        until("the other broker runs", HEALED_WITHIN, || pid_of(other.id).is_some_and(|pid| Some(pid) != other.pid));
+        await_until("the other broker runs", HEALED_WITHIN, || {
+            pid_of(other.id).is_some_and(|pid| Some(pid) != other.pid)
+        });
         sleep(Duration::from_secs_f64(10.0 * chance.share()));
         assert_eq!(pid_of(broken.id), None, "a broker runs that cannot start");
         fs::write(&meta, right).unwrap();
@@ -484,7 +489,7 @@ fn disk_full(lab: &Lab, chance: &mut Chance) -> Tried {
              if dd if=/dev/zero of={filler} bs=64K oflag=append conv=notrunc 2>/dev/null; then exit 1; fi"
         ));
         let filled = Instant::now();
-        until("the broker ends", HEALED_WITHIN, || {
+        await_until("the broker ends", HEALED_WITHIN, || {
             lab.brokers().iter().any(|now| now.id == id && now.pid != broker.pid)
         });
         let ended = filled.elapsed().as_secs_f64();
@@ -557,7 +562,7 @@ fn lab_killed(lab: &Lab, chance: &mut Chance) -> Tried {
 
 #[track_caller]
 fn await_active(lab: &Lab) {
-    until("the cluster is ACTIVE", HEALED_WITHIN, || lab.cluster()["state"] == "ACTIVE");
+    await_until("the cluster is ACTIVE", HEALED_WITHIN, || lab.cluster()["state"] == "ACTIVE");
 }
 
 fn seed_topic_killed(lab: &Lab, chance: &mut Chance) -> Tried {

@@ -6,12 +6,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::{
+    awaited::await_until,
     lab::Lab,
     project::{Project, Ran, kgen},
 };
@@ -49,11 +50,8 @@ fn ensure_says(ran: &Ran, code: i32, parts: &[&str]) {
 /// Somebody's own terraform, at work with the state locked until the file `go` is there.
 fn somebody(project: &Project) -> Child {
     let child = terraform(project, &["apply", "-auto-approve", "-input=false"]).spawn().unwrap();
-    let started = Instant::now();
-    while !project.path("terraform/started").exists() {
-        assert!(started.elapsed() < Duration::from_secs(60), "terraform does not come to its provisioner");
-        sleep(Duration::from_millis(20));
-    }
+    let is_started = || project.path("terraform/started").exists();
+    await_until("terraform comes to its provisioner", Duration::from_secs(60), is_started);
     child
 }
 

@@ -11,12 +11,15 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{sleep, spawn},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use portable_pty::{CommandBuilder, PtyPair, PtySize, native_pty_system};
 
-use crate::project::{Project, Ran};
+use crate::{
+    awaited::await_until,
+    project::{Project, Ran},
+};
 
 /// A resource that is made at once, and one whose provisioner takes longer than any test waits to interrupt it.
 const SLOW: &str = r#"
@@ -31,13 +34,8 @@ resource "terraform_data" "slow" {
 }
 "#;
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
-        sleep(Duration::from_millis(20));
-    }
-}
+/// How long terraform, or what stands for it, may take to start.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The project of [`SLOW`], initialised: its provider is built into terraform, so that there is nothing to fetch.
 fn slow() -> Project {
@@ -66,7 +64,7 @@ fn start(args: &[&str], project: &Project) -> Child {
 
 fn apply(project: &Project) -> Child {
     let child = start(&["apply", "--yes", "--terraform-bin", "terraform"], project);
-    until("the provisioner starts", || project.path("terraform/started").exists());
+    await_until("the provisioner starts", STARTED_WITHIN, || project.path("terraform/started").exists());
     child
 }
 
@@ -145,7 +143,7 @@ fn check_at_a_terminal(keys: &[u8], closed: bool) {
         }
         String::from_utf8_lossy(&shown).into_owned()
     });
-    until("the provisioner starts", || project.path("terraform/started").exists());
+    await_until("the provisioner starts", STARTED_WITHIN, || project.path("terraform/started").exists());
     let mut keyboard = master.take_writer().unwrap();
     for key in keys {
         keyboard.write_all(&[*key]).unwrap();
@@ -203,7 +201,7 @@ fn a_terraform_that_is_slow_to_stop_gets_one_interrupt() {
     );
     let stub = project.path("stub/terraform");
     let child = start(&["plan", "--terraform-bin", stub.to_str().unwrap()], &project);
-    until("the stub starts", || project.path("terraform/started").exists());
+    await_until("the stub starts", STARTED_WITHIN, || project.path("terraform/started").exists());
     for name in ["INT", "INT", "TERM", "HUP", "INT"] {
         signal(&child, name);
         sleep(Duration::from_millis(120));
@@ -232,7 +230,7 @@ fn an_interrupt_that_comes_too_early_is_passed_on_when_terraform_heeds_it() {
     project.write("stub/terraform", &stub);
     let stub = project.path("stub/terraform");
     let child = start(&["apply", "--yes", "--terraform-bin", stub.to_str().unwrap()], &project);
-    until("the stub starts", || project.path("terraform/started").exists());
+    await_until("the stub starts", STARTED_WITHIN, || project.path("terraform/started").exists());
     signal(&child, "INT");
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, project.read("stub/order").as_str()), (Some(130), "begun\nint\n"), "{}", ran.stderr);

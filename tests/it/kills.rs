@@ -16,6 +16,7 @@ use std::{
 use portable_pty::{CommandBuilder, PtyPair, PtySize, native_pty_system};
 
 use crate::{
+    awaited::await_some,
     lab::{Chance, Lab, ensure_clean},
     project::{Project, kgen, with_demo},
 };
@@ -106,11 +107,7 @@ fn killed(dir: &Path, env: &[(String, String)], args: &str, signal: &str, after:
         }
         shown
     });
-    let started = Instant::now();
-    while started.elapsed() < after && child.try_wait().unwrap().is_none() {
-        sleep(Duration::from_millis(10));
-    }
-    let was_over = child.try_wait().unwrap().is_some();
+    let was_over = await_some(after, || child.try_wait().unwrap()).is_some();
     if !was_over {
         let pid = child.process_id().unwrap().to_string();
         for (number, name) in signal.split(' ').enumerate() {
@@ -123,15 +120,9 @@ fn killed(dir: &Path, env: &[(String, String)], args: &str, signal: &str, after:
         }
     }
     let signalled = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if signalled.elapsed() > ENDED_WITHIN {
-            child.kill().unwrap();
-            panic!("{args}: still runs {} s after SIG{signal}", ENDED_WITHIN.as_secs());
-        }
-        sleep(Duration::from_millis(20));
+    let Some(status) = await_some(ENDED_WITHIN, || child.try_wait().unwrap()) else {
+        child.kill().unwrap();
+        panic!("{args}: still runs {} s after SIG{signal}", ENDED_WITHIN.as_secs());
     };
     let seconds = signalled.elapsed().as_secs_f64();
     let after = master.get_termios().unwrap();
@@ -158,11 +149,8 @@ fn killed(dir: &Path, env: &[(String, String)], args: &str, signal: &str, after:
 
 /// What was shown; nothing more is waited for than a moment after the end.
 fn await_end(reader: std::thread::JoinHandle<Vec<u8>>) -> Vec<u8> {
-    let started = Instant::now();
-    while !reader.is_finished() && started.elapsed() < LEFT_WITHIN {
-        sleep(Duration::from_millis(20));
-    }
-    if reader.is_finished() { reader.join().unwrap() } else { Vec::new() }
+    let is_over = await_some(LEFT_WITHIN, || reader.is_finished().then_some(()));
+    if is_over.is_some() { reader.join().unwrap() } else { Vec::new() }
 }
 
 /// Processes that carry the mark of a round, as `pid command`.

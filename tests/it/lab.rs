@@ -4,11 +4,12 @@ use std::{
     fs::File,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
+
+use crate::awaited::{await_some, await_until};
 
 /// Prints the state of the lab's cluster.
 pub const STATE: &str = "aws kafka list-clusters --query 'ClusterInfoList[0].State' --output text";
@@ -104,14 +105,11 @@ impl Lab {
     #[track_caller]
     pub fn await_output(&self, script: &str, wanted: &str, seconds: u64) {
         let mut last = String::new();
-        for _ in 0..seconds {
+        let is_wanted = await_some(Duration::from_secs(seconds), || {
             last = self.sh(script).trim().to_owned();
-            if last == wanted {
-                return;
-            }
-            sleep(Duration::from_secs(1));
-        }
-        panic!("{script}\nstill prints {last} after {seconds} s, not {wanted}");
+            (last == wanted).then_some(())
+        });
+        assert!(is_wanted.is_some(), "{script}\nstill prints {last} after {seconds} s, not {wanted}");
     }
 
     /// The stack's cluster of three brokers by the AWS CLI, without Terraform; returns when it is ACTIVE.
@@ -191,12 +189,9 @@ impl Lab {
     #[track_caller]
     pub fn kill(&self) {
         signal("KILL", self.pid());
-        let killed = Instant::now();
         let left = || processes_of(self.path());
-        while !left().is_empty() {
-            assert!(killed.elapsed() < GONE_WITHIN, "still running: {:?}", left());
-            sleep(Duration::from_millis(50));
-        }
+        let are_gone = await_some(GONE_WITHIN, || left().is_empty().then_some(()));
+        assert!(are_gone.is_some(), "still running: {:?}", left());
     }
 
     /// Ends a load that was spawned as `name` with `--json`, and shows that every record is there once.
@@ -238,12 +233,8 @@ impl Operation<'_> {
     /// Waits until it has ended well.
     #[track_caller]
     pub fn complete(self, within: Duration) {
-        let begun = Instant::now();
         // Cheaper than a call by the AWS CLI, which takes a second of CPU.
-        while self.lab.cluster()["state"] != "ACTIVE" {
-            assert!(begun.elapsed() < within, "still under way after {} s", within.as_secs());
-            sleep(Duration::from_millis(500));
-        }
+        await_until("the operation has ended", within, || self.lab.cluster()["state"] == "ACTIVE");
         let asked = format!("aws kafka describe-cluster-operation --cluster-operation-arn {} --output json", self.arn);
         let ended = self.lab.json(&asked);
         assert_eq!(ended["ClusterOperationInfo"]["OperationState"], "UPDATE_COMPLETE", "{ended:#}");
@@ -274,14 +265,8 @@ impl Running {
 
     #[track_caller]
     fn await_end(&mut self, within: Duration) -> i32 {
-        let since = Instant::now();
-        loop {
-            if let Some(code) = self.ended() {
-                return code;
-            }
-            assert!(since.elapsed() < within, "process {} still runs after {} s", self.pid(), within.as_secs());
-            sleep(Duration::from_millis(50));
-        }
+        let code = await_some(within, || self.ended());
+        code.unwrap_or_else(|| panic!("process {} still runs after {} s", self.pid(), within.as_secs()))
     }
 }
 
@@ -298,16 +283,6 @@ impl Drop for Running {
 pub fn signal(name: &str, pid: u32) {
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success(), "process {pid} took no SIG{name}");
-}
-
-/// Waits until it holds.
-#[track_caller]
-pub fn until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < within, "not after {} s: {what}", within.as_secs());
-        sleep(Duration::from_millis(200));
-    }
 }
 
 /// An error as kgen says it: no text of Rust's.

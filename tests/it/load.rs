@@ -3,13 +3,13 @@
 use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rdkafka::mocking::MockCluster;
 use serde_json::Value;
 
-use crate::{frontdoor::validate, project::kgen};
+use crate::{awaited::await_until, frontdoor::validate, project::kgen};
 
 fn command(dir: &Path, cluster: &MockCluster<'_, impl rdkafka::ClientContext>, args: &[&str]) -> Command {
     let mut command = kgen(dir);
@@ -38,14 +38,6 @@ impl Drop for Started {
     }
 }
 
-fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < until, "{what} within 30 s");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn what_a_killed_producer_had_acknowledged_is_proven() {
     let cluster = MockCluster::new(2).unwrap();
@@ -62,7 +54,7 @@ fn what_a_killed_producer_had_acknowledged_is_proven() {
     );
     let runs = dir.path().join(".kgen/runs");
     let run = || std::fs::read_dir(&runs).ok()?.next()?.ok().map(|entry| entry.path());
-    await_that("a ledger with a second of acknowledgements is there", || {
+    await_until("a ledger with a second of acknowledgements is there", Duration::from_secs(30), || {
         let ledger = run().and_then(|run| std::fs::read_to_string(run.join("ledger-1")).ok()).unwrap_or_default();
         ledger.matches("+ ack").count() >= 4
     });

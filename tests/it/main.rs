@@ -2,6 +2,7 @@
 
 mod architecture;
 mod attack;
+mod awaited;
 mod chaos;
 mod documented;
 mod driving;

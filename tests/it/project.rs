@@ -65,11 +65,16 @@ impl Project {
         self.write(&format!("stub/{command}.code"), &code.to_string());
     }
 
-    /// The calls of the stub, a line each, with the project's path replaced.
+    /// The calls of the stub, a line each, with the project's path and the plan's own name replaced.
     pub fn calls(&self) -> Vec<String> {
+        self.without_plan_id(&self.read("stub/calls")).lines().map(str::to_owned).collect()
+    }
+
+    /// `text` with `DIR` for the project's path, and `ID` for what the name of a plan has of its own.
+    pub fn without_plan_id(&self, text: &str) -> String {
         let dir = fs::canonicalize(self.dir.path()).unwrap();
-        let calls = self.read("stub/calls").replace(self.dir.path().to_str().unwrap(), "DIR");
-        calls.replace(dir.to_str().unwrap(), "DIR").lines().map(str::to_owned).collect()
+        let text = text.replace(self.dir.path().to_str().unwrap(), "DIR").replace(dir.to_str().unwrap(), "DIR");
+        regex::Regex::new(r"plan-[0-9a-f]{16}\.tfplan").unwrap().replace_all(&text, "plan-ID.tfplan").into_owned()
     }
 
     /// kgen on this project, with the stub as its terraform and no AWS settings.

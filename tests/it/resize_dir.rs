@@ -133,7 +133,10 @@ fn files_of_variables_are_looked_for_up_to_the_root_of_the_repository() {
     ] {
         let (code, _, err) = kgen(dir.path(), at, &["resize", "kafka.m5.xlarge", "--dir", named]);
         assert!(code == Some(2) && err.contains(shown), "{at}, {named}: {err}");
-        let next = err.lines().find_map(|line| line.strip_prefix("next: kgen ")).unwrap_or_else(|| panic!("{err}"));
+        let next = err
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix("next: kgen "))
+            .unwrap_or_else(|| panic!("{err}"));
         let again: Vec<&str> = next.split(' ').collect();
         let (code, out, err) = kgen(dir.path(), at, &[&again[..], &["--dry-run"]].concat());
         assert!(code == Some(0) && out.contains("+broker = \"kafka.m5.xlarge\""), "{at}, {named}: {out}{err}");
@@ -241,6 +244,47 @@ fn a_folder_that_another_kgen_works_in_is_left_alone() {
     let (code, _, err) = resized(dir.path(), &[]);
     assert!(code == Some(2) && err.contains("another kgen"), "{err}");
     assert_eq!(fs::read_to_string(dir.path().join("infra/terraform.tfvars")).unwrap(), VALUES);
+}
+
+#[test]
+fn a_file_beside_that_cannot_be_read_is_named() {
+    let dir = repository(&[("infra/main.tf", BY_DEFAULT), ("envs/prod.tfvars", "other = 1\n"), ("other/a.tf", "")]);
+    std::os::unix::fs::symlink("nowhere", dir.path().join("other/b.tf")).unwrap();
+    let (code, _, err) = resized(dir.path(), &["--dry-run"]);
+    assert!(code == Some(0) && err.contains("not checked: whether other/b.tf takes"), "{err}");
+    std::os::unix::fs::symlink("nowhere", dir.path().join("envs/stage.tfvars")).unwrap();
+    let (code, _, err) = resized(dir.path(), &[]);
+    assert!(code == Some(2) && err.contains("envs/stage.tfvars cannot be read"), "{err}");
+    assert_eq!(fs::read_to_string(dir.path().join("infra/main.tf")).unwrap(), BY_DEFAULT);
+    // Files that are named leave no question which count.
+    let (code, _, err) = resized(dir.path(), &["--var-file", "envs/prod.tfvars", "--dry-run"]);
+    assert!(code == Some(0) && err.contains("not checked: what files of variables that are not named set"), "{err}");
+    // What a stranger's name holds does not reach the terminal.
+    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::write(dir.path().join("data/\u{1b}[31m.tfvars"), "broker = \"kafka.m5.large\"\n").unwrap();
+    let (_, _, err) = resized(dir.path(), &["--var-file", "envs/prod.tfvars", "--dry-run"]);
+    assert!(!err.contains('\u{1b}'), "{err}");
+}
+
+#[test]
+fn a_link_out_of_the_folder_is_noted_with_all_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = dir.path().join("elsewhere/shared.tf");
+    fs::create_dir(dir.path().join("infra")).unwrap();
+    fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    fs::write(&shared, BY_DEFAULT).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/shared.tf", dir.path().join("infra/main.tf")).unwrap();
+    for args in [&["--dry-run"][..], &["--all", "--dry-run"], &["--all"]] {
+        let (code, _, err) = resized(dir.path(), args);
+        assert!(code == Some(0) && err.contains("infra/main.tf leads to "), "{args:?}: {err}");
+    }
+    assert!(fs::read_to_string(&shared).unwrap().contains("kafka.m5.xlarge"));
+    assert!(fs::symlink_metadata(dir.path().join("infra/main.tf")).unwrap().is_symlink());
+    fs::write(&shared, BY_DEFAULT).unwrap();
+    let held = fs::File::open(dir.path().join("elsewhere")).unwrap();
+    assert!(held.try_lock().is_ok());
+    let (code, _, err) = resized(dir.path(), &["--all"]);
+    assert!(code == Some(2) && err.contains("another kgen"), "{err}");
 }
 
 /// Foreign Terraform beside a stub of terraform that plans `after` for the cluster.

@@ -15,6 +15,7 @@ use rdkafka::mocking::MockCluster;
 use serde_json::Value;
 
 use crate::{
+    awaited::await_some,
     frontdoor::validate,
     project::{Project, kgen, with_demo},
 };
@@ -91,12 +92,10 @@ impl Screen {
         self.await_that(what, |text| text.contains(what));
     }
 
+    #[track_caller]
     fn await_that(&self, what: &str, holds: impl Fn(&str) -> bool) {
-        let started = Instant::now();
-        while !holds(&self.text()) {
-            assert!(started.elapsed() < WITHIN, "no {what:?} in\n{}", self.text());
-            sleep(Duration::from_millis(20));
-        }
+        let is_seen = await_some(WITHIN, || holds(&self.text()).then_some(()));
+        assert!(is_seen.is_some(), "no {what:?} in\n{}", self.text());
     }
 
     fn press(&mut self, keys: &str) {
@@ -117,19 +116,12 @@ impl Screen {
     /// Waits for the end: the exit code, or 128 for a deadly signal, with the terminal as it was before.
     #[track_caller]
     fn ended(mut self) -> u32 {
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(started.elapsed() < WITHIN, "does not end:\n{}", self.text());
-            sleep(Duration::from_millis(20));
-        };
+        let status = await_some(WITHIN, || self.child.try_wait().unwrap());
+        let status = status.unwrap_or_else(|| panic!("does not end:\n{}", self.text()));
         // The last bytes may still be on their way.
-        while !(self.raw().contains(LEAVE) && self.raw().contains(CURSOR)) {
-            assert!(started.elapsed() < WITHIN, "the terminal is not given back: {:?}", self.raw());
-            sleep(Duration::from_millis(20));
-        }
+        let is_left = || self.raw().contains(LEAVE) && self.raw().contains(CURSOR);
+        let is_given_back = await_some(WITHIN, || is_left().then_some(()));
+        assert!(is_given_back.is_some(), "the terminal is not given back: {:?}", self.raw());
         let seen = self.seen.lock().unwrap();
         let screen = seen.1.screen();
         assert!(!screen.alternate_screen(), "still the alternate screen");

@@ -3,9 +3,9 @@
 use crate::project::{Project, kgen};
 
 const PLAN: &str = "plan -json -input=false -no-color -lock-timeout=10s -detailed-exitcode";
-const OUT: &str = "-out=DIR/.kgen/terraform/plan.tfplan";
-const SHOW: &str = "show -json -no-color DIR/.kgen/terraform/plan.tfplan";
-const APPLY: &str = "apply -json -input=false -no-color -lock-timeout=10s DIR/.kgen/terraform/plan.tfplan";
+const OUT: &str = "-out=DIR/.kgen/terraform/plan-ID.tfplan";
+const SHOW: &str = "show -json -no-color DIR/.kgen/terraform/plan-ID.tfplan";
+const APPLY: &str = "apply -json -input=false -no-color -lock-timeout=10s DIR/.kgen/terraform/plan-ID.tfplan";
 const OUTPUT: &str = "output -json -no-color";
 
 const ONE_CREATED: &str = r#"{"resource_changes":[{"address":"aws_msk_cluster.main","mode":"managed","type":"aws_msk_cluster",
@@ -85,10 +85,11 @@ fn apply_applies_the_plan_that_was_shown() {
     let apply = project.run(&["apply", "--yes", "--json"]);
     assert_eq!(apply.code, Some(0), "{}", apply.stderr);
     assert_eq!(project.calls(), [&format!("{PLAN} {OUT}"), SHOW, APPLY, OUTPUT]);
-    insta::assert_snapshot!(apply.stderr, @r"
+    insta::assert_snapshot!(project.without_plan_id(&apply.stderr), @r"
     planning
       + aws_msk_cluster.main would be created
     1 to create, 0 to update, 0 to destroy
+    plan file: DIR/.kgen/terraform/plan-ID.tfplan (SHA-256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855)
     aws_msk_cluster.main: 3 × kafka.t3.small 0.1368 USD an hour (brokers only, list price of us-east-1)
     applying
     aws_msk_cluster.main: creating
@@ -152,7 +153,7 @@ fn a_crash_is_quoted() {
     project.answer("plan", 11, "panic: oh no\n\ngoroutine 1\n");
     let plan = project.run(&["plan"]);
     assert_eq!(plan.code, Some(1));
-    assert!(plan.stderr.contains("ended with exit code 11:\npanic: oh no\ngoroutine 1\n"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("ended with exit code 11:\n  panic: oh no\n  goroutine 1\n"), "{}", plan.stderr);
 }
 
 #[test]

@@ -22,13 +22,16 @@ use crate::{
     cli::{Outcome, bench::BenchDiagnose, lab::LabUp, refused},
     commands::{
         documents::LabFault,
-        lab::{env, fault, folder, stop, up},
+        lab::{env_of_programs, fault, folder, found, stop, up},
         look::{Opened, open, refresh, runtime},
+        out,
         place::Place,
         record::environment,
         resize::own_look,
     },
     diagnose::{Context, diagnose},
+    files::own,
+    finding_id,
     kafka::{
         Connection,
         admin::{Admin, TopicSpec},
@@ -99,10 +102,10 @@ pub fn play(outer: &Project, args: &BenchDiagnose, out: &Path) -> anyhow::Result
     }
     let stage = Stage::raise(outer, args)?;
     let played = stage.play(args, &possible, out);
-    let struck = stop(&folder(&stage.project), &stage.running);
+    let struck = stop(&folder(&stage.project), stage.running.pid);
     let outcome = played?;
     struck?;
-    fs::remove_dir_all(stage.project.dir()).with_context(|| format!("removing {}", stage.project.dir().display()))?;
+    own::remove_folder(stage.project.dir()).with_context(|| format!("removing {}", stage.project.dir().display()))?;
     Ok(outcome)
 }
 
@@ -122,14 +125,15 @@ impl Stage {
         let dir = outer.kgen_dir().join("bench");
         let lock = Lock::take(&outer.kgen_dir().join("bench.lock")).map_err(refused)?;
         let interrupts = Interrupts::hold().context("taking interrupts")?;
+        own::check(&dir).map_err(refused)?;
         if dir.exists() {
             let left = folder(&Project::open(&dir)?);
-            if let Some(running) = left.running() {
-                stop(&left, &running)?;
+            if let Some(pid) = found(&left)? {
+                stop(&left, pid)?;
             }
-            fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
+            own::remove_folder(&dir).with_context(|| format!("removing {}", dir.display()))?;
         }
-        fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+        own::make_folder(&dir, 0o777).with_context(|| format!("making {}", dir.display()))?;
         let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{}\"\n", args.broker_type);
         fs::write(dir.join("kgen.toml"), text).with_context(|| format!("writing in {}", dir.display()))?;
         let project = Project::open(&dir).map_err(refused)?;
@@ -138,12 +142,12 @@ impl Stage {
             .context("finding a free port")?
             .port();
         let running = up(&project, &LabUp { port, scale: None, t3: args.t3, json: false })?;
-        let env = env(&folder(&project), &running, project.stack().region());
+        let env = env_of_programs(&folder(&project), &running, project.stack().region());
         let place = Place::Lab { env, running: running.clone() };
         let made = runtime()?.block_on(made(&place, &project));
         let bootstrap = made.inspect_err(|_| {
             // The error of the cluster counts.
-            let _ = stop(&folder(&project), &running);
+            let _ = stop(&folder(&project), running.pid);
         })?;
         Ok(Stage { project, running, place, bootstrap, interrupts, _lock: lock })
     }
@@ -263,7 +267,7 @@ impl Stage {
         recording.truth.on_ms = Some(now().as_millisecond());
         recording.truth.broker = faults.iter().find_map(|fault| fault.broker);
         recording.truth.groups = groups(&faults);
-        if scenario.truth == ["client.generator-bound"] {
+        if scenario.truth == [finding_id::CLIENT_GENERATOR_BOUND] {
             let clients = faults.iter().flat_map(|fault| &fault.clients);
             recording.generator = clients.map(|client| client.log.clone()).next();
         }
@@ -271,7 +275,7 @@ impl Stage {
         let fault = recording.take_until_named(scenario, Duration::from_secs(u64::from(args.seconds)));
         recording.truth.off_ms = Some(now().as_millisecond());
         recording.truth.partitions = hottest(topic, &before, &ends(admin, topic));
-        let stopped = if scenario.faults.is_empty() || scenario.faults == ["cluster.maintenance"] {
+        let stopped = if scenario.faults.is_empty() || scenario.faults == [finding_id::CLUSTER_MAINTENANCE] {
             Ok(Vec::new())
         } else {
             fault::stop(&self.project, &self.running, None)
@@ -406,6 +410,10 @@ struct Recording {
 }
 
 impl Recording {
+    fn write(&mut self, at: jiff::Timestamp, event: Event) -> anyhow::Result<()> {
+        Ok(self.writer.write(&out::redacted_entry(Entry { at, event }))?)
+    }
+
     /// Records what comes within `time`.
     fn take(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + time;
@@ -458,7 +466,7 @@ impl Recording {
                     self.cluster = cluster.clone();
                     let observed = Observed { cluster, sample, verdict: None, findings: Vec::new() };
                     let at = run::at(observed.sample.at_ms);
-                    self.writer.write(&Entry { at, event: Event::Sample(Box::new(observed)) })?;
+                    self.write(at, Event::Sample(Box::new(observed)))?;
                     return Ok(true);
                 }
             }
@@ -466,13 +474,13 @@ impl Recording {
     }
 
     fn mark(&mut self, text: String) -> anyhow::Result<()> {
-        Ok(self.writer.write(&Entry { at: now(), event: Event::mark(Mark::Onset, text) })?)
+        self.write(now(), Event::mark(Mark::Onset, text))
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        self.writer.write(&Entry { at: now(), event: Event::result(TRUTH, &self.truth)? })?;
+        self.write(now(), Event::result(TRUTH, &self.truth)?)?;
         let end = run::End { exit_code: 0, outcome: "done".to_owned(), error: None };
-        Ok(self.writer.write(&Entry { at: now(), event: Event::End(end) })?)
+        self.write(now(), Event::End(end))
     }
 }
 

@@ -10,10 +10,11 @@ use anyhow::{Context, anyhow};
 use crate::{
     cli::{Demo, TerraformArgs, lab::LabUp, refused},
     commands::{
-        lab::{env, folder, stop, up},
+        lab::{env_of_programs, folder, found, stop, up},
         place::Place,
         working_dir::WorkingDir,
     },
+    files::own,
     lab::service::Running,
     process::Interrupts,
     project::{Lock, Project, replace_all},
@@ -41,7 +42,7 @@ impl Stage {
         let lock = Lock::take(&outer.kgen_dir().join("demo.lock")).map_err(refused)?;
         let interrupts = Interrupts::hold().context("taking interrupts")?;
         clear(&dir)?;
-        std::fs::create_dir_all(dir.join("terraform")).with_context(|| format!("making {}", dir.display()))?;
+        own::make_folder(&dir.join("terraform"), 0o777).with_context(|| format!("making {}", dir.display()))?;
         let mut files = vec![(dir.join("kgen.toml"), outer.kgen_toml_text()?.into_bytes())];
         let rendered = outer.stack().render();
         files.extend(rendered.files().map(|(name, text)| (dir.join("terraform").join(name), text.as_bytes().to_vec())));
@@ -82,11 +83,11 @@ impl Stage {
     pub fn place(&self, region: &str) -> anyhow::Result<Place> {
         let running = self.lab.clone().context("the lab is up")?;
         let folder = folder(&Project::open(&self.dir)?);
-        Ok(Place::Lab { env: env(&folder, &running, region), running })
+        Ok(Place::Lab { env: env_of_programs(&folder, &running, region), running })
     }
 
     pub fn terraform(&self, args: &TerraformArgs, place: &Place) -> anyhow::Result<WorkingDir> {
-        WorkingDir::open_in(&self.dir, args, place)
+        WorkingDir::lock_in(&self.dir, args, None, place)
     }
 
     /// # Errors
@@ -114,12 +115,13 @@ impl Stage {
 
 /// Ends a lab that runs in `dir`, and removes it.
 fn clear(dir: &Path) -> anyhow::Result<()> {
+    own::check(dir)?;
     if !dir.exists() {
         return Ok(());
     }
     let folder = folder(&Project::open(dir)?);
-    if let Some(running) = folder.running() {
-        stop(&folder, &running)?;
+    if let Some(pid) = found(&folder)? {
+        stop(&folder, pid)?;
     }
-    std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))
+    own::remove_folder(dir).with_context(|| format!("removing {}", dir.display()))
 }

@@ -24,14 +24,15 @@ use crate::{
     catalogue::BrokerType,
     commands::{
         figures::{Figures, LoadFigures},
-        look::{Line, Opened, open, refresh},
-        out::{aside, redacted},
+        look::{Opened, open, refresh},
+        out::{self, aside},
         place::Place,
         record::Record,
         resize::{INTERVAL, own_look},
-        watching::STATE_EVERY,
+        watching::{STATE_EVERY, line},
     },
-    diagnose::Context,
+    diagnose::{Context, Diagnosis, diagnose},
+    files::own,
     load::producer::{self, ProducerConfig, Summary, Tick},
     proof::Measured,
     report::Span,
@@ -113,7 +114,7 @@ impl Story {
     /// Adds a moment, shows it and records it.
     pub fn tell(&mut self, moment: Moment, text: String) {
         let told = Told { at_s: self.begun.elapsed().as_secs_f64(), moment, text };
-        aside(format_args!("{}\n", line(&told)));
+        aside(format_args!("{}\n", line_of(&told)));
         let event = match moment.mark() {
             Some(mark) => Event::mark(mark, told.text.clone()),
             None => Event::note(format!("{}: {}", moment.name(), told.text)),
@@ -138,13 +139,13 @@ impl Story {
     pub fn timeline(&self) -> String {
         self.told.iter().fold(String::new(), |mut lines, told| {
             // Writing to a String does not fail.
-            let _ = writeln!(lines, "{}", line(told));
+            let _ = writeln!(lines, "{}", line_of(told));
             lines
         })
     }
 }
 
-fn line(told: &Told) -> String {
+fn line_of(told: &Told) -> String {
     format!("{:>6.1} s  {:<16}  {}", told.at_s, told.moment.name(), told.text)
 }
 
@@ -163,6 +164,8 @@ pub struct Events {
     sender: Sender<Come>,
     inbox: Receiver<Come>,
     samples: Vec<Sample>,
+    /// What the last [`WINDOW`] of the samples says.
+    diagnosis: Diagnosis,
     record: Record,
     file: File,
     load: Option<Load>,
@@ -205,6 +208,9 @@ impl Kept {
 /// The samples of the run by themselves.
 const SAMPLES: &str = "samples.jsonl";
 
+/// How far back the diagnosis looks.
+pub const WINDOW: Duration = Duration::from_secs(30);
+
 /// How long nothing may come.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -229,10 +235,11 @@ impl Events {
     fn new(runtime: &Runtime, aws: Aws, context: Context, record: Record) -> anyhow::Result<Events> {
         let (sender, inbox) = mpsc::channel();
         let path = record.dir().join(SAMPLES);
-        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        let file = own::create(&path, 0o666).with_context(|| format!("writing {}", path.display()))?;
         Ok(Events {
             runtime: runtime.handle().clone(),
             aws,
+            diagnosis: diagnose(&context, &[]),
             context,
             sender,
             inbox,
@@ -365,21 +372,18 @@ impl Events {
     fn take(&mut self, mut sample: Sample) -> anyhow::Result<()> {
         sample.load = self.latest_load.as_ref().map(|tick| tick.sample);
         sample.cluster_state = self.context.state.clone();
-        let line = Line {
-            schema: Line::SCHEMA.to_owned(),
-            cluster: self.context.clone(),
-            sample,
-            verdict: None,
-            findings: Vec::new(),
-        };
-        writeln!(self.file, "{}", redacted(&serde_json::to_string(&line)?))
+        let at = run::at(sample.at_ms);
+        self.samples.push(sample.clone());
+        self.diagnosis = diagnose(&self.context, self.samples(WINDOW));
+        let observed = Observed::new(self.context.clone(), sample, &self.diagnosis);
+        writeln!(self.file, "{}", out::leaving_json(&line(&observed))?)
             .with_context(|| format!("writing {}", self.record().display()))?;
-        let at = run::at(line.sample.at_ms);
-        let observed =
-            Observed { cluster: line.cluster, sample: line.sample, verdict: line.verdict, findings: line.findings };
-        self.samples.push(observed.sample.clone());
-        self.record.tell_at(at, Event::Sample(Box::new(observed)))?;
-        Ok(())
+        self.record.tell_at(at, Event::Sample(Box::new(observed)))
+    }
+
+    /// What the last [`WINDOW`] of the samples says: what every sample is recorded with.
+    pub fn diagnosis(&self) -> &Diagnosis {
+        &self.diagnosis
     }
 
     fn take_tick(&mut self, tick: Tick) -> anyhow::Result<()> {
@@ -417,6 +421,7 @@ impl Events {
     pub fn forget(&mut self) -> anyhow::Result<()> {
         self.take_waiting()?;
         self.samples.clear();
+        self.diagnosis = diagnose(&self.context, &[]);
         self.start_stretch();
         Ok(())
     }
@@ -444,7 +449,24 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{project::Project, run::Run};
+    use crate::{
+        diagnose::Verdict,
+        project::Project,
+        run::Run,
+        sample::{BrokerSample, BrokerState},
+    };
+
+    /// Three brokers without a rest of CPU.
+    fn busy() -> Sample {
+        let broker = BrokerSample {
+            state: BrokerState::Serving,
+            cpu_user_percent: Some(90.0),
+            cpu_system_percent: Some(5.0),
+            under_replicated_partitions: Some(0),
+            ..BrokerSample::default()
+        };
+        Sample { brokers: (1..=3).map(|id| (id, broker.clone())).collect(), ..Sample::default() }
+    }
 
     #[test]
     fn what_comes_during_the_fix_is_recorded_as_it_comes_and_judges_nothing_afterwards() {
@@ -468,6 +490,19 @@ mod tests {
         sender.send(sample(4)).unwrap();
         events.forget().unwrap();
         assert_eq!((recorded(), events.samples(Duration::from_secs(60)).len()), (4, 0));
+
+        // Every sample of the record has the verdict of the samples so far.
+        for second in 0..20 {
+            sender.send(Come::Sample(Box::new(Sample { at_ms: second * 1000, ..busy() }))).unwrap();
+        }
+        events.context = Context { broker_count: 3, broker_type: Some("kafka.m5.large".into()), ..Context::default() };
+        events.take_waiting().unwrap();
+        let run = Run::read(record.dir()).unwrap();
+        let verdicts: Vec<_> = run.samples().filter_map(|observed| observed.verdict).collect();
+        assert_eq!((verdicts.len(), verdicts[4]), (24, Verdict::Inconclusive));
+        assert_eq!((run.verdict(), events.diagnosis().verdict), (Some(Verdict::CauseFound), Verdict::CauseFound));
+        let lines = std::fs::read_to_string(events.record()).unwrap();
+        assert!(lines.lines().last().unwrap().contains(r#""verdict":"cause_found","findings":["broker.undersized""#));
 
         let failed = events.during(|| {
             sender.send(Come::Failed(anyhow!("gone"))).unwrap();

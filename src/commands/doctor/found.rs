@@ -13,6 +13,7 @@ use super::super::{lab::folder, look::runtime};
 use crate::{
     aws,
     doctor::{Binary, CpuLimits, Credentials, Found, Lab, Platform, Program, Provider, binary_needs, provider_sources},
+    files,
     lab::{hardware::machine_cores, install, limits::Means},
     project::Project,
     terraform::Terraform,
@@ -69,7 +70,7 @@ fn provider(project: &Project) -> anyhow::Result<Provider> {
         Some(file) => Some(file),
         None => at_home(".terraformrc").or_else(|| at_home(".tofurc")),
     };
-    let configuration = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    let configuration = file.and_then(|file| files::text(&file).ok().flatten()).unwrap_or_default();
     let (folders, urls, direct) = provider_sources(&configuration);
     if let Some(folder) = folders.iter().find(|folder| has_aws(folder)) {
         return Ok(Provider::Mirror(folder.clone()));
@@ -105,7 +106,8 @@ fn credentials(project: &Project) -> anyhow::Result<Credentials> {
 }
 
 fn lab(project: &Project) -> Lab {
-    if let Some(running) = folder(project).running() {
+    // One that cannot be told from another process shows as a port that is taken.
+    if let Ok(Some(running)) = folder(project).running() {
         return Lab::Running(running.endpoint);
     }
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();

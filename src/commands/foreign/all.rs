@@ -1,16 +1,25 @@
 //! `--all`: every cluster of the folder at once, in as many places as their types are set. Edits, and stops before terraform.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use super::{asked, checked, next};
+use super::{asked, checked, leads_outside, next};
 use crate::{
     cli::{Outcome, Resize, refused},
-    commands::documents::{self, Prepared, PreparedFile},
+    commands::{
+        documents::{self, Prepared, PreparedFile},
+        out,
+    },
+    files,
     locate::{Edit, Located, Question, applied, locate_all},
-    project::{Disk, Lock, replace_all, unified_diff},
+    project::{Disk, Lock, LockError, replace_all, unified_diff},
     stack::{Provenance, provenance},
+    visible,
 };
 
 /// A file with all of its edits.
@@ -22,12 +31,17 @@ struct Changed {
 }
 
 pub fn run(question: &Question<'_>, args: &Resize) -> anyhow::Result<Outcome> {
-    let found = locate_all(&Disk, question).map_err(refused)?;
+    let mut found = locate_all(&Disk, question).map_err(refused)?;
+    for located in &mut found {
+        let note = leads_outside(question.dir, located)?;
+        located.notes.extend(note);
+        located.cluster_name.iter().for_each(|name| out::learn_cluster(name));
+    }
     let edits: Vec<&Edit> = found.iter().map(|located| &located.edit).collect();
     let files: Vec<Changed> = applied(&edits)
         .into_iter()
         .map(|(file, before, after)| {
-            let name = file.display().to_string();
+            let name = shown(&file);
             let diff = unified_diff((&name, &before), (&name, &after));
             Changed { file, before, after, diff }
         })
@@ -36,7 +50,7 @@ pub fn run(question: &Question<'_>, args: &Resize) -> anyhow::Result<Outcome> {
         return Err(refused(anyhow!("{} is rendered by kgen: leave out --dir", rendered.file.display())));
     }
     let notes = notes(&found, args)?;
-    found.iter().flat_map(|located| &located.trail).for_each(|step| eprintln!("{step}"));
+    found.iter().flat_map(|located| &located.trail).for_each(|step| eprintln!("{}", visible::line(step)));
     for changed in &files {
         // A document is alone on standard output.
         if args.json {
@@ -45,14 +59,15 @@ pub fn run(question: &Question<'_>, args: &Resize) -> anyhow::Result<Outcome> {
             print!("{}", changed.diff);
         }
     }
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    notes.iter().for_each(|note| eprintln!("note: {}", visible::line(note)));
     let Some(first) = found.first() else { return Ok(Outcome::Done) };
     let next = next(question, first);
     if !args.dry_run {
         write(question, &files).map_err(refused)?;
         for located in &found {
-            let (edit, address) = (&located.edit, &located.address);
-            eprintln!("{}:{}: {} is now {} ({address})", edit.file.display(), edit.line, edit.old, args.broker_type);
+            let (edit, to) = (&located.edit, args.broker_type);
+            let (name, old, address) = (shown(&edit.file), visible::line(&edit.old), visible::line(&located.address));
+            eprintln!("{name}:{}: {old} is now {to} ({address})", edit.line);
         }
         eprintln!("next, and look whether the plan updates these clusters in place and changes nothing else:");
     }
@@ -64,6 +79,10 @@ pub fn run(question: &Question<'_>, args: &Resize) -> anyhow::Result<Outcome> {
         println!("{next}");
     }
     Ok(Outcome::Done)
+}
+
+fn shown(file: &Path) -> String {
+    visible::line(&file.display().to_string()).into_owned()
 }
 
 /// What there is to know of each cluster, after each was asked for.
@@ -86,11 +105,12 @@ fn write(question: &Question<'_>, files: &[Changed]) -> anyhow::Result<()> {
     for changed in files {
         let real = fs::canonicalize(&changed.file).with_context(|| format!("finding {}", changed.file.display()))?;
         folders.extend(real.parent().filter(|parent| *parent != whole).map(PathBuf::from));
-        let now = fs::read(&changed.file).with_context(|| format!("reading {}", changed.file.display()))?;
-        let is_same = now == changed.before.as_bytes();
+    }
+    let held = folders.iter().map(|folder| Lock::folder(folder)).collect::<Result<Vec<Lock>, LockError>>()?;
+    for changed in files {
+        let is_same = files::text(&changed.file)?.as_ref() == Some(&changed.before);
         ensure!(is_same, "{} was changed in between and stays as it is; run this again", changed.file.display());
     }
-    let held = folders.iter().map(|folder| Lock::folder(folder)).collect::<anyhow::Result<Vec<Lock>>>()?;
     let bytes: Vec<(PathBuf, Vec<u8>)> =
         files.iter().map(|changed| (changed.file.clone(), changed.after.clone().into_bytes())).collect();
     let _stands = replace_all(&bytes)?;

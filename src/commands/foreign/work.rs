@@ -17,12 +17,12 @@ use crate::{
         resize::own_look,
         rolling,
         watching::{Beside, Marks, Watched},
-        working_dir::{confirmed, ended},
+        working_dir::{confirmed, ended, show},
     },
-    diagnose,
+    diagnose, files,
     locate::Located,
-    process::absolute,
-    project::{Project, replace_unchanged},
+    process::{absolute, shell_word},
+    project::{Lock, Project, replace_unchanged},
     remedy::Rendered,
     run::{Environment, Event, Fix, Head, Mark, Run},
     terraform::{
@@ -40,6 +40,8 @@ pub struct Work<'a> {
     pub project: Project,
     pub args: &'a Resize,
     pub terraform: &'a Terraform,
+    /// No other kgen plans or applies there.
+    pub alone: &'a Lock,
     pub located: &'a Located,
     /// The file with its edit.
     pub after: String,
@@ -49,8 +51,8 @@ pub struct Work<'a> {
 }
 
 /// A plan that was allowed, and what was measured before it is applied.
-struct Begun {
-    plan: Plan,
+struct Begun<'a> {
+    plan: Plan<'a>,
     cluster: diagnose::Context,
     watched: Watched,
     journal: Journal,
@@ -89,8 +91,7 @@ impl Work<'_> {
             Ok(None) => None,
             Err(error) => Some(error),
         };
-        replace_unchanged(&edit.file, self.after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
-        eprintln!("{name} is as it was before");
+        self.undo()?;
         match failed.map(anyhow::Error::downcast::<TerraformError>) {
             None => Ok(Outcome::Done),
             Some(Ok(error)) => ended(error, &mut Progress::new()),
@@ -98,11 +99,18 @@ impl Work<'_> {
         }
     }
 
+    fn undo(&self) -> anyhow::Result<()> {
+        let edit = &self.located.edit;
+        replace_unchanged(&edit.file, self.after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
+        eprintln!("{} is as it was before", edit.file.display());
+        Ok(())
+    }
+
     /// Plans, asks and measures. Nothing, when it is not wanted.
     ///
     /// # Errors
     /// Nothing of the cluster has changed.
-    fn begin(&self, record: &Record) -> anyhow::Result<Option<Begun>> {
+    fn begin(&self, record: &Record) -> anyhow::Result<Option<Begun<'_>>> {
         let (plan, cluster) = self.planned()?;
         if !self.args.yes && !confirmed(&format!("Apply this to {}?", self.located.address))? {
             return Ok(None);
@@ -127,18 +135,18 @@ impl Work<'_> {
     ///
     /// # Errors
     /// The plan does anything but update that cluster's broker type in place.
-    fn planned(&self) -> anyhow::Result<(Plan, diagnose::Context)> {
+    fn planned(&self) -> anyhow::Result<(Plan<'_>, diagnose::Context)> {
         let mut progress = Progress::new();
         progress.phase("planning");
-        let plan = self.terraform.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
-        progress.clear();
-        progress.line(&plan.changes.to_string());
+        let plan = self.terraform.plan(Goal::Apply, self.alone, &mut |seen| progress.show(seen))?;
+        show(&plan, true, &mut progress);
         let other =
             "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
         let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE).context(other)?;
         let address = &self.located.address;
         let is_meant = updated.address == *address || updated.address.starts_with(&format!("{address}."));
         ensure!(is_meant, "the plan updates {}, and {address} was meant", updated.address);
+        Change::BrokerType(self.args.broker_type).ensure_becomes(&updated.change.after)?;
         let cluster = self.cluster(updated);
         Ok((plan, cluster))
     }
@@ -162,7 +170,7 @@ impl Work<'_> {
     }
 
     /// Applies the plan. What fails from here on may have begun to change the cluster, so the edit stays.
-    fn finish(&self, begun: Begun, record: &Record) -> anyhow::Result<Outcome> {
+    fn finish(&self, begun: Begun<'_>, record: &Record) -> anyhow::Result<Outcome> {
         let Begun { plan, cluster, watched, journal, before } = begun;
         let mut progress = Progress::new();
         let marks = Marks::new(self.project.stack()).without_fixed();
@@ -170,6 +178,12 @@ impl Work<'_> {
         progress.phase("applying");
         let steps = match rolling::apply(self.terraform, &plan, &Place::Environment, &mut progress) {
             Ok(steps) => steps,
+            // Terraform was not even started.
+            Err(error @ TerraformError::OtherPlan { .. }) => {
+                progress.clear();
+                self.undo()?;
+                return Err(error.into());
+            }
             Err(error) => return ended(error, &mut progress),
         };
         progress.clear();
@@ -218,6 +232,24 @@ impl Work<'_> {
     }
 }
 
+/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anybody's shell.
+fn is_plan(command: &str) -> bool {
+    let terragrunt = command.strip_prefix("cd ").and_then(|rest| rest.strip_suffix(" && terragrunt plan"));
+    let program = command.strip_prefix("terraform ").or_else(|| command.strip_prefix("tofu "));
+    let terraform = program.and_then(|rest| rest.strip_prefix("-chdir=")).filter(|rest| rest.contains(" plan"));
+    let Some(mut rest) = terragrunt.or(terraform) else { return false };
+    // Outside of single quotes there are options only, and the quotes of names, as `\'`.
+    let plain = |c: char| c.is_ascii_alphanumeric() || " -=".contains(c);
+    loop {
+        rest = rest.trim_start_matches(plain);
+        rest = match (rest.strip_prefix("\\'"), rest.strip_prefix('\'').map(|inside| inside.split_once('\''))) {
+            _ if rest.is_empty() => return true,
+            (Some(after), _) | (None, Some(Some((_, after)))) => after,
+            _ => return false,
+        };
+    }
+}
+
 /// What a run has changed in Terraform that kgen did not write, for those who find it unfinished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Elsewhere {
@@ -238,8 +270,10 @@ impl Elsewhere {
     /// Why kgen does not go on with it, and who does.
     pub fn refusal(&self, head: &Head) -> anyhow::Error {
         let Elsewhere { file, line, old, new, plan } = self;
-        let (id, file_name, again) = (&head.id, file.display(), head.args.join(" "));
-        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let again: Vec<String> = head.args.iter().map(|word| shell_word(word)).collect();
+        let (id, file_name, again) = (&head.id, file.display(), again.join(" "));
+        let text = files::text(file).ok().flatten().unwrap_or_default();
+        let plan = if is_plan(plan) { plan } else { "terraform plan" };
         if text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains(old.as_str())) {
             return refused(anyhow!(
                 "{id} has left nothing to go on with: {file_name}:{line} says {old} again; run `kgen {again}` once more"
@@ -249,5 +283,30 @@ impl Elsewhere {
             "{id} changed Terraform that kgen did not write, and there terraform alone goes on: {file_name}:{line} was \
              changed from {old} to {new}; `{plan}` shows what is left to do"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plan;
+
+    #[test]
+    fn only_a_plan_is_advised() {
+        for (command, is_one) in [
+            ("terraform -chdir='infra' plan", true),
+            ("terraform -chdir='it'\\''s; x' plan -var-file='a b.tfvars'", true),
+            ("cd 'live/prod' && terragrunt plan", true),
+            ("tofu -chdir='infra' plan -var='size=it'\\''s'", true),
+            ("tofu -chdir='infra' plan -var=$(x)", false),
+            ("terraform -chdir='infra' plan; curl x | sh", false),
+            ("terraform -chdir='infra' plan -var-file=$(x)", false),
+            ("terraform -chdir='infra plan", false),
+            ("terraform -chdir='\\'' plan'; curl x | sh; '", false),
+            ("cd 'x' && sh evil && terragrunt plan", false),
+            ("curl x | sh", false),
+            ("", false),
+        ] {
+            assert_eq!(is_plan(command), is_one, "{command}");
+        }
     }
 }

@@ -95,7 +95,7 @@ fn read(answer: Result<serde_json::Value, AwsError>) -> anyhow::Result<Vec<LabFa
 fn list(project: &Project, json: bool) -> anyhow::Result<()> {
     let folder = folder(project);
     let abilities = Abilities::detect(&Means::detect(), folder.path());
-    let runs: Vec<String> = match folder.running() {
+    let runs: Vec<String> = match folder.running().map_err(refused)? {
         Some(running) => faults(project, &running)?.into_iter().map(|fault| fault.id).collect(),
         None => Vec::new(),
     };

@@ -4,6 +4,8 @@ use proptest::{prelude::*, strategy::ValueTree};
 use super::*;
 use crate::hcl::{self, Text, array, attr_of, call, object};
 
+mod literals;
+
 fn check(block: hcl::Block, expected: &str) {
     assert_eq!(Document::new().block(block).print(), expected);
 }
@@ -84,8 +86,6 @@ fn text() -> impl Strategy<Value = String> {
         Just("\"\n\r\t\\ EOT\nEOT\n".to_owned()),
         Just("\u{7}\u{1b}".to_owned()),
     ]
-    // Terraform 1.11 reads `"$$${"` as `$${`, as it is meant here; hcl-rs reads it otherwise and cannot be the judge.
-    .prop_filter("two signs before a brace", |text| !text.contains("$${") && !text.contains("%%{"))
 }
 
 fn name() -> impl Strategy<Value = Identifier> {
@@ -114,9 +114,11 @@ fn expression() -> impl Strategy<Value = Expression> {
             let root = Expression::Variable(Variable::unchecked(root.to_string()));
             Traversal::new(root, [TraversalOperator::GetAttr(field), TraversalOperator::Index("k\"".into())]).into()
         }),
-        (text(), text())
-            .prop_filter("a sign would meet the reference", |(a, _)| !a.ends_with(['$', '%']))
-            .prop_map(|(a, b)| Text::new().literal(a + ".").value(attr_of("each", "key")).literal(b).into()),
+        (text(), text()).prop_map(|(a, b)| Text::new()
+            .literal(a + ".")
+            .value(attr_of("each", "key"))
+            .literal(b)
+            .into()),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
@@ -136,7 +138,8 @@ fn expression() -> impl Strategy<Value = Expression> {
 fn value() -> impl Strategy<Value = Expression> {
     let heredoc = || {
         "[a-z][ -~]{0,9}\n( {0,3}[A-Z]{1,3}\n){0,2}"
-            .prop_filter("two signs before a brace", |text| !text.contains("$${") && !text.contains("%%{"))
+            // How hcl-rs keeps an escaped marker is its own affair; `literals` has these.
+            .prop_filter("markers", |text| !text.contains("${") && !text.contains("%{"))
             .prop_map(|lines| hcl::heredoc(lines.lines()))
     };
     prop_oneof![
@@ -169,6 +172,43 @@ fn body() -> impl Strategy<Value = Body> {
     inner.prop_map(Body::from)
 }
 
+fn structure_as_read(structure: Structure) -> Structure {
+    match structure {
+        Structure::Attribute(attribute) => Attribute::new(attribute.key, as_read(attribute.expr)).into(),
+        Structure::Block(block) => {
+            let body = Body::from_iter(block.body.into_iter().map(structure_as_read));
+            Structure::Block(Block { body, ..block })
+        }
+    }
+}
+
+/// `expression` with each template in the form in which hcl-rs keeps what it has read: kgen keeps source text.
+fn as_read(expression: Expression) -> Expression {
+    match expression {
+        Expression::TemplateExpr(template) => match *template {
+            TemplateExpr::QuotedString(source) => format!("\"{source}\"").parse().unwrap(),
+            heredoc => heredoc.into(),
+        },
+        Expression::Array(items) => Expression::Array(items.into_iter().map(as_read).collect()),
+        Expression::Object(items) => {
+            Expression::Object(items.into_iter().map(|(key, value)| (key, as_read(value))).collect())
+        }
+        Expression::FuncCall(mut call) => {
+            call.args = call.args.into_iter().map(as_read).collect();
+            Expression::FuncCall(call)
+        }
+        Expression::Parenthesis(inner) => Expression::Parenthesis(Box::new(as_read(*inner))),
+        Expression::Operation(operation) => match *operation {
+            Operation::Binary(sum) => {
+                let sum = BinaryOp::new(as_read(sum.lhs_expr), sum.operator, as_read(sum.rhs_expr));
+                Expression::Operation(Box::new(Operation::Binary(sum)))
+            }
+            unary => Expression::Operation(Box::new(unary)),
+        },
+        other => other,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -176,8 +216,7 @@ proptest! {
     fn what_is_printed_reads_back_the_same(body in body()) {
         let text = print(&body);
         let read = ::hcl::parse(&text).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
-        prop_assert_eq!(&read, &body, "{}", text);
-        prop_assert_eq!(print(&read), text);
+        prop_assert_eq!(read, Body::from_iter(body.into_iter().map(structure_as_read)), "{}", text);
     }
 }
 
@@ -196,4 +235,20 @@ fn terraform_fmt_leaves_random_files_alone() {
     let fmt = fmt.expect("terraform is on the PATH");
     let text = [fmt.stdout, fmt.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(fmt.status.success(), "{text}");
+}
+
+/// The outputs of a root module of this text and no provider.
+fn terraform_outputs(text: &str) -> serde_json::Value {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("main.tf"), text).unwrap();
+    let terraform = |args: &[&str]| {
+        let ran = std::process::Command::new("terraform").args(args).current_dir(&dir).output();
+        let ran = ran.expect("terraform is on the PATH");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        ran.stdout
+    };
+    terraform(&["apply", "-auto-approve", "-refresh=false", "-no-color"]);
+    let read: serde_json::Value = serde_json::from_slice(&terraform(&["output", "-json"])).unwrap();
+    let values = read.as_object().unwrap().iter().map(|(name, output)| (name.clone(), output["value"].clone()));
+    serde_json::Value::Object(values.collect())
 }

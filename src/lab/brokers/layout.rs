@@ -1,17 +1,19 @@
 //! What stands in a fleet's folder: ports, identities, configuration, logs.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::{files::replace_file, sample::BrokerId};
+use super::ports::Reserved;
+use crate::{files::own, sample::BrokerId};
 
 /// The node id of the process that is the cluster's KRaft controller.
 pub const CONTROLLER_ID: BrokerId = 1000;
@@ -44,6 +46,79 @@ pub struct Ports {
     pub scram: u16,
 }
 
+impl Identity {
+    /// The fleet that `path` records; nothing where there is no such file.
+    ///
+    /// # Errors
+    /// It cannot be read, or it holds what no lab has written.
+    fn read(path: &Path) -> anyhow::Result<Option<Identity>> {
+        let text = match own::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        let identity: Identity =
+            serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
+        // It stands in the names of control groups and in configuration files.
+        let id = &identity.cluster_id;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        ensure!(
+            (1..=22).contains(&id.len()) && id.bytes().all(is_plain),
+            "{} was not written by a lab of kgen: cluster_id is {id:?} (delete the cluster, or `kgen lab down --purge`)",
+            path.display()
+        );
+        let stray = identity.ports.keys().find(|id| !(1..CONTROLLER_ID).contains(*id));
+        if let Some(stray) = stray {
+            bail!("{} was not written by a lab of kgen: there is no broker {stray}", path.display());
+        }
+        Ok(Some(identity))
+    }
+
+    fn all_ports(&self) -> Vec<u16> {
+        let of_brokers = self.ports.values().flat_map(|ports| ports.all());
+        of_brokers.chain([self.controller_port]).filter(|port| *port > 0).collect()
+    }
+
+    /// Chooses what is missing for brokers 1 to `count`, and a new port for each that is there twice.
+    fn complete(&mut self, count: u32, reserved: &mut Reserved) -> anyhow::Result<()> {
+        for id in 1..=count as BrokerId {
+            self.ports.entry(id).or_insert(NO_PORTS);
+        }
+        let mut seen = BTreeSet::new();
+        let of_brokers = self.ports.values_mut().flat_map(|ports| ports.all_mut());
+        let mut missing: Vec<&mut u16> = std::iter::once(&mut self.controller_port)
+            .chain(of_brokers)
+            .filter_map(|port| (*port == 0 || !seen.insert(*port)).then_some(port))
+            .collect();
+        for port in &mut missing {
+            **port = loop {
+                let chosen = reserved.choose()?;
+                // One of this fleet's whose broker does not run now.
+                if seen.insert(chosen) {
+                    break chosen;
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Of a broker for which none are chosen yet.
+const NO_PORTS: Ports = Ports { plaintext: 0, agent: 0, jmx: 0, node: 0, tls: 0, scram: 0 };
+
+impl Ports {
+    pub fn all(&self) -> [u16; 6] {
+        [self.plaintext, self.agent, self.jmx, self.node, self.tls, self.scram]
+    }
+
+    fn all_mut(&mut self) -> [&mut u16; 6] {
+        [&mut self.plaintext, &mut self.agent, &mut self.jmx, &mut self.node, &mut self.tls, &mut self.scram]
+    }
+}
+
+/// The file of a fleet's [`Identity`].
+const RECORD: &str = "fleet.json";
+
 /// The folder of one fleet.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -70,36 +145,42 @@ impl Layout {
         self.dir.join("jmx.yaml")
     }
 
-    /// Reads the fleet that is there, or makes a new one; either way with ports for brokers 1 to `count`.
+    /// Reads the fleet that is there, or makes a new one; either way with ports for brokers 1 to `count`. Those that are
+    /// chosen now are held.
     ///
     /// # Errors
     /// The folder cannot be written, or what is in it is not a fleet's.
-    pub fn open(&self, count: u32) -> anyhow::Result<Identity> {
-        fs::create_dir_all(&self.dir).with_context(|| format!("making {}", self.dir.display()))?;
-        replace_file(&self.log4j(), LOG4J.as_bytes()).context("writing the brokers' logging configuration")?;
-        replace_file(&self.jmx(), JMX.as_bytes()).context("writing the JMX exporter's configuration")?;
-        let path = self.dir.join("fleet.json");
-        let mut identity = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Identity { cluster_id: new_uuid(), controller_port: free_ports::<1>()?[0], ports: BTreeMap::new() }
-            }
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    pub fn open(&self, count: u32) -> anyhow::Result<(Identity, Reserved)> {
+        /// Fleets of one lab are opened on threads of their own, and each must see what the one before has chosen.
+        static CHOOSING: Mutex<()> = Mutex::new(());
+        // Kafka would follow a link and write where it leads.
+        own::check_tree(&self.dir).with_context(|| format!("looking at {}", self.dir.display()))?;
+        own::make_folder(&self.dir, 0o777).with_context(|| format!("making {}", self.dir.display()))?;
+        own::replace(&self.log4j(), LOG4J.as_bytes()).context("writing the brokers' logging configuration")?;
+        own::replace(&self.jmx(), JMX.as_bytes()).context("writing the JMX exporter's configuration")?;
+        let _choosing = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reserved = Reserved::without(self.ports_of_others());
+        let path = self.record();
+        let mut identity = match Identity::read(&path)? {
+            Some(identity) => identity,
+            None => Identity { cluster_id: new_uuid(), controller_port: 0, ports: BTreeMap::new() },
         };
-        for id in 1..=count as BrokerId {
-            if let Entry::Vacant(entry) = identity.ports.entry(id) {
-                let [plaintext, agent, jmx, node, tls, scram] = free_ports()?;
-                entry.insert(Ports { plaintext, agent, jmx, node, tls, scram });
-            }
-        }
-        for ports in identity.ports.values_mut() {
-            for port in [&mut ports.tls, &mut ports.scram].into_iter().filter(|port| **port == 0) {
-                [*port] = free_ports()?;
-            }
-        }
-        replace_file(&path, &serde_json::to_vec_pretty(&identity)?)
+        identity.complete(count, &mut reserved)?;
+        own::replace(&path, &serde_json::to_vec_pretty(&identity)?)
             .with_context(|| format!("writing {}", path.display()))?;
-        Ok(identity)
+        Ok((identity, reserved))
+    }
+
+    fn record(&self) -> PathBuf {
+        self.dir.join(RECORD)
+    }
+
+    /// Ports of the fleets in the folders beside this one.
+    fn ports_of_others(&self) -> BTreeSet<u16> {
+        let beside = self.dir.parent().and_then(|clusters| fs::read_dir(clusters).ok());
+        let beside = beside.into_iter().flatten().flatten().map(|entry| entry.path()).filter(|dir| *dir != self.dir);
+        // One that cannot be read does not start either, and keeps nobody from starting.
+        beside.filter_map(|dir| Identity::read(&dir.join(RECORD)).ok()?).flat_map(|fleet| fleet.all_ports()).collect()
     }
 
     /// Makes a node's folder, with the identity that `kafka-storage format` would give it, and its configuration.
@@ -111,15 +192,15 @@ impl Layout {
     /// Whatever the file system says.
     pub fn prepare(&self, id: BrokerId, identity: &Identity, properties: &Properties) -> anyhow::Result<()> {
         let data = self.data_dir(id);
-        fs::create_dir_all(&data).with_context(|| format!("making {}", data.display()))?;
+        own::make_folder(&data, 0o777).with_context(|| format!("making {}", data.display()))?;
         let meta = data.join("meta.properties");
         if !meta.exists() {
             let (cluster, directory) = (&identity.cluster_id, new_uuid());
             let text = format!("version=1\ncluster.id={cluster}\nnode.id={id}\ndirectory.id={directory}\n");
-            replace_file(&meta, text.as_bytes()).with_context(|| format!("writing {}", meta.display()))?;
+            own::replace(&meta, text.as_bytes()).with_context(|| format!("writing {}", meta.display()))?;
         }
         let path = self.node_dir(id).join("server.properties");
-        replace_file(&path, properties.to_string().as_bytes()).with_context(|| format!("writing {}", path.display()))
+        own::replace(&path, properties.to_string().as_bytes()).with_context(|| format!("writing {}", path.display()))
     }
 }
 
@@ -131,18 +212,6 @@ fn new_uuid() -> String {
             return id;
         }
     }
-}
-
-/// Ports that are free now, all different.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
-    let mut held = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port on 127.0.0.1")?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
 }
 
 pub fn local(port: u16) -> SocketAddr {
@@ -293,8 +362,8 @@ mod tests {
     fn a_fleet_keeps_its_ports_and_adds_new_ones() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout { dir: dir.path().join("fleet") };
-        let first = layout.open(2).unwrap();
-        let second = layout.open(3).unwrap();
+        let (first, _) = layout.open(2).unwrap();
+        let (second, _) = layout.open(3).unwrap();
         assert_eq!(first.cluster_id, second.cluster_id);
         assert_eq!(second.ports.len(), 3);
         assert!(first.ports.iter().all(|(id, ports)| second.ports.get(id) == Some(ports)));
@@ -307,9 +376,62 @@ mod tests {
             "ports": {"1": {"plaintext": 2, "agent": 3, "jmx": 4, "node": 5}}}"#;
         fs::write(dir.path().join("fleet.json"), old).unwrap();
         let layout = Layout { dir: dir.path().to_owned() };
-        let ports = layout.open(1).unwrap().ports[&1];
+        let ports = layout.open(1).unwrap().0.ports[&1];
         assert_eq!((ports.plaintext, ports.agent, ports.jmx, ports.node), (2, 3, 4, 5));
         assert!(ports.tls != 0 && ports.scram != 0 && ports.tls != ports.scram);
-        assert_eq!(layout.open(1).unwrap().ports[&1], ports);
+        assert_eq!(layout.open(1).unwrap().0.ports[&1], ports);
+    }
+
+    #[test]
+    fn fleets_that_are_opened_at_once_have_no_port_in_common() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |number: u32| Layout { dir: dir.path().join(format!("clusters/{number}")) }.open(6).unwrap();
+        let fleets: Vec<(Identity, Reserved)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|number| scope.spawn(move || open(number))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let ports: Vec<u16> = fleets.iter().flat_map(|(fleet, _)| fleet.all_ports()).collect();
+        assert_eq!(ports.len(), 4 * (6 * 6 + 1));
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
+        for port in ports {
+            assert!(std::net::TcpListener::bind(local(port)).is_err(), "{port} is not held");
+        }
+    }
+
+    #[test]
+    fn a_port_that_a_fleet_has_twice_is_chosen_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let broken = r#"{"cluster_id": "x", "controller_port": 1, "ports": {
+            "1": {"plaintext": 2, "agent": 3, "jmx": 4, "node": 5, "tls": 6, "scram": 7},
+            "2": {"plaintext": 3, "agent": 8, "jmx": 9, "node": 1, "tls": 10, "scram": 11}}}"#;
+        fs::write(dir.path().join("fleet.json"), broken).unwrap();
+        let (fleet, _) = Layout { dir: dir.path().to_owned() }.open(2).unwrap();
+        assert_eq!(fleet.all_ports().into_iter().collect::<BTreeSet<_>>().len(), 13);
+        assert_eq!((fleet.controller_port, fleet.ports[&1].agent, fleet.ports[&2].agent), (1, 3, 8));
+    }
+
+    #[test]
+    fn a_folder_that_no_lab_has_written_is_refused() {
+        for (record, words) in [
+            (r#"{"cluster_id": "../../x", "controller_port": 1, "ports": {}}"#, "cluster_id is \"../../x\""),
+            (r#"{"cluster_id": "x\nlog.dirs=/", "controller_port": 1, "ports": {}}"#, "was not written by a lab"),
+            (
+                r#"{"cluster_id": "x", "controller_port": 1, "ports": {"-1": {"plaintext": 2, "agent": 3, "jmx": 4,
+              "node": 5}}}"#,
+                "there is no broker -1",
+            ),
+            ("garbage", "reading "),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("fleet.json"), record).unwrap();
+            let error = Layout { dir: dir.path().to_owned() }.open(1).unwrap_err();
+            assert!(format!("{error:#}").contains(words), "{error:#}");
+        }
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir_all(dir.path().join("broker-1")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("broker-1/data")).unwrap();
+        let error = Layout { dir: dir.path().to_owned() }.open(1).unwrap_err();
+        assert!(format!("{error:#}").contains("broker-1/data is a symbolic link"), "{error:#}");
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 }

@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use super::layout::{CONTROLLER_ID, Layout, Ports};
 use crate::{
+    files::own,
     lab::install::{Classes, Kafka},
     process::{Readiness, Server, StartingServer},
     sample::BrokerId,
@@ -35,7 +36,7 @@ pub fn start(
     // Logs are of this start alone, so that an error quotes this start. There may be none yet.
     let output = dir.join("output.log");
     let _ = fs::rename(&log, dir.join("server.previous.log"));
-    let _ = fs::remove_file(&output);
+    let _ = own::remove_file(&output);
     let mut args = vec![
         format!("-Xms{heap_mib}m"),
         format!("-Xmx{heap_mib}m"),
@@ -63,7 +64,8 @@ pub fn start(
     let mut args: Vec<std::ffi::OsString> = args.into_iter().map(Into::into).collect();
     args.extend(["-cp".into(), kafka.classpath.clone(), "kafka.Kafka".into(), dir.join("server.properties").into()]);
     let server = StartingServer::start(&name, &kafka.java, args, &[], &dir, &output)?;
-    fs::write(dir.join("pid"), server.pid().to_string()).with_context(|| format!("writing the pid of {name}"))?;
+    own::replace(&dir.join("pid"), server.pid().to_string().as_bytes())
+        .with_context(|| format!("writing the pid of {name}"))?;
     Ok(server)
 }
 

@@ -77,9 +77,7 @@ impl ControlPlane {
     /// 409 when the name is taken, 400 for a name or properties that MSK does not accept.
     pub fn create_configuration(&mut self, new: NewConfiguration, call: &Call) -> Result<&Configuration, Refusal> {
         let name = new.name;
-        if name.is_empty() || name.len() > 255 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(Refusal::parameter("name", "a configuration's name is letters, digits and hyphens"));
-        }
+        check_name(&name)?;
         let server_properties = parse_properties(new.server_properties)?;
         if self.configurations(&call.region).any(|known| known.name == name) {
             return Err(Refusal::new(Kind::Conflict, format!("a configuration named {name} already exists")));
@@ -144,12 +142,20 @@ impl ControlPlane {
     }
 }
 
+/// Checks the name of a configuration.
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.len() > 255 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Err(Refusal::parameter("name", "a configuration's name is letters, digits and hyphens"));
+    }
+    Ok(())
+}
+
 pub(super) fn within_repeat_window(first: Moment, again: Moment) -> bool {
     again.0.duration_since(first.0).as_secs() < REPEAT_WINDOW_SECONDS
 }
 
 /// Server properties as MSK takes them: known names only, so that nothing of the lab's own set-up can be overridden.
-fn parse_properties(bytes: Vec<u8>) -> Result<String, Refusal> {
+pub(super) fn parse_properties(bytes: Vec<u8>) -> Result<String, Refusal> {
     let refuse = |message: String| Refusal::parameter("serverProperties", message);
     let text = String::from_utf8(bytes).map_err(|_| refuse("serverProperties is not UTF-8".to_owned()))?;
     // Java ends a line, a comment's too, at a lone carriage return.

@@ -76,7 +76,8 @@ impl ControlPlane {
     }
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+/// Checks a cluster's name, which is also part of its folder's.
+pub fn check_name(name: &str) -> Result<(), Refusal> {
     let valid = (1..=64).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && !name.starts_with('-');

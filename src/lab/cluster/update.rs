@@ -19,7 +19,7 @@ use super::{
 pub const REPEAT_WINDOW_SECONDS: i64 = 5;
 
 /// Operations that a cluster remembers.
-const OPERATIONS_KEPT: usize = 100;
+pub const OPERATIONS_KEPT: usize = 100;
 
 /// One update call and its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,14 +3,14 @@
 //! Everything that is done leaves an [`Undo`], or a child that ends with the lab. What outlives the lab is written down
 //! before it is done, for the lab that comes after one that was killed.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Abilities, Act, Client, Fault, Hits, Order, STRENGTHS, find, network::Shaping, undo::Undo, volume};
 use crate::{
-    files,
+    files::own,
     kafka::{
         Connection,
         admin::{Admin, TopicSpec},
@@ -66,13 +66,14 @@ impl Faults {
     pub fn open(dir: PathBuf, fleet: &mut Fleet, say: &dyn Fn(&str)) -> Faults {
         let faults = Faults { dir, running: Vec::new() };
         let left: Vec<Undo> =
-            fs::read(faults.record()).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        for undo in left.iter().rev() {
+            own::read(&faults.record()).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        // Nothing else is ever written down.
+        for undo in left.iter().rev().filter(|undo| undo.outlives_the_lab()) {
             if let Err(error) = undo.carry_out(fleet) {
                 say(&format!("a fault of the lab before is not taken back: {error:#}"));
             }
         }
-        let _ = fs::remove_file(faults.record());
+        let _ = own::remove_file(&faults.record());
         faults
     }
 
@@ -114,7 +115,7 @@ impl Faults {
             (None, true) => bail!("{} is about a topic: name it with --topic", fault.id),
             (_, false) => String::new(),
         };
-        fs::create_dir_all(&self.dir).with_context(|| format!("making {}", self.dir.display()))?;
+        own::make_folder(&self.dir, 0o777).with_context(|| format!("making {}", self.dir.display()))?;
         let order = Order { broker, ..order.clone() };
         let since = jiff::Timestamp::now();
         self.running.push(Running { fault, order, since, undo: Vec::new(), clients: Vec::new(), shaping: None });
@@ -221,11 +222,10 @@ impl Faults {
             self.running.iter().flat_map(|running| &running.undo).filter(|undo| undo.outlives_the_lab()).collect();
         let path = self.record();
         if due.is_empty() {
-            let _ = fs::remove_file(&path);
+            let _ = own::remove_file(&path);
             return Ok(());
         }
-        files::replace_file(&path, &serde_json::to_vec_pretty(&due)?)
-            .with_context(|| format!("writing {}", path.display()))
+        own::replace(&path, &serde_json::to_vec_pretty(&due)?).with_context(|| format!("writing {}", path.display()))
     }
 
     fn carry_out(&mut self, fleet: &mut Fleet, act: &Act, broker: Option<BrokerId>, topic: &str) -> anyhow::Result<()> {
@@ -376,7 +376,7 @@ impl Faults {
             let number = self.running.iter().map(|running| running.clients.len()).sum::<usize>() + 1;
             let id = self.last().fault.id;
             let log = self.dir.join(format!("{id}-{number}.log"));
-            let _ = fs::remove_file(&log);
+            let _ = own::remove_file(&log);
             let command = std::iter::once(program.to_string_lossy().into_owned()).chain(args.iter().cloned());
             let command = command.collect::<Vec<_>>().join(" ");
             // A client of a fault speaks to the brokers alone.
@@ -396,7 +396,8 @@ impl Faults {
         std::thread::sleep(CLIENT_STARTED);
         for client in &mut self.last().clients {
             if let Some(status) = client.server.ended() {
-                let said = fs::read_to_string(&client.log).unwrap_or_default();
+                let said = own::read(&client.log).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said);
                 bail!("`{}` has ended with {status}: {}", client.command, said.trim_end());
             }
         }

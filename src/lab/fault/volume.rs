@@ -1,13 +1,13 @@
 //! A small file system of its own for a broker's data, in a file beside it.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
 
-use crate::process::Tool;
+use crate::{files::own, process::Tool};
 
 /// The smallest volume, bytes: with the files that Kafka makes of a topic, room for a minute of load.
 const LEAST_BYTES: u64 = 256 << 20;
@@ -40,8 +40,10 @@ pub fn mount(data: &Path, free_mib: u64) -> anyhow::Result<()> {
         room >> 20,
         node.display()
     );
-    File::create(&image).and_then(|file| file.set_len(size)).with_context(|| format!("making {}", image.display()))?;
-    fs::create_dir_all(&beside).with_context(|| format!("making {}", beside.display()))?;
+    own::create(&image, 0o600)
+        .and_then(|file| file.set_len(size))
+        .with_context(|| format!("making {}", image.display()))?;
+    own::make_folder(&beside, 0o777).with_context(|| format!("making {}", beside.display()))?;
     let tool = |name: &str| Tool::new(name, node);
     let path = |path: &Path| path.as_os_str().to_owned();
     // Without blocks for root alone and without a journal's worth of space that nobody sees.
@@ -64,7 +66,7 @@ fn fill(data: &Path, free_mib: u64) -> anyhow::Result<()> {
     let volume = rustix::fs::statvfs(data).context("looking at the new volume")?;
     let filled = (volume.f_bavail * volume.f_frsize).saturating_sub(free_mib << 20);
     let path = data.join(FILLER);
-    let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+    let file = own::create(&path, 0o666).with_context(|| format!("making {}", path.display()))?;
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, filled.max(1))
         .with_context(|| format!("filling {}", path.display()))
 }
@@ -146,7 +148,7 @@ mod tests {
         assert!(!is_mounted(&data));
         unmount(&data).unwrap();
         assert!(!is_ours(&data));
-        File::create(dir.path().join(IMAGE)).unwrap();
+        fs::File::create(dir.path().join(IMAGE)).unwrap();
         assert!(is_ours(&data) && !is_ours(&dir.path().join("logs")));
         unmount(&data).unwrap();
         assert!(!dir.path().join(IMAGE).exists());

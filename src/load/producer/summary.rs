@@ -17,6 +17,7 @@ use super::{
     worker::{Ended, Interval},
 };
 use crate::{
+    files::own,
     load::{
         latency::{Quantiles, Times},
         slo::Judged,
@@ -141,7 +142,7 @@ pub struct Tally {
 impl Tally {
     pub fn new(config: &ProducerConfig, dir: &Path, started_at: SystemTime) -> anyhow::Result<Self> {
         let log_path = dir.join("latency.hlog");
-        let log = File::create(&log_path).with_context(|| format!("starting {}", log_path.display()))?;
+        let log = own::create(&log_path, 0o666).with_context(|| format!("starting {}", log_path.display()))?;
         let mut log = BufWriter::new(log);
         let start = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         writeln!(log, "#[Response times from the due moment, microseconds; Interval_Max is in milliseconds]")?;

@@ -128,7 +128,7 @@ impl<'t> Extra<'_, 't> {
             None => self.dirs.iter().map(|dir| clean(&dir.join(path))).collect(),
         };
         for path in &paths {
-            if let Some(file) = self.eval.tree.files.iter().position(|file| file.path == *path && !file.is_data) {
+            if let Some(file) = self.eval.tree.known(path) {
                 return Ok(Some(file));
             }
             if !matches!(self.eval.tree.data(path), Some(Data::Absent)) {

@@ -112,6 +112,9 @@ fn parent_file<'t>(
             return Ok(rooted(&parent.join(&wanted), place));
         }
     }
+    if let Some(unread) = &unit.unread {
+        return Err(Stop::at(place, format!("looks for {wanted} in {} too, which cannot be read", unread.display())));
+    }
     match arguments.get(1) {
         Some(default) => match eval.value(default, scope)?.shown() {
             Some(text) => Ok(rooted(&led_to(&text).unwrap_or_else(|| clean(&dir.join(&text))), place)),

@@ -74,6 +74,9 @@ impl TryFrom<String> for KmsKey {
     }
 }
 
+/// MSK quota: 1000 SCRAM users a cluster.
+const USERS_MOST: usize = 1000;
+
 impl Config {
     /// Rules between encryption and authentication.
     pub(super) fn access(&self) -> Option<Fault> {
@@ -105,6 +108,9 @@ impl Config {
             let reason = "go with the authentication tls: give both or neither";
             return Fault::some("cluster.certificate_authority_arns", reason);
         }
+        if let Some(arn) = twice(cas) {
+            return Fault::some("cluster.certificate_authority_arns", format!("{arn} is named twice"));
+        }
         if let Some(other) = cas.iter().find(|arn| !is_arn(arn, "acm-pca")) {
             return Fault::some(
                 "cluster.certificate_authority_arns",
@@ -125,6 +131,10 @@ impl Config {
         let is_user = |name: &String| {
             (1..=64).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
         };
+        if users.len() + secrets.len() > USERS_MOST {
+            let reason = format!("{} users are more than the {USERS_MOST} that MSK takes", users.len() + secrets.len());
+            return Fault::some("cluster.scram_users", reason);
+        }
         if let Some(name) = users.iter().find(|name| !is_user(name)) {
             return Fault::some(
                 "cluster.scram_users",

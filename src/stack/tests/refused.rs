@@ -74,6 +74,10 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
             "kgen.toml:2: topic.replication_factor: 4 replicas do not fit on 3 brokers",
         ),
         (
+            "[topic]\nname = '-x'",
+            "kgen.toml:2: topic.name: must not begin with a hyphen: commands would take it for an option",
+        ),
+        (
             "[client]\nkgen_url = \"https://a/kgen\"",
             "kgen.toml:2: client.kgen_url: needs client.kgen_sha256 beside it (`sha256sum kgen`)",
         ),

@@ -1,0 +1,291 @@
+//! What a record may ask for: the change that it names, in files that kgen itself would write, with the texts that it would
+//! write. Everything else in it is somebody's text.
+
+use std::{collections::BTreeSet, path::Path};
+
+use anyhow::{anyhow, bail, ensure};
+
+use crate::{
+    cli::{Cli, Command, Demo, TerraformArgs, lab::T3Mode},
+    commands::{change::Edit, journal::Reached},
+    files::own,
+    process::shell_word,
+    project::Project,
+    run::Head,
+    stack::Rendered,
+};
+
+/// Words of a recorded command line that are read, and characters of each.
+const ARGS_MAX: usize = 64;
+const ARG_MAX: usize = 4096;
+
+/// How long a recorded change may have been measured, s.
+const MEASURE_MAX_S: f64 = 24.0 * 3600.0;
+
+/// kgen's own words of a recorded command line, as a shell takes them.
+pub fn command_line(head: &Head) -> String {
+    let words = head.args.iter().take(ARGS_MAX).map(|word| word.chars().take(ARG_MAX).collect::<String>());
+    let words: Vec<String> = words.map(|word| shell_word(&word)).collect();
+    words.join(" ")
+}
+
+/// The demo that a record asks for: how it is shown and what a T3 broker gets. The program that is started, the port and the
+/// folder are those of whoever resumes it.
+///
+/// # Errors
+/// The recorded command line is not one of `kgen demo`.
+pub fn demo(head: &Head, terraform: &TerraformArgs, json: bool) -> anyhow::Result<(Demo, Vec<String>)> {
+    let unreadable = || anyhow!("{}: its command line is not one of `kgen demo`; run `kgen demo`", head.id);
+    ensure!(head.args.len() <= ARGS_MAX && head.args.iter().all(|arg| arg.len() <= ARG_MAX), unreadable());
+    let args = std::iter::once("kgen".to_owned()).chain(head.args.iter().cloned());
+    let parsed = <Cli as clap::Parser>::try_parse_from(args).map_err(|_| unreadable())?;
+    let Command::Demo(recorded) = parsed.command else { return Err(unreadable()) };
+    let named = |option: &str| head.args.iter().any(|arg| arg.split('=').next() == Some(option));
+    let mut dropped: Vec<String> = ["--terraform-bin", "--port", "--project", "-C", "--redact", "--color"]
+        .into_iter()
+        .filter(|option| named(option))
+        .map(str::to_owned)
+        .collect();
+    dropped.sort();
+    let demo = Demo {
+        port: None,
+        t3: recorded.t3,
+        json: json || recorded.json,
+        plain: recorded.plain,
+        terraform: terraform.clone(),
+    };
+    Ok((demo, dropped))
+}
+
+/// The command that plays `demo`.
+pub fn demo_command(demo: &Demo) -> String {
+    let mut words = vec!["kgen demo"];
+    words.extend((demo.t3 == T3Mode::Credits).then_some("--t3 credits"));
+    words.extend(demo.json.then_some("--json"));
+    words.extend(demo.plain.then_some("--plain"));
+    words.join(" ")
+}
+
+/// Checks that `reached` is what kgen would have recorded of a change of `project`: only kgen.toml and rendered files are
+/// edited, each once, from and to what kgen writes there.
+///
+/// # Errors
+/// Names the file, or the value.
+pub fn check(project: &Project, reached: &Reached) -> anyhow::Result<()> {
+    let measure = reached.intent.measure_s;
+    ensure!((0.0..=MEASURE_MAX_S).contains(&measure), "it measured for {measure} s, which no change of kgen does");
+    let mut seen = BTreeSet::new();
+    for edit in &reached.edits {
+        ensure!(seen.insert(&edit.path), "it edits {} twice", quoted(&edit.path));
+    }
+    let kgen_toml = reached.edits.iter().find(|edit| edit.path == Path::new(KGEN_TOML));
+    let now = project.kgen_toml_text()?;
+    let (before, after) = match kgen_toml {
+        Some(edit) => (edit.before.clone().unwrap_or_default(), edit.after.clone()),
+        None => (now.clone(), now),
+    };
+    // Names first: whoever reads this learns which file it was about.
+    let rendered = Texts::of(project, &before, &after);
+    reached.edits.iter().try_for_each(|edit| check_path(project, edit, rendered.as_ref().ok()))?;
+    if reached.edits.is_empty() {
+        return Ok(());
+    }
+    let wanted = reached.intent.change.written_to(&before)?;
+    ensure!(wanted == after, "{KGEN_TOML} is not what `{}` makes of it", reached.intent.change.command());
+    let rendered = rendered?;
+    reached.edits.iter().filter(|edit| edit.path != Path::new(KGEN_TOML)).try_for_each(|edit| rendered.check(edit))
+}
+
+const KGEN_TOML: &str = "kgen.toml";
+const TERRAFORM: &str = "terraform";
+
+/// The rendered files before and after the change.
+struct Texts {
+    before: Rendered,
+    after: Rendered,
+}
+
+impl Texts {
+    fn of(project: &Project, before: &str, after: &str) -> anyhow::Result<Texts> {
+        let render = |text: &str| Ok::<_, anyhow::Error>(project.stack_of(text)?.render());
+        Ok(Texts { before: render(before)?, after: render(after)? })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.before.get(name).is_some() || self.after.get(name).is_some()
+    }
+
+    fn check(&self, edit: &Edit) -> anyhow::Result<()> {
+        let name = edit.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let path = quoted(&edit.path);
+        let mend = "set the same KGEN_ variables as then, or use the kgen that began it";
+        if self.after.get(name) != Some(edit.after.as_str()) {
+            bail!("{path} is to become what kgen.toml does not render to ({mend})");
+        }
+        match &edit.before {
+            Some(before) if self.before.get(name) != Some(before.as_str()) => {
+                bail!("{path} was something that kgen.toml did not render to ({mend})")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks that the edit is of one of kgen's files, by its exact name, and that no link leads there from the project folder.
+fn check_path(project: &Project, edit: &Edit, rendered: Option<&Texts>) -> anyhow::Result<()> {
+    let is_of = |name: &str| rendered.is_none_or(|rendered| rendered.has(name));
+    let mut parts = edit.path.components().map(|part| part.as_os_str().to_str().unwrap_or_default());
+    let is_written = match (parts.next(), parts.next(), parts.next()) {
+        (Some(KGEN_TOML), None, None) => true,
+        (Some(TERRAFORM), Some(name), None) => !name.is_empty() && name != ".." && is_of(name),
+        _ => false,
+    };
+    // Components leave out what is not needed, such as `./`, and only one spelling is ever recorded.
+    let name = edit.path.file_name().unwrap_or_default();
+    let spelled = if edit.path == Path::new(KGEN_TOML) { KGEN_TOML.into() } else { Path::new(TERRAFORM).join(name) };
+    ensure!(
+        is_written && edit.path.as_os_str() == spelled.as_os_str(),
+        "it edits {}, which is neither kgen.toml nor a file that kgen renders",
+        quoted(&edit.path)
+    );
+    let path = project.dir().join(&edit.path);
+    let leads_away = edit.path != Path::new(KGEN_TOML) && own::check(&path).is_err();
+    ensure!(!leads_away, "{} is a link, and a record is not followed through one", path.display());
+    Ok(())
+}
+
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let shown: String = text.chars().take(200).collect();
+    format!("{shown:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        commands::{
+            change::Change,
+            journal::{Intent, Step},
+        },
+        run::{SCHEMA, now},
+    };
+
+    fn head(args: &[&str]) -> Head {
+        Head {
+            schema: SCHEMA.to_owned(),
+            id: "demo-1".to_owned(),
+            command: "demo".to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            started: now(),
+            environment: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_recorded_demo_starts_no_recorded_program() {
+        let own = TerraformArgs { terraform_bin: None };
+        let (demo, dropped) = demo(
+            &head(&["-C", "/x", "demo", "--terraform-bin=/x/evil", "--port", "80", "--t3", "credits"]),
+            &own,
+            false,
+        )
+        .unwrap();
+        assert_eq!((demo.terraform.terraform_bin.as_ref(), demo.port), (None, None));
+        assert_eq!(demo_command(&demo), "kgen demo --t3 credits");
+        assert_eq!(dropped, ["--port", "--terraform-bin", "-C"]);
+        for args in [&["resize", "kafka.m5.large"][..], &["demo", "--help"], &[], &["demo; rm -rf x"]] {
+            assert!(super::demo(&head(args), &own, false).is_err(), "{args:?}");
+        }
+        assert!(super::demo(&head(&["demo"; 1000]), &own, false).is_err());
+        assert_eq!(command_line(&head(&["watch", "; rm -rf ~"])), "watch '; rm -rf ~'");
+    }
+
+    /// A project before the change, and the record of one that kgen would make of it.
+    fn changed(dir: &Path) -> (Project, Reached) {
+        let change = Change::BrokerType("kafka.m5.large".parse().unwrap());
+        let before = "[cluster]\nbroker_type = \"kafka.t3.small\"\n";
+        std::fs::write(dir.join(KGEN_TOML), before).unwrap();
+        std::fs::create_dir_all(dir.join(TERRAFORM)).unwrap();
+        let project = Project::open(dir).unwrap();
+        let after = change.written_to(before).unwrap();
+        let (old, new) = (project.stack().render(), project.stack_of(&after).unwrap().render());
+        let mut edits = vec![Edit { path: KGEN_TOML.into(), before: Some(before.to_owned()), after }];
+        edits.extend(new.files().filter(|(name, text)| old.get(name) != Some(text)).map(|(name, text)| Edit {
+            path: Path::new(TERRAFORM).join(name),
+            before: old.get(name).map(str::to_owned),
+            after: text.to_owned(),
+        }));
+        let intent = Intent { change, measure_s: 5.0, throttle_bytes_per_s: 0 };
+        (project, Reached { intent, step: Step::Writing, edits, before: None })
+    }
+
+    #[test]
+    fn what_kgen_records_is_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (project, reached) = changed(dir.path());
+        assert!(reached.edits.len() > 1);
+        check(&project, &reached).unwrap();
+        let nothing = Reached { edits: Vec::new(), ..reached };
+        check(&project, &nothing).unwrap();
+    }
+
+    #[test]
+    fn edits_of_anything_else_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (project, reached) = changed(dir.path());
+        for path in [
+            "/etc/passwd",
+            "../file",
+            "terraform/../../file",
+            "./kgen.toml",
+            "terraform/./msk.tf",
+            "terraform//msk.tf",
+            "terraform/msk.tf/",
+            ".kgen/lock",
+            "terraform/evil.tf",
+            "terraform",
+            "terraform/sub/msk.tf",
+            "",
+            ".bashrc",
+            "KGEN.TOML",
+            "terraform/..",
+        ] {
+            let mut hostile = reached.clone();
+            hostile.edits.push(Edit { path: path.into(), before: None, after: "x".to_owned() });
+            let error = check(&project, &hostile).unwrap_err().to_string();
+            assert!(error.contains(&format!("it edits {path:?}")), "{path}: {error}");
+        }
+        let mut twice = reached.clone();
+        twice.edits.extend_from_within(..1);
+        assert!(check(&project, &twice).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn texts_that_kgen_would_not_write_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (project, reached) = changed(dir.path());
+        let hostile = |edit: &dyn Fn(&mut Reached)| {
+            let mut hostile = reached.clone();
+            edit(&mut hostile);
+            check(&project, &hostile).unwrap_err().to_string()
+        };
+        let evil = "data \"external\" \"x\" { program = [\"/x/evil\"] }\n";
+        assert!(hostile(&|r| r.edits[1].after = evil.to_owned()).contains("is to become what"));
+        assert!(hostile(&|r| r.edits[1].before = Some(evil.to_owned())).contains("was something that"));
+        assert!(hostile(&|r| r.edits[0].after.push_str("[tags]\na = \"b\"\n")).contains("is not what `kgen resize"));
+        for measure_s in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert!(hostile(&|r| r.intent.measure_s = measure_s).contains("which no change of kgen does"));
+        }
+    }
+
+    #[test]
+    fn a_rendered_file_that_is_a_link_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (project, reached) = changed(dir.path());
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join(&reached.edits[1].path)).unwrap();
+        assert!(check(&project, &reached).unwrap_err().to_string().contains("is a link"));
+    }
+}

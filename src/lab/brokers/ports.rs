@@ -1,0 +1,163 @@
+//! Ports of the lab's brokers: chosen together, and held until each is listened on.
+//!
+//! The system gives a free port to whoever asks, also one that was let go of a moment ago. So every port of a fleet is held
+//! by a listener of this process from the moment it is chosen until the process that is to have it starts, and the ports of
+//! all other fleets in the lab's folder, running or not, are passed over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{Ipv4Addr, TcpListener},
+};
+
+use anyhow::{Context as _, bail};
+
+/// How often in a row the system may name a port that another fleet has: more often than a lab has ports.
+const TRIES: usize = 20_000;
+
+/// Chosen ports with what holds each.
+#[derive(Debug)]
+pub struct Reserved<H = TcpListener> {
+    held: BTreeMap<u16, H>,
+    /// Ports that are somebody else's, whether they are in use now or not.
+    taken: BTreeSet<u16>,
+}
+
+impl Reserved {
+    /// Nothing is chosen yet; `taken` will not be.
+    pub fn without(taken: BTreeSet<u16>) -> Reserved {
+        Reserved { held: BTreeMap::new(), taken }
+    }
+
+    /// A port of 127.0.0.1 that nobody uses and no fleet has.
+    ///
+    /// # Errors
+    /// The system has none.
+    pub fn choose(&mut self) -> anyhow::Result<u16> {
+        self.choose_with(|| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            Ok((listener.local_addr()?.port(), listener))
+        })
+    }
+
+    /// Lets go of a port for the process that is to have it.
+    pub fn release(&mut self, port: u16) {
+        self.held.remove(&port);
+    }
+
+    /// The listener on a port, for a server of this process.
+    ///
+    /// # Errors
+    /// The port was not held, and somebody has it.
+    pub fn listener(&mut self, port: u16) -> io::Result<TcpListener> {
+        self.held.remove(&port).map_or_else(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)), Ok)
+    }
+}
+
+impl<H> Reserved<H> {
+    fn choose_with(&mut self, mut bind: impl FnMut() -> io::Result<(u16, H)>) -> anyhow::Result<u16> {
+        // Held too, or the system would name them again.
+        let mut passed_over = Vec::new();
+        for _ in 0..TRIES {
+            let (port, holder) = bind().context("looking for a free port on 127.0.0.1")?;
+            if self.taken.contains(&port) || self.held.contains_key(&port) {
+                passed_over.push(holder);
+                continue;
+            }
+            self.held.insert(port, holder);
+            return Ok(port);
+        }
+        bail!("no port on 127.0.0.1 is left for the brokers: other clusters of the lab have them all")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    /// Ports of one broker, and of a fleet of fifteen with its controller.
+    const OF_BROKER: usize = 6;
+    const OF_FLEET: usize = 15 * OF_BROKER + 1;
+
+    /// A system that gives any port that nobody holds.
+    #[derive(Clone)]
+    struct System(Rc<RefCell<(BTreeSet<u16>, StdRng)>>);
+
+    struct Held(System, u16);
+
+    impl System {
+        fn new(seed: u64) -> System {
+            System(Rc::new(RefCell::new((BTreeSet::new(), StdRng::seed_from_u64(seed)))))
+        }
+
+        fn bind(&self) -> (u16, Held) {
+            let mut state = self.0.borrow_mut();
+            let (held, random) = &mut *state;
+            loop {
+                let port = random.random_range(32_768..61_000);
+                if held.insert(port) {
+                    return (port, Held(self.clone(), port));
+                }
+            }
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.0.borrow_mut().0.remove(&self.1);
+        }
+    }
+
+    fn reserved(taken: BTreeSet<u16>) -> Reserved<Held> {
+        Reserved { held: BTreeMap::new(), taken }
+    }
+
+    #[test]
+    fn six_hundred_fleets_of_fifteen_have_no_port_twice() {
+        for seed in 0..600 {
+            let system = System::new(seed);
+            let mut fleet = reserved(BTreeSet::new());
+            let ports: Vec<u16> = (0..OF_FLEET).map(|_| fleet.choose_with(|| Ok(system.bind())).unwrap()).collect();
+            assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), OF_FLEET, "seed {seed}");
+        }
+    }
+
+    /// Whether they run or have been let go of.
+    #[test]
+    fn fleets_of_one_lab_have_no_port_in_common() {
+        for seed in 0..75 {
+            let system = System::new(seed);
+            let mut all = BTreeSet::new();
+            let mut running = Vec::new();
+            for number in 0..8 {
+                let mut fleet = reserved(all.clone());
+                let ports: Vec<u16> = (0..OF_FLEET).map(|_| fleet.choose_with(|| Ok(system.bind())).unwrap()).collect();
+                assert!(ports.iter().all(|port| all.insert(*port)), "seed {seed}, fleet {number}");
+                running.extend((number % 2 == 0).then_some(fleet));
+            }
+        }
+    }
+
+    #[test]
+    fn a_system_without_a_port_is_an_error() {
+        let mut fleet = reserved(BTreeSet::from([7]));
+        let system = System::new(0);
+        let error = fleet.choose_with(|| Ok((7, system.bind().1))).unwrap_err().to_string();
+        assert!(error.starts_with("no port on 127.0.0.1 is left"), "{error}");
+    }
+
+    #[test]
+    fn a_port_is_held_until_it_is_released() {
+        let mut fleet = Reserved::without(BTreeSet::new());
+        let (first, second) = (fleet.choose().unwrap(), fleet.choose().unwrap());
+        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        assert!(first != second && bind(first).is_err() && bind(second).is_err());
+        fleet.release(first);
+        assert!(bind(first).is_ok() && bind(second).is_err());
+        assert_eq!(fleet.listener(second).unwrap().local_addr().unwrap().port(), second);
+    }
+}
