@@ -218,6 +218,6 @@ fn a_dry_run_of_a_topic_says_what_would_be_done_and_does_nothing() {
         let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert_eq!((&document["outcome"], &document["partitions"]), (&outcome.into(), &partitions.into()), "{printed}");
     }
-    assert!(run(&["delete", "t"], 2).contains("needs --yes"));
+    assert!(run(&["delete", "t"], 2).contains("add --yes"));
     assert!(run(&["delete", "t", "--dry-run"], 0).contains("4 partitions"), "it is still there");
 }
