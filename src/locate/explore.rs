@@ -35,7 +35,7 @@ pub struct View<'v> {
 enum Failure {
     Refused(Refusal),
     /// A file is missing; the refusal is for when it does not help.
-    Needs(Needed, Refusal),
+    Needs(Needed, Box<Refusal>),
 }
 
 impl From<Refusal> for Failure {
@@ -60,7 +60,7 @@ pub fn explored<T>(
     for _ in 0..MOST_ROUNDS {
         let needs = match attempt(&mut tree, unit.as_ref(), folder, question, look) {
             Ok(found) => return Ok(found),
-            Err(Failure::Needs(needs, refusal)) if needed.contains(&needs) => return Err(refusal),
+            Err(Failure::Needs(needs, refusal)) if needed.contains(&needs) => return Err(*refusal),
             Err(Failure::Needs(needs, _)) => needs,
             Err(Failure::Refused(refusal)) => return Err(refusal),
         };
@@ -209,7 +209,7 @@ fn failure(tree: &Tree, question: &Question<'_>, what: &str, stop: &Stop) -> Fai
         refusal = refusal.next(question.terraform("init"));
     }
     match &stop.needs {
-        Some(needs) => Failure::Needs(needs.clone(), refusal),
+        Some(needs) => Failure::Needs(needs.clone(), Box::new(refusal)),
         None => Failure::Refused(refusal),
     }
 }

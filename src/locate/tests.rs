@@ -284,7 +284,7 @@ mod random {
             let again = File::data(0, Path::new("x.yaml"), after.as_bytes()).map_err(|error| TestCaseError::fail(format!("{error}\n{after}")))?;
             let strings = again.strings();
             let is_new = |expr: &&syntax::Expr| matches!(&expr.kind, syntax::Kind::String(text) if *text == new);
-            prop_assert!(strings.iter().any(|(name, expr)| is_key(name) && is_new(&expr)), "{}", after);
+            prop_assert!(strings.iter().any(|(name, expr)| is_key(name) && is_new(expr)), "{}", after);
             prop_assert_eq!(strings.len(), file.strings().len());
         }
 
