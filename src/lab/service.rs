@@ -129,7 +129,7 @@ impl Folder {
         if let Ok(Some(running)) = &record
             && Holder::checked(running.pid, &path).is_some_and(|holder| is_lab(&holder))
         {
-            return Ok(record?);
+            return record;
         }
         let holder = Holder::of(&path);
         let named = record.as_ref().ok().and_then(Option::as_ref).map(|running| running.pid);

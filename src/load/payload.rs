@@ -6,7 +6,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -129,7 +129,7 @@ impl Bodies {
 }
 
 /// Lines of a file that are not empty: all, or a sample in which each has the same chance, in the order of the file.
-fn sampled(path: &PathBuf, random: &mut SmallRng) -> anyhow::Result<Vec<Box<[u8]>>> {
+fn sampled(path: &Path, random: &mut SmallRng) -> anyhow::Result<Vec<Box<[u8]>>> {
     let reading = || format!("reading the lines of {}", path.display());
     let mut file = BufReader::new(crate::files::bounded::open(path).with_context(reading)?);
     let mut kept: Vec<(usize, Box<[u8]>)> = Vec::new();

@@ -369,7 +369,7 @@ mod tests {
         use Verdict::{CauseFound, Healthy, Inconclusive};
         let (sure, weak) = (finding("disk.filling", 0.9, ""), finding("broker.undersized", 0.4, ""));
         check(&[sample(""), sure.clone(), weak.clone()], &[CauseFound, CauseFound]);
-        check(&[weak.clone()], &[Inconclusive]);
+        check(std::slice::from_ref(&weak), &[Inconclusive]);
         // A gate and a symptom are no cause, however sure they are.
         check(&[finding("cluster.maintenance", 0.95, "")], &[Inconclusive]);
         check(&[sure.clone(), sample(""), finding("healthy", 0.9, "")], &[CauseFound, Healthy]);
