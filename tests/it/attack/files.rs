@@ -348,9 +348,12 @@ fn unreadable(random: &mut StdRng) -> Vec<Case> {
     cases
 }
 
+/// Makes a folder what a case needs it to be.
+type Prepare = fn(&Path);
+
 /// A file that a link inside of the folder leads out of it is edited with a note only.
 fn outside() -> Vec<Case> {
-    let prepare: [(&str, fn(&Path)); 4] = [
+    let prepare: [(&str, Prepare); 4] = [
         ("a link to a file", |dir| {
             fs::create_dir_all(dir.join("infra")).unwrap();
             fs::write(dir.join("shared.tf"), CLUSTER).unwrap();
