@@ -137,7 +137,8 @@ fn replaceable(path: &Path) -> io::Result<(PathBuf, Option<Kept>)> {
 pub fn is_refusal(error: &anyhow::Error) -> bool {
     let inner = |cause: &(dyn std::error::Error + 'static)| {
         let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.is_some_and(|inner| inner.is::<NotKept>() || inner.is::<bounded::Unbounded>())
+        inner
+            .is_some_and(|inner| inner.is::<NotKept>() || inner.is::<bounded::Unbounded>() || inner.is::<own::NotOwn>())
     };
     error.chain().any(inner)
 }

@@ -1,7 +1,7 @@
 //! Endpoints that settings name in place of AWS's, and which of them are on this machine.
 
 use std::{
-    env, fs,
+    env,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     time::Duration,
@@ -10,6 +10,8 @@ use std::{
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use tokio::{net::lookup_host, time::timeout};
+
+use crate::files::bounded;
 
 /// How long a name may take to resolve.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
@@ -62,7 +64,7 @@ pub(super) fn configured(ignored: bool) -> Vec<Endpoint> {
     let mut found: Vec<Endpoint> = variables.collect();
     if !ignored {
         found.extend(files().into_iter().flat_map(|path| {
-            let text = fs::read_to_string(&path).unwrap_or_default();
+            let text = bounded::text(&path, bounded::TEXT_BYTES).unwrap_or_default();
             let setting = format!("endpoint_url in {}", path.display());
             in_file(&text, &profile()).into_iter().map(move |url| Endpoint { url, setting: setting.clone() })
         }));

@@ -59,12 +59,18 @@ pub(super) async fn own(config: &SdkConfig) -> Result<Option<Credentials>, AwsEr
     }
 }
 
+/// Nothing, or why the shared AWS files cannot be read: neither the SDK nor terraform would end.
+fn ensure_readable() -> Result<(), AwsError> {
+    super::bounds::settings_refusal().map_or(Ok(()), Err)
+}
+
 /// The variables that a program which calls AWS by itself gets beside kgen's: made-up credentials, where all its calls go to
 /// this machine and it would look for others in the instance's metadata.
 ///
 /// # Errors
-/// [`AwsError::RealCredentials`]: it would send them to an endpoint on this machine.
+/// [`AwsError::RealCredentials`]: it would send them to an endpoint on this machine. [`AwsError::Settings`].
 pub async fn for_programs() -> Result<Vec<(String, String)>, AwsError> {
+    ensure_readable()?;
     if is_allowed() {
         return Ok(Vec::new());
     }
@@ -94,7 +100,9 @@ pub async fn for_programs() -> Result<Vec<(String, String)>, AwsError> {
 ///
 /// # Errors
 /// [`AwsError::RealCredentials`]: one of them is on this machine, or so is a service that hands out the credentials.
+/// [`AwsError::Settings`].
 pub async fn for_brokers(region: &str, bootstrap_servers: &str) -> Result<(), AwsError> {
+    ensure_readable()?;
     own(&super::loader(region).load().await).await?;
     let host = |server: &str| server.trim().rsplit_once(':').map_or(server, |(host, _)| host).to_owned();
     match bootstrap_servers.split(',').find(|server| endpoint::is_local(&host(server))) {

@@ -9,7 +9,7 @@ use super::{
     out,
 };
 use crate::{
-    cli::{Outcome, Report, ReportFormat, refused},
+    cli::{Outcome, Report, ReportFormat, refused, refused_if_not_begun},
     files::{bounded, own},
     project::Project,
     report::{self, TIMES},
@@ -43,7 +43,7 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
         Some(place) => {
             match args.output {
                 Some(_) => out::write_file(&place, &text)?,
-                None => out::write_own_file(&place, &text)?,
+                None => out::write_own_file(&place, &text).map_err(refused_if_not_begun)?,
             }
             if args.json {
                 documents::print(WrittenReport { run: run.head.id.clone(), file: place })?;

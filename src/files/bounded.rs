@@ -6,7 +6,7 @@
 use std::{
     fmt,
     fs::{File, FileType},
-    io::{self, BufRead, Read},
+    io::{self, BufRead, Read, Seek as _, SeekFrom},
     os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::Path,
 };
@@ -95,6 +95,19 @@ pub fn all(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > most {
         return Err(Unbounded::TooLarge(most).into());
     }
+    Ok(bytes)
+}
+
+/// The last bytes of a file, at most `most` of them.
+///
+/// # Errors
+/// What the file system says.
+pub fn tail(mut file: &File, most: u64) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    // It may grow meanwhile.
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, TryLockError},
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
+    io::{self, BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,10 @@ use jiff::Timestamp;
 
 use super::{End, Entry, Event, FILE, Head};
 use crate::{
-    files::{bounded::Kind, own},
+    files::{
+        bounded::{self, Kind},
+        own,
+    },
     visible,
 };
 
@@ -98,14 +101,12 @@ fn recorded(runs: &Path, all: &[Listed], name: &str) -> Result<PathBuf, String> 
 }
 
 fn listed(dir: &Path) -> Option<Listed> {
-    let mut file = own::open(&dir.join(FILE)).ok()?;
+    let file = own::open(&dir.join(FILE)).ok()?;
     let bytes = file.metadata().ok()?.len();
     let mut first = String::new();
     BufReader::new((&file).take(HEAD_BYTES)).read_line(&mut first).ok()?;
     let head: Head = serde_json::from_str(&first).ok()?;
-    file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL_BYTES))).ok()?;
-    let mut tail = Vec::new();
-    (&file).take(TAIL_BYTES).read_to_end(&mut tail).ok()?;
+    let tail = bounded::tail(&file, TAIL_BYTES).ok()?;
     let tail = String::from_utf8_lossy(&tail);
     // The last line may be torn; a mark may be dated back, but what follows it is not.
     let last = tail.lines().rev().find_map(|line| serde_json::from_str::<Entry>(line).ok());

@@ -30,7 +30,7 @@ use crate::{
         resize::own_look,
     },
     diagnose::{Context, diagnose},
-    files::own,
+    files::{bounded, own},
     finding_id,
     kafka::{
         Connection,
@@ -484,10 +484,13 @@ impl Recording {
     }
 }
 
+/// How much of the end of a generator's output is read: many seconds.
+const TICKS_BYTES: u64 = 64 << 10;
+
 /// The last whole second that a generator has told of.
 fn newest_tick(log: &Path) -> Option<LoadSample> {
-    let text = fs::read_to_string(log).ok()?;
-    text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
+    let text = bounded::tail(&own::open(log).ok()?, TICKS_BYTES).ok()?;
+    String::from_utf8_lossy(&text).lines().rev().find_map(|line| serde_json::from_str(line).ok())
 }
 
 /// End offsets of a topic's partitions; none where they cannot be read now.

@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use super::layout::{CONTROLLER_ID, Layout, Ports};
 use crate::{
-    files::own,
+    files::{bounded, own},
     lab::install::{Classes, Kafka},
     process::{Readiness, Server, StartingServer},
     sample::BrokerId,
@@ -18,6 +18,9 @@ use crate::{
 
 /// How long a broker may take to serve; on a machine with a core for each it takes 5 s.
 pub const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How much of the end of Kafka's log is searched for what it complained of.
+const LOG_BYTES: u64 = 1 << 20;
 
 /// Starts a node of the fleet; `heap_mib` is its whole heap from the start.
 ///
@@ -96,7 +99,7 @@ pub fn ready(
 
 /// What Kafka last complained of, in its own words.
 fn last_error(log: &Path) -> Option<String> {
-    let text = String::from_utf8_lossy(&fs::read(log).ok()?).into_owned();
+    let text = String::from_utf8_lossy(&bounded::tail(&own::open(log).ok()?, LOG_BYTES).ok()?).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     let (at, line) =
         lines.iter().enumerate().rev().find(|(_, line)| line.contains(" ERROR ") || line.contains(" FATAL "))?;

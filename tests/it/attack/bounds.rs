@@ -242,6 +242,14 @@ fn odd_files(random: &mut StdRng) -> Vec<Case> {
                 command.env(variable, dir.path().join("settings")).env_remove("AWS_ACCESS_KEY_ID");
                 Right::Refused("settings").holds(&bounded(&mut command)?)
             }));
+            cases.push(Case::new(format!("{odd:?} as {variable} of terraform"), move || {
+                let dir = project();
+                bounded(&mut command(dir.path(), &words("render")))?;
+                odd.put(&dir.path().join("settings"));
+                let mut command = command(dir.path(), &words("plan --terraform-bin true"));
+                command.env(variable, dir.path().join("settings")).env_remove("AWS_ACCESS_KEY_ID");
+                Right::Refused("settings").holds(&bounded(&mut command)?)
+            }));
         }
     }
     // What is one of many does not hide the rest.
