@@ -141,7 +141,7 @@ fn change(project: &Project, dir: &Path, found: &Path, reached: &Reached, args: 
         return Err(refused(anyhow!("{name} has come to its end (`kgen report {name}`)")));
     }
     let working_dir = WorkingDir::lock(dir, &args.terraform, None)?;
-    // Another kgen may have gone on with it before the project was locked.
+    // Another kgen may have resumed it before the project was locked.
     if journal::reached(&Run::read(found).map_err(refused)?).as_ref() != Some(reached) {
         return Err(refused(anyhow!("{name} has gone on meanwhile: run `kgen resume` again")));
     }

@@ -58,8 +58,7 @@ impl PlanFile {
             (_, Some(Errno::LOOP)) => "was replaced by a link".to_owned(),
             _ => format!("cannot be read ({error})"),
         };
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let mut file = File::options().read(true).custom_flags(flags).open(&self.path).map_err(unreadable)?;
+        let mut file = open_no_link(&self.path).map_err(unreadable)?;
         if !file.metadata().map_err(unreadable)?.is_file() {
             return Err("was replaced by something that is no file".to_owned());
         }
@@ -139,10 +138,15 @@ fn is_plan(name: &str) -> bool {
         || random.is_some_and(|part| part.len() == RANDOM && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// Opens a file to read it. Follows no link and does not wait at a pipe.
+fn open_no_link(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
 /// A link, or what is no file, is used by nobody: its name alone is removed.
 fn is_in_use(path: &Path) -> bool {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let Ok(file) = File::options().read(true).custom_flags(flags).open(path) else { return false };
+    let Ok(file) = open_no_link(path) else { return false };
     matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
 }
 
