@@ -43,9 +43,9 @@ mod window;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::BrokerType,
+    catalogue::{BrokerType, MonitoringLevel},
     remedy::Remedy,
-    sample::{BrokerId, Sample},
+    sample::{BrokerId, Sample, Unavailable},
 };
 pub use host_contention::PRESSURE_PERCENT;
 use window::Window;
@@ -73,6 +73,30 @@ pub struct Context {
     pub active_operation: Option<String>,
     /// N of the lab's "scale 1:N"; nothing on AWS.
     pub lab_scale: Option<f64>,
+    /// Ids of the brokers by ListNodes, with gaps where brokers were removed; empty where they were not listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broker_ids: Vec<BrokerId>,
+    /// Standard, Express or serverless; `None` where the control plane was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ClusterKind>,
+    /// Such as `PER_BROKER`: which metrics MSK publishes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring_level: Option<MonitoringLevel>,
+    /// Length of a datapoint of CloudWatch, s, where it is not a minute (the lab can shorten it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_s: Option<f64>,
+    /// What the view cannot give, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unavailable: Vec<Unavailable>,
+}
+
+/// What kind of cluster MSK runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClusterKind {
+    Standard,
+    Express,
+    Serverless,
 }
 
 /// What a window of samples says.

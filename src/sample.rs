@@ -48,6 +48,68 @@ pub enum Source {
     CloudWatch,
 }
 
+/// What a sample can hold, in the words in which rules ask for it and views say that they cannot give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    Cpu,
+    /// CPU held back by a limit; the lab only.
+    CpuThrottling,
+    CpuCredits,
+    CpuIoWait,
+    HeapAfterGc,
+    Memory,
+    ProduceTime,
+    /// Where produce requests spend their time: queue, local, remote.
+    ProduceParts,
+    /// Produce requests a second.
+    ProduceRate,
+    /// Mean size of a request.
+    RequestSize,
+    ProduceThrottle,
+    FollowerFetchTime,
+    /// Bytes and messages in and out by broker.
+    Traffic,
+    TrafficByTopic,
+    ReplicationTraffic,
+    /// Under-replicated partitions by broker.
+    Replication,
+    MinIsr,
+    PartitionCounts,
+    LeaderCounts,
+    DiskUsed,
+    Volume,
+    Connections,
+    ConnectionRate,
+    /// `TrafficShaping` and the allowances.
+    NetworkAllowances,
+    /// Leaders, replicas and in-sync replicas of every partition.
+    Topics,
+    /// Configuration of topics: `min.insync.replicas`, throttles.
+    TopicConfigs,
+    /// Growth of every partition's end offset.
+    PartitionRates,
+    GroupLag,
+    /// State and members of consumer groups.
+    GroupMembers,
+    /// What the Kafka port answers.
+    Probe,
+    ClusterState,
+    /// What a load generator saw.
+    Load,
+}
+
+/// Something that a view cannot give of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Unavailable {
+    pub field: Field,
+    /// A sentence without a full stop, such as `ListTopics is not allowed`.
+    pub reason: String,
+    /// What would make it available, such as `allow kafka:ListTopics`; `None` if nothing would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable: Option<String>,
+}
+
 /// Whether a broker answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -101,8 +163,51 @@ pub struct BrokerSample {
     pub connections_created_per_s: Option<f64>,
     /// `TrafficShaping`: packets dropped or queued because a network allowance was exceeded. CloudWatch only.
     pub traffic_shaping: Option<f64>,
+    /// `ClientConnectionCount` over all kinds of authentication: connections of clients, without those between brokers.
+    pub client_connection_count: Option<u64>,
+    /// `IAMTooManyConnections`: connections refused because IAM clients opened too many, per minute.
+    pub iam_connections_refused: Option<f64>,
+    /// `CpuIoWait`: percent of the time in which the CPU waited for the disk.
+    pub cpu_io_wait_percent: Option<f64>,
+    /// The data volume, from `Volume*` and `BurstBalance`.
+    pub volume: Option<VolumeSample>,
+    /// Packets dropped or queued because an allowance of the instance was exceeded.
+    pub allowances: Option<Allowances>,
+    /// `ReplicationBytesInPerSec`.
+    pub replication_bytes_in_per_s: Option<f64>,
+    /// `ReplicationBytesOutPerSec`.
+    pub replication_bytes_out_per_s: Option<f64>,
+    /// `RequestBytesMean`: bytes of a request, over all kinds of requests.
+    pub request_bytes: Option<f64>,
+    /// `BytesInPerSec` by topic.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub topic_bytes_in_per_s: BTreeMap<String, f64>,
     /// What came of a connection to the broker's Kafka port.
     pub probe: Option<Probe>,
+}
+
+/// A broker's data volume: means over the interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct VolumeSample {
+    /// `VolumeQueueLength`: requests waiting for the volume.
+    pub queue_length: Option<f64>,
+    /// Time of one write, ms: `VolumeTotalWriteTime` / `VolumeWriteOps`.
+    pub write_ms: Option<f64>,
+    /// Time of one read, ms: `VolumeTotalReadTime` / `VolumeReadOps`.
+    pub read_ms: Option<f64>,
+    /// `BurstBalance`: burst credits left, percent.
+    pub burst_balance_percent: Option<f64>,
+}
+
+/// `BwInAllowanceExceeded` and its siblings, packets per minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Allowances {
+    pub bandwidth_in: Option<f64>,
+    pub bandwidth_out: Option<f64>,
+    pub packets: Option<f64>,
+    pub connections: Option<f64>,
 }
 
 /// What a broker's Kafka port did when it was asked for its API versions.
@@ -147,6 +252,29 @@ pub struct PartitionSample {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GroupSample {
     pub topics: BTreeMap<String, BTreeMap<i32, Progress>>,
+    /// Lag by topic, where it is published only so (CloudWatch).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lags: BTreeMap<String, TopicLag>,
+    /// The group's state in Kafka's words, such as `Stable` or `Empty`; `None` where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Members of the group; `None` where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<u32>,
+}
+
+/// A group's lag on one topic as CloudWatch has it. MSK publishes it for groups that are `STABLE` or `EMPTY`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct TopicLag {
+    /// `MaxOffsetLag`: records, of the partition that is furthest behind.
+    pub max_records: Option<f64>,
+    /// `SumOffsetLag`: records, over all partitions.
+    pub sum_records: Option<f64>,
+    /// `EstimatedMaxTimeLag`, seconds.
+    pub max_s: Option<f64>,
+    /// `RollingEstimatedTimeLagMax`, seconds.
+    pub rolling_max_s: Option<f64>,
 }
 
 /// How far a group has come in a partition.

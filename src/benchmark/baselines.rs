@@ -216,7 +216,10 @@ mod tests {
         let window = |rate: f64, grows: i64| -> Vec<Sample> {
             let at = |n: i64| {
                 let progress = Progress { lag: 100 + n * grows, committed_per_s: Some(rate) };
-                let group = GroupSample { topics: BTreeMap::from([("t".to_owned(), [(0, progress)].into())]) };
+                let group = GroupSample {
+                    topics: BTreeMap::from([("t".to_owned(), [(0, progress)].into())]),
+                    ..GroupSample::default()
+                };
                 Sample { groups: [("g".to_owned(), group)].into(), ..Sample::default() }
             };
             (0..10).map(at).collect()

@@ -101,6 +101,7 @@ fn context(name: &str, region: &str, cluster: Option<&Cluster>, lab_scale: Optio
         state: cluster.map(|cluster| cluster.state.clone()),
         active_operation: cluster.and_then(|cluster| cluster.active_operation.clone()),
         lab_scale,
+        ..Context::default()
     }
 }
 

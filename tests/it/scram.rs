@@ -24,7 +24,7 @@ fn users_of_the_stack_get_in_and_nobody_else() {
     let produce = "kgen produce --security scram --set ssl.ca.location=\"$KGEN_LAB_CA\" --records 2000 --rate 500 --idempotent --json";
     let login =
         format!("export KGEN_SASL_USERNAME=app; KGEN_SASL_PASSWORD=\"$({password})\"; export KGEN_SASL_PASSWORD");
-    let produced = lab.json(&format!("{login}; {produce}"));
+    let produced = lab.produced(&format!("{login}; {produce}"));
     assert_eq!(produced["acknowledged"], 2000, "{produced:#}");
     let run = produced["run"].as_str().unwrap();
     let proof = lab.json(&format!(
@@ -58,7 +58,7 @@ fn users_of_the_stack_get_in_and_nobody_else() {
          for _ in $(seq 240); do [ \"$(aws kafka describe-cluster --cluster-arn {arn} --query ClusterInfo.State --output text)\" \
          = ACTIVE ] && break; sleep 0.5; done"
     ));
-    assert_eq!(lab.json(&format!("{login}; {produce}"))["acknowledged"], 2000);
+    assert_eq!(lab.produced(&format!("{login}; {produce}"))["acknowledged"], 2000);
     lab.sh("kgen destroy --yes");
     lab.down();
 }
