@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod exit;
+mod groups;
 pub mod lab;
 pub mod load;
 mod look;
@@ -30,7 +31,7 @@ const GLOBAL: &str = "Global options";
 
 /// Reproduce, detect and fix an undersized Amazon MSK cluster
 #[derive(Debug, Parser)]
-#[command(name = "kgen", version, propagate_version = true, after_help = exit::BELOW_HELP)]
+#[command(name = "kgen", version, propagate_version = true, help_template = groups::template(), after_help = exit::BELOW_HELP)]
 pub struct Cli {
     /// Project folder: kgen.toml, terraform/ and .kgen/ are in it
     #[arg(long, short = 'C', global = true, help_heading = GLOBAL, default_value = ".", value_name = "DIR", env = "KGEN_PROJECT")]

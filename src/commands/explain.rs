@@ -33,15 +33,17 @@ pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
             println!("{:<34} {}", rule.id, rule.meaning.split(". ").next().unwrap_or_default());
             continue;
         }
-        println!(
-            "{}\n\n{}\n\nTold apart: {}\n\nIn the lab: {}",
-            rule.id,
-            rule.meaning,
-            rule.told_apart,
-            in_the_lab(rule)
-        );
+        println!("{}", in_words(rule, textwrap::termwidth()));
     }
     Ok(Outcome::Done)
+}
+
+/// What a rule means, in lines of at most `width` columns.
+fn in_words(rule: &Rule, width: usize) -> String {
+    let told_apart = format!("How to tell it apart: {}", rule.told_apart);
+    let in_the_lab = format!("In the lab: {}", in_the_lab(rule));
+    let paragraphs = [rule.id, rule.meaning, &told_apart, &in_the_lab];
+    paragraphs.map(|paragraph| textwrap::fill(paragraph, width)).join("\n\n")
 }
 
 /// The id that was probably meant.
@@ -63,4 +65,20 @@ pub fn in_the_lab(rule: &Rule) -> String {
 
 fn fault_command(id: &str) -> Option<String> {
     fault::find(id).map(|fault| format!("kgen lab fault start {}", fault.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_is_as_wide_as_the_terminal() {
+        for rule in RULES {
+            let text = in_words(rule, 60);
+            // A command is not broken at its hyphens, and may be longer than a line.
+            let wide = text.lines().find(|line| line.chars().count() > 60 && line.contains(' '));
+            assert_eq!(wide, None, "{}", rule.id);
+            assert!(text.starts_with(rule.id) && text.ends_with(in_the_lab(rule).split(' ').next_back().unwrap()));
+        }
+    }
 }

@@ -112,7 +112,7 @@ mod tests {
         for (name, make) in PUBLISHED {
             let there = std::fs::read_to_string(dir.join(file_name(name))).unwrap_or_default();
             let current = format!("{:#}\n", named(name, make()).to_value());
-            assert!(there == current, "docs/schemas is stale for {name}: cargo run -- schema --dir docs/schemas");
+            assert!(there == current, "docs/schemas is stale for {name}: run scripts/generate");
         }
         assert_eq!(std::fs::read_dir(dir).unwrap().count(), PUBLISHED.len(), "docs/schemas has a file too many");
     }
