@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::{
 
 use super::MetricsError;
 use crate::{
-    aws::{Aws, Paging},
+    aws::{Action, Aws, Paging},
     sample::{BrokerId, BrokerSample, BrokerState, RequestTimes, Sample, Source},
 };
 
@@ -115,9 +115,9 @@ impl CloudWatch {
             .scan_by(ScanBy::TimestampAscending)
             .into_paginator()
             .send();
-        let mut paging = Paging::of("GetMetricData");
+        let mut paging = Paging::of(Action::GetMetricData);
         while let Some(page) = paging.bounded(pages.next()).await? {
-            let page = page.map_err(|error| self.aws.failed("GetMetricData", error))?;
+            let page = page.map_err(|error| self.aws.failed(Action::GetMetricData, error))?;
             for result in page.metric_data_results.unwrap_or_default() {
                 let Some(key) = result.id.as_deref().and_then(key) else { continue };
                 let at = result.timestamps.unwrap_or_default().into_iter().filter_map(|at| at.to_millis().ok());

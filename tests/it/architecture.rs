@@ -30,7 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("screen", &["diagnose", "finding_id", "process", "run", "sample"]),
     ("terraform", &["process"]),
     ("project", &["stack", "terraform", "locate"]),
-    ("aws", &["sample"]),
+    ("aws", &["catalogue", "sample"]),
     ("kafka", &["sample"]),
     ("load", &["sample", "kafka"]),
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
