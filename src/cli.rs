@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use exit::{Outcome, Refused, refused, refused_if_not_begun};
-pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
+pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};

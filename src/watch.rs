@@ -10,14 +10,16 @@ mod marks;
 mod open;
 mod place;
 mod recorded;
+mod target;
 mod watcher;
 
 pub use collect::{collected, collected_with};
-pub use fixes::fixes;
+pub use fixes::{Naming, fixes};
 pub use marks::Marks;
-pub use open::{Opened, Request, View, open, refresh};
+pub use open::{Opened, Request, Seen, View, found, open, refresh};
 pub use place::Place;
 pub use recorded::{Line, recorded};
+pub use target::{Regions, Target, Wanted};
 pub use watcher::{Background, STATE_EVERY, Tell, Watcher};
 
 use anyhow::Context as _;

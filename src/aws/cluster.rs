@@ -62,7 +62,15 @@ impl Aws {
     /// # Errors
     /// Why the API gave no answer.
     pub async fn bootstrap(&self, cluster: &Cluster) -> Result<Bootstrap, AwsError> {
-        let answer = self.kafka()?.get_bootstrap_brokers().cluster_arn(&cluster.arn).send().await;
+        self.bootstrap_of(&cluster.arn).await
+    }
+
+    /// Where clients reach the cluster `arn`, of any kind.
+    ///
+    /// # Errors
+    /// Why the API gave no answer.
+    pub async fn bootstrap_of(&self, arn: &str) -> Result<Bootstrap, AwsError> {
+        let answer = self.kafka()?.get_bootstrap_brokers().cluster_arn(arn).send().await;
         let answer = answer.map_err(|error| self.failed(Action::GetBootstrapBrokers, error))?;
         let some = |list: Option<String>| list.filter(|list| !list.is_empty());
         Ok(Bootstrap {

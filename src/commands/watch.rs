@@ -2,12 +2,12 @@
 
 use std::{io, path::Path, time::Duration};
 
+use anyhow::anyhow;
 use tokio::time::{self, Instant};
 
 use super::{
-    look::{Opened, headline, open, runtime},
+    look::{INSIDE_INTERVAL, Opened, headline, open_named, runtime},
     out,
-    place::Place,
     record::Record,
     watching::{Marks, line, watcher},
 };
@@ -17,6 +17,7 @@ use crate::{
     project::Project,
     run::{Entry, Environment, Event},
     screen::{Lines, Quit},
+    watch::{Naming, Seen},
 };
 
 /// Time between two looks whether the user wants to leave.
@@ -28,7 +29,8 @@ pub fn run(args: &Watch, project: &Path) -> anyhow::Result<Outcome> {
 }
 
 async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
-    let opened = open(&args.look, project.stack(), &Place::Environment).await?;
+    let (opened, naming) = open_named(&args.look, project).await?;
+    let interval = interval(args.look.interval, &opened)?;
     let interrupts = Interrupts::hold()?;
     let context = &opened.context;
     let record = Record::begin_if_possible(
@@ -48,7 +50,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     if !record.is_shown() {
         eprintln!("watching {}", headline(context));
     }
-    let watched = watched(args, project, opened, &record, &interrupts, &mut output).await;
+    let watched = watched(args, project, (opened, naming), interval, &record, &interrupts, &mut output).await;
     let recorded = record.end(&watched, interrupts.count() > 0);
     if !args.json {
         // What went wrong is kept at the edge.
@@ -59,18 +61,36 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// Time between two samples: what is asked for, if the view has new ones as often.
+///
+/// # Errors
+/// Refused: CloudWatch has none so soon, and each read costs.
+fn interval(asked: Option<Duration>, opened: &Opened) -> anyhow::Result<Duration> {
+    if opened.seen != Seen::Outside {
+        return Ok(asked.unwrap_or(INSIDE_INTERVAL));
+    }
+    let period = opened.context.period_s.map_or(Duration::from_secs(60), Duration::from_secs_f64);
+    let Some(asked) = asked.filter(|asked| *asked < period) else { return Ok(asked.unwrap_or(period)) };
+    Err(refused(anyhow!(
+        "CloudWatch has a new datapoint every {0} s, so --interval {1}s would pay for the same again: use {0}s or more",
+        period.as_secs_f64(),
+        asked.as_secs_f64(),
+    )))
+}
+
 async fn watched(
     args: &Watch,
     project: &Project,
-    opened: Opened,
+    (opened, naming): (Opened, Naming),
+    interval: Duration,
     record: &Record,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
     let Opened { aws, context, source, .. } = opened;
-    let end = args.duration.map(|duration| Instant::now() + duration + args.look.interval);
-    let mut samples = source.stream(args.look.interval);
-    let mut watcher = watcher(aws, context, project, record.clone(), Marks::new(project.stack()));
+    let end = args.duration.map(|duration| Instant::now() + duration + interval);
+    let mut samples = source.stream(interval);
+    let mut watcher = watcher(aws, context, naming, record.clone(), Marks::new(project.stack()));
     let mut left = time::interval(LEFT_EVERY);
     loop {
         let received = tokio::select! {

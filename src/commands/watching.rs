@@ -1,7 +1,7 @@
 //! A cluster that is watched beside the work of a command, into the command's record.
 
 use super::{
-    look::{Opened, open},
+    look::{INSIDE_INTERVAL, Opened, open},
     place::Place,
     record::Record,
     resize::own_look,
@@ -12,7 +12,7 @@ use crate::{
     diagnose::Context,
     project::Project,
     run::{Event, Observed},
-    watch::{Background, Tell, Watcher},
+    watch::{Background, Naming, Tell, Watcher},
 };
 
 pub use crate::watch::{Line, Marks, STATE_EVERY};
@@ -36,6 +36,14 @@ impl Watched {
         Watched { project: project.clone(), look: own_look(), place: place.clone() }
     }
 
+    /// Without the project's Terraform for a cluster that is not the project's.
+    fn naming(&self) -> Naming {
+        let (stack, look) = (self.project.stack(), &self.look);
+        let is_own = look.cluster.as_ref().is_none_or(|name| *name == stack.cluster().name)
+            && look.region.as_deref().is_none_or(|region| region == stack.region());
+        if is_own { Naming::of_project(&self.project.terraform_dir()) } else { Naming::default() }
+    }
+
     /// # Errors
     /// The cluster or a source of its metrics cannot be found.
     pub async fn open(&self) -> anyhow::Result<Opened> {
@@ -51,12 +59,13 @@ pub struct Beside {
 impl Beside {
     /// Starts to watch. When the cluster cannot be watched, the record says why, and the command goes on.
     pub fn start(watched: Watched, record: &Record, marks: Marks) -> Beside {
-        let (interval, project) = (watched.look.interval, watched.project.clone());
+        let interval = watched.look.interval.unwrap_or(INSIDE_INTERVAL);
+        let naming = watched.naming();
         let (record, failed) = (record.clone(), record.clone());
         let background = Background::start(
             async move || watched.open().await,
             interval,
-            move |aws, context| watcher(aws, context, &project, record, marks),
+            move |aws, context| watcher(aws, context, naming, record, marks),
             move |error| {
                 let _ = failed.tell(Event::note(format!("the brokers are not watched: {error:#}")));
             },
@@ -66,7 +75,7 @@ impl Beside {
 }
 
 /// A watcher that writes to `record`.
-pub fn watcher(aws: Aws, context: Context, project: &Project, record: Record, marks: Marks) -> Watcher {
+pub fn watcher(aws: Aws, context: Context, naming: Naming, record: Record, marks: Marks) -> Watcher {
     let tell: Tell = Box::new(move |at, event| {
         // A note is also for whoever reads the messages; the screen shows it once, from the record.
         if let Event::Note { text } = &event {
@@ -74,5 +83,5 @@ pub fn watcher(aws: Aws, context: Context, project: &Project, record: Record, ma
         }
         record.tell_at(at, event)
     });
-    Watcher::new(aws, context, project.terraform_dir(), marks, tell)
+    Watcher::new(aws, context, naming, marks, tell)
 }

@@ -1,8 +1,7 @@
 //! Which cluster is meant, and in which region: by flag, ARN, environment, kgen.toml, or because there is only one.
 
-use super::arn::{Arn, ArnError};
 use crate::{
-    aws::AwsError,
+    aws::{AwsError, cluster_name, region_of_arn},
     visible,
 };
 
@@ -53,13 +52,15 @@ pub struct Wanted {
     pub regions: Regions,
     /// The cluster that the project in this folder describes, if there is one.
     pub of_project: Option<String>,
+    /// The region of that cluster.
+    pub region_of_project: String,
 }
 
 /// A cluster that is named, by name or ARN, or still to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
     Name(String),
-    Arn(Arn),
+    Arn(String),
     /// The only cluster of the region.
     Only,
 }
@@ -78,13 +79,16 @@ pub struct Target {
 /// Why it is not clear which cluster is meant.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    #[error(transparent)]
-    Arn(#[from] ArnError),
+    #[error(
+        "{0:?} is not the ARN of an MSK cluster (expected arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/ID, as `aws kafka \
+         list-clusters-v2` prints it)"
+    )]
+    Arn(String),
     #[error("the ARN is of a cluster in {arn}, and --region says {flag}: leave --region out")]
     Regions { arn: String, flag: String },
     #[error(
         "there is no cluster in {region} (name another region with --region{}; `kgen clusters --all-regions` looks \
-         everywhere)", elsewhere(.elsewhere)
+         everywhere)", written(.elsewhere)
     )]
     None { region: String, elsewhere: Option<String> },
     #[error("there are {} clusters in {region}: {}; choose one with --cluster", .names.len(), listed(.names))]
@@ -118,36 +122,44 @@ impl Wanted {
     pub fn target(&self) -> Result<Target, TargetError> {
         let chosen = self.regions.chosen();
         let (named, region) = match &self.cluster {
-            Some(text) if Arn::is_meant(text) => {
-                let arn: Arn = text.parse()?;
-                if let Some(flag) = self.regions.flag.as_ref().filter(|flag| **flag != arn.region) {
-                    return Err(TargetError::Regions { arn: arn.region, flag: flag.clone() });
+            // Names of clusters have no colon (CreateCluster, `clusterName`).
+            Some(arn) if arn.starts_with("arn:") => {
+                let region = region_of_arn(arn).ok_or_else(|| TargetError::Arn(arn.clone()))?.to_owned();
+                if let Some(flag) = self.regions.flag.as_ref().filter(|flag| **flag != region) {
+                    return Err(TargetError::Regions { arn: region, flag: flag.clone() });
                 }
-                let region = Region { name: arn.region.clone(), from: RegionFrom::Arn };
-                (Named::Arn(arn), region)
+                (Named::Arn(arn.clone()), Region { name: region, from: RegionFrom::Arn })
             }
             Some(name) => (Named::Name(name.clone()), chosen),
             None => (self.of_project.clone().map_or(Named::Only, Named::Name), chosen),
         };
-        let name = match &named {
-            Named::Name(name) => Some(name),
-            Named::Arn(arn) => Some(&arn.cluster),
-            Named::Only => None,
-        };
+        let name = named.name();
         let elsewhere = self.regions.kgen_toml.clone().filter(|written| *written != region.name);
-        let is_foreign = name.is_none() || name != self.of_project.as_ref();
+        let is_foreign = name.is_none() || name != self.of_project.as_deref() || region.name != self.region_of_project;
         Ok(Target { named, region, elsewhere, is_foreign })
     }
 }
 
-impl Target {
-    /// The name of the cluster, if it is known before any call.
-    pub fn name(&self) -> Option<&str> {
-        match &self.named {
+impl Named {
+    fn name(&self) -> Option<&str> {
+        match self {
             Named::Name(name) => Some(name),
-            Named::Arn(arn) => Some(&arn.cluster),
+            Named::Arn(arn) => Some(cluster_name(arn)),
             Named::Only => None,
         }
+    }
+}
+
+impl Target {
+    /// The cluster `name` in `region`, both known.
+    pub fn known(name: &str, region: &str) -> Target {
+        let region = Region { name: region.to_owned(), from: RegionFrom::Flag };
+        Target { named: Named::Name(name.to_owned()), region, elsewhere: None, is_foreign: false }
+    }
+
+    /// The name of the cluster, if it is known before any call.
+    pub fn name(&self) -> Option<&str> {
+        self.named.name()
     }
 
     /// `error` with a hint when the cluster may be in another region.
@@ -188,7 +200,7 @@ impl RegionFrom {
     }
 }
 
-fn elsewhere(region: &Option<String>) -> String {
+fn written(region: &Option<String>) -> String {
     region.as_ref().map(|region| format!(": kgen.toml says {}", visible::line(region))).unwrap_or_default()
 }
 
@@ -220,19 +232,20 @@ mod tests {
 
     #[test]
     fn a_region_is_that_of_the_flag_the_environment_kgen_toml_or_the_default() {
-        let check = |flag: &str, variables: &[(&'static str, &str)], profile: &str, toml: &str, home: &str, expected| {
-            let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-            let regions = Regions {
-                flag: some(flag),
-                variables,
-                profile: some(profile),
-                kgen_toml: some(toml),
-                default_profile: some(home),
-                default: "d".to_owned(),
+        let check =
+            |flag: &str, variables: &[(&'static str, &str)], profile: &str, toml: &str, home: &str, expected| {
+                let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+                let regions = Regions {
+                    flag: some(flag),
+                    variables,
+                    profile: some(profile),
+                    kgen_toml: some(toml),
+                    default_profile: some(home),
+                    default: "d".to_owned(),
+                };
+                let Region { name, from } = regions.chosen();
+                assert_eq!((name.as_str(), from), expected);
             };
-            let Region { name, from } = regions.chosen();
-            assert_eq!((name.as_str(), from), expected);
-        };
         let (aws, older) = (("AWS_REGION", "v"), ("AWS_DEFAULT_REGION", "w"));
         check("f", &[aws], "p", "t", "h", ("f", RegionFrom::Flag));
         check("", &[aws, older], "p", "t", "h", ("v", RegionFrom::Variable("AWS_REGION")));
@@ -251,16 +264,23 @@ mod tests {
             kgen_toml: some("us-west-2"),
             ..Regions::default()
         };
-        let wanted = |flag| Wanted { cluster: some(ARN), regions: regions(flag), of_project: some("orders") };
+        let wanted = |flag| Wanted {
+            cluster: some(ARN),
+            regions: regions(flag),
+            of_project: some("orders"),
+            region_of_project: "us-west-2".to_owned(),
+        };
         for flag in ["", "eu-west-1"] {
             let target = wanted(flag).target().unwrap();
             assert_eq!((target.region.name.as_str(), target.region.from), ("eu-west-1", RegionFrom::Arn));
-            assert_eq!((target.name(), target.is_foreign), (Some("orders"), false));
+            assert_eq!((target.name(), target.is_foreign), (Some("orders"), true));
         }
         let refused = wanted("us-east-1").target().unwrap_err().to_string();
         assert_eq!(refused, "the ARN is of a cluster in eu-west-1, and --region says us-east-1: leave --region out");
-        let no_arn = Wanted { cluster: some("arn:aws:kafka:x"), ..wanted("") }.target();
-        assert!(matches!(no_arn, Err(TargetError::Arn(_))));
+        for text in ["arn:aws:kafka:x", "arn:aws:sqs:eu-west-1:1:cluster/a/b", "arn:"] {
+            let no_arn = Wanted { cluster: some(text), ..wanted("") }.target();
+            assert!(matches!(no_arn, Err(TargetError::Arn(_))), "{text}");
+        }
     }
 
     #[test]
@@ -288,8 +308,7 @@ mod tests {
             ..Regions::default()
         };
         let target = Wanted { regions, of_project: some("orders"), ..Wanted::default() }.target().unwrap();
-        let missing =
-            AwsError::NoSuchCluster { name: "orders".into(), region: "eu-west-1".into(), known: Vec::new() };
+        let missing = AwsError::NoSuchCluster { name: "orders".into(), region: "eu-west-1".into(), known: Vec::new() };
         assert_eq!(
             target.failed(missing).to_string(),
             "no cluster orders in eu-west-1; there are none (AWS_REGION says where to look, kgen.toml says us-west-2: add \

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Marks, Opened, fixes, open::refresh, runtime};
+use super::{Marks, Naming, Opened, fixes, open::refresh, runtime};
 use crate::{
     aws::Aws,
     diagnose::{Context, diagnose},
@@ -40,8 +39,7 @@ pub struct Watcher {
     aws: Aws,
     context: Context,
     tell: Tell,
-    /// Where the HCL change of a fix is read from.
-    terraform_dir: PathBuf,
+    naming: Naming,
     samples: VecDeque<Sample>,
     state_read: Instant,
     held: BTreeSet<&'static str>,
@@ -49,12 +47,12 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(aws: Aws, context: Context, terraform_dir: PathBuf, marks: Marks, tell: Tell) -> Watcher {
+    pub fn new(aws: Aws, context: Context, naming: Naming, marks: Marks, tell: Tell) -> Watcher {
         Watcher {
             aws,
             context,
             tell,
-            terraform_dir,
+            naming,
             samples: VecDeque::new(),
             state_read: Instant::now(),
             held: BTreeSet::new(),
@@ -107,7 +105,7 @@ impl Watcher {
         let told = diagnosis.findings.iter().map(|finding| finding.id).filter(|id| *id != TOO_FEW);
         let holds: BTreeSet<&'static str> = told.collect();
         if !holds.is_subset(&self.held) {
-            let fixes = fixes(&self.context, &diagnosis, &self.terraform_dir);
+            let fixes = fixes(&self.context, &diagnosis, &self.naming);
             let new = diagnosis
                 .findings
                 .iter()

@@ -35,7 +35,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("load", &["sample", "kafka"]),
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
     ("lab", &["catalogue", "finding_id", "sample", "process", "kafka"]),
-    ("watch", &["aws", "diagnose", "finding_id", "kafka", "lab", "metrics", "remedy", "run", "sample", "stack"]),
+    (
+        "watch",
+        &["aws", "diagnose", "finding_id", "kafka", "lab", "metrics", "process", "remedy", "run", "sample", "stack"],
+    ),
     ("cli", &["catalogue", "kafka", "load"]),
     ("bench", &["hcl", "stack"]),
     ("fuzzing", &["cli", "diagnose", "lab", "locate", "metrics", "report", "run", "stack", "terraform"]),
