@@ -28,7 +28,7 @@ pub use cluster::{Bootstrap, Cluster};
 pub use endpoint::names_endpoint;
 pub use error::AwsError;
 pub use guard::{for_brokers, for_programs};
-pub use identity::region_of_profile;
+pub use identity::{Identity, region_of_profile};
 pub use info::{
     Authentication, ClusterInfo, ClusterState, MetadataMode, OpenMonitoring, TypeName, cluster_name, region_of_arn,
 };

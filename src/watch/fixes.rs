@@ -120,7 +120,12 @@ mod tests {
 
     #[test]
     fn a_cluster_that_the_project_does_not_describe_gets_no_hcl_and_no_command_of_the_project() {
-        let context = Context { cluster: "orders".to_owned(), arn: Some("arn".to_owned()), ..Context::default() };
+        let context = Context {
+            cluster: "orders".to_owned(),
+            arn: Some("arn".to_owned()),
+            current_version: Some("K1".to_owned()),
+            ..Context::default()
+        };
         let diagnosis = Diagnosis { verdict: Verdict::CauseFound, findings: vec![resize()] };
         let own = fixes(&context, &diagnosis, &Naming::of_project(Path::new("/nowhere"))).remove(0).unwrap();
         assert!(own.hcl_diff.is_some() && own.kgen.is_some());
