@@ -88,7 +88,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
 pub async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context, Vec<Sample>)> {
     let Opened { aws, mut context, source } = open(&args.look, stack, &Place::Environment).await?;
     let samples = match source {
-        Source::CloudWatch(source) => {
+        Source::CloudWatch(mut source) => {
             let minutes = (args.window.as_secs() / 60).max(CLOUDWATCH_MINUTES).try_into().unwrap_or(u32::MAX);
             eprintln!("reading the last {minutes} minutes of {} from CloudWatch", headline(&context));
             source.history(minutes).await?

@@ -80,8 +80,9 @@ impl Watching {
             self.state_read = Instant::now();
         }
         sample.cluster_state = self.context.state.clone();
-        // CloudWatch gives the same minute until the next one is complete.
-        if self.samples.back().is_some_and(|last| last.at_ms == sample.at_ms) {
+        // CloudWatch gives a minute again when more of it has arrived.
+        if let Some(known) = self.samples.iter_mut().find(|known| known.at_ms == sample.at_ms) {
+            *known = sample;
             return Ok(Vec::new());
         }
         self.samples.push_back(sample);
