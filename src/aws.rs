@@ -32,7 +32,7 @@ pub use identity::{Identity, region_of_profile};
 pub use info::{
     Authentication, ClusterInfo, ClusterState, MetadataMode, OpenMonitoring, TypeName, cluster_name, region_of_arn,
 };
-pub use lab::TargetGroup;
+pub use lab::{LabStatus, TargetGroup};
 pub use nodes::Node;
 pub use operation::{Operation, PastOperation, Step};
 pub use reach::{credentials, endpoint_answers};

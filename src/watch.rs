@@ -6,6 +6,7 @@
 
 mod collect;
 mod fixes;
+pub mod fleet;
 mod marks;
 mod open;
 mod place;
@@ -15,12 +16,13 @@ mod watcher;
 
 pub use collect::{collected, collected_with};
 pub use fixes::{Naming, fixes};
+pub use fleet::{DATAPOINTS, periods};
 pub use marks::Marks;
 pub use open::{Opened, Request, Seen, View, found, open, refresh};
 pub use place::Place;
 pub use recorded::{Line, recorded};
 pub use target::{Regions, Target, Wanted};
-pub use watcher::{Background, STATE_EVERY, Tell, Watcher};
+pub use watcher::{Background, STATE_EVERY, Tell, Watchable, Watcher};
 
 use anyhow::Context as _;
 

@@ -33,9 +33,9 @@ pub struct Look {
     /// Time between two samples [default: 1s; from CloudWatch 1m, as it has a new one each minute]
     #[arg(long, value_name = "TIME", value_parser = interval)]
     pub interval: Option<Duration>,
-    /// Ignore the newest datapoints of CloudWatch for this long: some of them are still arriving
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
-    pub delay: Duration,
+    /// Ignore datapoints of CloudWatch younger than this, as some are still arriving [default: 2m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub delay: Option<Duration>,
 }
 
 impl Look {

@@ -25,12 +25,6 @@ use crate::{
 /// How long the brokers are watched from inside.
 const INSIDE_WINDOW: Duration = Duration::from_secs(30);
 
-/// How far back CloudWatch is read: the recent part is judged against the hours before it.
-const OUTSIDE_WINDOW: Duration = Duration::from_secs(3 * 3600);
-
-/// Datapoints of CloudWatch that are read at least.
-const FEWEST_DATAPOINTS: u64 = 10;
-
 /// `kgen diagnose --json`.
 #[derive(Serialize, schemars::JsonSchema)]
 pub struct Report<'a> {
@@ -118,11 +112,25 @@ async fn looked(args: &Diagnose, project: &Project) -> anyhow::Result<Looked> {
     let (opened, naming) = open_named(&args.look, project).await?;
     let Opened { aws, mut context, source, seen, .. } = opened;
     let samples = match source {
-        Source::CloudWatch(source) => {
-            let window = args.window.unwrap_or(OUTSIDE_WINDOW);
-            let minutes = (window.as_secs() / 60).max(FEWEST_DATAPOINTS).try_into().unwrap_or(u32::MAX);
-            eprintln!("reading the last {minutes} minutes of {} from CloudWatch", headline(&context));
-            source.history(minutes).await?
+        Source::CloudWatch(mut source) => {
+            let period = source.timing().period;
+            let datapoints = args.window.map_or(watch::DATAPOINTS, |window| watch::periods(window, period));
+            let requests = source.requests_of(datapoints);
+            eprintln!(
+                "reading the last {datapoints} datapoints of {} s of {} from CloudWatch ({} metrics, USD {:.2})",
+                period.as_secs_f64(),
+                headline(&context),
+                requests.metrics,
+                requests.usd(),
+            );
+            let samples = source.history(datapoints).await?;
+            let status = source.status();
+            (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
+            status.take_notes().iter().for_each(|note| eprintln!("note: {note}"));
+            if samples.is_empty() {
+                eprintln!("note: CloudWatch has no datapoint of {}: {}", context.cluster, source.silence());
+            }
+            samples
         }
         source => inside(&context, source, args.window, args.look.interval).await?,
     };

@@ -58,6 +58,7 @@ fn request(look: &Look, target: Target) -> Request {
         },
         targets: look.targets.clone(),
         interval: look.interval.unwrap_or(INSIDE_INTERVAL),
+        delay: look.delay,
     }
 }
 

@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     cli::{Outcome, Watch, refused},
+    metrics::Source,
     process::Interrupts,
     project::Project,
     run::{Entry, Environment, Event},
     screen::{Lines, Quit},
-    watch::{Naming, Seen},
+    watch::{Naming, Watchable},
 };
 
 /// Time between two looks whether the user wants to leave.
@@ -66,15 +67,23 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
 /// # Errors
 /// Refused: CloudWatch has none so soon, and each read costs.
 fn interval(asked: Option<Duration>, opened: &Opened) -> anyhow::Result<Duration> {
-    if opened.seen != Seen::Outside {
-        return Ok(asked.unwrap_or(INSIDE_INTERVAL));
-    }
-    let period = opened.context.period_s.map_or(Duration::from_secs(60), Duration::from_secs_f64);
-    let Some(asked) = asked.filter(|asked| *asked < period) else { return Ok(asked.unwrap_or(period)) };
+    let Source::CloudWatch(source) = &opened.source else { return Ok(asked.unwrap_or(INSIDE_INTERVAL)) };
+    let period = source.timing().period;
+    let a_reading = source.requests_a_reading();
+    let an_hour = |interval: Duration| a_reading.usd() * 3600.0 / interval.as_secs_f64();
+    let Some(asked) = asked.filter(|asked| *asked < period) else {
+        let interval = asked.unwrap_or(period);
+        eprintln!("{} metrics every {} s: USD {:.2} an hour", a_reading.metrics, interval.as_secs(), an_hour(interval));
+        return Ok(interval);
+    };
     Err(refused(anyhow!(
-        "CloudWatch has a new datapoint every {0} s, so --interval {1}s would pay for the same again: use {0}s or more",
+        "CloudWatch has a new datapoint every {0} s, so --interval {1}s would pay USD {2:.2} an hour for what \
+         --interval {0}s reads for USD {3:.2} ({4} metrics a sample)",
         period.as_secs_f64(),
         asked.as_secs_f64(),
+        an_hour(asked),
+        an_hour(period),
+        a_reading.metrics,
     )))
 }
 
@@ -89,8 +98,9 @@ async fn watched(
 ) -> anyhow::Result<Outcome> {
     let Opened { aws, context, source, .. } = opened;
     let end = args.duration.map(|duration| Instant::now() + duration + interval);
+    let cluster = Watchable { aws, context, status: source.status() };
     let mut samples = source.stream(interval);
-    let mut watcher = watcher(aws, context, naming, record.clone(), Marks::new(project.stack()));
+    let mut watcher = watcher(cluster, naming, record.clone(), Marks::new(project.stack()));
     let mut left = time::interval(LEFT_EVERY);
     loop {
         let received = tokio::select! {

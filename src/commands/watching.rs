@@ -7,12 +7,10 @@ use super::{
     resize::own_look,
 };
 use crate::{
-    aws::Aws,
     cli::Look,
-    diagnose::Context,
     project::Project,
     run::{Event, Observed},
-    watch::{Background, Naming, Tell, Watcher},
+    watch::{Background, Naming, Tell, Watchable, Watcher},
 };
 
 pub use crate::watch::{Line, Marks, STATE_EVERY};
@@ -65,7 +63,7 @@ impl Beside {
         let background = Background::start(
             async move || watched.open().await,
             interval,
-            move |aws, context| watcher(aws, context, naming, record, marks),
+            move |cluster| watcher(cluster, naming, record, marks),
             move |error| {
                 let _ = failed.tell(Event::note(format!("the brokers are not watched: {error:#}")));
             },
@@ -75,7 +73,7 @@ impl Beside {
 }
 
 /// A watcher that writes to `record`.
-pub fn watcher(aws: Aws, context: Context, naming: Naming, record: Record, marks: Marks) -> Watcher {
+pub fn watcher(cluster: Watchable, naming: Naming, record: Record, marks: Marks) -> Watcher {
     let tell: Tell = Box::new(move |at, event| {
         // A note is also for whoever reads the messages; the screen shows it once, from the record.
         if let Event::Note { text } = &event {
@@ -83,5 +81,5 @@ pub fn watcher(aws: Aws, context: Context, naming: Naming, record: Record, marks
         }
         record.tell_at(at, event)
     });
-    Watcher::new(aws, context, naming, marks, tell)
+    Watcher::new(cluster, naming, marks, tell)
 }

@@ -32,8 +32,9 @@ const HOURS_A_MONTH: f64 = 730.0;
 /// Datapoints that are read at least.
 const FEWEST_DATAPOINTS: u32 = 10;
 
-/// Datapoints that are read where no window is given: three hours of minutes.
-const DATAPOINTS: u32 = 180;
+/// Datapoints that are read where no window is given: three hours of minutes, so that the recent part can be judged against
+/// the hours before it.
+pub const DATAPOINTS: u32 = 180;
 
 /// A region of an account.
 #[derive(Debug, Clone)]
@@ -137,8 +138,7 @@ pub struct Read {
 
 /// Finds every cluster of `places` and prepares to read it. Reads no metric.
 pub async fn prepare(places: Vec<Place>, sweep: Sweep) -> Fleet {
-    let mut fleet =
-        Fleet { sweep, ready: Vec::new(), failed: Vec::new(), failures: Vec::new(), disabled: Vec::new() };
+    let mut fleet = Fleet { sweep, ready: Vec::new(), failed: Vec::new(), failures: Vec::new(), disabled: Vec::new() };
     let listed = at_once(places, async |place: Place| (place.aws.clusters().await, place)).await;
     let mut found: BTreeMap<String, (Place, ClusterInfo)> = BTreeMap::new();
     for (listed, place) in listed {
@@ -307,8 +307,7 @@ fn p95(samples: &[Sample], value: impl Fn(&BrokerSample) -> Option<f64>) -> Opti
 /// Whether a region is refused because the account has not enabled it: its credentials are unknown there (AWS Account
 /// Management Reference Guide, "Enable or disable AWS Regions").
 fn is_disabled(error: &AwsError) -> bool {
-    const CODES: [&str; 4] =
-        ["UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "OptInRequired"];
+    const CODES: [&str; 4] = ["UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "OptInRequired"];
     matches!(error, AwsError::Api { code, .. } if CODES.contains(&code.as_str()))
 }
 
@@ -386,8 +385,7 @@ mod tests {
         };
         let disk = |broker: &BrokerSample| broker.disk_used_percent;
         // 1 to 100 at one broker, 50 at the other.
-        let samples: Vec<Sample> =
-            (1..=100).map(|value| sample(&[Some(50.0), Some(f64::from(value))])).collect();
+        let samples: Vec<Sample> = (1..=100).map(|value| sample(&[Some(50.0), Some(f64::from(value))])).collect();
         assert_eq!(p95(&samples, disk), Some(95.0));
         assert_eq!(p95(&[sample(&[Some(7.0), None])], disk), Some(7.0));
         assert_eq!(p95(&[sample(&[None])], disk), None);
@@ -398,7 +396,7 @@ mod tests {
     fn a_healthy_cluster_shows_no_finding() {
         let finding = |id, title: &str| Finding { id, title: title.to_owned(), ..Finding::default() };
         let of = |verdict, id| {
-            let diagnosis = Diagnosis { verdict, findings: vec![finding(id, "x")], ..Diagnosis::default() };
+            let diagnosis = Diagnosis { verdict, findings: vec![finding(id, "x")] };
             row("a").judged(&[], &diagnosis).finding.map(|top| top.id)
         };
         assert_eq!(of(Verdict::Healthy, "healthy"), None);

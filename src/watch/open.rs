@@ -9,15 +9,18 @@ use super::{
     target::{Named, Target, TargetError},
 };
 use crate::{
-    aws::{Aws, AwsError, ClusterInfo},
+    aws::{Aws, AwsError, ClusterInfo, LabStatus},
     diagnose::{ClusterKind, Context},
     kafka::Connection,
-    metrics::{CloudWatch, Prometheus, Protocol, Source, Targets},
-    sample::{BrokerId, BrokerState, Sample},
+    metrics::{CloudWatch, MetricsError, Options, Prometheus, Protocol, Source, Targets, Timing},
+    sample::{BrokerState, Sample},
 };
 
 /// Longest wait for the control plane between two samples.
 const STATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a datapoint of CloudWatch covers.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Longest wait for a broker to answer from here when the best view is looked for (a design choice: an open port answers
 /// in milliseconds, a security group never).
@@ -32,6 +35,8 @@ pub struct Request {
     pub targets: Option<PathBuf>,
     /// Time between two samples from inside.
     pub interval: Duration,
+    /// Age below which datapoints of CloudWatch are not judged; two of them where nothing is said.
+    pub delay: Option<Duration>,
 }
 
 /// Through what a cluster is asked to be seen.
@@ -75,6 +80,8 @@ pub struct Opened {
 pub enum OpenError {
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
 impl Seen {
@@ -106,12 +113,22 @@ pub async fn open(request: &Request, place: &Place) -> Result<Opened, OpenError>
         Err(error) => return Err(error.into()),
     };
     let lab = aws.lab().await;
-    let mut context = context(target, info.as_ref(), lab.map(|lab| lab.scale.unwrap_or(1.0)));
+    let region = &target.region.name;
+    let mut context = match &info {
+        Some(info) => context_of(info, region, lab.as_ref()),
+        None => {
+            let cluster = target.name().unwrap_or_default().to_owned();
+            Context { cluster, region: region.clone(), ..in_lab(lab.as_ref()) }
+        }
+    };
     if let Some(info) = &info {
         // A cluster without a plaintext listener, or none that answers yet, is watched without the Kafka protocol.
         context.bootstrap_servers = aws.bootstrap_of(&info.arn).await.ok().and_then(|bootstrap| bootstrap.plaintext);
     }
-    let Chosen { source, seen, because } = chosen(request, &aws, &context, info.as_ref()).await;
+    let Chosen { source, seen, because } = chosen(request, &aws, &context, info.as_ref()).await?;
+    if let Some(status) = source.status() {
+        (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
+    }
     let source = match (source, &context.bootstrap_servers) {
         (Source::Prometheus(source), Some(servers)) => {
             let protocol = Protocol::start(Connection::plain(servers.as_str()), request.interval);
@@ -140,16 +157,20 @@ pub async fn found(target: &Target, aws: &Aws, notes: &mut Vec<String>) -> Resul
     aws.find(&name).await.map_err(|error| target.failed(error))
 }
 
-fn context(target: &Target, info: Option<&ClusterInfo>, lab_scale: Option<f64>) -> Context {
-    let known = Context {
-        cluster: target.name().unwrap_or_default().to_owned(),
-        region: target.region.name.clone(),
-        lab_scale,
+/// What is known of a cluster in a lab, or not, beside what the control plane says.
+fn in_lab(lab: Option<&LabStatus>) -> Context {
+    Context {
+        lab_scale: lab.map(|lab| lab.scale.unwrap_or(1.0)),
+        period_s: lab.and_then(|lab| lab.metrics_period_s),
         ..Context::default()
-    };
-    let Some(info) = info else { return known };
+    }
+}
+
+/// What the control plane says of a cluster.
+pub(super) fn context_of(info: &ClusterInfo, region: &str, lab: Option<&LabStatus>) -> Context {
     Context {
         cluster: info.name.clone(),
+        region: region.to_owned(),
         arn: Some(info.arn.clone()),
         current_version: Some(info.current_version.clone()),
         broker_type: info.broker_type.as_ref().map(ToString::to_string),
@@ -160,7 +181,7 @@ fn context(target: &Target, info: Option<&ClusterInfo>, lab_scale: Option<f64>) 
         active_operation: info.active_operation.clone(),
         kind: Some(info.kind),
         monitoring_level: info.monitoring_level,
-        ..known
+        ..in_lab(lab)
     }
 }
 
@@ -171,27 +192,38 @@ struct Chosen {
     because: Option<String>,
 }
 
-async fn chosen(request: &Request, aws: &Aws, context: &Context, info: Option<&ClusterInfo>) -> Chosen {
+async fn chosen(
+    request: &Request,
+    aws: &Aws,
+    context: &Context,
+    info: Option<&ClusterInfo>,
+) -> Result<Chosen, MetricsError> {
     let prometheus = |targets| Prometheus::new(&context.cluster, targets, request.interval);
-    let inside = |source, because| Chosen { source: Source::Prometheus(source), seen: Seen::Inside, because };
+    let inside = |source, because| Ok(Chosen { source: Source::Prometheus(source), seen: Seen::Inside, because });
     let in_lab = context.lab_scale.is_some();
     let endpoints = match (&request.targets, &context.arn) {
         (Some(file), _) => return inside(prometheus(Targets::File(file.clone())), None),
         (None, Some(arn)) if !in_lab => Targets::Nodes(aws.clone(), arn.clone()),
         (None, _) => Targets::Lab(aws.clone()),
     };
-    let outside = |because| Chosen { source: outside(aws, context), seen: Seen::Outside, because };
+    let outside = async |because| {
+        // Without a cluster only endpoints named by hand are read, which is decided above.
+        let info = info.ok_or_else(|| MetricsError::NoTargets { cluster: context.cluster.clone() })?;
+        let options = OutsideOptions { delay: request.delay, parts: true, topics: true };
+        let source = Source::CloudWatch(outside(aws, info, context, options).await?);
+        Ok(Chosen { source, seen: Seen::Outside, because })
+    };
     match request.view {
         View::Inside => inside(prometheus(endpoints), None),
-        View::Outside => outside(None),
+        View::Outside => outside(None).await,
         View::Best => {
             if let Some(reason) = unreadable(info, in_lab) {
-                return outside(Some(reason.to_owned()));
+                return outside(Some(reason.to_owned())).await;
             }
             let mut tried = prometheus(endpoints);
             match answers(&mut tried, in_lab).await {
                 true => inside(tried, Some("the brokers answer from here".to_owned())),
-                false => outside(Some("no broker answers on its Prometheus ports from here".to_owned())),
+                false => outside(Some("no broker answers on its Prometheus ports from here".to_owned())).await,
             }
         }
     }
@@ -218,12 +250,35 @@ fn serves(sample: &Sample) -> bool {
     sample.brokers.values().any(|broker| broker.state != BrokerState::Unreachable)
 }
 
-fn outside(aws: &Aws, context: &Context) -> Source {
+/// How a cluster is read from outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OutsideOptions {
+    /// Two datapoints where nothing is said.
+    pub delay: Option<Duration>,
+    /// Consumer groups and topics too.
+    pub parts: bool,
+    /// Where partitions are, by the topics API.
+    pub topics: bool,
+}
+
+/// Prepares to read a cluster from outside: lists what it has. Reads no metric.
+pub(super) async fn outside(
+    aws: &Aws,
+    info: &ClusterInfo,
+    context: &Context,
+    options: OutsideOptions,
+) -> Result<CloudWatch, MetricsError> {
     // A broker of the lab has its share of the type's memory.
-    let mib = |memory_mib: u64| memory_mib as f64 / context.lab_scale.unwrap_or(1.0);
-    let memory = context.known_type().map(|broker_type| (mib(broker_type.memory_mib) * 1024.0 * 1024.0) as u64);
-    let brokers = (1..=context.broker_count as BrokerId).collect();
-    Source::CloudWatch(CloudWatch::new(aws.clone(), &context.cluster, brokers, memory))
+    let bytes = |memory_mib: u64| memory_mib as f64 / context.lab_scale.unwrap_or(1.0) * 1024.0 * 1024.0;
+    let timing = Timing::of_period(context.period_s.map_or(MINUTE, Duration::from_secs_f64));
+    let options = Options {
+        timing: Timing { delay: options.delay.unwrap_or(timing.delay), ..timing },
+        memory_total_bytes: context.known_type().map(|known| bytes(known.memory_mib) as u64),
+        parts: options.parts,
+        topics: options.topics,
+        limit_usd: None,
+    };
+    CloudWatch::open(aws.clone(), info, options).await
 }
 
 /// Reads state, version and operation of the cluster again. Keeps what is known when the answer takes too long.

@@ -18,6 +18,7 @@ use crate::{
     aws::Aws,
     diagnose::{Context, diagnose},
     finding_id,
+    metrics::Status,
     run::{self, Entry, Event, Found, Observed},
     sample::Sample,
 };
@@ -34,10 +35,20 @@ const TOO_FEW: &str = finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES;
 /// Receives what happens, and when.
 pub type Tell = Box<dyn FnMut(Timestamp, Event) -> anyhow::Result<()> + Send>;
 
+/// What is watched, beside its samples.
+pub struct Watchable {
+    pub aws: Aws,
+    pub context: Context,
+    /// Of a source outside.
+    pub status: Option<Status>,
+}
+
 /// Judges each sample of a cluster together with those before it, and reads the cluster's state again now and then.
 pub struct Watcher {
     aws: Aws,
     context: Context,
+    /// Of a source outside.
+    status: Option<Status>,
     tell: Tell,
     naming: Naming,
     samples: VecDeque<Sample>,
@@ -47,10 +58,12 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(aws: Aws, context: Context, naming: Naming, marks: Marks, tell: Tell) -> Watcher {
+    pub fn new(cluster: Watchable, naming: Naming, marks: Marks, tell: Tell) -> Watcher {
+        let Watchable { aws, context, status } = cluster;
         Watcher {
             aws,
             context,
+            status,
             tell,
             naming,
             samples: VecDeque::new(),
@@ -69,8 +82,11 @@ impl Watcher {
         let mut events = self.refreshed().await;
         sample.cluster_state = self.context.state.clone();
         let at = run::at(sample.at_ms);
-        // CloudWatch gives the same minute until the next one is complete.
-        if self.samples.back().is_none_or(|last| last.at_ms != sample.at_ms) {
+        self.ask_status(&mut events);
+        // CloudWatch gives a minute again when more of it has arrived.
+        if let Some(known) = self.samples.iter_mut().find(|known| known.at_ms == sample.at_ms) {
+            *known = sample;
+        } else {
             self.samples.push_back(sample);
             if self.samples.len() > LOOK_BACK {
                 self.samples.pop_front();
@@ -83,6 +99,13 @@ impl Watcher {
             told.push(Entry { at, event });
         }
         Ok(told)
+    }
+
+    /// What the source knows beside the samples.
+    fn ask_status(&mut self, events: &mut Vec<Event>) {
+        let Some(status) = &self.status else { return };
+        (self.context.unavailable, self.context.broker_ids) = (status.unavailable(), status.broker_ids());
+        events.extend(status.take_notes().into_iter().map(Event::note));
     }
 
     /// Reads the cluster's state when that is due. Metrics go on while the control plane does not answer.
@@ -132,7 +155,7 @@ impl Background {
     pub fn start(
         open: impl AsyncFnOnce() -> anyhow::Result<Opened> + Send + 'static,
         interval: Duration,
-        watcher: impl FnOnce(Aws, Context) -> Watcher + Send + 'static,
+        watcher: impl FnOnce(Watchable) -> Watcher + Send + 'static,
         failed: impl FnOnce(anyhow::Error) + Send + 'static,
     ) -> Background {
         let stop = Arc::new(AtomicBool::new(false));
@@ -164,10 +187,10 @@ impl Drop for Background {
 async fn watch(
     open: impl AsyncFnOnce() -> anyhow::Result<Opened>,
     interval: Duration,
-    watcher: impl FnOnce(Aws, Context) -> Watcher,
+    watcher: impl FnOnce(Watchable) -> Watcher,
 ) -> anyhow::Result<()> {
     let Opened { aws, context, source, .. } = open().await?;
-    let mut watcher = watcher(aws, context);
+    let mut watcher = watcher(Watchable { aws, context, status: source.status() });
     let mut samples = source.stream(interval);
     while let Some(sample) = samples.recv().await {
         watcher.take(sample?).await?;
