@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 pub mod bench;
+mod clusters;
 mod exit;
 pub mod lab;
 pub mod load;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use clusters::Clusters;
 pub use exit::{Outcome, Refused, refused, refused_if_not_begun};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
@@ -66,6 +68,7 @@ pub enum Command {
     Bootstrap(Bootstrap),
     Watch(Watch),
     Diagnose(Diagnose),
+    Clusters(Clusters),
     Explain(Explain),
     Fix(Fix),
     Resize(Resize),
