@@ -1,29 +1,42 @@
-//! What the AWS API says of a cluster: its state, its brokers, its operations. Reaches the lab through the same settings of
+//! What the AWS API says of a cluster: its state, its brokers, its topics, its operations. Reaches the lab through the same settings of
 //! endpoints as every AWS client, and never with real credentials.
 
+mod action;
 mod bounds;
 mod cluster;
+mod configuration;
 mod credentials;
 mod endpoint;
 mod error;
 mod guard;
+mod identity;
+mod info;
 mod lab;
+mod nodes;
 mod operation;
 mod reach;
+mod topics;
 
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
+pub use action::{Action, PolicyScope, read_only_policy};
 pub use bounds::{Paging, body_within};
 pub use cluster::{Bootstrap, Cluster};
 pub use endpoint::names_endpoint;
 pub use error::AwsError;
 pub use guard::{for_brokers, for_programs};
-pub use lab::TargetGroup;
-pub use operation::{Operation, Step};
+pub use identity::{Identity, region_of_profile};
+pub use info::{
+    Authentication, ClusterInfo, ClusterState, MetadataMode, OpenMonitoring, TypeName, cluster_name, region_of_arn,
+};
+pub use lab::{LabStatus, TargetGroup};
+pub use nodes::Node;
+pub use operation::{Operation, PastOperation, Step};
 pub use reach::{credentials, endpoint_answers};
+pub use topics::{Topic, TopicsError};
 
 use bounds::BoundedAnswers;
 use endpoint::Endpoint;

@@ -3,9 +3,11 @@
 //! Everything here is data with a source (`data/README.md`); a new broker type or metric is one row there.
 
 mod broker_type;
+mod cluster_kind;
 mod kafka_version;
 mod metric;
 
 pub use broker_type::{BrokerType, Credits, Family, TransitionError};
+pub use cluster_kind::ClusterKind;
 pub use kafka_version::{KafkaVersion, VersionError};
 pub use metric::{Metric, MonitoringLevel};

@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 pub mod bench;
+mod clusters;
 mod exit;
 mod groups;
 pub mod lab;
@@ -17,8 +18,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use clusters::Clusters;
 pub use exit::{Outcome, Refused, refused, refused_if_not_begun};
-pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
+pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};
@@ -67,6 +69,7 @@ pub enum Command {
     Bootstrap(Bootstrap),
     Watch(Watch),
     Diagnose(Diagnose),
+    Clusters(Clusters),
     Explain(Explain),
     Fix(Fix),
     Resize(Resize),

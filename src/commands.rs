@@ -24,6 +24,7 @@ mod apply;
 mod bench;
 mod bootstrap;
 mod change;
+mod clusters;
 mod compare;
 mod config;
 mod connect;
@@ -71,6 +72,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
+    aws::cluster_name,
     cli::{Cli, Color, Command, Outcome, Refused, refused},
     process::ensure_descriptors,
     project::Project,
@@ -188,6 +190,13 @@ fn in_three_lines(rendered: &str, command: &str) -> String {
 
 /// Takes for names of hosts and clusters in what is redacted those that the user gave, and the stack's.
 fn learn_names(cli: &Cli) {
+    let which = match &cli.command {
+        Command::Produce(args) => args.brokers.which.cluster.as_deref(),
+        Command::Consume(args) => args.brokers.which.cluster.as_deref(),
+        Command::Topic(args) => args.brokers().which.cluster.as_deref(),
+        Command::Bootstrap(args) => args.which.cluster.as_deref(),
+        _ => None,
+    };
     let servers = match &cli.command {
         Command::Produce(args) => args.brokers.bootstrap_servers.as_deref(),
         Command::Consume(args) => args.brokers.bootstrap_servers.as_deref(),
@@ -201,7 +210,7 @@ fn learn_names(cli: &Cli) {
         _ => None,
     };
     servers.into_iter().for_each(out::learn_servers);
-    cluster.into_iter().for_each(out::learn_cluster);
+    cluster.into_iter().chain(which).map(cluster_name).for_each(out::learn_cluster);
     // What is wrong with kgen.toml the command itself says.
     if let Ok(project) = Project::open(&cli.project) {
         out::learn_cluster(&project.stack().cluster().name);
@@ -220,6 +229,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Render(args) => render::run(&args, project),
         Command::Watch(args) => watch::run(&args, project),
         Command::Diagnose(args) => diagnose::run(&args, project),
+        Command::Clusters(args) => clusters::run(&args, project),
         Command::Explain(args) => explain::run(&args),
         Command::Resize(args) => resize::run(project, &args),
         Command::ScaleOut(args) => scale_out::run(project, &args),

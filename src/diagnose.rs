@@ -42,6 +42,7 @@ mod window;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::catalogue::ClusterKind;
 use crate::{
     catalogue::{BrokerType, MonitoringLevel},
     remedy::Remedy,
@@ -88,15 +89,6 @@ pub struct Context {
     /// What the view cannot give, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unavailable: Vec<Unavailable>,
-}
-
-/// What kind of cluster MSK runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClusterKind {
-    Standard,
-    Express,
-    Serverless,
 }
 
 /// What a window of samples says.

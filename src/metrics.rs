@@ -10,11 +10,14 @@ use std::{path::PathBuf, time::Duration};
 
 use tokio::{sync::mpsc, time};
 
-pub use cloudwatch::CloudWatch;
+pub use cloudwatch::{CloudWatch, Options, Requests, Status, Timing};
 pub use prometheus::{Prometheus, Targets};
 pub use protocol::Protocol;
 
 use crate::{aws::AwsError, sample::Sample};
+
+/// The longest pause after trouble that may pass.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Where samples come from.
 #[derive(Debug)]
@@ -34,11 +37,32 @@ pub enum MetricsError {
     NoTargets { cluster: String },
     #[error("there are endpoints of more than {most} brokers of cluster {cluster}, and no cluster of MSK has as many")]
     TooManyTargets { cluster: String, most: usize },
-    #[error("CloudWatch has no datapoint of cluster {cluster} yet (a new cluster needs some minutes)")]
-    NoDatapoints { cluster: String },
+    #[error("CloudWatch has no datapoint of cluster {cluster}: {reason}")]
+    NoDatapoints { cluster: String, reason: String },
+    #[error("reading {metrics} metrics costs USD {usd:.2}, more than the limit of USD {limit_usd:.2}")]
+    Price { usd: f64, limit_usd: f64, metrics: u64 },
+}
+
+impl MetricsError {
+    /// It may pass by itself: throttling, an endpoint that does not answer now, a cluster that has published nothing yet.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            MetricsError::Aws(error) => error.is_transient(),
+            MetricsError::NoDatapoints { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 impl Source {
+    /// What is known beside the samples of a cluster that is read from outside.
+    pub fn status(&self) -> Option<Status> {
+        match self {
+            Source::Prometheus(_) => None,
+            Source::CloudWatch(source) => Some(source.status()),
+        }
+    }
+
     /// Reads every broker once. A broker that does not answer is in the sample as unreachable.
     ///
     /// # Errors
@@ -52,19 +76,74 @@ impl Source {
 
     /// Samples every `interval`, for as long as the receiver is held.
     ///
-    /// When one takes longer than the interval, the next follows at once and none is made up for.
-    pub fn stream(mut self, interval: Duration) -> mpsc::Receiver<Result<Sample, MetricsError>> {
+    /// When one takes longer than the interval, the next follows at once and none is made up for. From CloudWatch a sample
+    /// may come again with more in it: it replaces the one of the same time. What may pass by itself does not come as an
+    /// error: it is noted in [`Source::status`], and tried again after longer and longer pauses.
+    pub fn stream(self, interval: Duration) -> mpsc::Receiver<Result<Sample, MetricsError>> {
         let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let mut tick = time::interval(interval);
-            tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-            while !sender.is_closed() {
-                tick.tick().await;
-                if sender.send(self.sample().await).await.is_err() {
-                    break;
-                }
-            }
-        });
+        match self {
+            Source::CloudWatch(source) => tokio::spawn(stream_outside(source, interval, sender)),
+            Source::Prometheus(source) => tokio::spawn(stream_inside(source, interval, sender)),
+        };
         receiver
+    }
+}
+
+type Sender = mpsc::Sender<Result<Sample, MetricsError>>;
+
+async fn stream_inside(mut source: Prometheus, interval: Duration, sender: Sender) {
+    let mut tick = time::interval(interval);
+    tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    while !sender.is_closed() {
+        tick.tick().await;
+        if sender.send(source.sample().await).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn stream_outside(mut source: CloudWatch, interval: Duration, sender: Sender) {
+    let mut failures = 0;
+    while !sender.is_closed() {
+        let (news, failed) = match source.update().await {
+            Ok(samples) => {
+                source.status().recovered();
+                (samples.into_iter().map(Ok).collect(), false)
+            }
+            Err(error) if error.is_transient() => {
+                source.status().note(error.to_string());
+                (Vec::new(), true)
+            }
+            Err(error) => (vec![Err(error)], false),
+        };
+        failures = if failed { failures + 1 } else { 0 };
+        for sample in news {
+            if sender.send(sample).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = time::sleep(pause(interval, failures)) => {}
+            () = sender.closed() => return,
+        }
+    }
+}
+
+/// After so many failures in a row: twice as long with each, at most [`LONGEST_PAUSE`].
+fn pause(interval: Duration, failures: u32) -> Duration {
+    let longer = interval.saturating_mul(2u32.saturating_pow(failures));
+    longer.min(LONGEST_PAUSE.max(interval))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_an_end() {
+        let minute = Duration::from_secs(60);
+        let pauses: Vec<u64> = [0, 1, 2, 3, 60].map(|failures| pause(minute, failures).as_secs()).to_vec();
+        assert_eq!(pauses, [60, 120, 240, 300, 300]);
+        assert_eq!(pause(minute * 10, 3), minute * 10);
     }
 }

@@ -10,7 +10,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use tokio::time::{self, Instant};
 
-use super::AwsError;
+use super::{Action, AwsError};
 use crate::files::bounded;
 
 /// Bytes of one answer. The longest that kgen asks for, a page of CloudWatch's datapoints, has some MiB.
@@ -68,14 +68,14 @@ impl Intercept for BoundedAnswers {
 /// The pages of one listing, as they come.
 #[derive(Debug)]
 pub struct Paging {
-    action: &'static str,
+    action: Action,
     pages: usize,
     end: Instant,
 }
 
 impl Paging {
     /// Of a listing that begins now.
-    pub fn of(action: &'static str) -> Paging {
+    pub fn of(action: Action) -> Paging {
         Paging { action, pages: 0, end: Instant::now() + LIST_WITHIN }
     }
 
@@ -84,7 +84,7 @@ impl Paging {
     /// # Errors
     /// [`AwsError::Endless`] when it gives page after page, [`AwsError::TooSlow`] when all take too long.
     pub async fn bounded<P>(&mut self, next: impl Future<Output = Option<P>>) -> Result<Option<P>, AwsError> {
-        let action = self.action;
+        let action = self.action.name();
         let slow = |_| AwsError::TooSlow { action, within_s: LIST_WITHIN.as_secs() };
         let page = time::timeout_at(self.end, next).await.map_err(slow)?;
         self.pages += 1;
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listing_without_end_is_ended() {
-        let mut paging = Paging::of("ListNodes");
+        let mut paging = Paging::of(Action::ListNodes);
         for _ in 0..MOST_PAGES {
             assert_eq!(paging.bounded(async { Some(()) }).await, Ok(Some(())));
         }
@@ -121,6 +121,6 @@ mod tests {
             paging.bounded(async { Some(()) }).await,
             Err(AwsError::Endless { action: "ListNodes", pages: MOST_PAGES })
         );
-        assert_eq!(Paging::of("ListNodes").bounded(async { None::<()> }).await, Ok(None));
+        assert_eq!(Paging::of(Action::ListNodes).bounded(async { None::<()> }).await, Ok(None));
     }
 }

@@ -4,7 +4,7 @@ use std::{error::Error, path::PathBuf};
 
 use aws_sdk_kafka::error::{ProvideErrorMetadata, SdkError};
 
-use super::{Aws, endpoint::Endpoint};
+use super::{Action, Aws, endpoint::Endpoint};
 use crate::visible;
 
 /// Why a call to AWS, or to the lab in its place, gave no answer that can be used.
@@ -31,6 +31,10 @@ pub enum AwsError {
     NoLab(String),
     #[error("cannot reach {endpoint} for {action}: {}{}", visible::line(reason), if *here { " (is the lab up? `kgen lab up`)" } else { "" })]
     Unreachable { action: &'static str, endpoint: String, here: bool, reason: String },
+    #[error("{action} is not allowed: {} ({})", visible::line(message), allow)]
+    Denied { action: &'static str, message: String, allow: String },
+    #[error("{arn} is in {region}, and {asked} was asked for (use --region {region})", arn = visible::line(arn), region = visible::line(region))]
+    OtherRegion { arn: String, region: String, asked: String },
     #[error("{action} was refused: {}: {}", visible::line(code), visible::line(message))]
     Api { action: &'static str, code: String, message: String },
     /// The lab's own words.
@@ -50,7 +54,39 @@ pub enum AwsError {
     TooManyBrokers { action: &'static str, name: String, count: i64 },
 }
 
+/// Codes of a refusal for want of permission: CloudWatch's and IAM's, and MSK's own.
+const DENIED: [&str; 4] = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "ForbiddenException"];
+
+/// Codes that pass by themselves: too many requests, or trouble inside AWS.
+const TRANSIENT: [&str; 11] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "LimitExceeded",
+    "LimitExceededException",
+    "InternalFailure",
+    "InternalServiceError",
+    "InternalServerErrorException",
+    "ServiceUnavailableException",
+];
+
 impl AwsError {
+    /// The call is not allowed; others may be.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, AwsError::Denied { .. })
+    }
+
+    /// It may pass by itself: throttling, trouble inside AWS, an endpoint that does not answer now.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            AwsError::Unreachable { .. } | AwsError::TooSlow { .. } => true,
+            AwsError::Api { code, .. } => TRANSIENT.contains(&code.as_str()) || code == "ServiceUnavailable",
+            _ => false,
+        }
+    }
+
     pub(super) fn real(source: &str, endpoint: &Endpoint) -> AwsError {
         let (endpoint, setting) = (endpoint.shown(), endpoint.setting.clone());
         AwsError::RealCredentials { credentials: source.to_owned(), endpoint, setting }
@@ -59,30 +95,43 @@ impl AwsError {
 
 impl Aws {
     /// Sorts what the SDK says about a failed call.
-    pub fn failed<E>(&self, action: &'static str, error: SdkError<E>) -> AwsError
+    pub fn failed<E>(&self, action: Action, error: SdkError<E>) -> AwsError
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         let no_answer = |reason: String| AwsError::Unreachable {
-            action,
+            action: action.name(),
             endpoint: self.endpoint().map_or_else(|| format!("AWS in {}", self.region()), str::to_owned),
             here: self.is_here(),
             reason,
         };
         match &error {
-            SdkError::ServiceError(refused) => AwsError::Api {
-                action,
-                code: refused.err().code().unwrap_or("unknown error").to_owned(),
-                message: match refused.err().message() {
-                    Some(message) => message.to_owned(),
-                    None => format!("HTTP status {}", refused.raw().status().as_u16()),
-                },
-            },
+            SdkError::ServiceError(refused) => {
+                let status = refused.raw().status().as_u16();
+                let message = refused.err().message().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
+                match refused.err().code() {
+                    Some(code) if DENIED.contains(&code) => {
+                        AwsError::Denied { action: action.name(), message, allow: action.allow() }
+                    }
+                    // MSK answers some calls without a code that the SDK knows.
+                    None if status == 429 => {
+                        let code = "TooManyRequestsException".to_owned();
+                        AwsError::Api { action: action.name(), code, message }
+                    }
+                    None if status >= 500 => {
+                        AwsError::Api { action: action.name(), code: "InternalFailure".to_owned(), message }
+                    }
+                    code => {
+                        let code = code.unwrap_or("unknown error").to_owned();
+                        AwsError::Api { action: action.name(), code, message }
+                    }
+                }
+            }
             SdkError::TimeoutError(_) => no_answer("no answer in time".to_owned()),
             SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => no_answer(root(&error)),
             // The SDK reports a missing identity as a failure to send, without a kind of its own.
             _ if anyhow::Chain::new(&error).any(|cause| cause.to_string().contains("credentials")) => {
-                AwsError::NoCredentials { action }
+                AwsError::NoCredentials { action: action.name() }
             }
             _ => no_answer(root(&error)),
         }

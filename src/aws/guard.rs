@@ -59,6 +59,38 @@ pub(super) async fn own(config: &SdkConfig) -> Result<Option<Credentials>, AwsEr
     }
 }
 
+/// The credentials that calls signed with `profile` must use; `None` where they go to AWS, and the profile's own are used.
+/// What goes to this machine gets made-up ones.
+///
+/// # Errors
+/// [`AwsError::RealCredentials`] and [`AwsError::Split`].
+pub(super) async fn of_profile(config: &SdkConfig, profile: &str) -> Result<Option<Credentials>, AwsError> {
+    if is_allowed() {
+        return Ok(None);
+    }
+    let (mut here, mut elsewhere) = (None, None);
+    for service in CALLED {
+        match on_this_machine(Endpoint::of(service, config)).await {
+            Some(endpoint) => here = here.or(Some((service, endpoint))),
+            None => elsewhere = Some(service),
+        }
+    }
+    match (here, elsewhere) {
+        (Some((here, endpoint)), Some(elsewhere)) => {
+            Err(AwsError::Split { here, endpoint: Box::new(endpoint), elsewhere })
+        }
+        (Some(_), None) => Ok(Some(made_up())),
+        (None, _) => {
+            for service in FOR_CREDENTIALS {
+                if let Some(endpoint) = on_this_machine(Endpoint::of(service, config)).await {
+                    return Err(AwsError::real(&format!("profile {profile}"), &endpoint));
+                }
+            }
+            Ok(None)
+        }
+    }
+}
+
 /// Nothing, or why the shared AWS files cannot be read: neither the SDK nor terraform would end.
 fn ensure_readable() -> Result<(), AwsError> {
     super::bounds::settings_refusal().map_or(Ok(()), Err)

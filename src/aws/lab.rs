@@ -7,7 +7,7 @@ use reqwest::RequestBuilder;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Aws, AwsError, bounds::body_within};
+use super::{Action, Aws, AwsError, bounds::body_within};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -23,6 +23,9 @@ pub struct LabStatus {
     /// N of "scale 1:N": a broker of the lab has 1/N of the vCPUs and memory of its type.
     #[serde(default)]
     pub scale: Option<f64>,
+    /// Length of a minute of CloudWatch in the lab, s, where it is shortened; a minute where nothing is said.
+    #[serde(default)]
+    pub metrics_period_s: Option<f64>,
     /// All that the lab said.
     #[serde(flatten)]
     pub rest: serde_json::Map<String, Value>,
@@ -89,7 +92,7 @@ impl Aws {
             .broker_node_group_info(group.build())
             .send()
             .await
-            .map_err(|error| self.failed("CreateCluster", error))?;
+            .map_err(|error| self.failed(Action::CreateCluster, error))?;
         Ok(())
     }
 

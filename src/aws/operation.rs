@@ -2,7 +2,10 @@
 
 use aws_sdk_kafka::types::ClusterOperationInfo;
 
-use super::{Aws, AwsError};
+use super::{Action, Aws, AwsError, Paging};
+
+/// Operations of one listing that are kept: the newest come first.
+const MOST_LISTED: usize = 100;
 
 /// A change of a cluster, as the control plane describes it now.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,16 +27,65 @@ pub struct Step {
     pub status: String,
 }
 
+/// An operation of a cluster, as the listing has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastOperation {
+    pub arn: String,
+    /// Such as `UPDATE_BROKER_TYPE`.
+    pub operation_type: String,
+    /// Such as `UPDATE_COMPLETE` or `UPDATE_IN_PROGRESS`.
+    pub state: String,
+    /// When it began, ms since the epoch.
+    pub started_at_ms: Option<i64>,
+    /// When it ended, ms since the epoch; `None` while it runs.
+    pub ended_at_ms: Option<i64>,
+}
+
+impl PastOperation {
+    /// Whether it ran at `at_ms`, ms since the epoch.
+    pub fn ran_at(&self, at_ms: i64) -> bool {
+        self.started_at_ms.is_some_and(|start| start <= at_ms) && self.ended_at_ms.is_none_or(|end| at_ms < end)
+    }
+}
+
 impl Aws {
+    /// The operations of the cluster `arn`, the newest first; at most a hundred.
+    ///
+    /// # Errors
+    /// Why the API gave no answer.
+    pub async fn operations(&self, arn: &str) -> Result<Vec<PastOperation>, AwsError> {
+        let mut listed = self.kafka()?.list_cluster_operations_v2().cluster_arn(arn).into_paginator().send();
+        let (mut operations, mut paging) = (Vec::new(), Paging::of(Action::ListClusterOperationsV2));
+        while let Some(page) = paging.bounded(listed.next()).await? {
+            let page = page.map_err(|error| self.failed(Action::ListClusterOperationsV2, error))?;
+            let found = page.cluster_operation_info_list.unwrap_or_default().into_iter();
+            operations.extend(found.filter_map(|operation| {
+                Some(PastOperation {
+                    arn: operation.operation_arn?,
+                    operation_type: operation.operation_type.unwrap_or_default(),
+                    state: operation.operation_state.unwrap_or_default(),
+                    started_at_ms: operation.start_time.and_then(|at| at.to_millis().ok()),
+                    ended_at_ms: operation.end_time.and_then(|at| at.to_millis().ok()),
+                })
+            }));
+            if operations.len() >= MOST_LISTED {
+                break;
+            }
+        }
+        operations.sort_by_key(|operation| std::cmp::Reverse(operation.started_at_ms));
+        operations.truncate(MOST_LISTED);
+        Ok(operations)
+    }
+
     /// The operation `arn` as it is now.
     ///
     /// # Errors
     /// Why the API gave no usable answer.
     pub async fn operation(&self, arn: &str) -> Result<Operation, AwsError> {
-        const ACTION: &str = "DescribeClusterOperation";
+        const ACTION: Action = Action::DescribeClusterOperation;
         let answer = self.kafka()?.describe_cluster_operation().cluster_operation_arn(arn).send().await;
         let info = answer.map_err(|error| self.failed(ACTION, error))?.cluster_operation_info;
-        Ok(info.ok_or(AwsError::Incomplete { action: ACTION, what: "clusterOperationInfo" })?.into())
+        Ok(info.ok_or(AwsError::Incomplete { action: ACTION.name(), what: "clusterOperationInfo" })?.into())
     }
 }
 

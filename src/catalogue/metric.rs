@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::ClusterKind;
+
 /// One metric of the namespace `AWS/Kafka` under one set of dimensions.
 #[derive(Debug, Deserialize)]
 pub struct Metric {
@@ -13,6 +15,8 @@ pub struct Metric {
     pub level: MonitoringLevel,
     #[serde(rename = "dimensions")]
     dimension_list: String,
+    #[serde(rename = "clusters")]
+    cluster_list: String,
 }
 
 /// Enhanced monitoring levels; each includes those before it.
@@ -50,6 +54,11 @@ impl Metric {
     pub fn dimensions(&self) -> impl Iterator<Item = &str> {
         self.dimension_list.split("; ")
     }
+
+    /// Whether clusters of `kind` publish it.
+    pub fn is_of(&self, kind: ClusterKind) -> bool {
+        self.cluster_list.split("; ").any(|cluster| cluster == kind.as_str())
+    }
 }
 
 impl MonitoringLevel {
@@ -74,5 +83,12 @@ mod tests {
         assert_eq!(Metric::per_broker("ProduceLocalTimeMsMean").unwrap().level, MonitoringLevel::PerBroker);
         assert!(Metric::per_broker("CpuUsr").is_none());
         assert!(Metric::all().len() > 100);
+        // A word that is not a kind would be a metric that nobody publishes.
+        let kinds = [ClusterKind::Standard, ClusterKind::Express, ClusterKind::Serverless];
+        for metric in Metric::all() {
+            let known = kinds.iter().filter(|kind| metric.is_of(**kind)).count();
+            assert_eq!(known, metric.cluster_list.split("; ").count(), "{}", metric.name);
+        }
+        assert!(!Metric::per_broker("CpuIoWait").unwrap().is_of(ClusterKind::Express));
     }
 }

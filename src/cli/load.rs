@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
+use super::Which;
 use crate::{
     kafka::Security,
     load::{
@@ -20,9 +21,11 @@ use crate::{
 /// Which cluster, and how to talk to it.
 #[derive(Debug, Clone, Args)]
 pub struct Brokers {
-    /// Bootstrap brokers, host:port,host:port; without it, those of the stack's cluster are asked for
+    /// Bootstrap brokers, host:port,host:port [default: those of the cluster, from the MSK API]
     #[arg(long, value_name = "HOSTS", env = "KGEN_BOOTSTRAP_SERVERS")]
     pub bootstrap_servers: Option<String>,
+    #[command(flatten)]
+    pub which: Which,
     /// How the brokers are talked to; plaintext unless given
     #[arg(long, value_enum, env = "KGEN_SECURITY")]
     pub security: Option<Security>,

@@ -4,31 +4,56 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-/// Which cluster is looked at, and through what
-#[derive(Debug, Clone, Args)]
-pub struct Look {
-    /// Name of the cluster; the stack's unless named
-    #[arg(long, value_name = "NAME")]
+/// Which cluster
+#[derive(Debug, Clone, Default, Args)]
+pub struct Which {
+    /// Name or ARN of the cluster [default: the project's, else the only one of the region]
+    #[arg(long, value_name = "NAME|ARN")]
     pub cluster: Option<String>,
-    /// AWS region of the cluster; the stack's unless named
+    /// AWS region [default: AWS_REGION, else the profile's, else the one in kgen.toml]
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// Where metrics are read; auto takes the brokers' Prometheus endpoints if they answer, else CloudWatch
+}
+
+/// Which cluster is looked at, and through what
+#[derive(Debug, Clone, Default, Args)]
+pub struct Look {
+    /// Name or ARN of the cluster [default: the project's, else the only one of the region]
+    #[arg(long, value_name = "NAME|ARN")]
+    pub cluster: Option<String>,
+    /// AWS region [default: AWS_REGION, else the profile's, else the one in kgen.toml]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Where metrics are read
     #[arg(long, value_enum, default_value_t)]
     pub source: SourceChoice,
     /// Read the Prometheus endpoints from FILE (file_sd JSON with labels job, cluster, broker_id)
     #[arg(long, value_name = "FILE", conflicts_with = "source")]
     pub targets: Option<PathBuf>,
-    /// Time between two samples; CloudWatch has a new one each minute
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
-    pub interval: Duration,
+    /// Time between two samples [default: 1s; from CloudWatch 1m, as it has a new one each minute]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub interval: Option<Duration>,
+    /// Ignore datapoints of CloudWatch younger than this, as some are still arriving [default: 2m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub delay: Option<Duration>,
+}
+
+impl Look {
+    pub fn which(&self) -> Which {
+        Which { cluster: self.cluster.clone(), region: self.region.clone() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum SourceChoice {
+    /// Prometheus if the brokers answer from here, else CloudWatch
     #[default]
     Auto,
+    /// The brokers' Prometheus endpoints, and the Kafka protocol
+    #[value(alias = "inside")]
     Prometheus,
+    /// CloudWatch and the MSK API, from anywhere with read-only credentials
+    #[value(alias = "outside")]
     Cloudwatch,
 }
 
@@ -42,7 +67,7 @@ Examples:
   kgen watch --plain                       # lines, on a terminal too
   kgen watch --duration 1m --interval 2s
   kgen watch --json > samples.jsonl        # for kgen diagnose --replay
-  kgen watch --source cloudwatch --cluster orders --region eu-central-1")]
+  kgen watch --cluster orders --region eu-central-1")]
 pub struct Watch {
     #[command(flatten)]
     pub look: Look,
@@ -66,15 +91,16 @@ Examples:
   kgen diagnose
   kgen diagnose --window 1m --json
   kgen diagnose --replay samples.jsonl     # written by kgen watch --json
-  kgen diagnose --source cloudwatch --cluster orders --region eu-central-1")]
+  kgen diagnose --cluster orders --region eu-central-1
+  kgen diagnose --source cloudwatch --window 12h")]
 pub struct Diagnose {
     #[command(flatten)]
     pub look: Look,
-    /// How long the brokers are watched; from CloudWatch at least the last ten minutes are read
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub window: Duration,
+    /// How long to watch the brokers [default: 30s], or how far back to read CloudWatch [default: 3h]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub window: Option<Duration>,
     /// Judge recorded samples instead of a cluster
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "targets", "cluster", "region", "window", "interval"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "targets", "cluster", "region", "window", "interval", "delay"])]
     pub replay: Option<PathBuf>,
     /// Print the diagnosis as JSON (schema kgen.diagnosis/1)
     #[arg(long)]

@@ -43,8 +43,12 @@ A setting is that of the command line, else of the environment, else of kgen.tom
 Examples:
   kgen config
   KGEN_LOAD_RATE=900 kgen config
-  kgen config --json")]
+  kgen config --json
+  kgen config --iam-policy > kgen-read-only.json")]
 pub struct Config {
+    /// Print the smallest IAM policy with which kgen can read clusters from outside
+    #[arg(long, conflicts_with = "json")]
+    pub iam_policy: bool,
     /// Print the settings as JSON (schema kgen.config/1)
     #[arg(long)]
     pub json: bool,

@@ -127,15 +127,18 @@ pub struct Connect {
     pub terraform: TerraformArgs,
 }
 
-/// Print the bootstrap brokers of the stack's cluster
+/// Print the bootstrap brokers of a cluster
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kgen bootstrap
   kafka-topics.sh --bootstrap-server \"$(kgen bootstrap)\" --list
   kgen bootstrap --tls
-  kgen bootstrap --security scram")]
+  kgen bootstrap --security scram
+  kgen bootstrap --cluster orders --region eu-central-1")]
 pub struct Bootstrap {
+    #[command(flatten)]
+    pub which: super::Which,
     /// The listeners of this kind
     #[arg(long, value_enum, value_name = "KIND", default_value = "plaintext")]
     pub security: Security,

@@ -1,4 +1,4 @@
-//! `kgen bootstrap`: where clients connect to the stack's cluster.
+//! `kgen bootstrap`: where clients connect to a cluster.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use clap::ValueEnum as _;
 
 use super::{
     documents::{self, BootstrapBrokers},
-    look::runtime,
-    place::{Place, listeners},
+    look::{found, runtime},
+    place::listeners,
 };
 use crate::{
     aws,
@@ -19,12 +19,10 @@ use crate::{
 
 pub fn run(project: &Path, args: &Bootstrap) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    let stack = project.stack();
     // Terraform's state names too few brokers after a change of their number, so the API is asked.
     let brokers = runtime()?.block_on(async {
-        let aws = Place::Environment.aws(stack.region()).await;
-        let cluster = aws.cluster(&stack.cluster().name).await.map_err(refused)?;
-        anyhow::Ok(aws.bootstrap(&cluster).await?)
+        let (_, aws, info) = found(&args.which, &project).await?;
+        anyhow::Ok(aws.bootstrap_of(&info.arn).await?)
     })?;
     if args.json {
         let aws::Bootstrap { plaintext, tls, sasl_scram, sasl_iam } = brokers;

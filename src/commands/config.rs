@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use clap::{CommandFactory as _, parser::ValueSource};
 use comfy_table::Table;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::documents::{self, Settings};
+use super::{
+    documents::{self, Settings},
+    out,
+};
 use crate::{
+    aws::{PolicyScope, read_only_policy},
     cli::{Cli, Config, Outcome, refused},
     project::Project,
     stack::settings::{Origin, Setting},
@@ -27,7 +32,7 @@ pub struct Other {
 }
 
 /// Variables that commands read by themselves, and what they are for.
-const READ_ELSEWHERE: [(&str, &str); 10] = [
+const READ_ELSEWHERE: [(&str, &str); 12] = [
     ("terraform-bin", "KGEN_TERRAFORM_BIN"),
     ("bootstrap-servers", "KGEN_BOOTSTRAP_SERVERS"),
     ("security", "KGEN_SECURITY"),
@@ -38,9 +43,15 @@ const READ_ELSEWHERE: [(&str, &str); 10] = [
     ("java-home", "JAVA_HOME"),
     ("aws-endpoint-url", "AWS_ENDPOINT_URL"),
     ("aws-profile", "AWS_PROFILE"),
+    ("aws-region", "AWS_REGION"),
+    ("aws-default-region", "AWS_DEFAULT_REGION"),
 ];
 
 pub fn run(args: &Config, dir: &Path) -> anyhow::Result<Outcome> {
+    if args.iam_policy {
+        out::document(&read_only_policy(PolicyScope::default())).context("writing the policy")?;
+        return Ok(Outcome::Done);
+    }
     let project = Project::open(dir).map_err(refused)?;
     let (settings, others) = (project.settings()?, others(dir));
     if args.json {

@@ -50,7 +50,7 @@ const LINE_EVERY: f64 = 10.0;
 
 pub fn run(args: Consume, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    let connection = connection(&args.brokers, project.stack())?;
+    let connection = connection(&args.brokers, &project)?;
     match &args.verify {
         Some(ledger) => verify(&args, connection, &found(ledger, &project)),
         None => consume(args, connection, project.stack()),

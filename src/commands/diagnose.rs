@@ -1,35 +1,37 @@
 //! `kgen diagnose`: watch for a while, name the cause, print the fix.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
-    look::{Opened, collected, headline, open, recorded, refresh, runtime},
+    look::{INSIDE_INTERVAL, Opened, collected, headline, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
+    resize::own_look,
 };
 use crate::{
     cli::{Diagnose, Outcome, refused},
     diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
-    files,
     metrics::Source,
     project::Project,
-    remedy::{Rendered, Target},
+    remedy::Rendered,
     sample::Sample,
-    stack::Stack,
     visible::line,
+    watch::{self, Naming, Seen},
 };
 
-/// Datapoints of CloudWatch that are read at least.
-const CLOUDWATCH_MINUTES: u64 = 10;
+/// How long the brokers are watched from inside.
+const INSIDE_WINDOW: Duration = Duration::from_secs(30);
 
 /// `kgen diagnose --json`.
 #[derive(Serialize, schemars::JsonSchema)]
 pub struct Report<'a> {
     schema: &'static str,
     cluster: &'a Context,
+    /// Through what the cluster was seen.
+    view: Seen,
     samples: usize,
     from_ms: Option<i64>,
     to_ms: Option<i64>,
@@ -50,76 +52,130 @@ impl Report<'_> {
     pub const SCHEMA: &'static str = "kgen.diagnosis/1";
 }
 
+/// What was seen of a cluster, and how.
+struct Looked {
+    context: Context,
+    samples: Vec<Sample>,
+    seen: Seen,
+    naming: Naming,
+}
+
 pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    let (context, samples) = match &args.replay {
-        Some(file) => recorded(file)?,
-        None => runtime()?.block_on(watched(args, project.stack()))?,
+    let looked = match &args.replay {
+        Some(file) => {
+            let (context, samples) = recorded(file)?;
+            let naming = Naming::of_project(&project.terraform_dir());
+            Looked { context, samples, seen: Seen::Recorded, naming }
+        }
+        None => runtime()?.block_on(looked(args, &project))?,
     };
-    let diagnosis = diagnose(&context, &samples);
-    let fixes = fixes(&context, &diagnosis, &project.terraform_dir());
+    let diagnosis = diagnose(&looked.context, &looked.samples);
+    let fixes = watch::fixes(&looked.context, &diagnosis, &looked.naming);
     if args.json {
-        let findings = diagnosis.findings.iter().zip(&fixes).map(|(finding, fix)| Reported {
-            finding,
-            next: finding.next_command(),
-            fix: fix.as_ref(),
-        });
-        let report = Report {
-            schema: Report::SCHEMA,
-            cluster: &context,
-            samples: samples.len(),
-            from_ms: samples.first().map(|sample| sample.at_ms),
-            to_ms: samples.last().map(|sample| sample.at_ms),
-            verdict: diagnosis.verdict,
-            findings: findings.collect(),
-        };
-        out::document(&report).context("writing the diagnosis as JSON")?;
+        out::document(&report(&looked, &diagnosis, &fixes)).context("writing the diagnosis as JSON")?;
     } else {
-        print!("{}", text(&context, &samples, &diagnosis, &fixes));
+        print!("{}", described(&looked, &diagnosis, &fixes));
     }
-    Ok(match diagnosis.verdict {
+    Ok(outcome(diagnosis.verdict))
+}
+
+/// How a command ends that says what a diagnosis says.
+pub fn outcome(verdict: Verdict) -> Outcome {
+    match verdict {
         Verdict::Healthy => Outcome::Done,
         Verdict::CauseFound => Outcome::Unhealthy,
         Verdict::Inconclusive => Outcome::Inconclusive,
-    })
+    }
+}
+
+fn report<'a>(looked: &'a Looked, diagnosis: &'a Diagnosis, fixes: &'a [Option<Rendered>]) -> Report<'a> {
+    let findings = diagnosis.findings.iter().zip(fixes).map(|(finding, fix)| Reported {
+        finding,
+        next: looked.naming.next(finding),
+        fix: fix.as_ref(),
+    });
+    Report {
+        schema: Report::SCHEMA,
+        cluster: &looked.context,
+        view: looked.seen,
+        samples: looked.samples.len(),
+        from_ms: looked.samples.first().map(|sample| sample.at_ms),
+        to_ms: looked.samples.last().map(|sample| sample.at_ms),
+        verdict: diagnosis.verdict,
+        findings: findings.collect(),
+    }
 }
 
 /// Samples of the window, and the cluster as it is at its end.
-pub async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let Opened { aws, mut context, source } = open(&args.look, stack, &Place::Environment).await?;
+async fn looked(args: &Diagnose, project: &Project) -> anyhow::Result<Looked> {
+    let (opened, naming) = open_named(&args.look, project).await?;
+    let Opened { aws, mut context, source, seen, .. } = opened;
     let samples = match source {
-        Source::CloudWatch(source) => {
-            let minutes = (args.window.as_secs() / 60).max(CLOUDWATCH_MINUTES).try_into().unwrap_or(u32::MAX);
-            eprintln!("reading the last {minutes} minutes of {} from CloudWatch", headline(&context));
-            source.history(minutes).await?
+        Source::CloudWatch(mut source) => {
+            let period = source.timing().period;
+            let datapoints = args.window.map_or(watch::DATAPOINTS, |window| watch::periods(window, period));
+            let requests = source.requests_of(datapoints);
+            eprintln!(
+                "reading the last {datapoints} datapoints of {} s of {} from CloudWatch ({} metrics, USD {:.2})",
+                period.as_secs_f64(),
+                headline(&context),
+                requests.metrics,
+                requests.usd(),
+            );
+            let samples = source.history(datapoints).await?;
+            let status = source.status();
+            (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
+            status.take_notes().iter().for_each(|note| eprintln!("note: {note}"));
+            if samples.is_empty() {
+                eprintln!("note: CloudWatch has no datapoint of {}: {}", context.cluster, source.silence());
+            }
+            samples
         }
-        source => {
-            eprintln!("watching {} for {} s", headline(&context), args.window.as_secs_f64());
-            collected(source, args.window, args.look.interval).await?
-        }
+        source => inside(&context, source, args.window, args.look.interval).await?,
     };
     // MSK changes the version with every update, so what is printed is read last.
+    refresh(&aws, &mut context).await.context("reading the cluster's current version")?;
+    Ok(Looked { context, samples, seen, naming })
+}
+
+async fn inside(
+    context: &Context,
+    source: Source,
+    window: Option<Duration>,
+    interval: Option<Duration>,
+) -> anyhow::Result<Vec<Sample>> {
+    let window = window.unwrap_or(INSIDE_WINDOW);
+    eprintln!("watching {} for {} s", headline(context), window.as_secs_f64());
+    collected(source, window, interval.unwrap_or(INSIDE_INTERVAL)).await
+}
+
+/// Samples of the stack's cluster over `window`, and the cluster as it is at its end.
+pub async fn watched(window: Duration, project: &Project) -> anyhow::Result<(Context, Vec<Sample>)> {
+    let look = own_look();
+    let Opened { aws, mut context, source, .. } = open(&look, project.stack(), &Place::Environment).await?;
+    let samples = inside(&context, source, Some(window), look.interval).await?;
     refresh(&aws, &mut context).await.context("reading the cluster's current version")?;
     Ok((context, samples))
 }
 
-/// The remedy of each finding, with real values; the HCL change against what is in `terraform_dir`.
+/// The remedy of each finding for the project's cluster; the HCL change is against what is in `terraform_dir`.
 pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> Vec<Option<Rendered>> {
-    let msk_tf = files::text(&terraform_dir.join("msk.tf")).ok().flatten();
-    let target = Target {
-        arn: context.arn.as_deref(),
-        current_version: context.current_version.as_deref(),
-        region: &context.region,
-        bootstrap_servers: context.bootstrap_servers.as_deref(),
-        msk_tf: msk_tf.as_deref(),
-    };
-    diagnosis.findings.iter().map(|finding| finding.remedy.as_ref().map(|remedy| remedy.rendered(&target))).collect()
+    watch::fixes(context, diagnosis, &Naming::of_project(terraform_dir))
+}
+
+/// The diagnosis of the project's cluster for a person.
+pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
+    let naming = Naming::of_project(Path::new(""));
+    let looked = Looked { context: context.clone(), samples: samples.to_vec(), seen: Seen::Inside, naming };
+    described(&looked, diagnosis, fixes)
 }
 
 /// The diagnosis for a person.
-pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
-    let mut lines = vec![headline(context)];
-    let span_s = match samples {
+fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
+    let Looked { context, samples, seen, naming } = looked;
+    let mut lines = vec![headline(context), format!("view: {}", seen.describe())];
+    let span_s = match &samples[..] {
         [first, .., last] => (last.at_ms - first.at_ms) as f64 / 1000.0,
         _ => 0.0,
     };
@@ -175,7 +231,7 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
             }
         }
         section("not a fix", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
-        lines.push(format!("  next: {}", line(&finding.next_command())));
+        lines.push(format!("  next: {}", line(&naming.next(finding))));
     }
     lines.push(String::new());
     lines.join("\n")

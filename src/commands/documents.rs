@@ -76,6 +76,7 @@ documents! {
     "kgen.report/1" WrittenReport,
     "kgen.runs-prune/1" Pruned,
     "kgen.topic-change/1" TopicChange,
+    "kgen.clusters/1" super::clusters::Listed,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
     "kgen.benchmark/1" benchmark::Report,

@@ -20,7 +20,7 @@ use super::{
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
-    cli::{Diagnose, Fix, Outcome, refused},
+    cli::{Fix, Outcome, refused},
     diagnose::{Context, Diagnosis, Verdict, diagnose},
     finding_id,
     kafka::partitions::{Partition, Partitions, Throttled},
@@ -117,8 +117,7 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
 type Looked = (Context, Vec<Sample>, Diagnosis);
 
 fn looked(project: &Project, window: Duration) -> anyhow::Result<Looked> {
-    let args = Diagnose { look: super::resize::own_look(), window, replay: None, json: false };
-    let (context, samples) = runtime()?.block_on(watched(&args, project.stack()))?;
+    let (context, samples) = runtime()?.block_on(watched(window, project))?;
     let diagnosis = diagnose(&context, &samples);
     Ok((context, samples, diagnosis))
 }

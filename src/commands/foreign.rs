@@ -33,7 +33,6 @@ use crate::{
     metrics::CloudWatch,
     process::{absolute, shell_quoted},
     project::{Disk, Lock, Project, replace_unchanged, unified_diff},
-    sample::BrokerId,
     stack::{Provenance, provenance},
     terraform::Terraform,
     visible,
@@ -234,7 +233,7 @@ fn asked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
 
 /// Partitions by the last whole minute in CloudWatch, where every broker has published them.
 async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
-    let ids = (1..=BrokerId::try_from(cluster.broker_count).ok()?).collect();
+    let ids = aws.nodes(&cluster.arn).await.ok()?.into_iter().map(|node| node.id).collect();
     let sample = CloudWatch::new(aws.clone(), &cluster.name, ids, None).sample().await.ok()?;
     let mut found = Replication::default();
     for (id, broker) in &sample.brokers {

@@ -4,31 +4,18 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, anyhow};
 
-use super::look::runtime;
+use super::look;
 use crate::{
     aws::{self, Aws, Bootstrap, Cluster},
     cli::{load::Brokers, refused},
     kafka::{Connection, Security, region_of},
-    lab::service::Running,
-    stack::Stack,
+    project::Project,
+    watch::runtime,
 };
 
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// What the environment and the AWS files say.
-    Environment,
-    /// This lab, whatever the environment says, with the variables that point other programs at it.
-    Lab { running: Running, env: Vec<(String, String)> },
-}
+pub use crate::watch::Place;
 
 impl Place {
-    pub async fn aws(&self, region: &str) -> Aws {
-        match self {
-            Place::Environment => Aws::connect(region).await,
-            Place::Lab { running, .. } => Aws::connect_to(region, &running.endpoint).await,
-        }
-    }
-
     /// What programs started by kgen get on top of its own environment.
     ///
     /// # Errors
@@ -57,17 +44,60 @@ pub async fn cluster(aws: &Aws, name: &str) -> anyhow::Result<(Cluster, String)>
 /// The API cannot be reached, or the cluster has no plaintext listener.
 pub async fn plaintext(aws: &Aws, cluster: &Cluster) -> anyhow::Result<String> {
     let bootstrap = aws.bootstrap(cluster).await?;
-    bootstrap.plaintext.with_context(|| {
-        let name = &cluster.name;
-        format!("cluster {name} has no plaintext listener (--security tls, scram or iam takes another)")
-    })
+    bootstrap.plaintext.with_context(|| no_plaintext(&cluster.name))
 }
 
-/// The brokers that the arguments name, else those of the stack's cluster.
+/// How brokers are reached, and of which cluster they are if kgen looked that up.
+pub struct Reached {
+    pub connection: Connection,
+    pub cluster: Option<Found>,
+}
+
+/// A cluster that was asked for its brokers.
+pub struct Found {
+    pub name: String,
+    pub region: String,
+}
+
+/// As [`reached`], without the cluster.
 ///
 /// # Errors
-/// Refused: none are named, and the stack's cluster cannot be asked or has no such listener.
-pub fn connection(brokers: &Brokers, stack: &Stack) -> anyhow::Result<Connection> {
+/// As [`reached`].
+pub fn connection(brokers: &Brokers, project: &Project) -> anyhow::Result<Connection> {
+    Ok(reached(brokers, project)?.connection)
+}
+
+/// The brokers that the arguments name, else those of the cluster that they, the environment or the project name.
+///
+/// # Errors
+/// Refused: none are named, and the cluster cannot be asked or has no such listener.
+pub fn reached(brokers: &Brokers, project: &Project) -> anyhow::Result<Reached> {
+    let settings = settings(brokers)?;
+    let (bootstrap_servers, cluster) = match (&brokers.bootstrap_servers, &brokers.which.cluster) {
+        (Some(_), Some(_)) => {
+            return Err(refused(anyhow!(
+                "--cluster and --bootstrap-servers (or KGEN_BOOTSTRAP_SERVERS) both name brokers: leave one of them out"
+            )));
+        }
+        (Some(named), None) => (named.clone(), None),
+        (None, _) => {
+            let (servers, found) = runtime()?.block_on(asked(brokers, project)).map_err(refused)?;
+            (servers, Some(found))
+        }
+    };
+    let region = || {
+        let asked = cluster.as_ref().map(|cluster| cluster.region.as_str()).or(brokers.which.region.as_deref());
+        region_of(&bootstrap_servers).or(asked).unwrap_or(project.stack().region()).to_owned()
+    };
+    let iam_region = (brokers.security == Some(Security::Iam)).then(region);
+    if let Some(region) = &iam_region {
+        runtime()?.block_on(aws::for_brokers(region, &bootstrap_servers)).map_err(refused)?;
+    }
+    Ok(Reached { connection: Connection { bootstrap_servers, settings, iam_region }, cluster })
+}
+
+/// Settings of the client, by librdkafka's names.
+fn settings(brokers: &Brokers) -> anyhow::Result<BTreeMap<String, String>> {
     let mut settings: BTreeMap<String, String> = BTreeMap::new();
     let mut put = |name: &str, value: &str| settings.insert(name.to_owned(), value.to_owned());
     for (name, value) in brokers.security.map_or(&[][..], Security::settings) {
@@ -87,32 +117,33 @@ pub fn connection(brokers: &Brokers, stack: &Stack) -> anyhow::Result<Connection
         }
     }
     settings.extend(brokers.set.iter().cloned());
-    let bootstrap_servers = match brokers.bootstrap_servers.clone() {
-        Some(named) => named,
-        None => runtime()?.block_on(asked(brokers.security, stack)).map_err(refused)?,
-    };
-    let iam_region = (brokers.security == Some(Security::Iam))
-        .then(|| region_of(&bootstrap_servers).unwrap_or(stack.region()).to_owned());
-    if let Some(region) = &iam_region {
-        runtime()?.block_on(aws::for_brokers(region, &bootstrap_servers)).map_err(refused)?;
-    }
-    Ok(Connection { bootstrap_servers, settings, iam_region })
+    Ok(settings)
 }
 
-/// The bootstrap brokers of the stack's cluster for this kind of client.
-async fn asked(security: Option<Security>, stack: &Stack) -> anyhow::Result<String> {
-    let name = &stack.cluster().name;
-    let asking = || format!("no brokers are named with --bootstrap-servers, and asking for those of {name}");
-    let aws = Place::Environment.aws(stack.region()).await;
-    let cluster = aws.cluster(name).await.with_context(asking)?;
-    let security = security.unwrap_or(Security::Plaintext);
-    if security == Security::Plaintext {
-        return plaintext(&aws, &cluster).await.with_context(asking);
-    }
-    let bootstrap = aws.bootstrap(&cluster).await.with_context(asking)?;
-    listeners(&bootstrap, security).cloned().with_context(|| {
-        format!("cluster {name} has no listener for --security {security} (`kgen bootstrap --json` shows what it has)")
-    })
+/// The bootstrap brokers of the cluster for this kind of client.
+async fn asked(brokers: &Brokers, project: &Project) -> anyhow::Result<(String, Found)> {
+    let named = brokers.which.cluster.as_deref();
+    let stacks = &project.stack().cluster().name;
+    let asking = || match named {
+        Some(name) => format!("asking for the brokers of {name}"),
+        None => format!("no brokers are named with --bootstrap-servers, and asking for those of {stacks}"),
+    };
+    let (target, aws, info) = look::found(&brokers.which, project).await.with_context(asking)?;
+    let name = info.name.clone();
+    let bootstrap = aws.bootstrap_of(&info.arn).await.with_context(asking)?;
+    let security = brokers.security.unwrap_or(Security::Plaintext);
+    let servers = listeners(&bootstrap, security).cloned().with_context(|| match security {
+        Security::Plaintext => no_plaintext(&name),
+        _ => format!(
+            "cluster {name} has no listener for --security {security} (`kgen bootstrap --json` shows what it has)"
+        ),
+    });
+    let found = Found { name, region: target.region.name };
+    Ok((servers.with_context(asking)?, found))
+}
+
+fn no_plaintext(name: &str) -> String {
+    format!("cluster {name} has no plaintext listener (--security tls, scram or iam takes another)")
 }
 
 /// Where clients of this kind connect.

@@ -7,13 +7,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     out,
-    place::{Place, connection},
+    place::{Found, Place, Reached, reached},
     record::{Record, environment},
+    resize::own_look,
     stopping::Stopping,
     watching::{Beside, Marks, Watched},
 };
 use crate::{
-    cli::{Outcome, load::Produce, refused},
+    cli::{Look, Outcome, load::Produce, refused},
     kafka::{Cluster, REACHABLE_WITHIN},
     load::{
         keys::Keys,
@@ -25,7 +26,7 @@ use crate::{
         slo::{Figure, Judged, Slo},
     },
     project::Project,
-    run::{Event, Mark},
+    run::{Environment, Event, Mark},
     stack::Stack,
 };
 
@@ -34,19 +35,24 @@ const LINE_EVERY: f64 = 10.0;
 
 pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    let config = config(&args, &project)?;
+    let (config, found) = config(&args, &project)?;
     config.validate().map_err(refused)?;
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.load.topics, &cluster)?;
-    let record =
-        Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment(&project));
+    let environment = match &found {
+        Some(Found { name, region }) => {
+            Environment { cluster: Some(name.clone()), region: Some(region.clone()), ..environment(&project) }
+        }
+        None => environment(&project),
+    };
+    let record = Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment);
     let interrupted = record.clone();
     let stopping = Stopping::begin(move || {
         let _ = interrupted.end(&Ok(Outcome::Interrupted), true);
         eprintln!("ended at once: of the records that had no answer yet it is not known whether they are there");
     })?;
     record.show(args.json || args.json_stream || args.plain);
-    let ran = send(&args, &project, &config, stopping.flag(), &record);
+    let ran = send(&args, &project, &config, found, stopping.flag(), &record);
     let recorded = record.end(&ran, stopping.was_asked());
     let outcome = ran?;
     recorded?;
@@ -58,14 +64,18 @@ fn send(
     args: &Produce,
     project: &Project,
     config: &ProducerConfig,
+    cluster: Option<Found>,
     stop: &AtomicBool,
     record: &Record,
 ) -> anyhow::Result<Outcome> {
     // Brokers that are named by hand may be those of another cluster than the stack's.
-    let watched = args.brokers.bootstrap_servers.is_none();
-    let beside = watched
-        .then(|| Beside::start(Watched::of_stack(project, &Place::Environment), record, Marks::new(project.stack())));
-    if !watched {
+    let is_watched = cluster.is_some();
+    let beside = cluster.map(|Found { name, region }| {
+        let look = Look { cluster: Some(name), region: Some(region), ..own_look() };
+        let watched = Watched { project: project.clone(), look, place: Place::Environment };
+        Beside::start(watched, record, Marks::new(project.stack()))
+    });
+    if !is_watched {
         record.tell(Event::note("brokers named by --bootstrap-servers are not watched"))?;
     }
     let rate = config
@@ -135,7 +145,8 @@ pub fn stack_load(stack: &Stack) -> Load {
     }
 }
 
-fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
+/// What is sent where, and the cluster if it was looked up.
+fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, Option<Found>)> {
     let default = stack_load(project.stack());
     let rate = args.rate.clone().unwrap_or(default.rate);
     if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
@@ -143,7 +154,8 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
             "--record-size goes with --payload json or random: lines have their own sizes"
         )));
     }
-    Ok(ProducerConfig {
+    let Reached { connection, cluster } = reached(&args.brokers, project)?;
+    let config = ProducerConfig {
         run: new_run(),
         load: Load {
             topics: if args.topic.is_empty() { default.topics } else { args.topic.clone() },
@@ -156,7 +168,7 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
             headers: args.headers.clone(),
             seed: args.seed,
         },
-        connection: connection(&args.brokers, project.stack())?,
+        connection,
         acks: args.acks,
         idempotent: args.idempotent,
         transactions: args.transactions,
@@ -164,7 +176,8 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<ProducerConfig> {
         clients: args.clients,
         runs: project.runs_dir(),
         flush_within: args.flush_within,
-    })
+    };
+    Ok((config, cluster))
 }
 
 /// A bar on a terminal, else a line now and then; nothing while a screen shows it. Every second is recorded.

@@ -11,7 +11,7 @@ use super::{
     working_dir::{WorkingDir, confirmed, ensure_confirmable},
 };
 use crate::{
-    cli::{Look, Outcome, Resize, SourceChoice, refused},
+    cli::{Look, Outcome, Resize, refused},
     project::Project,
 };
 
@@ -52,5 +52,5 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
 
 /// The look of kgen's own measurements.
 pub fn own_look() -> Look {
-    Look { cluster: None, region: None, source: SourceChoice::Auto, targets: None, interval: INTERVAL }
+    Look { interval: Some(INTERVAL), ..Look::default() }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{consume, diagnose, doctor, documents::*, look::Line, out};
+use super::{clusters, consume, diagnose, doctor, documents::*, look::Line, out};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
@@ -21,6 +21,7 @@ const PUBLISHED: &[Published] = &[
     (Applied::SCHEMA, of::<Named<Applied>>),
     (benchmark::Report::SCHEMA, of::<Named<benchmark::Report>>),
     (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
+    (clusters::Listed::SCHEMA, of::<Named<clusters::Listed>>),
     (Settings::SCHEMA, of::<Named<Settings>>),
     (ComparedRuns::SCHEMA, of::<Named<ComparedRuns<'static>>>),
     (consumer::SCHEMA, of::<consumer::Consumed>),
@@ -46,7 +47,7 @@ const PUBLISHED: &[Published] = &[
     (WrittenReport::SCHEMA, of::<Named<WrittenReport>>),
     (Resized::SCHEMA, of::<Named<Resized>>),
     (ScaledOut::SCHEMA, of::<Named<ScaledOut>>),
-    (Line::SCHEMA, of::<Line>),
+    (Line::SCHEMA, of::<Line<'static>>),
     (kafka::admin::Topic::SCHEMA, of::<Named<kafka::admin::Topic>>),
     (TopicChange::SCHEMA, of::<Named<TopicChange>>),
     (consume::Document::SCHEMA, of::<consume::Document<'static>>),

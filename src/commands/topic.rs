@@ -26,7 +26,7 @@ use crate::{
 pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let stack = project.stack();
-    let connection = connection(args.brokers(), stack)?;
+    let connection = connection(args.brokers(), &project)?;
     let cluster = connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     let admin = Admin::connect(&connection)?;
     match args.action {

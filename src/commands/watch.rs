@@ -2,21 +2,23 @@
 
 use std::{io, path::Path, time::Duration};
 
+use anyhow::anyhow;
 use tokio::time::{self, Instant};
 
 use super::{
-    look::{Opened, headline, open, runtime},
+    look::{INSIDE_INTERVAL, Opened, headline, open_named, runtime},
     out,
-    place::Place,
     record::Record,
-    watching::{Marks, Watching, line},
+    watching::{Marks, line, watcher},
 };
 use crate::{
     cli::{Outcome, Watch, refused},
+    metrics::Source,
     process::Interrupts,
     project::Project,
     run::{Entry, Environment, Event},
     screen::{Lines, Quit},
+    watch::{Naming, Watchable},
 };
 
 /// Time between two looks whether the user wants to leave.
@@ -28,7 +30,8 @@ pub fn run(args: &Watch, project: &Path) -> anyhow::Result<Outcome> {
 }
 
 async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
-    let opened = open(&args.look, project.stack(), &Place::Environment).await?;
+    let (opened, naming) = open_named(&args.look, project).await?;
+    let interval = interval(args.look.interval, &opened)?;
     let interrupts = Interrupts::hold()?;
     let context = &opened.context;
     let record = Record::begin_if_possible(
@@ -48,7 +51,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     if !record.is_shown() {
         eprintln!("watching {}", headline(context));
     }
-    let watched = watched(args, project, opened, &record, &interrupts, &mut output).await;
+    let watched = watched(args, project, (opened, naming), interval, &record, &interrupts, &mut output).await;
     let recorded = record.end(&watched, interrupts.count() > 0);
     if !args.json {
         // What went wrong is kept at the edge.
@@ -59,18 +62,45 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// Time between two samples: what is asked for, if the view has new ones as often.
+///
+/// # Errors
+/// Refused: CloudWatch has none so soon, and each read costs.
+fn interval(asked: Option<Duration>, opened: &Opened) -> anyhow::Result<Duration> {
+    let Source::CloudWatch(source) = &opened.source else { return Ok(asked.unwrap_or(INSIDE_INTERVAL)) };
+    let period = source.timing().period;
+    let a_reading = source.requests_a_reading();
+    let an_hour = |interval: Duration| a_reading.usd() * 3600.0 / interval.as_secs_f64();
+    let Some(asked) = asked.filter(|asked| *asked < period) else {
+        let interval = asked.unwrap_or(period);
+        eprintln!("{} metrics every {} s: USD {:.2} an hour", a_reading.metrics, interval.as_secs(), an_hour(interval));
+        return Ok(interval);
+    };
+    Err(refused(anyhow!(
+        "CloudWatch has a new datapoint every {0} s, so --interval {1}s would pay USD {2:.2} an hour for what \
+         --interval {0}s reads for USD {3:.2} ({4} metrics a sample)",
+        period.as_secs_f64(),
+        asked.as_secs_f64(),
+        an_hour(asked),
+        an_hour(period),
+        a_reading.metrics,
+    )))
+}
+
 async fn watched(
     args: &Watch,
     project: &Project,
-    opened: Opened,
+    (opened, naming): (Opened, Naming),
+    interval: Duration,
     record: &Record,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let Opened { aws, context, source } = opened;
-    let end = args.duration.map(|duration| Instant::now() + duration + args.look.interval);
-    let mut samples = source.stream(args.look.interval);
-    let mut watching = Watching::new(aws, context, project, record.clone(), Marks::new(project.stack()));
+    let Opened { aws, context, source, .. } = opened;
+    let end = args.duration.map(|duration| Instant::now() + duration + interval);
+    let cluster = Watchable { aws, context, status: source.status() };
+    let mut samples = source.stream(interval);
+    let mut watcher = watcher(cluster, naming, record.clone(), Marks::new(project.stack()));
     let mut left = time::interval(LEFT_EVERY);
     loop {
         let received = tokio::select! {
@@ -87,7 +117,7 @@ async fn watched(
             }
         };
         let Some(sample) = received else { return Ok(Outcome::Done) };
-        for entry in watching.take(sample?).await? {
+        for entry in watcher.take(sample?).await? {
             match output.show(entry) {
                 // The reader of the pipe has what it wanted.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),
@@ -113,6 +143,10 @@ struct Output {
 
 impl Output {
     fn show(&mut self, entry: Entry) -> io::Result<()> {
+        // Notes have gone to standard error already.
+        if matches!(entry.event, Event::Note { .. }) {
+            return Ok(());
+        }
         if self.json {
             return match &entry.event {
                 Event::Sample(observed) => out::json_line(&line(observed)),

@@ -1,245 +1,509 @@
-//! The namespace `AWS/Kafka`: one datapoint a minute and broker.
+//! A cluster from outside: CloudWatch's namespace `AWS/Kafka` and the MSK API, with no network path to a broker.
+//!
+//! A datapoint covers a period (a minute). The newest periods are still arriving and are not judged; those before are read
+//! again for a while, so that what comes late is filled in. What is not published is missing, never zero.
+
+mod minutes;
+mod price;
+mod read;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod wanted;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, SystemTime},
 };
 
-use aws_sdk_cloudwatch::{
-    primitives::DateTime,
-    types::{Dimension, Metric as CloudWatchMetric, MetricDataQuery, MetricStat, ScanBy},
-};
+pub use price::Requests;
+pub use status::Status;
 
 use super::MetricsError;
 use crate::{
-    aws::{Aws, Paging},
-    sample::{BrokerId, BrokerSample, BrokerState, RequestTimes, Sample, Source},
+    aws::{Aws, AwsError, ClusterInfo, ClusterState},
+    catalogue::{ClusterKind, MonitoringLevel},
+    sample::{BrokerId, Field, Sample, Unavailable},
 };
+use minutes::{Frame, HELD_PERIODS, Key, Series};
+use read::{Listing, Span};
+use topics::{Look, Topics};
+use wanted::{Discovered, Shape};
 
-/// Queries that one GetMetricData takes (CloudWatch API Reference).
-const QUERIES_A_CALL: usize = 500;
+/// Periods in which values may still arrive after the delay: datapoints five minutes late were reported
+/// (prometheus-community/yet-another-cloudwatch-exporter issue 1796).
+const LATE_PERIODS: i64 = 5;
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// Periods that the first reading gives.
+const FIRST_PERIODS: i64 = 10;
 
-/// Credits are published every five minutes (EC2 User Guide), so the last value holds for so long.
-const CREDITS_HOLD_MS: i64 = 10 * 60_000;
+/// Periods after which brokers, groups and topics are listed again.
+const LIST_EVERY_PERIODS: i64 = 10;
 
-/// The metrics read, each with the statistic that AWS advises for it.
-const METRICS: [(&str, &str); 21] = [
-    ("CpuUser", "Average"),
-    ("CpuSystem", "Average"),
-    ("CPUCreditBalance", "Minimum"),
-    ("MemoryUsed", "Average"),
-    ("MemoryFree", "Average"),
-    ("HeapMemoryAfterGC", "Average"),
-    ("ProduceTotalTimeMsMean", "Average"),
-    ("ProduceLocalTimeMsMean", "Average"),
-    ("ProduceRequestQueueTimeMsMean", "Average"),
-    ("BytesInPerSec", "Average"),
-    ("BytesOutPerSec", "Average"),
-    ("MessagesInPerSec", "Average"),
-    ("UnderReplicatedPartitions", "Maximum"),
-    ("UnderMinIsrPartitionCount", "Maximum"),
-    ("PartitionCount", "Maximum"),
-    ("LeaderCount", "Maximum"),
-    ("KafkaDataLogsDiskUsed", "Maximum"),
-    ("ConnectionCount", "Maximum"),
-    ("ConnectionCreationRate", "Average"),
-    ("TrafficShaping", "Average"),
-    ("ProduceThrottleTime", "Average"),
-];
+/// A cluster this young may have no datapoint yet.
+const YOUNG: Duration = Duration::from_secs(20 * 60);
 
-/// Reads the brokers of one cluster from CloudWatch.
+/// Looks at the topics that are kept.
+const MOST_LOOKS: usize = 30;
+
+/// When a datapoint is taken for whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// What one datapoint covers: a minute, or less in a lab with short minutes.
+    pub period: Duration,
+    /// After the end of a period: what is younger is not judged, since its values are missing or too low.
+    pub delay: Duration,
+}
+
+impl Timing {
+    /// Periods of that length, and a delay of two of them.
+    pub fn of_period(period: Duration) -> Timing {
+        let period = period.max(Duration::from_secs(1));
+        Timing { period, delay: period * 2 }
+    }
+}
+
+impl Default for Timing {
+    /// Minutes, and two of them as delay.
+    fn default() -> Timing {
+        Timing::of_period(Duration::from_secs(60))
+    }
+}
+
+/// How a cluster is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    pub timing: Timing,
+    /// Memory of a broker, where it is known from the type: MSK publishes none.
+    pub memory_total_bytes: Option<u64>,
+    /// Whether consumer groups, topics and kinds of authentication are looked for with ListMetrics, and read.
+    pub parts: bool,
+    /// Whether the topics API is read.
+    pub topics: bool,
+    /// A reading that costs more, USD, is refused with [`MetricsError::Price`].
+    pub limit_usd: Option<f64>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { timing: Timing::default(), memory_total_bytes: None, parts: true, topics: true, limit_usd: None }
+    }
+}
+
+/// Reads one cluster from outside.
 #[derive(Debug)]
 pub struct CloudWatch {
     aws: Aws,
-    cluster: String,
-    brokers: Vec<BrokerId>,
-    /// Memory of the broker type, where known: MSK publishes none.
-    memory_total_bytes: Option<u64>,
+    /// As the control plane has it, if it was asked.
+    info: Option<ClusterInfo>,
+    shape: Shape,
+    options: Options,
+    discovered: Discovered,
+    listed_at_ms: i64,
+    series: Series,
+    topics: Topics,
+    looks: VecDeque<Look>,
+    looked_at_ms: i64,
+    /// The newest periods as they were given.
+    told: BTreeMap<i64, Sample>,
+    lacks: Lacks,
+    status: Status,
 }
 
-/// Datapoints of one broker's metric: milliseconds since the epoch, and the value.
-type Series = BTreeMap<(BrokerId, &'static str), Vec<(i64, f64)>>;
+/// What cannot be given, by where that was found out.
+#[derive(Debug, Default)]
+struct Lacks {
+    by_listing: Vec<Unavailable>,
+    by_topics: Vec<Unavailable>,
+    by_reading: Vec<Unavailable>,
+}
 
 impl CloudWatch {
-    pub fn new(aws: Aws, cluster: &str, brokers: Vec<BrokerId>, memory_total_bytes: Option<u64>) -> CloudWatch {
-        CloudWatch { aws, cluster: cluster.to_owned(), brokers, memory_total_bytes }
+    /// Prepares to read `cluster`: lists its brokers and, with [`Options::parts`], its groups and topics. Reads no metric.
+    ///
+    /// A call that is not allowed becomes something that [`Status::unavailable`] names.
+    ///
+    /// # Errors
+    /// Why the brokers cannot be listed in any way.
+    pub async fn open(aws: Aws, cluster: &ClusterInfo, options: Options) -> Result<CloudWatch, MetricsError> {
+        let shape = Shape {
+            name: cluster.name.clone(),
+            kind: cluster.kind,
+            level: cluster.monitoring_level.unwrap_or(MonitoringLevel::Default),
+            brokers: Vec::new(),
+            is_burstable: cluster.broker_type.as_ref().is_some_and(|name| name.is_burstable()),
+            knows_memory: options.memory_total_bytes.is_some(),
+        };
+        let mut source = CloudWatch::of(aws, Some(cluster.clone()), shape, options);
+        source.list(now_ms()).await?;
+        Ok(source)
     }
 
-    /// The latest complete minute.
+    /// Reads these brokers of the Standard cluster `cluster`, and nothing but their metrics.
+    pub fn new(aws: Aws, cluster: &str, brokers: Vec<BrokerId>, memory_total_bytes: Option<u64>) -> CloudWatch {
+        let options = Options { memory_total_bytes, parts: false, topics: false, ..Options::default() };
+        let shape = Shape {
+            name: cluster.to_owned(),
+            kind: ClusterKind::Standard,
+            level: MonitoringLevel::PerBroker,
+            brokers,
+            is_burstable: true,
+            knows_memory: memory_total_bytes.is_some(),
+        };
+        CloudWatch::of(aws, None, shape, options)
+    }
+
+    fn of(aws: Aws, info: Option<ClusterInfo>, shape: Shape, options: Options) -> CloudWatch {
+        let source = CloudWatch {
+            aws,
+            info,
+            shape,
+            options,
+            discovered: Discovered::default(),
+            listed_at_ms: 0,
+            series: Series::default(),
+            topics: Topics::default(),
+            looks: VecDeque::new(),
+            looked_at_ms: 0,
+            told: BTreeMap::new(),
+            lacks: Lacks::default(),
+            status: Status::default(),
+        };
+        source.publish();
+        source
+    }
+
+    /// What is known beside the samples; stays up to date while the source is read.
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// The time that a datapoint covers, and the delay.
+    pub fn timing(&self) -> Timing {
+        self.options.timing
+    }
+
+    /// What reading the periods between two times (ms since the epoch) takes. Makes no call.
+    pub fn requests(&self, from_ms: i64, to_ms: i64) -> Requests {
+        self.span(from_ms, to_ms).requests(self.keys().len())
+    }
+
+    /// What reading the last `periods` takes. Makes no call.
+    pub fn requests_of(&self, periods: u32) -> Requests {
+        let to_ms = self.judged_to(now_ms());
+        self.requests(to_ms - i64::from(periods.max(1)) * self.period_ms(), to_ms)
+    }
+
+    /// What one reading of the newest period takes. Makes no call.
+    pub fn requests_a_reading(&self) -> Requests {
+        let now = now_ms();
+        let span = self.newest_span(now);
+        span.requests(self.keys().len())
+    }
+
+    /// Replaces the limit of [`Options::limit_usd`].
+    pub fn set_limit_usd(&mut self, limit_usd: Option<f64>) {
+        self.options.limit_usd = limit_usd;
+    }
+
+    /// The newest period that is judged.
     ///
     /// # Errors
     /// [`MetricsError::NoDatapoints`], or why CloudWatch gave no answer.
     pub async fn sample(&mut self) -> Result<Sample, MetricsError> {
-        let newest = self.history(5).await?.pop();
-        newest.ok_or_else(|| MetricsError::NoDatapoints { cluster: self.cluster.clone() })
+        self.update().await?;
+        let newest = self.told.values().next_back().cloned();
+        newest.ok_or_else(|| self.no_datapoints(now_ms()))
     }
 
-    /// The complete minutes among the last `minutes`, oldest first. Empty when nothing was published.
+    /// Every period that is new since the last call, or has more in it than when it was last given; oldest first. The first
+    /// call gives the last ten.
     ///
     /// # Errors
-    /// Why CloudWatch gave no answer.
-    pub async fn history(&self, minutes: u32) -> Result<Vec<Sample>, MetricsError> {
-        // On a minute's boundary, so that every answer is cut into the same minutes, and the last is complete.
-        let now = SystemTime::now();
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let until = now - (since_epoch - MINUTE * (since_epoch.as_secs() / MINUTE.as_secs()) as u32);
-        let from = until - MINUTE * minutes.max(1) - Duration::from_millis(CREDITS_HOLD_MS as u64);
-        let mut series = Series::new();
-        let wanted: Vec<(BrokerId, usize)> =
-            self.brokers.iter().flat_map(|&id| (0..METRICS.len()).map(move |metric| (id, metric))).collect();
-        for wanted in wanted.chunks(QUERIES_A_CALL) {
-            self.fetch(wanted, from, until, &mut series).await?;
-        }
-        let until_ms = DateTime::from(until).to_millis().unwrap_or(i64::MAX);
-        let minutes = i64::from(minutes.max(1));
-        Ok(samples(&self.brokers, &series, (until_ms - minutes * 60_000, until_ms), self.memory_total_bytes))
+    /// [`MetricsError::NoDatapoints`] where nothing was published for some time, or why CloudWatch gave no answer.
+    pub async fn update(&mut self) -> Result<Vec<Sample>, MetricsError> {
+        self.update_at(now_ms()).await
     }
 
-    async fn fetch(
-        &self,
-        wanted: &[(BrokerId, usize)],
-        from: SystemTime,
-        until: SystemTime,
-        series: &mut Series,
-    ) -> Result<(), MetricsError> {
-        let queries = wanted.iter().map(|&(id, metric)| self.query(id, metric)).collect();
-        let mut pages = self
-            .aws
-            .cloudwatch()?
-            .get_metric_data()
-            .set_metric_data_queries(Some(queries))
-            .start_time(DateTime::from(from))
-            .end_time(DateTime::from(until))
-            .scan_by(ScanBy::TimestampAscending)
-            .into_paginator()
-            .send();
-        let mut paging = Paging::of("GetMetricData");
-        while let Some(page) = paging.bounded(pages.next()).await? {
-            let page = page.map_err(|error| self.aws.failed("GetMetricData", error))?;
-            for result in page.metric_data_results.unwrap_or_default() {
-                let Some(key) = result.id.as_deref().and_then(key) else { continue };
-                let at = result.timestamps.unwrap_or_default().into_iter().filter_map(|at| at.to_millis().ok());
-                series.entry(key).or_default().extend(at.zip(result.values.unwrap_or_default()));
+    /// The last `periods` that are judged, oldest first. Empty when nothing was published; see [`CloudWatch::silence`].
+    ///
+    /// # Errors
+    /// Why CloudWatch gave no answer; [`MetricsError::Price`].
+    pub async fn history(&mut self, periods: u32) -> Result<Vec<Sample>, MetricsError> {
+        let to_ms = self.judged_to(now_ms());
+        self.between(to_ms - i64::from(periods.max(1)) * self.period_ms(), to_ms).await
+    }
+
+    /// The periods from `from_ms` to before `to_ms` (ms since the epoch), as far as they are judged; oldest first.
+    ///
+    /// # Errors
+    /// Why CloudWatch gave no answer; [`MetricsError::Price`].
+    pub async fn between(&mut self, from_ms: i64, to_ms: i64) -> Result<Vec<Sample>, MetricsError> {
+        let now = now_ms();
+        let span = self.span(from_ms, to_ms.min(self.judged_to(now)));
+        self.read(span, now).await?;
+        let held_ms = HELD_PERIODS * self.period_ms();
+        let samples = self.samples((span.from_ms + held_ms, span.to_ms));
+        for sample in &samples {
+            self.told.insert(sample.at_ms, sample.clone());
+        }
+        self.forget(now);
+        Ok(samples)
+    }
+
+    /// Why there is no datapoint, in a sentence.
+    pub fn silence(&self) -> String {
+        self.silence_at(now_ms())
+    }
+
+    async fn update_at(&mut self, now: i64) -> Result<Vec<Sample>, MetricsError> {
+        let period = self.period_ms();
+        if now - self.listed_at_ms >= LIST_EVERY_PERIODS * period && self.info.is_some() {
+            self.list(now).await?;
+        }
+        let span = self.newest_span(now);
+        self.read(span, now).await?;
+        let mut news = Vec::new();
+        for mut sample in self.samples((span.from_ms + HELD_PERIODS * period, span.to_ms)) {
+            if let Some(before) = self.told.get(&sample.at_ms) {
+                if before.brokers == sample.brokers && before.groups == sample.groups {
+                    continue;
+                }
+                // What was seen of the topics then was seen then.
+                (sample.topics, sample.protocol_at_ms) = (before.topics.clone(), before.protocol_at_ms);
             }
+            self.told.insert(sample.at_ms, sample.clone());
+            news.push(sample);
+        }
+        self.forget(now);
+        let silent_ms = self.told.keys().next_back().map(|at| span.to_ms - at);
+        match silent_ms {
+            Some(silent_ms) if silent_ms <= (LATE_PERIODS + 1) * period => Ok(news),
+            _ => Err(self.no_datapoints(now)),
+        }
+    }
+
+    /// Reads the metrics of `span`, and the topics when they are due.
+    async fn read(&mut self, span: Span, now: i64) -> Result<(), MetricsError> {
+        let keys = self.keys();
+        self.ensure_affordable(span.requests(keys.len()))?;
+        let is_due = self.options.topics && now - self.looked_at_ms >= self.period_ms();
+        let reading = read::read(&self.aws, &self.shape.name, &keys, span, &mut self.series);
+        let looked = match (&self.info, is_due) {
+            (Some(info), true) => {
+                let ((made, read), looked) = tokio::join!(reading, self.topics.look(&self.aws, info, now));
+                self.status.add(made);
+                read?;
+                Some(looked)
+            }
+            _ => {
+                let (made, read) = reading.await;
+                self.status.add(made);
+                read?;
+                None
+            }
+        };
+        if let Some(looked) = looked {
+            self.looked_at_ms = now;
+            self.lacks.by_topics = looked.unavailable;
+            self.looks.extend(looked.look);
+            self.looks.drain(..self.looks.len().saturating_sub(MOST_LOOKS));
+            looked.note.into_iter().for_each(|note| self.status.note(note));
+        }
+        self.lacks.by_reading = wanted::empty(&self.shape, &self.series);
+        self.publish();
+        Ok(())
+    }
+
+    /// Lists brokers, groups and topics anew.
+    async fn list(&mut self, now: i64) -> Result<(), MetricsError> {
+        let mut made = Requests::default();
+        let listed = self.list_brokers(&mut made).await;
+        if listed.is_ok() && self.options.parts {
+            self.list_parts(&mut made).await;
+        }
+        self.status.add(made);
+        listed?;
+        self.listed_at_ms = now;
+        self.publish();
+        Ok(())
+    }
+
+    async fn list_brokers(&mut self, made: &mut Requests) -> Result<(), AwsError> {
+        let Some(info) = self.info.as_ref().filter(|info| info.kind != ClusterKind::Serverless) else { return Ok(()) };
+        match self.aws.nodes(&info.arn).await {
+            Ok(nodes) => self.shape.brokers = nodes.into_iter().map(|node| node.id).collect(),
+            Err(error @ AwsError::Denied { .. }) => {
+                let found = read::publishing_brokers(&self.aws, &self.shape.name, made).await;
+                match found {
+                    Ok(ids) if !ids.is_empty() => {
+                        self.status.note(format!("{error}; the brokers are those that publish to CloudWatch"));
+                        self.shape.brokers = ids;
+                    }
+                    _ => return Err(error),
+                }
+            }
+            // Brokers that were listed before are still read.
+            Err(error) if error.is_transient() && !self.shape.brokers.is_empty() => self.status.note(error.to_string()),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn query(&self, id: BrokerId, metric: usize) -> MetricDataQuery {
-        let dimension = |name: &str, value: String| Dimension::builder().name(name).value(value).build();
-        let (name, statistic) = METRICS[metric];
-        let metric_of_broker = CloudWatchMetric::builder()
-            .namespace(crate::catalogue::Metric::NAMESPACE)
-            .metric_name(name)
-            .dimensions(dimension("Cluster Name", self.cluster.clone()))
-            .dimensions(dimension("Broker ID", id.to_string()))
-            .build();
-        let stat =
-            MetricStat::builder().metric(metric_of_broker).period(MINUTE.as_secs() as i32).stat(statistic).build();
-        MetricDataQuery::builder().id(format!("m{metric}_b{id}")).metric_stat(stat).return_data(true).build()
+    async fn list_parts(&mut self, made: &mut Requests) {
+        let mut discovered = Discovered::default();
+        let mut lacks = Vec::new();
+        for listing in Listing::ALL {
+            match read::discover(&self.aws, &self.shape.name, listing, &mut discovered, made).await {
+                Ok(false) => {}
+                Ok(true) => self.status.note(format!(
+                    "{} has more than {} series of {}: the others are not read",
+                    self.shape.name,
+                    read::MOST_LISTED,
+                    listing.metric().0
+                )),
+                Err(error @ AwsError::Denied { .. }) => {
+                    lacks = denied_listing(&error);
+                    break;
+                }
+                Err(error) => {
+                    // What was found before still holds.
+                    self.status.note(error.to_string());
+                    return;
+                }
+            }
+        }
+        self.discovered = discovered;
+        self.lacks.by_listing = lacks;
     }
-}
 
-/// The broker and metric that a query's id stands for.
-fn key(query: &str) -> Option<(BrokerId, &'static str)> {
-    let (metric, broker) = query.strip_prefix('m')?.split_once("_b")?;
-    Some((broker.parse().ok()?, METRICS.get(metric.parse::<usize>().ok()?)?.0))
-}
-
-/// One sample for each minute of `span` (ms) for which most brokers have a CPU value. A minute whose values are still
-/// coming in is left out, as is one that no broker published.
-fn samples(brokers: &[BrokerId], series: &Series, span: (i64, i64), memory_total: Option<u64>) -> Vec<Sample> {
-    let mut minutes: BTreeMap<i64, usize> = BTreeMap::new();
-    for id in brokers {
-        for (at, _) in series.get(&(*id, "CpuUser")).into_iter().flatten() {
-            *minutes.entry(*at).or_default() += 1;
+    fn ensure_affordable(&self, requests: Requests) -> Result<(), MetricsError> {
+        match self.options.limit_usd {
+            Some(limit_usd) if requests.usd() > limit_usd => {
+                Err(MetricsError::Price { usd: requests.usd(), limit_usd, metrics: requests.metrics })
+            }
+            _ => Ok(()),
         }
     }
-    let is_whole = |at: i64, count: usize| at >= span.0 && at + 60_000 <= span.1 && count * 2 > brokers.len();
-    let whole = minutes.into_iter().filter(|(at, count)| is_whole(*at, *count));
-    whole
-        .map(|(at, _)| Sample {
-            at_ms: at,
-            source: Source::CloudWatch,
-            brokers: brokers.iter().map(|id| (*id, broker_at(*id, series, at, memory_total))).collect(),
-            ..Sample::default()
-        })
-        .collect()
+
+    fn keys(&self) -> Vec<Key> {
+        wanted::series(&self.shape, &self.discovered)
+    }
+
+    fn period_ms(&self) -> i64 {
+        i64::try_from(self.options.timing.period.as_millis()).unwrap_or(60_000).max(1000)
+    }
+
+    /// The end of the periods that are judged at `now`.
+    fn judged_to(&self, now: i64) -> i64 {
+        let delay_ms = i64::try_from(self.options.timing.delay.as_millis()).unwrap_or(i64::MAX);
+        let period = self.period_ms();
+        now.saturating_sub(delay_ms).max(0) / period * period
+    }
+
+    /// The whole periods between two times, and before them those from which a value may hold.
+    fn span(&self, from_ms: i64, to_ms: i64) -> Span {
+        let period_ms = self.period_ms();
+        let to_ms = to_ms.max(0) / period_ms * period_ms;
+        let from_ms = (from_ms.max(0) / period_ms * period_ms).min(to_ms - period_ms);
+        Span { from_ms: from_ms - HELD_PERIODS * period_ms, to_ms, period_ms }
+    }
+
+    /// What has to be read to have the newest periods, and what came late of those before.
+    fn newest_span(&self, now: i64) -> Span {
+        let (to_ms, period) = (self.judged_to(now), self.period_ms());
+        let since = match self.told.keys().next_back() {
+            Some(last) => (last - LATE_PERIODS * period).min(to_ms - period),
+            None => to_ms - FIRST_PERIODS * period,
+        };
+        self.span(since, to_ms)
+    }
+
+    fn samples(&self, span: (i64, i64)) -> Vec<Sample> {
+        let frame = Frame {
+            brokers: self.shape.brokers.clone(),
+            memory_total_bytes: self.options.memory_total_bytes,
+            period_ms: self.period_ms(),
+        };
+        let mut samples = minutes::samples(&frame, &self.series, span);
+        for sample in &mut samples {
+            if let Some(look) = self.look_at(sample.at_ms) {
+                sample.topics = look.topics.clone();
+                sample.protocol_at_ms = Some(look.at_ms);
+            }
+        }
+        samples
+    }
+
+    /// The look at the topics that was made when the period became judged; the nearest, if one is near.
+    fn look_at(&self, at_ms: i64) -> Option<&Look> {
+        let period = self.period_ms();
+        let delay_ms = i64::try_from(self.options.timing.delay.as_millis()).unwrap_or(i64::MAX / 2);
+        let judged_at = at_ms.saturating_add(period).saturating_add(delay_ms);
+        let distance = |look: &&Look| look.at_ms.abs_diff(judged_at);
+        let nearest = self.looks.iter().min_by_key(distance)?;
+        (distance(&nearest) <= 2 * period as u64).then_some(nearest)
+    }
+
+    /// Drops what no later reading needs.
+    fn forget(&mut self, now: i64) {
+        let kept = (FIRST_PERIODS + LATE_PERIODS + HELD_PERIODS) * self.period_ms();
+        let oldest = self.judged_to(now) - kept;
+        self.series.forget(oldest);
+        self.told = self.told.split_off(&oldest);
+    }
+
+    fn no_datapoints(&self, now: i64) -> MetricsError {
+        MetricsError::NoDatapoints { cluster: self.shape.name.clone(), reason: self.silence_at(now) }
+    }
+
+    fn silence_at(&self, now: i64) -> String {
+        let age_ms = self.info.as_ref().and_then(|info| info.created_at_ms).map(|created| now - created);
+        let state = self.info.as_ref().map(|info| &info.state);
+        if let Some(last) = self.told.keys().next_back() {
+            return format!("the last was {} min ago: monitoring stopped, or no broker runs", (now - last) / 60_000);
+        }
+        if state == Some(&ClusterState::Creating) {
+            return "it is being created".to_owned();
+        }
+        match age_ms {
+            Some(age_ms) if age_ms < YOUNG.as_millis() as i64 => {
+                let minutes = (age_ms / 60_000).max(0);
+                format!("it was created {minutes} min ago, and the first datapoints take some minutes")
+            }
+            _ if self.options.parts && self.discovered.is_empty() && self.lacks.by_listing.is_empty() => format!(
+                "CloudWatch in {} lists no metric of it either: see that CloudWatch's endpoint, account and region are those \
+                 of the cluster",
+                self.aws.region()
+            ),
+            _ => format!("see that {} is its name and {} its region", self.shape.name, self.aws.region()),
+        }
+    }
+
+    /// Tells what is known now.
+    fn publish(&self) {
+        let mut unavailable = wanted::unavailable(&self.shape);
+        if !self.options.topics {
+            let of = |field| Unavailable { field, reason: "the topics API was not asked".to_owned(), enable: None };
+            unavailable.extend([Field::Topics, Field::TopicConfigs].map(of));
+        }
+        let lacks = [&self.lacks.by_listing, &self.lacks.by_topics, &self.lacks.by_reading];
+        unavailable.extend(lacks.into_iter().flatten().cloned());
+        unavailable.sort_by_key(|lack| lack.field);
+        unavailable.dedup_by_key(|lack| lack.field);
+        self.status.set(self.shape.brokers.clone(), unavailable);
+    }
 }
 
-fn broker_at(id: BrokerId, series: &Series, at: i64, memory_total: Option<u64>) -> BrokerSample {
-    let points = |name: &'static str| series.get(&(id, name)).into_iter().flatten();
-    let value = |name| points(name).find(|(when, _)| *when == at).map(|(_, value)| *value);
-    let count = |name| value(name).map(|value| value as u64);
-    let held = points("CPUCreditBalance").filter(|(when, _)| (at - CREDITS_HOLD_MS..=at).contains(when));
-    let memory_used = count("MemoryUsed");
-    BrokerSample {
-        state: if value("CpuUser").is_some() { BrokerState::Serving } else { BrokerState::Unreachable },
-        cpu_user_percent: value("CpuUser"),
-        cpu_system_percent: value("CpuSystem"),
-        cpu_throttled_percent: None,
-        cpu_credit_balance: held.max_by_key(|(when, _)| *when).map(|(_, value)| *value),
-        memory_used_bytes: memory_used,
-        memory_total_bytes: memory_total.or_else(|| Some(memory_used? + count("MemoryFree")?)),
-        heap_after_gc_percent: value("HeapMemoryAfterGC"),
-        heap_used_percent: None,
-        produce: value("ProduceTotalTimeMsMean").map(|total_ms| RequestTimes {
-            per_s: None,
-            queue_ms: value("ProduceRequestQueueTimeMsMean"),
-            local_ms: value("ProduceLocalTimeMsMean"),
-            remote_ms: None,
-            send_ms: None,
-            throttle_ms: value("ProduceThrottleTime"),
-            total_ms,
-        }),
-        bytes_in_per_s: value("BytesInPerSec"),
-        bytes_out_per_s: value("BytesOutPerSec"),
-        messages_in_per_s: value("MessagesInPerSec"),
-        under_replicated_partitions: count("UnderReplicatedPartitions"),
-        under_min_isr_partitions: count("UnderMinIsrPartitionCount"),
-        offline_partitions: None,
-        partition_count: count("PartitionCount"),
-        leader_count: count("LeaderCount"),
-        disk_used_percent: value("KafkaDataLogsDiskUsed"),
-        connection_count: count("ConnectionCount"),
-        connections_created_per_s: value("ConnectionCreationRate"),
-        traffic_shaping: value("TrafficShaping"),
-        ..BrokerSample::default()
-    }
+fn denied_listing(error: &AwsError) -> Vec<Unavailable> {
+    let AwsError::Denied { action, allow, .. } = error else { return Vec::new() };
+    let of = |field| Unavailable { field, reason: format!("{action} is not allowed"), enable: Some(allow.clone()) };
+    [Field::GroupLag, Field::TrafficByTopic].map(of).to_vec()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_metric_exists_for_a_broker() {
-        for (name, _) in METRICS {
-            let mut known = crate::catalogue::Metric::all().iter().filter(|metric| metric.name == name);
-            assert!(known.any(|metric| metric.dimensions().take(2).eq(["Cluster Name", "Broker ID"])), "{name}");
-        }
-        assert_eq!(key("m0_b3"), Some((3, "CpuUser")));
-        assert_eq!((key("m99_b3"), key("x")), (None, None));
-    }
-
-    #[test]
-    fn only_whole_minutes_become_samples() {
-        let minute = 60_000;
-        let mut series = Series::new();
-        for id in [1, 2, 3] {
-            series.insert((id, "CpuUser"), vec![(minute, 40.0), (2 * minute, 50.0), (3 * minute, 60.0)]);
-        }
-        series.insert((3, "CpuUser"), vec![(minute, 40.0)]);
-        series.insert((2, "CpuUser"), vec![(minute, 40.0), (2 * minute, 50.0)]);
-        series.insert((1, "CPUCreditBalance"), vec![(0, 7.0)]);
-        let found = samples(&[1, 2, 3], &series, (minute, 5 * minute), Some(100));
-        // At the third minute only one broker of three has a value.
-        assert_eq!(found.iter().map(|sample| sample.at_ms).collect::<Vec<_>>(), [minute, 2 * minute]);
-        let last = &found[1].brokers;
-        assert_eq!((last[&1].cpu_user_percent, last[&1].cpu_credit_balance), (Some(50.0), Some(7.0)));
-        assert_eq!((last[&3].state, last[&3].cpu_user_percent), (BrokerState::Unreachable, None));
-        assert_eq!(samples(&[1, 2, 3], &series, (minute, 2 * minute), None).len(), 1);
-    }
+/// Milliseconds since the epoch.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

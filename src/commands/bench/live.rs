@@ -574,8 +574,8 @@ async fn watch(
     tell: &impl Fn(Come) -> bool,
     stopped: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let Opened { aws, mut context, source } = open(&own_look(), project.stack(), place).await?;
-    let mut stream = source.stream(own_look().interval);
+    let Opened { aws, mut context, source, .. } = open(&own_look(), project.stack(), place).await?;
+    let mut stream = source.stream(crate::commands::resize::INTERVAL);
     let mut read = Instant::now();
     while let Some(sample) = stream.recv().await {
         if read.elapsed() >= STATE_EVERY {

@@ -1,0 +1,293 @@
+//! `kgen clusters`: every cluster of regions and accounts, a row each.
+
+mod table;
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    documents, look, out,
+    working_dir::{confirmed, ensure_confirmable},
+};
+use crate::{
+    aws::{Aws, Identity, region_of_profile},
+    cli::{Clusters, Outcome, Which, refused},
+    diagnose::Verdict,
+    metrics::Requests,
+    project::Project,
+    visible::line,
+    watch::{
+        fleet::{self, Failure, Fleet, Place, Read, Row, Sweep},
+        runtime,
+    },
+};
+
+/// Above this reading is asked for first, USD.
+const ASK_ABOVE_USD: f64 = 1.0;
+
+/// Regions that have MSK, by partition (botocore's endpoints of the service `kafka`, read 2026-12-01).
+const REGIONS: [&[&str]; 3] = [
+    &[
+        "af-south-1",
+        "ap-east-1",
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-northeast-3",
+        "ap-south-1",
+        "ap-south-2",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ap-southeast-3",
+        "ap-southeast-4",
+        "ap-southeast-5",
+        "ca-central-1",
+        "ca-west-1",
+        "eu-central-1",
+        "eu-central-2",
+        "eu-north-1",
+        "eu-south-1",
+        "eu-south-2",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "il-central-1",
+        "me-central-1",
+        "me-south-1",
+        "sa-east-1",
+        "us-east-1",
+        "us-east-2",
+        "us-west-1",
+        "us-west-2",
+    ],
+    &["cn-north-1", "cn-northwest-1"],
+    &["us-gov-east-1", "us-gov-west-1"],
+];
+
+/// `kgen clusters --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Listed {
+    /// The worst first.
+    pub clusters: Vec<Row>,
+    /// Regions of accounts that could not be listed.
+    pub failures: Vec<Failure>,
+    /// Regions that an account has not enabled.
+    pub disabled_regions: Vec<String>,
+    pub requests: Cost,
+}
+
+/// Requests of CloudWatch that were made. Calls of the MSK API cost nothing.
+#[derive(Serialize, JsonSchema)]
+pub struct Cost {
+    /// Metrics that GetMetricData was asked for.
+    pub metrics: u64,
+    pub get_metric_data_calls: u64,
+    pub list_metrics_calls: u64,
+    /// By CloudWatch's public price list.
+    pub usd: f64,
+}
+
+impl From<Requests> for Cost {
+    fn from(requests: Requests) -> Cost {
+        Cost {
+            metrics: requests.metrics,
+            get_metric_data_calls: requests.get_metric_data_calls,
+            list_metrics_calls: requests.list_metrics_calls,
+            usd: requests.usd(),
+        }
+    }
+}
+
+pub fn run(args: &Clusters, dir: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(dir).map_err(refused)?;
+    runtime()?.block_on(async {
+        let places = places(args, &project).await?;
+        let count = places.len();
+        let sweep = Sweep {
+            window: args.window,
+            delay: args.delay,
+            parts: !args.brokers_only,
+            skips_disabled_regions: args.all_regions,
+        };
+        let mut fleet = fleet::prepare(places, sweep).await;
+        if let Some(failure) = fleet.failures.first().filter(|_| fleet.failures.len() == count) {
+            return Err(refused(anyhow!("no cluster could be listed: {}", described(failure))));
+        }
+        if !is_wanted(args.yes, &fleet)? {
+            eprintln!("nothing was read");
+            return Ok(Outcome::Done);
+        }
+        let (failures, disabled_regions) = (std::mem::take(&mut fleet.failures), std::mem::take(&mut fleet.disabled));
+        let Read { rows, requests } = fleet.read().await;
+        let listed = Listed { clusters: rows, failures, disabled_regions, requests: requests.into() };
+        let outcome = outcome(&listed);
+        show(listed, args.json)?;
+        outcome
+    })
+}
+
+/// Every region of every account that is asked for.
+async fn places(args: &Clusters, project: &Project) -> anyhow::Result<Vec<Place>> {
+    let profiles = args.profiles.iter().map(|name| Identity::Profile(name.clone()));
+    let role = |arn: &String| Identity::Role { arn: arn.clone(), external_id: args.external_id.clone() };
+    let mut identities: Vec<Identity> = profiles.chain(args.roles.iter().map(role)).collect();
+    if identities.is_empty() {
+        identities.push(Identity::Environment);
+    }
+    let own = look::target(&Which::default(), project, false).await?.region.name;
+    let mut places = Vec::new();
+    for identity in &identities {
+        let of_profile = match identity {
+            Identity::Profile(name) => region_of_profile(name).await,
+            _ => None,
+        };
+        for region in regions(args, of_profile.as_deref().unwrap_or(&own)) {
+            let aws = Aws::connect_as(&region, identity).await;
+            places.push(Place { caller: identity.name().map(str::to_owned), aws });
+        }
+    }
+    Ok(places)
+}
+
+/// The regions that are asked for; `own` is that of the account where none is.
+fn regions(args: &Clusters, own: &str) -> Vec<String> {
+    let partition = || REGIONS.into_iter().find(|regions| regions.contains(&own)).unwrap_or(REGIONS[0]);
+    match (args.all_regions, &args.regions[..]) {
+        (true, _) => partition().iter().map(|region| (*region).to_owned()).collect(),
+        (false, []) => vec![own.to_owned()],
+        (false, named) => {
+            let mut regions = named.to_vec();
+            regions.sort();
+            regions.dedup();
+            regions
+        }
+    }
+}
+
+/// Says what reading takes, and asks if it costs much.
+///
+/// # Errors
+/// Refused: there is nobody to ask.
+fn is_wanted(yes: bool, fleet: &Fleet) -> anyhow::Result<bool> {
+    let requests = fleet.requests();
+    let what = format!(
+        "reading {} from CloudWatch: {} metrics, USD {:.2}",
+        counted(fleet.len(), "cluster"),
+        requests.metrics,
+        requests.usd()
+    );
+    eprintln!("{what}");
+    if yes || requests.usd() <= ASK_ABOVE_USD {
+        return Ok(true);
+    }
+    if ensure_confirmable(yes, "clusters").is_err() {
+        return Err(refused(anyhow!(
+            "that is more than USD {ASK_ABOVE_USD}, and there is no terminal to ask on: add --yes, or read less with \
+             --region or --brokers-only"
+        )));
+    }
+    confirmed("Read them?")
+}
+
+fn show(listed: Listed, json: bool) -> anyhow::Result<()> {
+    listed.clusters.iter().for_each(|row| out::learn_cluster(&row.name));
+    if json {
+        return documents::print(listed);
+    }
+    let shown = |text: &str| line(&out::redacted(text)).into_owned();
+    for text in table::lines(&listed.clusters, table::width(), &shown) {
+        println!("{text}");
+    }
+    for failure in &listed.failures {
+        eprintln!("note: {}", described(failure));
+    }
+    if !listed.disabled_regions.is_empty() {
+        eprintln!("note: not enabled for the account: {}", listed.disabled_regions.join(", "));
+    }
+    if listed.clusters.is_empty() {
+        eprintln!(
+            "there is no cluster (other regions: --region or --all-regions; other accounts: --profile or --role-arn)"
+        );
+    }
+    eprintln!("{} metrics were read, USD {:.2}", listed.requests.metrics, listed.requests.usd);
+    Ok(())
+}
+
+/// How the command ends: what could not be read counts most, then causes, then what is not known.
+fn outcome(listed: &Listed) -> anyhow::Result<Outcome> {
+    let unread = listed.clusters.iter().filter(|row| row.error.is_some()).count();
+    if unread + listed.failures.len() > 0 {
+        let (regions, clusters) = (counted(listed.failures.len(), "region"), counted(unread, "cluster"));
+        return Err(anyhow!("{regions} and {clusters} could not be read"));
+    }
+    let has = |verdict| listed.clusters.iter().any(|row| row.verdict == Some(verdict));
+    Ok(match (has(Verdict::CauseFound), has(Verdict::Inconclusive)) {
+        (true, _) => Outcome::Unhealthy,
+        (false, true) => Outcome::Inconclusive,
+        (false, false) => Outcome::Done,
+    })
+}
+
+fn described(failure: &Failure) -> String {
+    let caller = failure.caller.as_ref().map(|caller| format!(" with {}", line(caller))).unwrap_or_default();
+    format!("{}{caller}: {}", line(&failure.region), failure.error)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parsed(words: &[&str]) -> Clusters {
+        match Cli::try_parse_from(["kgen", "clusters"].iter().chain(words)).unwrap().command {
+            Command::Clusters(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_regions_are_those_named_or_all_of_the_partition() {
+        assert_eq!(regions(&parsed(&[]), "eu-west-1"), ["eu-west-1"]);
+        let named = ["--region", "us-west-2", "--region", "eu-west-1,us-west-2"];
+        assert_eq!(regions(&parsed(&named), "x"), ["eu-west-1", "us-west-2"]);
+        let all = regions(&parsed(&["--all-regions"]), "us-east-1");
+        assert!(all.len() >= 30 && all.contains(&"il-central-1".to_owned()));
+        assert_eq!(regions(&parsed(&["--all-regions"]), "cn-north-1"), ["cn-north-1", "cn-northwest-1"]);
+        assert!(Cli::try_parse_from(["kgen", "clusters", "--all-regions", "--region", "us-west-2"]).is_err());
+        assert!(Cli::try_parse_from(["kgen", "clusters", "--external-id", "x"]).is_err());
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_worst() {
+        let of = |verdicts: &[Option<Verdict>], failures: usize| {
+            let row = |verdict: &Option<Verdict>| {
+                let error = verdict.is_none().then(|| "denied".to_owned());
+                Row { verdict: *verdict, error, ..table::tests::row("a") }
+            };
+            let failure = Failure { region: "r".into(), caller: None, error: "e".into() };
+            let listed = Listed {
+                clusters: verdicts.iter().map(row).collect(),
+                failures: vec![failure; failures],
+                disabled_regions: Vec::new(),
+                requests: Requests::default().into(),
+            };
+            outcome(&listed).map_or_else(|error| error.to_string(), |outcome| outcome.code().to_string())
+        };
+        let (healthy, cause, unclear) =
+            (Some(Verdict::Healthy), Some(Verdict::CauseFound), Some(Verdict::Inconclusive));
+        assert_eq!(of(&[], 0), "0");
+        assert_eq!(of(&[healthy, healthy], 0), "0");
+        assert_eq!(of(&[healthy, unclear], 0), "4");
+        assert_eq!(of(&[healthy, unclear, cause], 0), "3");
+        assert_eq!(of(&[cause, None], 0), "0 regions and 1 cluster could not be read");
+        assert_eq!(of(&[cause], 2), "2 regions and 0 clusters could not be read");
+    }
+}

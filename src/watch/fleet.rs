@@ -1,0 +1,411 @@
+//! Every cluster of some regions and accounts, seen from outside: a row each, or the reason why there is none.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::{sync::Semaphore, task::JoinSet, time};
+
+use super::open::{OutsideOptions, context_of, outside};
+use crate::{
+    aws::{Aws, AwsError, ClusterInfo},
+    catalogue::{ClusterKind, MonitoringLevel},
+    diagnose::{Context, Diagnosis, Verdict, diagnose},
+    metrics::{CloudWatch, Requests},
+    sample::{BrokerSample, Sample},
+};
+
+/// Clusters and regions that are read at the same time. With 10, a fleet in one region stays below the 50 GetMetricData calls
+/// a second that CloudWatch allows (CloudWatch API Reference, service quotas); the SDK retries what MSK throttles.
+const AT_ONCE: usize = 10;
+
+/// Longest time for one cluster, so that one that does not answer holds up nobody.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Hours in a month, as AWS's price calculator counts them.
+const HOURS_A_MONTH: f64 = 730.0;
+
+/// Datapoints that are read at least.
+const FEWEST_DATAPOINTS: u32 = 10;
+
+/// Datapoints that are read where no window is given: three hours of minutes, so that the recent part can be judged against
+/// the hours before it.
+pub const DATAPOINTS: u32 = 180;
+
+/// A region of an account.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Profile or role, if one was named.
+    pub caller: Option<String>,
+    pub aws: Aws,
+}
+
+/// How the clusters are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Sweep {
+    /// How far back; [`DATAPOINTS`] where nothing is said.
+    pub window: Option<Duration>,
+    /// What is younger is not judged; two datapoints where nothing is said.
+    pub delay: Option<Duration>,
+    /// Consumer groups and topics too.
+    pub parts: bool,
+    /// Where a region that the account has not enabled is no failure.
+    pub skips_disabled_regions: bool,
+}
+
+/// The clusters that were found, ready to be read.
+pub struct Fleet {
+    sweep: Sweep,
+    ready: Vec<Ready>,
+    failed: Vec<Row>,
+    pub failures: Vec<Failure>,
+    /// Regions that the account has not enabled.
+    pub disabled: Vec<String>,
+}
+
+/// A cluster that can be read.
+struct Ready {
+    row: Row,
+    context: Context,
+    source: CloudWatch,
+    periods: u32,
+}
+
+/// A region of an account that could not be listed.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Failure {
+    pub region: String,
+    /// Profile or role, if one was named.
+    pub caller: Option<String>,
+    pub error: String,
+}
+
+/// What is known of one cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Row {
+    pub name: String,
+    pub region: String,
+    pub arn: String,
+    /// Profile or role that it was read with, if one was named.
+    pub caller: Option<String>,
+    pub kind: ClusterKind,
+    /// `null` for a serverless cluster.
+    pub broker_type: Option<String>,
+    pub broker_count: u32,
+    /// In the words of MSK, such as `ACTIVE`.
+    pub state: String,
+    pub kafka_version: Option<String>,
+    pub monitoring_level: Option<MonitoringLevel>,
+    /// `null` where the cluster could not be read.
+    pub verdict: Option<Verdict>,
+    /// The likeliest finding; `null` for a healthy cluster.
+    pub finding: Option<Top>,
+    /// Datapoints that the verdict is based on.
+    pub datapoints: usize,
+    /// 95th percentile over the window of the broker that has the highest; `null` where nothing was published.
+    pub cpu_p95_percent: Option<f64>,
+    /// Likewise.
+    pub disk_p95_percent: Option<f64>,
+    /// Heap in use after garbage collection, likewise.
+    pub heap_p95_percent: Option<f64>,
+    /// Brokers without storage and traffic, by AWS's list price in us-east-1; `null` for a type whose price is not known.
+    pub usd_per_month: Option<f64>,
+    /// Why the cluster could not be read.
+    pub error: Option<String>,
+}
+
+/// The finding that a row shows.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Top {
+    /// Such as `broker.undersized`; `kgen explain` takes it.
+    pub id: String,
+    pub title: String,
+    /// 0 to 1.
+    pub confidence: f64,
+}
+
+/// What was read.
+pub struct Read {
+    /// The worst first.
+    pub rows: Vec<Row>,
+    /// Requests of CloudWatch that were made.
+    pub requests: Requests,
+}
+
+/// Finds every cluster of `places` and prepares to read it. Reads no metric.
+pub async fn prepare(places: Vec<Place>, sweep: Sweep) -> Fleet {
+    let mut fleet = Fleet { sweep, ready: Vec::new(), failed: Vec::new(), failures: Vec::new(), disabled: Vec::new() };
+    let listed = at_once(places, async |place: Place| (place.aws.clusters().await, place)).await;
+    let mut found: BTreeMap<String, (Place, ClusterInfo)> = BTreeMap::new();
+    for (listed, place) in listed {
+        let region = place.aws.region().to_owned();
+        match listed {
+            // A cluster that two profiles can see is one cluster.
+            Ok(clusters) => clusters.into_iter().for_each(|info| {
+                found.entry(info.arn.clone()).or_insert_with(|| (place.clone(), info));
+            }),
+            Err(error) if sweep.skips_disabled_regions && is_disabled(&error) => fleet.disabled.push(region),
+            Err(error) => fleet.failures.push(Failure { region, caller: place.caller, error: error.to_string() }),
+        }
+    }
+    let opened = at_once(found.into_values().collect(), move |(place, info)| ready(place, info, sweep)).await;
+    for opened in opened {
+        match opened {
+            Ok(ready) => fleet.ready.push(*ready),
+            Err(row) => fleet.failed.push(*row),
+        }
+    }
+    fleet.failures.sort_by(|a, b| (&a.region, &a.caller).cmp(&(&b.region, &b.caller)));
+    fleet.disabled.sort();
+    fleet
+}
+
+async fn ready(place: Place, listed: ClusterInfo, sweep: Sweep) -> Result<Box<Ready>, Box<Row>> {
+    let row = Row::of(&listed, &place);
+    let opening = async {
+        let lab = place.aws.lab().await;
+        let context = context_of(&listed, place.aws.region(), lab.as_ref());
+        let options = OutsideOptions { delay: sweep.delay, parts: sweep.parts, topics: false };
+        let source = outside(&place.aws, &listed, &context, options).await?;
+        anyhow::Ok((context, source))
+    };
+    match within(opening).await {
+        Ok((context, source)) => {
+            let period = source.timing().period;
+            let periods = sweep.window.map_or(DATAPOINTS, |window| periods(window, period));
+            Ok(Box::new(Ready { row, context, source, periods }))
+        }
+        Err(error) => Err(Box::new(Row { error: Some(error), ..row })),
+    }
+}
+
+/// Datapoints in `window`, and at least [`FEWEST_DATAPOINTS`].
+pub fn periods(window: Duration, period: Duration) -> u32 {
+    let periods = window.as_millis() / period.as_millis().max(1);
+    u32::try_from(periods).unwrap_or(u32::MAX).max(FEWEST_DATAPOINTS)
+}
+
+impl Fleet {
+    /// Clusters that will be read.
+    pub fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Requests of CloudWatch that reading takes, and those made so far to prepare it.
+    pub fn requests(&self) -> Requests {
+        let mut all = Requests::default();
+        for ready in &self.ready {
+            all += ready.source.requests_of(ready.periods) + ready.source.status().requests();
+        }
+        all
+    }
+
+    /// Reads every cluster and judges it.
+    pub async fn read(self) -> Read {
+        let mut requests = Requests::default();
+        let mut rows = self.failed;
+        for (row, made) in at_once(self.ready, judged).await {
+            rows.push(row);
+            requests += made;
+        }
+        sort(&mut rows);
+        Read { rows, requests }
+    }
+}
+
+async fn judged(ready: Ready) -> (Row, Requests) {
+    let Ready { row, mut context, mut source, periods } = ready;
+    let status = source.status();
+    let read = within(async { Ok(source.history(periods).await?) }).await;
+    let requests = status.requests();
+    let row = match read {
+        Ok(samples) => {
+            (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
+            let diagnosis = diagnose(&context, &samples);
+            row.judged(&samples, &diagnosis)
+        }
+        Err(error) => Row { error: Some(error), ..row },
+    };
+    (row, requests)
+}
+
+impl Row {
+    fn of(info: &ClusterInfo, place: &Place) -> Row {
+        let known = info.broker_type.as_ref().and_then(|name| name.known());
+        let a_month = |usd: f64| usd * f64::from(info.broker_count) * HOURS_A_MONTH;
+        Row {
+            name: info.name.clone(),
+            region: place.aws.region().to_owned(),
+            arn: info.arn.clone(),
+            caller: place.caller.clone(),
+            kind: info.kind,
+            broker_type: info.broker_type.as_ref().map(ToString::to_string),
+            broker_count: info.broker_count,
+            state: info.state.as_str().to_owned(),
+            kafka_version: info.kafka_version.clone(),
+            monitoring_level: info.monitoring_level,
+            verdict: None,
+            finding: None,
+            datapoints: 0,
+            cpu_p95_percent: None,
+            disk_p95_percent: None,
+            heap_p95_percent: None,
+            usd_per_month: known.map(|known| a_month(known.usd_per_broker_hour)),
+            error: None,
+        }
+    }
+
+    fn judged(self, samples: &[Sample], diagnosis: &Diagnosis) -> Row {
+        let top = diagnosis.findings.first().filter(|_| diagnosis.verdict != Verdict::Healthy);
+        Row {
+            verdict: Some(diagnosis.verdict),
+            finding: top.map(|finding| Top {
+                id: finding.id.to_owned(),
+                title: finding.title.clone(),
+                confidence: finding.confidence,
+            }),
+            datapoints: samples.len(),
+            cpu_p95_percent: p95(samples, BrokerSample::cpu_percent),
+            disk_p95_percent: p95(samples, |broker| broker.disk_used_percent),
+            heap_p95_percent: p95(samples, |broker| broker.heap_after_gc_percent),
+            ..self
+        }
+    }
+
+    /// What is most urgent comes first.
+    fn urgency(&self) -> u8 {
+        match self.verdict {
+            Some(Verdict::CauseFound) => 0,
+            None => 1,
+            Some(Verdict::Inconclusive) => 2,
+            Some(Verdict::Healthy) => 3,
+        }
+    }
+}
+
+fn sort(rows: &mut [Row]) {
+    rows.sort_by(|a, b| (a.urgency(), &a.name, &a.arn).cmp(&(b.urgency(), &b.name, &b.arn)));
+}
+
+/// The 95th percentile (nearest rank) of each broker's values; the highest of them.
+fn p95(samples: &[Sample], value: impl Fn(&BrokerSample) -> Option<f64>) -> Option<f64> {
+    let ids: BTreeSet<_> = samples.iter().flat_map(|sample| sample.brokers.keys()).collect();
+    let of_broker = |id| {
+        let mut values: Vec<f64> =
+            samples.iter().filter_map(|sample| sample.brokers.get(id)).filter_map(&value).collect();
+        values.sort_by(f64::total_cmp);
+        let rank = (values.len() as f64 * 0.95).ceil() as usize;
+        values.get(rank.saturating_sub(1)).copied()
+    };
+    ids.into_iter().filter_map(of_broker).max_by(f64::total_cmp)
+}
+
+/// Whether a region is refused because the account has not enabled it: its credentials are unknown there (AWS Account
+/// Management Reference Guide, "Enable or disable AWS Regions").
+fn is_disabled(error: &AwsError) -> bool {
+    const CODES: [&str; 4] = ["UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "OptInRequired"];
+    matches!(error, AwsError::Api { code, .. } if CODES.contains(&code.as_str()))
+}
+
+async fn within<T>(work: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
+    match time::timeout(CLUSTER_TIMEOUT, work).await {
+        Ok(done) => done.map_err(|error| format!("{error:#}")),
+        Err(_) => Err(format!("no answer within {} s", CLUSTER_TIMEOUT.as_secs())),
+    }
+}
+
+/// Does `work` for every item, [`AT_ONCE`] of them at a time.
+async fn at_once<T: Send + 'static, R: Send + 'static, F>(items: Vec<T>, work: impl Fn(T) -> F) -> Vec<R>
+where
+    F: Future<Output = R> + Send + 'static,
+{
+    let (permits, mut tasks) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
+    for item in items {
+        let (permits, work) = (Arc::clone(&permits), work(item));
+        tasks.spawn(async move {
+            let _permit = permits.acquire().await;
+            work.await
+        });
+    }
+    tasks.join_all().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::Finding;
+
+    fn row(name: &str) -> Row {
+        Row {
+            name: name.to_owned(),
+            region: "us-west-2".to_owned(),
+            arn: format!("arn:aws:kafka:us-west-2:123456789012:cluster/{name}/x"),
+            caller: None,
+            kind: ClusterKind::Standard,
+            broker_type: Some("kafka.m5.large".to_owned()),
+            broker_count: 3,
+            state: "ACTIVE".to_owned(),
+            kafka_version: Some("3.9.x".to_owned()),
+            monitoring_level: Some(MonitoringLevel::Default),
+            verdict: None,
+            finding: None,
+            datapoints: 0,
+            cpu_p95_percent: None,
+            disk_p95_percent: None,
+            heap_p95_percent: None,
+            usd_per_month: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn the_worst_comes_first_then_the_name() {
+        let of = |name, verdict| Row { verdict, ..row(name) };
+        let mut rows = vec![
+            of("d", Some(Verdict::Healthy)),
+            of("c", Some(Verdict::Inconclusive)),
+            of("b", None),
+            of("z", Some(Verdict::CauseFound)),
+            of("a", Some(Verdict::CauseFound)),
+        ];
+        sort(&mut rows);
+        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["a", "z", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_percentile_is_that_of_the_broker_with_the_highest() {
+        let sample = |values: &[Option<f64>]| {
+            let broker = |disk_used_percent| BrokerSample { disk_used_percent, ..BrokerSample::default() };
+            let brokers = values.iter().enumerate().map(|(id, value)| (id as i32 + 1, broker(*value))).collect();
+            Sample { brokers, ..Sample::default() }
+        };
+        let disk = |broker: &BrokerSample| broker.disk_used_percent;
+        // 1 to 100 at one broker, 50 at the other.
+        let samples: Vec<Sample> = (1..=100).map(|value| sample(&[Some(50.0), Some(f64::from(value))])).collect();
+        assert_eq!(p95(&samples, disk), Some(95.0));
+        assert_eq!(p95(&[sample(&[Some(7.0), None])], disk), Some(7.0));
+        assert_eq!(p95(&[sample(&[None])], disk), None);
+        assert_eq!(p95(&[], disk), None);
+    }
+
+    #[test]
+    fn a_healthy_cluster_shows_no_finding() {
+        let finding = |id, title: &str| Finding { id, title: title.to_owned(), ..Finding::default() };
+        let of = |verdict, id| {
+            let diagnosis = Diagnosis { verdict, findings: vec![finding(id, "x")] };
+            row("a").judged(&[], &diagnosis).finding.map(|top| top.id)
+        };
+        assert_eq!(of(Verdict::Healthy, "healthy"), None);
+        assert_eq!(of(Verdict::CauseFound, "disk.full").as_deref(), Some("disk.full"));
+    }
+
+    #[test]
+    fn a_window_is_counted_in_datapoints() {
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+        assert_eq!((periods(hour, minute), periods(minute, minute), periods(hour, minute / 12)), (60, 10, 720));
+    }
+}
