@@ -12,6 +12,7 @@ mod render;
 mod report;
 mod resize;
 mod runs;
+mod size;
 mod terraform;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub use render::Render;
 pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
 pub use runs::{Replay, Runs, RunsAction};
+pub use size::Size;
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Locking, Output, Plan, TerraformArgs};
 
 /// Heading of what every command takes.
@@ -71,6 +73,7 @@ pub enum Command {
     Diagnose(Diagnose),
     Clusters(Clusters),
     Explain(Explain),
+    Size(Size),
     Fix(Fix),
     Resize(Resize),
     ScaleOut(ScaleOut),

@@ -61,6 +61,7 @@ mod rolling;
 mod runs;
 mod scale_out;
 mod schemas;
+mod size;
 mod stopping;
 mod topic;
 mod watch;
@@ -207,6 +208,7 @@ fn learn_names(cli: &Cli) {
         Command::Watch(args) => args.look.cluster.as_deref(),
         Command::Diagnose(args) => args.look.cluster.as_deref(),
         Command::Resize(args) => args.cluster.as_deref(),
+        Command::Size(args) => args.which.cluster.as_deref(),
         _ => None,
     };
     servers.into_iter().for_each(out::learn_servers);
@@ -231,6 +233,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Diagnose(args) => diagnose::run(&args, project),
         Command::Clusters(args) => clusters::run(&args, project),
         Command::Explain(args) => explain::run(&args),
+        Command::Size(args) => size::run(&args, project),
         Command::Resize(args) => resize::run(project, &args),
         Command::ScaleOut(args) => scale_out::run(project, &args),
         Command::Fix(args) => fix::run(project, &args),

@@ -24,6 +24,7 @@ mod diagnose;
 mod doctor;
 mod proof;
 mod remedy;
+mod sizing;
 
 // What happened, written down as it happens.
 mod run;

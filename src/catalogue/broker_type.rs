@@ -31,6 +31,10 @@ pub struct Spec {
     pub usd_per_broker_hour: f64,
     /// Highest provisioned storage throughput, MiB/s; absent where MSK offers none.
     pub provisioned_throughput_max_mib_per_s: Option<f64>,
+    /// What clients may write to one Express broker for as long as they like, MB/s (MSK Developer Guide, "Amazon MSK quota").
+    pub express_ingress_mb_per_s: Option<f64>,
+    /// What clients may read from one Express broker, likewise.
+    pub express_egress_mb_per_s: Option<f64>,
 }
 
 /// The families between which MSK tells types apart.

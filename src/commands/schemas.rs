@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{clusters, consume, diagnose, doctor, documents::*, look::Line, out};
+use super::{clusters, consume, diagnose, doctor, documents::*, look::Line, out, size};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
@@ -47,6 +47,7 @@ const PUBLISHED: &[Published] = &[
     (WrittenReport::SCHEMA, of::<Named<WrittenReport>>),
     (Resized::SCHEMA, of::<Named<Resized>>),
     (ScaledOut::SCHEMA, of::<Named<ScaledOut>>),
+    (size::Sized::SCHEMA, of::<Named<size::Sized>>),
     (Line::SCHEMA, of::<Line<'static>>),
     (kafka::admin::Topic::SCHEMA, of::<Named<kafka::admin::Topic>>),
     (TopicChange::SCHEMA, of::<Named<TopicChange>>),

@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("remedy", &["catalogue", "hcl", "process"]),
     ("diagnose", &["catalogue", "finding_id", "sample", "remedy"]),
     ("comparison", &["statistics"]),
+    ("sizing", &["catalogue", "sample"]),
     ("benchmark", &["diagnose", "finding_id", "run", "sample"]),
     ("proof", &["diagnose", "finding_id", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),

@@ -21,6 +21,7 @@ mod resize_dir;
 mod schema;
 mod scram;
 mod screen;
+mod size;
 mod soak;
 mod terraform;
 mod traces;

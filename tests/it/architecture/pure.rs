@@ -15,6 +15,7 @@ const PURE: &[&str] = &[
     "redact",
     "remedy",
     "sample",
+    "sizing",
     "stack",
     "statistics",
 ];

@@ -1,0 +1,199 @@
+//! From the history of a cluster to the cheapest shape (broker type and count) that carries its load with headroom. Pure.
+//!
+//! CPU is predicted by a model that is fitted to the cluster's own minutes ([`model`]); network, volume and partitions follow
+//! from replication and the catalogue ([`shape`]); dates follow from the trend of the daily peaks ([`growth`]).
+
+mod growth;
+mod history;
+mod model;
+mod shape;
+
+use serde::{Deserialize, Serialize};
+
+pub use growth::{Forecast, Reaches};
+pub use history::{Exclude, Peak};
+pub use model::Basis;
+pub use shape::{Judged, Resource, Shape};
+
+use crate::{catalogue::BrokerType, sample::Sample};
+use history::History;
+use model::Model;
+
+/// Hours in a month, as AWS bills them.
+pub const HOURS_A_MONTH: f64 = 730.0;
+
+/// A saving below this share of the present price is no reason for a change (a design choice).
+pub const LEAST_SAVING: f64 = 0.10;
+
+/// CPU at which clients may have been held back, percent (a design choice).
+const SATURATED_PERCENT: f64 = 85.0;
+
+/// The cluster as it is now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Current {
+    pub broker_type: BrokerType,
+    pub brokers: u32,
+    /// Availability zones: the number of brokers is a multiple of it.
+    pub zones: u32,
+    /// Storage of one broker, GiB; `None` for Express.
+    pub volume_gib: Option<u32>,
+    /// Provisioned storage throughput of one broker, MiB/s; `None` where none is provisioned.
+    pub volume_mib_per_s: Option<f64>,
+    /// vCPUs that 100 % CPU stands for; the lab's T3 brokers have less than their type.
+    pub vcpus: f64,
+    /// When the present type and count began, ms since the epoch: earlier minutes do not describe the CPU of this shape.
+    pub since_ms: Option<i64>,
+}
+
+/// What is asked of the shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    pub growth: Growth,
+    pub survive: Survive,
+    /// Highest CPU, percent, while what it has to survive is away.
+    pub target_cpu: f64,
+    /// Spans that do not count, such as a load test.
+    pub exclude: Vec<Exclude>,
+}
+
+/// Load to plan for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Growth {
+    /// So much above the peak that was seen.
+    Percent(f64),
+    /// As the trend of the daily peaks has it in [`growth::AHEAD_DAYS`] days; nothing where there is no trend.
+    Auto,
+}
+
+/// What may be away while the rest carries the load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Survive {
+    /// One broker: a rolling update
+    #[default]
+    Broker,
+    /// One availability zone
+    Zone,
+    /// Nothing
+    None,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Sizing {
+    /// The present shape, judged like the others.
+    pub current: Judged,
+    /// What to do.
+    pub advice: Advice,
+    /// A row for each broker type: the cheapest count that fits, or why none does.
+    pub shapes: Vec<Judged>,
+    pub peak: Peak,
+    pub certainty: Certainty,
+    /// Load that was planned for, percent above the peak.
+    pub growth_percent: f64,
+    /// When limits are reached if the trend goes on.
+    pub forecast: Vec<Forecast>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Advice {
+    /// The present shape fits, and no other is cheaper by [`LEAST_SAVING`].
+    Keep,
+    /// Change to this shape.
+    Change { shape: Shape, saving_usd_per_month: f64 },
+    /// No shape that this cluster can become fits.
+    Nothing { reason: String },
+}
+
+/// How far the answer can be trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Certainty {
+    /// Whether CPU is predicted from this cluster's minutes or from published figures.
+    pub basis: Basis,
+    /// Minutes that counted.
+    pub minutes: usize,
+    /// Days between the first and the last of them.
+    pub days: f64,
+    /// Half width of the interval around the predicted CPU of the recommended shape, percent of the prediction, 90 of 100.
+    pub interval_percent: f64,
+    /// Load of a broker in the recommended shape over the highest that was seen of one.
+    pub extrapolation: f64,
+    /// What to know before relying on it.
+    pub notes: Vec<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum SizingError {
+    #[error("the history holds no minute with traffic of every broker")]
+    NoHistory,
+    #[error("every minute of the history is excluded")]
+    AllExcluded,
+}
+
+/// Answers `question` from `samples`, oldest first.
+///
+/// # Errors
+/// There is nothing to answer from.
+pub fn size(current: &Current, samples: &[Sample], question: &Question) -> Result<Sizing, SizingError> {
+    let history = History::new(current, samples, &question.exclude)?;
+    let model = Model::fit(current, &history);
+    let growth_percent = match question.growth {
+        Growth::Percent(percent) => percent,
+        Growth::Auto => growth::percent(&history).unwrap_or_default(),
+    };
+    let judge = shape::Judge::new(current, &history, &model, question, growth_percent);
+    let now = judge.judge(Shape { broker_type: current.broker_type, brokers: current.brokers });
+    let shapes: Vec<Judged> = BrokerType::all().map(|broker_type| judge.best_of(broker_type)).collect();
+    let advice = advice(&now, &shapes);
+    let chosen = match &advice {
+        Advice::Change { shape, .. } => shapes.iter().find(|judged| judged.shape == *shape).unwrap_or(&now),
+        Advice::Keep | Advice::Nothing { .. } => &now,
+    };
+    let certainty = certainty(&history, &model, &judge, chosen);
+    let forecast = growth::forecast(current, &history, question.target_cpu);
+    Ok(Sizing { advice, certainty, growth_percent, forecast, peak: history.peak(), current: now, shapes })
+}
+
+fn advice(now: &Judged, shapes: &[Judged]) -> Advice {
+    let cheapest =
+        shapes.iter().filter(|judged| judged.fits).min_by(|a, b| a.usd_per_month.total_cmp(&b.usd_per_month));
+    let Some(cheapest) = cheapest else {
+        if now.fits {
+            return Advice::Keep;
+        }
+        return Advice::Nothing { reason: "no shape that this cluster can become carries the load".to_owned() };
+    };
+    let saving = now.usd_per_month - cheapest.usd_per_month;
+    if now.fits && (cheapest.shape == now.shape || saving < now.usd_per_month * LEAST_SAVING) {
+        return Advice::Keep;
+    }
+    Advice::Change { shape: cheapest.shape, saving_usd_per_month: saving }
+}
+
+fn certainty(history: &History, model: &Model, judge: &shape::Judge, chosen: &Judged) -> Certainty {
+    let extrapolation = judge.extrapolation(chosen.shape);
+    let mut notes = history.notes();
+    if extrapolation > 1.5 {
+        notes.push(format!("the recommended brokers carry {extrapolation:.1} times the load that was seen of one"));
+    }
+    if history.peak().cpu_percent.is_some_and(|cpu| cpu >= SATURATED_PERCENT) {
+        notes.push("the brokers were at their limit at the peak: the true demand may be higher".to_owned());
+    }
+    if history.days() < 7.0 {
+        notes.push(format!("{:.1} days of history: a weekly peak may be missing", history.days()));
+    }
+    notes.extend(model.notes());
+    Certainty {
+        basis: model.basis(),
+        minutes: history.minutes.len(),
+        days: history.days(),
+        interval_percent: model.interval_percent(extrapolation),
+        extrapolation,
+        notes,
+    }
+}
+
+#[cfg(test)]
+mod tests;

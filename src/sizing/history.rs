@@ -1,0 +1,204 @@
+//! The minutes of a cluster: what came in and went out, and what CPU each broker used for it.
+
+use serde::Serialize;
+
+use super::{Current, SizingError};
+use crate::sample::{BrokerSample, Sample};
+
+/// Replication factor where no topic was seen: that of MSK's default configuration for three zones.
+const USUAL_REPLICATION_FACTOR: f64 = 3.0;
+
+/// Part of the history that does not count: from the first to before the second, ms since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exclude {
+    pub from_ms: i64,
+    pub until_ms: i64,
+}
+
+/// One broker in one minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Point {
+    /// vCPUs in use; `None` where the minute does not describe the present shape.
+    pub vcpus: Option<f64>,
+    /// From clients, bytes/s.
+    pub bytes_in: f64,
+    /// To clients, bytes/s.
+    pub bytes_out: f64,
+    /// From leaders on other brokers, bytes/s.
+    pub replication_in: f64,
+    /// Records/s from clients.
+    pub messages: f64,
+}
+
+/// The cluster in one minute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Minute {
+    pub at_ms: i64,
+    pub brokers: Vec<Point>,
+    /// Replicas over all brokers.
+    pub partitions: Option<u64>,
+    pub connections: Option<u64>,
+    /// Bytes on all data volumes.
+    pub disk_bytes: Option<f64>,
+    /// Fullest volume, percent.
+    pub disk_percent: Option<f64>,
+    /// CPU of the busiest broker, percent.
+    pub cpu_percent: Option<f64>,
+}
+
+impl Minute {
+    /// Sum over the brokers.
+    pub fn total(&self, value: fn(&Point) -> f64) -> f64 {
+        self.brokers.iter().map(value).sum()
+    }
+
+    /// Load of the busiest broker over the mean of all: leaders, or keys, are not spread evenly.
+    fn skew(&self) -> f64 {
+        let load = |point: &Point| point.bytes_in + point.bytes_out + point.replication_in;
+        let mean = self.total(load) / self.brokers.len() as f64;
+        let most = self.brokers.iter().map(load).fold(0.0, f64::max);
+        if mean > 0.0 { most / mean } else { 1.0 }
+    }
+}
+
+/// The highest minute values of the cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Peak {
+    /// When most came in, ms since the epoch.
+    pub at_ms: i64,
+    /// From clients, bytes/s over all brokers.
+    pub bytes_in_per_s: f64,
+    /// To clients, bytes/s over all brokers.
+    pub bytes_out_per_s: f64,
+    pub messages_per_s: f64,
+    /// CPU of the busiest broker, percent.
+    pub cpu_percent: Option<f64>,
+    pub disk_percent: Option<f64>,
+    pub partitions: Option<u64>,
+    pub connections: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct History {
+    /// Oldest first; only those in which every broker published.
+    pub minutes: Vec<Minute>,
+    pub replication_factor: f64,
+    /// Median over the minutes of the busiest broker's load over the mean.
+    pub skew: f64,
+    assumed_replication: bool,
+    excluded: usize,
+    incomplete: usize,
+}
+
+impl History {
+    pub fn new(current: &Current, samples: &[Sample], exclude: &[Exclude]) -> Result<History, SizingError> {
+        let topics = samples.iter().rev().find(|sample| !sample.topics.is_empty());
+        let seen_factor = topics.and_then(|sample| {
+            let partitions = || sample.topics.values().flat_map(|topic| &topic.partitions);
+            let replicas: usize = partitions().map(|partition| partition.replicas.len()).sum();
+            (replicas > 0).then(|| replicas as f64 / partitions().count() as f64)
+        });
+        let replication_factor = seen_factor.unwrap_or(USUAL_REPLICATION_FACTOR.min(f64::from(current.brokers)));
+        let counts =
+            |sample: &&Sample| !exclude.iter().any(|span| (span.from_ms..span.until_ms).contains(&sample.at_ms));
+        let counted: Vec<&Sample> = samples.iter().filter(counts).collect();
+        let minutes: Vec<Minute> =
+            counted.iter().filter_map(|sample| minute(current, sample, replication_factor)).collect();
+        if minutes.is_empty() {
+            let is_excluded = counted.is_empty() && !samples.is_empty();
+            return Err(if is_excluded { SizingError::AllExcluded } else { SizingError::NoHistory });
+        }
+        let skew = median(minutes.iter().map(Minute::skew).collect()).unwrap_or(1.0).max(1.0);
+        Ok(History {
+            skew,
+            replication_factor,
+            assumed_replication: seen_factor.is_none(),
+            excluded: samples.len() - counted.len(),
+            incomplete: counted.len() - minutes.len(),
+            minutes,
+        })
+    }
+
+    pub fn days(&self) -> f64 {
+        match (self.minutes.first(), self.minutes.last()) {
+            (Some(first), Some(last)) => (last.at_ms - first.at_ms) as f64 / 86_400_000.0,
+            _ => 0.0,
+        }
+    }
+
+    pub fn peak(&self) -> Peak {
+        let highest = |value: fn(&Minute) -> Option<f64>| self.minutes.iter().filter_map(value).reduce(f64::max);
+        let total =
+            |value: fn(&Point) -> f64| self.minutes.iter().map(|minute| minute.total(value)).fold(0.0, f64::max);
+        let by_bytes = |a: &&Minute, b: &&Minute| a.total(|p| p.bytes_in).total_cmp(&b.total(|p| p.bytes_in));
+        Peak {
+            at_ms: self.minutes.iter().max_by(by_bytes).map_or(0, |minute| minute.at_ms),
+            bytes_in_per_s: total(|point| point.bytes_in),
+            bytes_out_per_s: total(|point| point.bytes_out),
+            messages_per_s: total(|point| point.messages),
+            cpu_percent: highest(|minute| minute.cpu_percent),
+            disk_percent: highest(|minute| minute.disk_percent),
+            partitions: self.minutes.iter().filter_map(|minute| minute.partitions).max(),
+            connections: self.minutes.iter().filter_map(|minute| minute.connections).max(),
+        }
+    }
+
+    /// What the history lacks.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.assumed_replication {
+            notes.push(format!("no topic was seen: replication factor {} is assumed", self.replication_factor));
+        }
+        if self.excluded > 0 {
+            notes.push(format!("excluded samples: {}", self.excluded));
+        }
+        if self.incomplete > 0 {
+            notes.push(format!("samples without the traffic of every broker, which do not count: {}", self.incomplete));
+        }
+        if self.skew > 1.3 {
+            notes.push(format!(
+                "the busiest broker carries {:.1} times the mean; other shapes are judged with that",
+                self.skew
+            ));
+        }
+        notes
+    }
+}
+
+fn minute(current: &Current, sample: &Sample, replication_factor: f64) -> Option<Minute> {
+    let of_shape = current.since_ms.is_none_or(|since| sample.at_ms >= since);
+    let count = sample.brokers.len();
+    // A broker without traffic data is one that was not seen, not one without traffic.
+    let traffic = |broker: &BrokerSample| Some((broker.bytes_in_per_s?, broker.bytes_out_per_s?));
+    let traffic: Vec<(f64, f64)> = sample.brokers.values().map(traffic).collect::<Option<_>>()?;
+    if traffic.is_empty() || (of_shape && count as u32 != current.brokers) {
+        return None;
+    }
+    let replicated = traffic.iter().map(|(bytes, _)| bytes).sum::<f64>() * (replication_factor - 1.0).max(0.0);
+    let point = |(broker, (bytes_in, bytes_out)): (&BrokerSample, &(f64, f64))| Point {
+        vcpus: broker.cpu_percent().filter(|_| of_shape).map(|cpu| cpu / 100.0 * current.vcpus),
+        bytes_in: *bytes_in,
+        bytes_out: *bytes_out,
+        replication_in: broker.replication_bytes_in_per_s.unwrap_or(replicated / count as f64),
+        messages: broker.messages_in_per_s.unwrap_or_default(),
+    };
+    let volume = f64::from(current.volume_gib.unwrap_or_default()) * f64::from(1u32 << 30);
+    let sum = |value: fn(&BrokerSample) -> Option<u64>| sample.brokers.values().map(value).sum::<Option<u64>>();
+    let disk: Option<f64> = sample.brokers.values().map(|broker| broker.disk_used_percent).sum();
+    let highest = |value: fn(&BrokerSample) -> Option<f64>| sample.brokers.values().filter_map(value).reduce(f64::max);
+    Some(Minute {
+        at_ms: sample.at_ms,
+        brokers: sample.brokers.values().zip(&traffic).map(point).collect(),
+        partitions: sum(|broker| broker.partition_count),
+        connections: sum(|broker| broker.connection_count),
+        disk_bytes: disk.filter(|_| volume > 0.0 && of_shape).map(|percent| percent / 100.0 * volume),
+        disk_percent: highest(|broker| broker.disk_used_percent).filter(|_| of_shape),
+        cpu_percent: highest(BrokerSample::cpu_percent).filter(|_| of_shape),
+    })
+}
+
+/// The middle value.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}

@@ -1,0 +1,278 @@
+//! A shape judged: what each of its brokers would use of each limit at the peak, with nothing away and with what it has to
+//! survive away.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{
+    Current, HOURS_A_MONTH, Question, Survive,
+    history::{History, Minute, Point},
+    model::Model,
+};
+use crate::catalogue::{BrokerType, Family};
+
+/// CPU work of one vCPU of a family over that of m5. M7g: the least of the ratios of AWS's own guideline for the same size (10 over
+/// 9 MB/s of ingress for large; sample-health-check-tool-for-msk, rules 2026.09), which claims less than "up to 29 %".
+const M7G_FACTOR: f64 = 10.0 / 9.0;
+
+/// Share of a volume that may be used (MSK best practices: alarm at 85 %).
+const DISK_PERCENT: f64 = 85.0;
+
+/// Throughput of a gp2 volume, MiB/s: 0.75 a GiB, at least 128 and at most 250 (EBS User Guide; MSK uses gp2).
+fn gp2_mib_per_s(gib: u32) -> f64 {
+    (0.75 * f64::from(gib)).clamp(128.0, 250.0)
+}
+
+/// Broker type and count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Shape {
+    #[schemars(with = "String")]
+    pub broker_type: BrokerType,
+    pub brokers: u32,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.brokers, self.broker_type)
+    }
+}
+
+/// Something that a broker can run out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    Cpu,
+    /// Baseline bandwidth, whichever direction is fuller.
+    Network,
+    /// Bytes written to the data volume.
+    Volume,
+    /// Replicas on a broker.
+    Partitions,
+    Disk,
+    /// Express: what clients may write and read.
+    Quota,
+}
+
+impl Resource {
+    pub fn name(self) -> &'static str {
+        match self {
+            Resource::Cpu => "CPU",
+            Resource::Network => "network",
+            Resource::Volume => "volume",
+            Resource::Partitions => "partitions",
+            Resource::Disk => "disk",
+            Resource::Quota => "quota",
+        }
+    }
+}
+
+/// What a broker uses of one limit at the peak.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Use {
+    pub resource: Resource,
+    /// Of the limit, percent: the target for CPU, the baseline for network and volume, what is recommended for partitions.
+    pub percent: f64,
+    /// The same while what the shape has to survive is away.
+    pub percent_after_loss: f64,
+}
+
+/// A shape with what speaks for and against it.
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Judged {
+    #[serde(flatten)]
+    pub shape: Shape,
+    pub fits: bool,
+    /// Why it does not fit, or why the cluster cannot become it.
+    pub reason: Option<String>,
+    pub uses: Vec<Use>,
+    /// The limit that is nearest.
+    pub binding: Option<Resource>,
+    /// CPU of the busiest broker at the peak with all brokers there, percent of its vCPUs.
+    pub cpu_percent: f64,
+    /// Brokers only, us-east-1 list price.
+    pub usd_per_month: f64,
+}
+
+pub struct Judge<'a> {
+    current: &'a Current,
+    history: &'a History,
+    model: &'a Model,
+    question: &'a Question,
+    /// Load to plan for, percent above the peak.
+    growth_percent: f64,
+}
+
+impl<'a> Judge<'a> {
+    pub fn new(
+        current: &'a Current,
+        history: &'a History,
+        model: &'a Model,
+        question: &'a Question,
+        growth_percent: f64,
+    ) -> Judge<'a> {
+        Judge { current, history, model, question, growth_percent }
+    }
+
+    /// The cheapest count of a type that fits; the largest that was tried, with its reason, if none does.
+    pub fn best_of(&self, broker_type: BrokerType) -> Judged {
+        let zones = self.current.zones.max(1);
+        let least = zones.max((self.history.replication_factor.ceil() as u32).div_ceil(zones) * zones);
+        let most = (self.current.brokers * 2).max(zones * 4);
+        let counts = (least..=most).step_by(zones as usize);
+        let mut tried = counts.map(|brokers| self.judge(Shape { broker_type, brokers }));
+        let first = tried.next();
+        match first {
+            Some(first) if first.fits || self.change_error(first.shape).is_some() => first,
+            Some(first) => tried.find(|judged| judged.fits).unwrap_or(first),
+            None => self.judge(Shape { broker_type, brokers: least }),
+        }
+    }
+
+    pub fn judge(&self, shape: Shape) -> Judged {
+        let away = match self.question.survive {
+            Survive::None => 0,
+            Survive::Broker => 1,
+            Survive::Zone => shape.brokers / self.current.zones.max(1),
+        };
+        let left = shape.brokers.saturating_sub(away);
+        let uses: Vec<Use> =
+            [Resource::Cpu, Resource::Network, Resource::Volume, Resource::Partitions, Resource::Disk, Resource::Quota]
+                .into_iter()
+                .filter_map(|resource| {
+                    let percent = self.percent(resource, shape, shape.brokers)?;
+                    // Replicas and records stay where they are while a broker is away.
+                    let stays = matches!(resource, Resource::Partitions | Resource::Disk);
+                    let percent_after_loss = if stays { percent } else { self.percent(resource, shape, left)? };
+                    Some(Use { resource, percent, percent_after_loss })
+                })
+                .collect();
+        let binding = uses.iter().max_by(|a, b| a.percent_after_loss.total_cmp(&b.percent_after_loss)).copied();
+        let full = binding.filter(|binding| left == 0 || binding.percent_after_loss > 100.0);
+        let full = full.map(|full| self.full(full, shape));
+        let reason = self.change_error(shape).or(full);
+        Judged {
+            shape,
+            fits: reason.is_none(),
+            reason,
+            binding: binding.map(|binding| binding.resource),
+            cpu_percent: self.cpu(shape, shape.brokers) / vcpus(shape.broker_type) * 100.0,
+            usd_per_month: shape.broker_type.usd_per_broker_hour * f64::from(shape.brokers) * HOURS_A_MONTH,
+            uses,
+        }
+    }
+
+    /// Load of a broker of `shape` over the highest that was seen of one.
+    pub fn extrapolation(&self, shape: Shape) -> f64 {
+        let load = |point: &Point| point.bytes_in + point.bytes_out + point.replication_in;
+        let seen = self.history.minutes.iter().flat_map(|minute| &minute.brokers).map(load).fold(0.0, f64::max);
+        let then =
+            self.history.minutes.iter().map(|minute| load(&self.point(minute, shape.brokers))).fold(0.0, f64::max);
+        if seen > 0.0 { then / seen } else { 1.0 }
+    }
+
+    /// Why the cluster cannot become `shape`.
+    fn change_error(&self, shape: Shape) -> Option<String> {
+        if shape.broker_type == self.current.broker_type {
+            return None;
+        }
+        let partitions = self.history.peak().partitions.map(|all| all.div_ceil(u64::from(shape.brokers.max(1))));
+        let partitions = partitions.and_then(|partitions| u32::try_from(partitions).ok());
+        self.current.broker_type.check_change_to(shape.broker_type, partitions).err().map(|error| error.to_string())
+    }
+
+    fn full(&self, full: Use, shape: Shape) -> String {
+        let name = full.resource.name();
+        let limit = match full.resource {
+            Resource::Cpu => format!("of the target of {} % CPU", self.question.target_cpu),
+            Resource::Network => "of the baseline bandwidth".to_owned(),
+            Resource::Volume => "of the volume's throughput".to_owned(),
+            Resource::Partitions => {
+                format!("of the {} recommended on a broker", shape.broker_type.partitions_recommended)
+            }
+            Resource::Disk => format!("of {DISK_PERCENT} % of the volume"),
+            Resource::Quota => "of the sustained throughput of Express".to_owned(),
+        };
+        let away = match self.question.survive {
+            _ if full.percent > 100.0 || matches!(full.resource, Resource::Partitions | Resource::Disk) => "",
+            Survive::Broker => " with one broker away",
+            Survive::Zone => " with one zone away",
+            Survive::None => "",
+        };
+        format!("{name}: {:.0} % {limit}{away}", full.percent_after_loss)
+    }
+
+    /// Use of a limit at the worst minute, percent, with `brokers` of the shape there.
+    fn percent(&self, resource: Resource, shape: Shape, brokers: u32) -> Option<f64> {
+        let kind = shape.broker_type;
+        let worst = |of: &dyn Fn(&Point) -> f64| {
+            let points = self.history.minutes.iter().map(|minute| self.point(minute, brokers));
+            points.map(|point| of(&point)).fold(0.0, f64::max)
+        };
+        let factor = self.history.replication_factor;
+        match resource {
+            Resource::Cpu => Some(self.cpu(shape, brokers) / vcpus(kind) * 100.0 / self.question.target_cpu * 100.0),
+            Resource::Network => {
+                let bytes = kind.network_baseline_gbit_per_s? * 1e9 / 8.0;
+                // What comes in from clients goes out again to the followers of the leaders here.
+                let out = move |point: &Point| point.bytes_out + point.bytes_in * (factor - 1.0).max(0.0);
+                let fuller = move |point: &Point| (point.bytes_in + point.replication_in).max(out(point));
+                Some(worst(&fuller) / bytes * 100.0)
+            }
+            Resource::Volume => {
+                let most = kind.ebs_baseline_mb_per_s? * 1e6;
+                let mib = self.current.volume_mib_per_s.or(self.current.volume_gib.map(gp2_mib_per_s))?;
+                let bytes = (mib * f64::from(1u32 << 20)).min(most);
+                Some(worst(&|point| point.bytes_in + point.replication_in) / bytes * 100.0)
+            }
+            Resource::Partitions => {
+                let all = self.history.peak().partitions?;
+                Some(all as f64 / f64::from(shape.brokers) / f64::from(kind.partitions_recommended) * 100.0)
+            }
+            Resource::Disk => {
+                let volume = f64::from(self.current.volume_gib.filter(|_| !kind.is_express())?) * f64::from(1u32 << 30);
+                let used = self.history.minutes.iter().filter_map(|minute| minute.disk_bytes).reduce(f64::max)?;
+                Some(used * self.grown() / f64::from(shape.brokers) / volume * 100.0 / DISK_PERCENT * 100.0)
+            }
+            Resource::Quota => {
+                let (ingress, egress) = (kind.express_ingress_mb_per_s? * 1e6, kind.express_egress_mb_per_s? * 1e6);
+                Some(worst(&|point| (point.bytes_in / ingress).max(point.bytes_out / egress)) * 100.0)
+            }
+        }
+    }
+
+    /// vCPUs of m5 that the busiest broker of `shape` uses at the worst minute, over its family's factor.
+    fn cpu(&self, shape: Shape, brokers: u32) -> f64 {
+        let points = self.history.minutes.iter().map(|minute| self.point(minute, brokers));
+        let vcpus = points.map(|point| self.model.vcpus(&point)).fold(0.0, f64::max);
+        vcpus * family_factor(self.current.broker_type) / family_factor(shape.broker_type)
+    }
+
+    fn grown(&self) -> f64 {
+        1.0 + self.growth_percent / 100.0
+    }
+
+    /// The load of the busiest of `brokers` in a minute, with the growth that is asked for.
+    fn point(&self, minute: &Minute, brokers: u32) -> Point {
+        let share = self.grown() * self.history.skew / f64::from(brokers.max(1));
+        Point {
+            vcpus: None,
+            bytes_in: minute.total(|point| point.bytes_in) * share,
+            bytes_out: minute.total(|point| point.bytes_out) * share,
+            replication_in: minute.total(|point| point.replication_in) * share,
+            messages: minute.total(|point| point.messages) * share,
+        }
+    }
+}
+
+/// vCPUs that a broker of this type has for as long as it likes.
+fn vcpus(broker_type: BrokerType) -> f64 {
+    broker_type.sustained_vcpus()
+}
+
+fn family_factor(broker_type: BrokerType) -> f64 {
+    match broker_type.family {
+        Family::T3 | Family::M5 => 1.0,
+        Family::M7g | Family::ExpressM7g => M7G_FACTOR,
+    }
+}

@@ -1,0 +1,248 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::sample::{BrokerSample, BrokerState, PartitionSample, Source, TopicSample};
+
+const MINUTE_MS: i64 = 60_000;
+const MB: f64 = 1e6;
+
+/// What a broker truly costs in these tests, in vCPUs: idle, a byte in, a byte out, a byte replicated, a record.
+const TRUTH: [f64; 5] = [0.08, 1.0 / 15e6, 1.0 / 70e6, 1.0 / 14e6, 4e-6];
+
+struct Cluster {
+    current: Current,
+    /// Bytes in, bytes out and records a second over the cluster, minute by minute.
+    load: Vec<(f64, f64, f64)>,
+    disk_percent: f64,
+    partitions: u64,
+}
+
+impl Cluster {
+    fn of(broker_type: &str, brokers: u32, load: Vec<(f64, f64, f64)>) -> Cluster {
+        let broker_type: BrokerType = broker_type.parse().unwrap();
+        let current = Current {
+            broker_type,
+            brokers,
+            zones: 3,
+            volume_gib: Some(1000),
+            volume_mib_per_s: None,
+            vcpus: f64::from(broker_type.vcpus),
+            since_ms: None,
+        };
+        Cluster { current, load, disk_percent: 20.0, partitions: 90 }
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        self.load.iter().enumerate().map(|(n, load)| self.sample(n, *load)).collect()
+    }
+
+    fn sample(&self, n: usize, (bytes_in, bytes_out, messages): (f64, f64, f64)) -> Sample {
+        let brokers = f64::from(self.current.brokers);
+        let terms = [1.0, bytes_in / brokers, bytes_out / brokers, bytes_in * 2.0 / brokers, messages / brokers];
+        let vcpus: f64 = terms.iter().zip(TRUTH).map(|(term, weight)| term * weight).sum();
+        // A wave of ±3 %, so that there are residuals.
+        let cpu = vcpus / self.current.vcpus * 100.0 * (1.0 + 0.03 * (n as f64 * 1.7).sin());
+        let broker = BrokerSample {
+            state: BrokerState::Serving,
+            cpu_user_percent: Some(cpu),
+            cpu_system_percent: Some(0.0),
+            bytes_in_per_s: Some(bytes_in / brokers),
+            bytes_out_per_s: Some(bytes_out / brokers),
+            messages_in_per_s: Some(messages / brokers),
+            partition_count: Some(self.partitions / u64::from(self.current.brokers)),
+            disk_used_percent: Some(self.disk_percent),
+            ..BrokerSample::default()
+        };
+        let replicas = PartitionSample { replicas: vec![1, 2, 3], ..PartitionSample::default() };
+        let topic = TopicSample { partitions: vec![replicas], ..TopicSample::default() };
+        Sample {
+            at_ms: n as i64 * MINUTE_MS,
+            source: Source::CloudWatch,
+            brokers: (1..=self.current.brokers as i32).map(|id| (id, broker.clone())).collect(),
+            topics: BTreeMap::from([("orders".to_owned(), topic)]),
+            ..Sample::default()
+        }
+    }
+}
+
+/// A day: low at night, `peak` bytes/s in the middle.
+fn day(peak: f64) -> Vec<(f64, f64, f64)> {
+    let load = |n: usize| {
+        let share = 0.2 + 0.8 * (n as f64 / 1440.0 * std::f64::consts::PI).sin();
+        // Consumers read now once, now twice; records are of changing size.
+        let fan_out = if n % 60 < 30 { 1.0 } else { 2.0 };
+        let record = if n % 240 < 120 { 500.0 } else { 2000.0 };
+        (peak * share, peak * share * fan_out, peak * share / record)
+    };
+    (0..1440).map(load).collect()
+}
+
+fn question() -> Question {
+    Question { growth: Growth::Percent(0.0), survive: Survive::Broker, target_cpu: 60.0, exclude: Vec::new() }
+}
+
+fn judged<'a>(sizing: &'a Sizing, broker_type: &str) -> &'a Judged {
+    sizing.shapes.iter().find(|judged| judged.shape.broker_type.as_str() == broker_type).unwrap()
+}
+
+#[test]
+fn cpu_of_another_shape_follows_from_the_clusters_own_minutes() {
+    let cluster = Cluster::of("kafka.m5.large", 3, day(12.0 * MB));
+    let sizing = size(&cluster.current, &cluster.samples(), &question()).unwrap();
+    assert_eq!(sizing.certainty.basis, Basis::Measured);
+    // By the truth: the worst minute on six brokers of m5.xlarge.
+    let worst = cluster.load.iter().map(|(bytes_in, bytes_out, messages)| {
+        let terms = [1.0, bytes_in / 6.0, bytes_out / 6.0, bytes_in * 2.0 / 6.0, messages / 6.0];
+        terms.iter().zip(TRUTH).map(|(term, weight)| term * weight).sum::<f64>() / 4.0 * 100.0
+    });
+    let truth = worst.fold(0.0, f64::max);
+    let question = question();
+    let history = History::new(&cluster.current, &cluster.samples(), &[]).unwrap();
+    let model = Model::fit(&cluster.current, &history);
+    let judge = shape::Judge::new(&cluster.current, &history, &model, &question, 0.0);
+    let predicted = judge.judge(Shape { broker_type: "kafka.m5.xlarge".parse().unwrap(), brokers: 6 }).cpu_percent;
+    assert!((predicted / truth - 1.0).abs() < 0.05, "{predicted} for {truth}");
+}
+
+#[test]
+fn an_idle_cluster_of_large_brokers_is_told_what_it_saves() {
+    let cluster = Cluster::of("kafka.m5.4xlarge", 6, day(2.0 * MB));
+    let sizing = size(&cluster.current, &cluster.samples(), &question()).unwrap();
+    let Advice::Change { shape, saving_usd_per_month } = &sizing.advice else { panic!("{:?}", sizing.advice) };
+    assert_eq!(shape.brokers, 3, "three zones bind the count");
+    assert!(["kafka.m5.large", "kafka.m7g.large"].contains(&shape.broker_type.as_str()), "{shape}");
+    assert!(*saving_usd_per_month > 5000.0, "{saving_usd_per_month}");
+    // MSK has no way back to T3.
+    assert!(judged(&sizing, "kafka.t3.small").reason.as_deref().is_some_and(|reason| reason.contains("T3")));
+    assert!(judged(&sizing, "express.m7g.large").reason.as_deref().is_some_and(|reason| reason.contains("Express")));
+}
+
+#[test]
+fn a_cluster_that_is_too_small_gets_the_cheapest_shape_that_carries_its_peak() {
+    let cluster = Cluster::of("kafka.m5.large", 3, day(30.0 * MB));
+    let sizing = size(&cluster.current, &cluster.samples(), &question()).unwrap();
+    assert!(!sizing.current.fits);
+    assert!(sizing.current.reason.as_deref().is_some_and(|reason| reason.contains("CPU")), "{:?}", sizing.current);
+    let Advice::Change { shape, .. } = sizing.advice else { panic!("{:?}", sizing.advice) };
+    let chosen = sizing.shapes.iter().find(|judged| judged.shape == shape).unwrap();
+    assert!(
+        chosen.fits
+            && sizing.shapes.iter().filter(|other| other.fits).all(|other| other.usd_per_month >= chosen.usd_per_month)
+    );
+    for rejected in sizing.shapes.iter().filter(|judged| !judged.fits) {
+        assert!(rejected.reason.is_some(), "{}", rejected.shape);
+    }
+}
+
+#[test]
+fn a_shape_that_fits_and_saves_little_is_kept() {
+    // m7g.large costs 3 % less than m5.large.
+    let cluster = Cluster::of("kafka.m5.large", 3, day(3.0 * MB));
+    let sizing = size(&cluster.current, &cluster.samples(), &question()).unwrap();
+    assert_eq!(sizing.advice, Advice::Keep, "{:?}", sizing.shapes);
+}
+
+#[test]
+fn growth_survival_and_target_ask_for_more() {
+    let cluster = Cluster::of("kafka.m5.large", 3, day(8.0 * MB));
+    let price = |question: &Question| match size(&cluster.current, &cluster.samples(), question).unwrap() {
+        Sizing { advice: Advice::Change { shape, .. }, shapes, .. } => {
+            shapes.iter().find(|judged| judged.shape == shape).unwrap().usd_per_month
+        }
+        sizing => sizing.current.usd_per_month,
+    };
+    let usual = price(&question());
+    assert!(price(&Question { growth: Growth::Percent(400.0), ..question() }) > usual);
+    assert!(price(&Question { survive: Survive::Zone, target_cpu: 15.0, ..question() }) > usual);
+    assert!(price(&Question { survive: Survive::None, ..question() }) <= usual);
+}
+
+#[test]
+fn gaps_do_not_count_and_a_load_test_can_be_left_out() {
+    let mut cluster = Cluster::of("kafka.m5.large", 3, day(4.0 * MB));
+    cluster.load[700] = (200.0 * MB, 200.0 * MB, 1e5);
+    let mut samples = cluster.samples();
+    // A minute that one broker did not publish.
+    samples[10].brokers.get_mut(&2).unwrap().bytes_in_per_s = None;
+    let with = size(&cluster.current, &samples, &question()).unwrap();
+    let exclude = vec![Exclude { from_ms: 700 * MINUTE_MS, until_ms: 701 * MINUTE_MS }];
+    let without = size(&cluster.current, &samples, &Question { exclude, ..question() }).unwrap();
+    assert!(with.peak.bytes_in_per_s > 199.0 * MB && without.peak.bytes_in_per_s < 5.0 * MB);
+    assert_eq!((with.certainty.minutes, without.certainty.minutes), (1439, 1438));
+    let all = vec![Exclude { from_ms: 0, until_ms: i64::MAX }];
+    let none = size(&cluster.current, &samples, &Question { exclude: all, ..question() });
+    assert_eq!(none, Err(SizingError::AllExcluded));
+    assert_eq!(size(&cluster.current, &[], &question()), Err(SizingError::NoHistory));
+}
+
+#[test]
+fn minutes_of_another_shape_count_for_the_load_and_not_for_the_model() {
+    let before = Cluster::of("kafka.m5.2xlarge", 3, day(20.0 * MB));
+    let mut after = Cluster::of("kafka.m5.4xlarge", 6, day(10.0 * MB));
+    let mut samples = before.samples();
+    let start = samples.len() as i64 * MINUTE_MS;
+    samples.extend(after.samples().into_iter().map(|sample| Sample { at_ms: sample.at_ms + start, ..sample }));
+    after.current.since_ms = Some(start);
+    let sizing = size(&after.current, &samples, &question()).unwrap();
+    assert!(sizing.peak.bytes_in_per_s > 19.0 * MB, "the load of yesterday is a load");
+    let alone = size(&after.current, &samples[1440..], &question()).unwrap();
+    let cpu = |sizing: &Sizing| sizing.current.cpu_percent;
+    assert!((cpu(&sizing) / cpu(&alone) - 2.0).abs() < 0.3, "{} and {}", cpu(&sizing), cpu(&alone));
+}
+
+#[test]
+fn a_steady_load_is_no_measurement_of_what_load_costs() {
+    let cluster = Cluster::of("kafka.m5.large", 3, vec![(5.0 * MB, 5.0 * MB, 5000.0); 60]);
+    let sizing = size(&cluster.current, &cluster.samples(), &question()).unwrap();
+    assert_eq!(sizing.certainty.basis, Basis::Scaled);
+    assert!(sizing.certainty.interval_percent >= 25.0);
+    assert!(
+        sizing.certainty.notes.iter().any(|note| note.contains("published figures")),
+        "{:?}",
+        sizing.certainty.notes
+    );
+}
+
+#[test]
+fn a_disk_that_grows_has_a_date_and_one_that_does_not_has_none() {
+    let mut samples = Vec::new();
+    let mut cluster = Cluster::of("kafka.m5.large", 3, vec![(MB, MB, 1000.0); 1]);
+    for day in 0..14_i64 {
+        cluster.disk_percent = 30.0 + day as f64;
+        samples.extend(cluster.samples().into_iter().map(|sample| Sample { at_ms: day * 86_400_000, ..sample }));
+    }
+    let sizing = size(&cluster.current, &samples, &question()).unwrap();
+    let disk: Vec<&Forecast> = sizing.forecast.iter().filter(|forecast| forecast.what == Reaches::DiskFull).collect();
+    assert_eq!(disk.len(), 1);
+    assert!((disk[0].days - 57.0).abs() < 1.0, "{disk:?}");
+    for sample in &mut samples {
+        sample.brokers.values_mut().for_each(|broker| broker.disk_used_percent = Some(88.0));
+    }
+    let flat = size(&cluster.current, &samples, &question()).unwrap();
+    assert!(flat.forecast.iter().all(|forecast| forecast.what != Reaches::DiskFull), "{:?}", flat.forecast);
+}
+
+#[test]
+fn partitions_bind_where_they_are_many() {
+    let mut cluster = Cluster::of("kafka.m5.4xlarge", 6, day(MB));
+    cluster.partitions = 6 * 3500;
+    let sizing = size(&cluster.current, &cluster.samples(), &question()).unwrap();
+    let small = judged(&sizing, "kafka.m5.large");
+    assert!(!small.fits && small.reason.as_deref().is_some_and(|reason| reason.contains("partitions")), "{small:?}");
+}
+
+#[test]
+fn growth_follows_the_trend_of_the_daily_peaks() {
+    let mut samples = Vec::new();
+    for day in 0..10_i64 {
+        let cluster = Cluster::of("kafka.m5.large", 3, vec![((2.0 + day as f64 * 0.1) * MB, MB, 1000.0); 1]);
+        samples.extend(cluster.samples().into_iter().map(|sample| Sample { at_ms: day * 86_400_000, ..sample }));
+    }
+    let cluster = Cluster::of("kafka.m5.large", 3, Vec::new());
+    let auto = Question { growth: Growth::Auto, ..question() };
+    let sizing = size(&cluster.current, &samples, &auto).unwrap();
+    // 0.1 MB/s a day from 2.9 MB/s: 9 MB/s more in 90 days.
+    assert!((sizing.growth_percent - 310.0).abs() < 5.0, "{}", sizing.growth_percent);
+    let few = size(&cluster.current, &samples[..3], &auto).unwrap();
+    assert_eq!(few.growth_percent, 0.0, "three days are no trend");
+}
