@@ -34,6 +34,7 @@ async fn six_brokers() -> (StandIn, Aws) {
         list("SumOffsetLag", &[("Consumer Group", "billing"), ("Topic", "orders")]);
         list("BytesInPerSec", &[("Broker ID", "7")]);
         list("BytesInPerSec", &[("Broker ID", "7"), ("Topic", "orders")]);
+        list("BytesInPerSec", &[("Broker ID", "7"), ("Topic", "__consumer_offsets")]);
         list("ClientConnectionCount", &[("Broker ID", "7"), ("Client Authentication", "IAM")]);
         list("CpuUser", &[("Broker ID", "7")]);
     }
@@ -87,6 +88,7 @@ async fn all_brokers_of_list_nodes_are_read_and_what_belongs_to_them() {
     let seven = &last.brokers[&7];
     assert_eq!((seven.state, seven.cpu_percent()), (BrokerState::Serving, Some(20.0)));
     assert_eq!((seven.client_connection_count, seven.topic_bytes_in_per_s["orders"]), (Some(10), 10.0));
+    assert_eq!(seven.topic_bytes_in_per_s.len(), 1);
     assert_eq!(last.groups["billing"].lags["orders"].sum_records, Some(5.0));
     let orders = &last.topics["orders"];
     assert_eq!((orders.partitions[0].leader, orders.partitions[0].in_sync.as_slice()), (Some(4), &[4, 6][..]));

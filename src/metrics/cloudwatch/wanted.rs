@@ -147,7 +147,8 @@ pub fn empty(shape: &Shape, read: &Series) -> Vec<Unavailable> {
         rows.all(|(n, _)| !read.has(n))
     };
     let reason = |field: Field| {
-        let rows = TABLE.iter().filter(|row| row.field == field && is_published(row, shape));
+        let of_field = |row: &&Row| row.field == field && !ASIDE.contains(&row.name);
+        let rows = TABLE.iter().filter(of_field).filter(|row| is_published(row, shape));
         let names: Vec<&str> = rows.map(|row| row.name).collect();
         format!("CloudWatch has no datapoint of {} in the time that was read", names.join(", "))
     };
