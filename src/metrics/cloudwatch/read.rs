@@ -217,6 +217,8 @@ pub async fn discover(
                 let pair = value("Consumer Group").zip(value("Topic"));
                 discovered.groups.extend(pair.map(|(group, topic)| (group.to_owned(), topic.to_owned())));
             }
+            // As in the Kafka protocol's view: without Kafka's own topics.
+            (Listing::Topics, _) if value("Topic").is_some_and(|topic| topic.starts_with("__")) => {}
             (Listing::Topics, true) => {
                 discovered.topics.extend(broker.zip(value("Topic")).map(|(id, topic)| (id, topic.to_owned())));
             }
