@@ -1,10 +1,14 @@
 //! Clients that connect again and again.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::names,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::BrokerId,
+    sample::{BrokerId, Field},
 };
 
 /// New connections a second on a broker that are no fleet at its start. Measured: 0.03 when calm, 30 in a storm; with IAM
@@ -18,6 +22,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_CONNECTION_STORM,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::ConnectionRate], &[Field::Connections]],
+        helps: &[Field::ConnectionRate],
+        of: Clusters::Provisioned,
+    },
     meaning: "Clients open connections without end: one a request, or they fail and try again without waiting. Handshakes \
               use up the brokers' CPU.",
     told_apart: "ConnectionCreationRate stays high. A fleet that starts does so once.",

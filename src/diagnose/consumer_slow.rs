@@ -3,11 +3,13 @@
 use super::{
     Evidence, Finding, Kind, Rule, Window,
     consumer_stalled::{LAG_PER_S, stands_still},
+    coverage::{Clusters, Needs},
     topology::{Pace, paces},
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
+    sample::Field,
 };
 
 /// Share of what comes in that the lag must grow by.
@@ -17,6 +19,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::CONSUMER_SLOW,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::GroupLag]],
+        helps: &[Field::GroupMembers, Field::TrafficByTopic],
+        of: Clusters::All,
+    },
     meaning: "A consumer group goes on steadily, and slower than records are produced: its lag grows without end.",
     told_apart: "Offsets are committed at a steady rate above 0, and lag grows on all partitions of one group. If brokers \
                  were the reason, every group would lag and requests would be slow.",

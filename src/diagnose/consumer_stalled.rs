@@ -2,11 +2,13 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     topology::{Pace, paces},
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
+    sample::Field,
 };
 
 /// Growth of lag that shows that records come in, records/s.
@@ -23,6 +25,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::CONSUMER_STALLED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::GroupLag]],
+        helps: &[Field::GroupMembers, Field::TrafficByTopic],
+        of: Clusters::All,
+    },
     meaning: "A consumer group commits nothing on some partitions while records come in: a member hangs, or never commits.",
     told_apart: "The rate of committed offsets is 0. In consumer.slow it is above 0 and steady.",
     in_the_lab: "kgen produce, kgen consume & kill -STOP $!, then kgen diagnose",

@@ -2,6 +2,7 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     heap_pressure::is_full,
     undersized::{BUSY_PERCENT, all_saturated, is_saturated},
     window::{THROTTLED_PERCENT, median, names},
@@ -9,7 +10,7 @@ use super::{
 use crate::{
     finding_id,
     remedy::{Reboot, Remedy},
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// Traffic of the weak broker over the others' up to which it counts as the same.
@@ -26,6 +27,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::BROKER_DEGRADED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Cpu, Field::CpuThrottling, Field::Traffic], &[Field::Cpu, Field::Traffic, Field::ProduceParts]],
+        helps: &[Field::ProduceParts],
+        of: Clusters::Provisioned,
+    },
     meaning: "One broker is out of CPU at the same traffic that the others bear easily: it has less, or something else runs \
               there.",
     told_apart: "Traffic is even (else it is keys or leaders). Periods are throttled or CPU is used up (else it is the disk \

@@ -1,10 +1,15 @@
 //! A data volume that will be full soon.
 
-use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    disk_full::full,
+    window::names,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Expand, Remedy},
-    sample::BrokerId,
+    sample::{BrokerId, Field},
 };
 
 /// Use at which AWS wants an alarm, percent (MSK best practices).
@@ -23,6 +28,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::DISK_FILLING,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::DiskUsed]], helps: &[], of: Clusters::Standard },
     meaning: "The data volumes fill up: more is written than retention takes away.",
     told_apart: "By the use and its slope over the window; everything else may look normal. disk.full has no room left.",
     in_the_lab: "a small file system for the data of a broker; tests/scenarios/disk_filling.toml has the samples",

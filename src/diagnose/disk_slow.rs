@@ -2,13 +2,14 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     topology::throttled_topics,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::{BrokerId, BrokerSample, BrokerState, Sample},
+    sample::{BrokerId, BrokerSample, BrokerState, Field, Sample},
 };
 
 /// Local produce time that tells of the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
@@ -30,6 +31,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::DISK_SLOW,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::ProduceParts], &[Field::Volume, Field::ProduceTime], &[Field::CpuIoWait, Field::ProduceTime]],
+        helps: &[Field::FollowerFetchTime, Field::Cpu],
+        of: Clusters::Standard,
+    },
     meaning: "Writes wait for the volume: its throughput or operations a second are used up, or it is failing.",
     told_apart: "Local time of produce requests is high while CPU has room; followers' fetches take as long there. A weak \
                  broker is throttled, a slow network has a normal local time, too many partitions show on every broker.",

@@ -1,12 +1,15 @@
 //! One partition that takes most of a topic's traffic.
 
 use super::{
-    Evidence, Finding, Kind, Rule, Window, quota,
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    quota,
     topology::{busiest, topics},
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
+    sample::Field,
 };
 
 /// Share of the busiest partition times the number of partitions. Measured: 5 with 80 % on two keys, 1 when even.
@@ -25,6 +28,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::PARTITION_HOT_KEY,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Topics, Field::PartitionRates], &[Field::Topics, Field::TrafficByTopic]],
+        helps: &[Field::Traffic],
+        of: Clusters::Provisioned,
+    },
     meaning: "A few keys carry most of the traffic. All records of a key go to one partition, and so to one leader.",
     told_apart: "One partition takes a multiple of its share. CPU need not differ: with as many replicas as brokers every \
                  broker stores every byte. Gathered leaders load all partitions of a broker.",

@@ -2,11 +2,12 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
     finding_id,
-    sample::{BrokerId, BrokerSample, BrokerState, Probe},
+    sample::{BrokerId, BrokerSample, BrokerState, Field, Probe},
 };
 
 /// Time in which followers did not confirm, ms. Measured: 216 to 373 at 6 Mbit/s, 3 when healthy.
@@ -29,6 +30,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::NETWORK_CONSTRAINED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::ProduceParts, Field::Cpu], &[Field::NetworkAllowances]],
+        helps: &[Field::Probe, Field::Volume],
+        of: Clusters::Standard,
+    },
     meaning: "Records wait for the way between brokers: a network allowance is used up, or a link is slow.",
     told_apart: "Remote time is high, local time and CPU are low, nothing is throttled. A slow disk shows in the local time, \
                  a short CPU in throttled periods. The broker whose round trip rose is the one.",

@@ -1,6 +1,10 @@
 //! A broker without a CPU figure: no statement about its size.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::names,
+};
 use crate::{
     finding_id,
     sample::{BrokerId, BrokerSample},
@@ -10,6 +14,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_NO_DATA,
     kind: Kind::Gate,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::Provisioned },
     meaning: "A broker answers, but what was needed for a verdict was not among its metrics. No data is not zero.",
     told_apart: "By the absence of CPU values in the window.",
     in_the_lab: "kgen diagnose --targets FILE, with a file that names no node exporter",

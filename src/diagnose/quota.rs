@@ -1,10 +1,14 @@
 //! Clients that a quota slows down.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::CPU_PERCENT};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::CPU_PERCENT,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// Mean time that a quota holds back an answer, ms: without a quota it is 0.
@@ -14,6 +18,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_QUOTA_THROTTLED,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::ProduceThrottle]], helps: &[Field::Cpu], of: Clusters::Provisioned },
     meaning: "A client quota (producer_byte_rate) is below what clients want to send; the brokers delay their answers.",
     told_apart: "ThrottleTimeMs above 0 while brokers have room. A broker that is out of CPU has a throttle time of 0.",
     in_the_lab: "kafka-configs.sh --alter --entity-type clients --entity-name kgen --add-config producer_byte_rate=50000, kgen \

@@ -2,13 +2,14 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     undersized::is_saturated,
     window::{THROTTLED_PERCENT, median},
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// Records in a request up to which most of them come one by one. Measured: 1.00 without batches, 9.5 to 10 with; 1.3 where
@@ -33,6 +34,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_TINY_BATCHES,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Traffic, Field::ProduceRate, Field::Cpu], &[Field::Traffic, Field::RequestSize, Field::Cpu]],
+        helps: &[Field::CpuThrottling],
+        of: Clusters::Provisioned,
+    },
     meaning: "Producers send one record a request. A request costs the brokers as much as a batch; measured: 5.6 times the \
               CPU for a record.",
     told_apart: "Records in a request are 1, even while requests wait (a producer that batches would fill its batches \

@@ -1,12 +1,16 @@
 //! Too short a look.
 
-use super::{Evidence, Finding, Kind, Rule, Window};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+};
 use crate::finding_id;
 
 pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES,
     kind: Kind::Gate,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::All },
     meaning: "The brokers were not watched for long enough to tell a burst, or a JVM that warms up, from a lasting state.",
     told_apart: "By the time covered: 15 seconds and three samples from Prometheus, two datapoints from CloudWatch.",
     in_the_lab: "kgen diagnose --window 5s",

@@ -1,12 +1,14 @@
 //! Every broker uses up the CPU that it has: the type is too small for the load.
 
 use super::{
-    Evidence, Finding, Kind, Rule, Window, leaders_placement,
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    leaders_placement,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
     finding_id,
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// A broker that is this busy, percent, does not speak against the others' being saturated.
@@ -20,6 +22,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::BROKER_UNDERSIZED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Cpu]],
+        helps: &[Field::CpuThrottling, Field::ProduceTime],
+        of: Clusters::Provisioned,
+    },
     meaning: "All brokers use more CPU than leaves room for a restart, and go on doing so: the broker type is too small \
               for the load.",
     told_apart: "All brokers, not one (that would be a weak broker, a hot key or gathered leaders); CPU high, not flat at \

@@ -1,6 +1,9 @@
 //! Something is wrong that no rule here explains.
 
-use super::{Evidence, Finding, Kind, Rule, Window};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+};
 use crate::{finding_id, sample::BrokerSample};
 
 /// Produce time that is taken for a symptom without any other, ms (an operator's warning for p99 is 100).
@@ -19,6 +22,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_UNEXPLAINED,
     kind: Kind::Rest,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::All },
     meaning: "Brokers show a symptom (slow produce requests, a load that is not acknowledged, partitions out of sync, a full disk, a full heap) that none \
               of the known causes explains.",
     told_apart: "By the absence of every cause that has a rule.",
