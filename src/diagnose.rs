@@ -271,6 +271,11 @@ impl Finding {
 }
 
 impl Context {
+    /// Whether the view reads datapoints of CloudWatch, as far as is known without a sample.
+    fn reads_cloudwatch(&self) -> bool {
+        self.period_s.is_some()
+    }
+
     /// The broker type, if it is one of the catalogue. MSK sometimes leaves `kafka.` out.
     pub fn known_type(&self) -> Option<BrokerType> {
         let text = self.broker_type.as_deref()?;

@@ -3,7 +3,9 @@
 use super::{
     Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
-    window::{CPU_PERCENT, THROTTLED_PERCENT, names},
+    disk_slow,
+    seen::is_seen,
+    window::{CPU_PERCENT, THROTTLED_PERCENT, names, remote_ms},
 };
 use crate::{
     finding_id,
@@ -42,12 +44,12 @@ pub const RULE: Rule = Rule {
 };
 
 fn judge(window: &Window) -> Option<Finding> {
-    let shaped: Vec<BrokerId> = window
-        .brokers()
-        .into_iter()
-        .filter(|id| window.lasts_above(*id, 0.0, |broker| broker.traffic_shaping))
-        .collect();
-    let remote = window.typical(|broker| broker.produce?.remote_ms);
+    let is_shaped = |id: &BrokerId| {
+        window.lasts_above(*id, 0.0, |broker| broker.traffic_shaping)
+            || window.lasts_above(*id, 0.0, |broker| allowances_exceeded(broker))
+    };
+    let shaped: Vec<BrokerId> = window.brokers().into_iter().filter(is_shaped).collect();
+    let remote = window.typical(remote_ms);
     let local = window.typical(|broker| broker.produce?.local_ms);
     let cpu = window.typical(BrokerSample::cpu_percent);
     let throttled = window.most_throttled().is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
@@ -63,6 +65,11 @@ fn judge(window: &Window) -> Option<Finding> {
     if !waits && shaped.is_empty() {
         return None;
     }
+    // A follower whose disk stands still keeps its leaders waiting in the same way.
+    let is_disk = window.is_cloudwatch() && shaped.is_empty() && !volumes_seen(window);
+    if is_disk && !disk_slow::waited_for(window).is_empty() {
+        return None;
+    }
     let mut evidence_for = Vec::new();
     let mut missing = Vec::new();
     if let Some(ms) = remote.filter(|_| waits) {
@@ -72,7 +79,11 @@ fn judge(window: &Window) -> Option<Finding> {
         evidence_for.push(Evidence::measured(format!("leaders write within {ms:.1} ms"), ms, LOCAL_MS));
     }
     for id in &shaped {
-        evidence_for.push(Evidence::fact(format!("broker {id}: TrafficShaping is above 0")));
+        let text = match window.median(*id, allowances_exceeded).filter(|packets| *packets > 0.0) {
+            Some(packets) => format!("broker {id}: {packets:.0} packets a minute exceeded a network allowance"),
+            None => format!("broker {id}: TrafficShaping is above 0"),
+        };
+        evidence_for.push(Evidence::fact(text));
     }
     let slow = slow_round_trips(window);
     for (id, ms, others) in &slow {
@@ -104,8 +115,11 @@ fn judge(window: &Window) -> Option<Finding> {
         cause: "bandwidth is used up or a link is slow; CPU and disk wait for it".to_owned(),
         evidence_for,
         missing,
+        alternatives: if is_disk { vec![finding_id::DISK_SLOW] } else { Vec::new() },
         check: Some(
-            "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch".to_owned(),
+            "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch; if they are 0, \
+             VolumeQueueLength: a follower whose disk stands still keeps leaders waiting too"
+                .to_owned(),
         ),
         confidence: match (waits, brokers.is_empty()) {
             _ if !stuck.is_empty() => 0.4,
@@ -117,6 +131,18 @@ fn judge(window: &Window) -> Option<Finding> {
         brokers,
         ..Finding::default()
     })
+}
+
+/// Packets a minute that exceeded an allowance of bandwidth or packets.
+fn allowances_exceeded(broker: &BrokerSample) -> Option<f64> {
+    let seen = broker.allowances?;
+    let counts = [seen.bandwidth_in, seen.bandwidth_out, seen.packets];
+    counts.into_iter().flatten().reduce(|a, b| a + b)
+}
+
+/// Whether the volumes were seen: then a slow disk would have shown.
+fn volumes_seen(window: &Window) -> bool {
+    is_seen(window, Field::Volume) || is_seen(window, Field::CpuIoWait)
 }
 
 /// Brokers whose answers take much longer than the others', with both times in ms.
