@@ -396,7 +396,7 @@ mod tests {
     fn a_healthy_cluster_shows_no_finding() {
         let finding = |id, title: &str| Finding { id, title: title.to_owned(), ..Finding::default() };
         let of = |verdict, id| {
-            let diagnosis = Diagnosis { verdict, findings: vec![finding(id, "x")] };
+            let diagnosis = Diagnosis { verdict, findings: vec![finding(id, "x")], coverage: Default::default() };
             row("a").judged(&[], &diagnosis).finding.map(|top| top.id)
         };
         assert_eq!(of(Verdict::Healthy, "healthy"), None);
