@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::{Diagnose, Outcome, refused},
-    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    diagnose::{Context, Coverage, Diagnosis, Finding, Verdict, diagnose},
     metrics::Source,
     project::Project,
     remedy::Rendered,
@@ -36,6 +36,8 @@ pub struct Report<'a> {
     from_ms: Option<i64>,
     to_ms: Option<i64>,
     verdict: Verdict,
+    /// Which causes were assessed, and why the others were not.
+    coverage: &'a Coverage,
     findings: Vec<Reported<'a>>,
 }
 
@@ -103,6 +105,7 @@ fn report<'a>(looked: &'a Looked, diagnosis: &'a Diagnosis, fixes: &'a [Option<R
         from_ms: looked.samples.first().map(|sample| sample.at_ms),
         to_ms: looked.samples.last().map(|sample| sample.at_ms),
         verdict: diagnosis.verdict,
+        coverage: &diagnosis.coverage,
         findings: findings.collect(),
     }
 }
@@ -184,7 +187,12 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
         Verdict::CauseFound => "a cause was found",
         Verdict::Inconclusive => "inconclusive",
     };
-    lines.push(format!("verdict: {verdict} ({} samples over {span_s:.0} s)", samples.len()));
+    let coverage = &diagnosis.coverage;
+    lines.push(format!(
+        "verdict: {verdict}: {} ({} samples over {span_s:.0} s)",
+        coverage.summary(),
+        samples.len()
+    ));
     for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
         lines.push(String::new());
         lines.push(format!("{}: {} (confidence {:.2})", finding.id, line(&finding.title), finding.confidence));
@@ -232,6 +240,11 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
         }
         section("not a fix", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
         lines.push(format!("  next: {}", line(&naming.next(finding))));
+    }
+    let lacking = coverage.lines();
+    if lacking.len() > 1 {
+        lines.push("\nwhat could not be assessed:".to_owned());
+        lines.extend(lacking.iter().skip(1).map(|text| format!("  - {}", line(text))));
     }
     lines.push(String::new());
     lines.join("\n")

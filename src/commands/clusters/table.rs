@@ -144,7 +144,10 @@ fn percent(value: Option<f64>) -> String {
 fn verdict(row: &Row) -> String {
     match (&row.error, row.verdict, &row.finding) {
         (Some(error), ..) => format!("not read: {error}"),
-        (None, Some(Verdict::Healthy), _) => "healthy".to_owned(),
+        (None, Some(Verdict::Healthy), _) => match (row.causes_assessed, row.causes) {
+            (Some(assessed), Some(causes)) => format!("healthy: {assessed} of {causes} causes assessed"),
+            _ => "healthy".to_owned(),
+        },
         (None, _, Some(top)) => format!("{}: {}", top.id, top.title),
         (None, _, None) => "inconclusive".to_owned(),
     }
@@ -169,6 +172,8 @@ pub mod tests {
             monitoring_level: Some(MonitoringLevel::Default),
             verdict: Some(Verdict::Healthy),
             finding: None,
+            causes_assessed: Some(19),
+            causes: Some(27),
             datapoints: 180,
             cpu_p95_percent: Some(41.2),
             disk_p95_percent: Some(8.0),
