@@ -67,7 +67,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     let looked = match &args.replay {
         Some(file) => {
             let (context, samples) = recorded(file)?;
-            let naming = Naming::of_project(&project.terraform_dir());
+            let naming = naming_of(&context, &project);
             Looked { context, samples, seen: Seen::Recorded, naming }
         }
         None => runtime()?.block_on(looked(args, &project))?,
@@ -80,6 +80,13 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
         print!("{}", described(&looked, &diagnosis, &fixes));
     }
     Ok(outcome(diagnosis.verdict))
+}
+
+/// The project's Terraform for a recorded cluster that is the project's.
+fn naming_of(context: &Context, project: &Project) -> Naming {
+    let stack = project.stack();
+    let is_own = context.cluster == stack.cluster().name && context.region == stack.region();
+    if is_own { Naming::of_project(&project.terraform_dir()) } else { Naming::default() }
 }
 
 /// How a command ends that says what a diagnosis says.
@@ -188,11 +195,7 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
         Verdict::Inconclusive => "inconclusive",
     };
     let coverage = &diagnosis.coverage;
-    lines.push(format!(
-        "verdict: {verdict}: {} ({} samples over {span_s:.0} s)",
-        coverage.summary(),
-        samples.len()
-    ));
+    lines.push(format!("verdict: {verdict}: {} ({} samples over {span_s:.0} s)", coverage.summary(), samples.len()));
     for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
         lines.push(String::new());
         lines.push(format!("{}: {} (confidence {:.2})", finding.id, line(&finding.title), finding.confidence));
@@ -207,10 +210,10 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
             |evidence: &'_ [crate::diagnose::Evidence]| evidence.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
         let (for_it, against) = (texts(&finding.evidence_for), texts(&finding.evidence_against));
         section("evidence", for_it.iter().map(String::as_str).collect(), &mut lines);
-        section("against it", against.iter().map(String::as_str).collect(), &mut lines);
-        section("not seen", finding.missing.iter().map(String::as_str).collect(), &mut lines);
+        section("evidence against", against.iter().map(String::as_str).collect(), &mut lines);
+        section("not observed", finding.missing.iter().map(String::as_str).collect(), &mut lines);
         if let Some(check) = &finding.check {
-            lines.push(format!("  would tell: {}", line(check)));
+            lines.push(format!("  to confirm: {}", line(check)));
         }
         if let Some(fix) = fix {
             lines.push(format!("  fix: {}", line(&fix.summary)));
@@ -218,7 +221,7 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
             if let Some(command) = &fix.kgen {
                 let how = match fix.hcl_diff {
                     Some(_) => "changes the HCL, applies it and proves it",
-                    None => "does it and looks until the symptom is gone",
+                    None => "does it and checks that the symptom is gone",
                 };
                 lines.push(format!("\n  by kgen, which {how}:\n    {}", line(command)));
             }
@@ -238,7 +241,7 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
                 lines.extend(diff.lines().map(|line| format!("    {line}").trim_end().to_owned()));
             }
         }
-        section("not a fix", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
+        section("do not", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
         lines.push(format!("  next: {}", line(&naming.next(finding))));
     }
     let lacking = coverage.lines();
