@@ -27,7 +27,8 @@ enum Resource {
     /// The service has no resources to name, or the call lists all of them.
     All,
     Cluster,
-    Topic,
+    /// The cluster and its topics: "Topic Operations" asks for both.
+    Topics,
     Configuration,
 }
 
@@ -69,7 +70,8 @@ impl Action {
 
     /// IAM actions that the call needs, such as `kafka:ListNodes`. Nothing for a call that is made in the lab only.
     ///
-    /// The topics API needs no action of the prefix `kafka`: MSK Developer Guide, "Topic Operations", "IAM permissions".
+    /// Those of the topics API with the prefix `kafka-cluster`: MSK Developer Guide, "Topic Operations", "IAM permissions". The
+    /// Service Authorization Reference has an action with the prefix `kafka` for each of its calls beside them.
     pub fn iam(self) -> &'static [&'static str] {
         match self {
             Action::ListClustersV2 => &["kafka:ListClustersV2"],
@@ -79,8 +81,15 @@ impl Action {
             Action::ListClusterOperationsV2 => &["kafka:ListClusterOperationsV2"],
             Action::DescribeClusterOperation => &["kafka:DescribeClusterOperation"],
             Action::DescribeConfigurationRevision => &["kafka:DescribeConfigurationRevision"],
-            Action::ListTopics => &["kafka-cluster:Connect", "kafka-cluster:DescribeTopic"],
-            Action::DescribeTopic | Action::DescribeTopicPartitions => &[
+            Action::ListTopics => &["kafka:ListTopics", "kafka-cluster:Connect", "kafka-cluster:DescribeTopic"],
+            Action::DescribeTopic => &[
+                "kafka:DescribeTopic",
+                "kafka-cluster:Connect",
+                "kafka-cluster:DescribeTopic",
+                "kafka-cluster:DescribeTopicDynamicConfiguration",
+            ],
+            Action::DescribeTopicPartitions => &[
+                "kafka:DescribeTopicPartitions",
                 "kafka-cluster:Connect",
                 "kafka-cluster:DescribeTopic",
                 "kafka-cluster:DescribeTopicDynamicConfiguration",
@@ -113,13 +122,14 @@ impl Action {
 }
 
 /// Where an IAM action applies (Service Authorization Reference, "Amazon MSK", "Apache Kafka APIs for Amazon MSK clusters",
-/// "Amazon CloudWatch").
+/// "Amazon CloudWatch"; MSK Developer Guide, "Accessing one Amazon MSK cluster").
 fn resource(iam: &str) -> Resource {
     match iam {
-        "kafka:ListClustersV2" => Resource::All,
+        // An operation has an ARN of its own, for which no resource type is documented.
+        "kafka:ListClustersV2" | "kafka:DescribeClusterOperation" => Resource::All,
         "kafka:DescribeConfigurationRevision" => Resource::Configuration,
-        "kafka-cluster:DescribeTopic" | "kafka-cluster:DescribeTopicDynamicConfiguration" => Resource::Topic,
         _ if iam.starts_with("cloudwatch:") => Resource::All,
+        _ if iam.starts_with("kafka-cluster:") || iam.contains("Topic") => Resource::Topics,
         _ => Resource::Cluster,
     }
 }
@@ -157,18 +167,19 @@ pub fn read_only_policy(scope: PolicyScope<'_>) -> Value {
 }
 
 impl PolicyScope<'_> {
-    /// The name of the statement, and the ARN that it is for.
-    fn of(&self, resource: Resource) -> (&'static str, String) {
+    /// The name of the statement, and what it is for.
+    fn of(&self, resource: Resource) -> (&'static str, Value) {
         let any = |text: Option<&str>| text.unwrap_or("*").to_owned();
         let partition = self.partition.unwrap_or("aws");
         let arn = |rest: String| format!("arn:{partition}:kafka:{}:{}:{rest}", any(self.region), any(self.account));
-        let cluster = any(self.cluster);
+        let name = any(self.cluster);
+        let cluster = arn(format!("cluster/{name}/*"));
         match resource {
-            Resource::All => ("KgenReadAll", "*".to_owned()),
+            Resource::All => ("KgenReadAll", json!("*")),
             // ARN formats: Service Authorization Reference, "Resource types defined by Amazon MSK".
-            Resource::Cluster => ("KgenReadClusters", arn(format!("cluster/{cluster}/*"))),
-            Resource::Topic => ("KgenReadTopics", arn(format!("topic/{cluster}/*"))),
-            Resource::Configuration => ("KgenReadConfigurations", arn("configuration/*".to_owned())),
+            Resource::Cluster => ("KgenReadClusters", json!(cluster)),
+            Resource::Topics => ("KgenReadTopics", json!([cluster, arn(format!("topic/{name}/*"))])),
+            Resource::Configuration => ("KgenReadConfigurations", json!(arn("configuration/*".to_owned()))),
         }
     }
 }
@@ -238,9 +249,7 @@ mod tests {
             "allow cloudwatch:GetMetricData (AmazonMSKReadOnlyAccess does not; `kgen config --iam-policy` prints a policy \
              that does)"
         );
-        assert!(
-            Action::ListTopics.allow().starts_with("allow kafka-cluster:Connect and kafka-cluster:DescribeTopic (")
-        );
+        assert!(Action::ListTopics.allow().starts_with("allow kafka:ListTopics, kafka-cluster:Connect and "));
         assert!(Action::ListNodes.allow().contains("(AmazonMSKReadOnlyAccess does;"));
     }
 }

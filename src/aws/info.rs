@@ -294,7 +294,10 @@ impl Aws {
                 let (arn, region) = (name_or_arn.to_owned(), region.to_owned());
                 return Err(AwsError::OtherRegion { arn, region, asked: self.region().to_owned() });
             }
-            return self.info(name_or_arn).await;
+            match self.info(name_or_arn).await {
+                Err(AwsError::Api { code, .. }) if code == "NotFoundException" => {}
+                answer => return answer,
+            }
         }
         let mut listed = self.kafka()?.list_clusters_v2().max_results(100).into_paginator().send();
         let (mut known, mut paging) = (Vec::new(), Paging::of(Action::ListClustersV2));
@@ -307,7 +310,8 @@ impl Aws {
                 }
             }
         }
-        Err(AwsError::NoSuchCluster { name: name_or_arn.to_owned(), region: self.region().to_owned(), known })
+        let name = cluster_name(name_or_arn).to_owned();
+        Err(AwsError::NoSuchCluster { name, region: self.region().to_owned(), known })
     }
 
     /// The cluster `arn`, of any kind, as it is now.

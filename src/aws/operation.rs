@@ -1,5 +1,7 @@
 //! The operation that changes a cluster, step by step.
 
+use std::fmt;
+
 use aws_sdk_kafka::types::ClusterOperationInfo;
 
 use super::{Action, Aws, AwsError, Paging};
@@ -41,10 +43,16 @@ pub struct PastOperation {
     pub ended_at_ms: Option<i64>,
 }
 
-impl PastOperation {
-    /// Whether it ran at `at_ms`, ms since the epoch.
-    pub fn ran_at(&self, at_ms: i64) -> bool {
-        self.started_at_ms.is_some_and(|start| start <= at_ms) && self.ended_at_ms.is_none_or(|end| at_ms < end)
+impl fmt::Display for PastOperation {
+    /// Such as `UPDATE_BROKER_TYPE (2026-11-30T10:00:00Z to 2026-11-30T11:00:00Z)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |ms: Option<i64>| ms.and_then(|ms| jiff::Timestamp::from_second(ms.div_euclid(1000)).ok());
+        write!(f, "{}", self.operation_type)?;
+        match (at(self.started_at_ms), at(self.ended_at_ms)) {
+            (Some(start), Some(end)) => write!(f, " ({start} to {end})"),
+            (Some(start), None) => write!(f, " (since {start})"),
+            (None, _) => Ok(()),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use status::Status;
 
 use super::MetricsError;
 use crate::{
-    aws::{Aws, AwsError, ClusterInfo, ClusterState},
+    aws::{Aws, AwsError, ClusterInfo, ClusterState, PastOperation, TypeName},
     catalogue::{ClusterKind, MonitoringLevel},
     sample::{BrokerId, Field, Sample, Unavailable},
 };
@@ -76,7 +76,8 @@ impl Default for Timing {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     pub timing: Timing,
-    /// Memory of a broker, where it is known from the type: MSK publishes none.
+    /// Memory of a broker, where it is known from the type: MSK publishes none. A broker of another type, as there are while
+    /// a resize goes on, has that of its own type, by the same measure.
     pub memory_total_bytes: Option<u64>,
     /// Whether consumer groups, topics and kinds of authentication are looked for with ListMetrics, and read.
     pub parts: bool,
@@ -99,6 +100,10 @@ pub struct CloudWatch {
     /// As the control plane has it, if it was asked.
     info: Option<ClusterInfo>,
     shape: Shape,
+    /// Types of the brokers that ListNodes knows.
+    types: BTreeMap<BrokerId, TypeName>,
+    /// Bytes that a broker has of each byte of its type: less than one in the lab.
+    memory_share: f64,
     options: Options,
     discovered: Discovered,
     listed_at_ms: i64,
@@ -156,10 +161,15 @@ impl CloudWatch {
     }
 
     fn of(aws: Aws, info: Option<ClusterInfo>, shape: Shape, options: Options) -> CloudWatch {
+        let of_type = info.as_ref().and_then(|info| info.broker_type.as_ref()).and_then(memory_bytes);
+        let memory_share =
+            options.memory_total_bytes.zip(of_type).map_or(1.0, |(of_broker, all)| of_broker as f64 / all);
         let source = CloudWatch {
             aws,
             info,
             shape,
+            types: BTreeMap::new(),
+            memory_share,
             options,
             discovered: Discovered::default(),
             listed_at_ms: 0,
@@ -244,6 +254,7 @@ impl CloudWatch {
         let now = now_ms();
         let span = self.span(from_ms, to_ms.min(self.judged_to(now)));
         self.read(span, now).await?;
+        self.note_operations(span).await;
         let held_ms = HELD_PERIODS * self.period_ms();
         let samples = self.samples((span.from_ms + held_ms, span.to_ms));
         for sample in &samples {
@@ -290,6 +301,9 @@ impl CloudWatch {
         let keys = self.keys();
         self.ensure_affordable(span.requests(keys.len()))?;
         let is_due = self.options.topics && now - self.looked_at_ms >= self.period_ms();
+        if is_due && self.info.as_ref().is_some_and(|info| info.state != ClusterState::Active) {
+            self.refresh_info().await;
+        }
         let reading = read::read(&self.aws, &self.shape.name, &keys, span, &mut self.series);
         let looked = match (&self.info, is_due) {
             (Some(info), true) => {
@@ -317,9 +331,25 @@ impl CloudWatch {
         Ok(())
     }
 
-    /// Lists brokers, groups and topics anew.
+    /// Notes what changed the cluster while the datapoints of `span` came: brokers restart then.
+    async fn note_operations(&self, span: Span) {
+        let Some(info) = self.info.as_ref().filter(|_| self.options.topics) else { return };
+        match self.aws.operations(&info.arn).await {
+            Ok(operations) => {
+                let began_before = |of: &&PastOperation| of.started_at_ms.is_some_and(|start| start < span.to_ms);
+                let ended_after = |of: &&PastOperation| of.ended_at_ms.is_none_or(|end| end > span.from_ms);
+                for operation in operations.iter().filter(began_before).filter(ended_after) {
+                    self.status.note(format!("{operation} changed the cluster in the time that was read"));
+                }
+            }
+            Err(error) => self.status.note(error.to_string()),
+        }
+    }
+
+    /// Lists brokers, groups and topics anew, and reads level, state and type of the cluster again.
     async fn list(&mut self, now: i64) -> Result<(), MetricsError> {
         let mut made = Requests::default();
+        self.refresh_info().await;
         let listed = self.list_brokers(&mut made).await;
         if listed.is_ok() && self.options.parts {
             self.list_parts(&mut made).await;
@@ -331,13 +361,25 @@ impl CloudWatch {
         Ok(())
     }
 
+    /// What is known stays when the control plane gives no answer.
+    async fn refresh_info(&mut self) {
+        let Some(arn) = self.info.as_ref().map(|info| info.arn.clone()) else { return };
+        let Ok(info) = self.aws.info(&arn).await else { return };
+        self.shape.level = info.monitoring_level.unwrap_or(MonitoringLevel::Default);
+        self.info = Some(info);
+    }
+
     async fn list_brokers(&mut self, made: &mut Requests) -> Result<(), AwsError> {
         let Some(info) = self.info.as_ref().filter(|info| info.kind != ClusterKind::Serverless) else { return Ok(()) };
         match self.aws.nodes(&info.arn).await {
-            Ok(nodes) => self.shape.brokers = nodes.into_iter().map(|node| node.id).collect(),
-            Err(error @ AwsError::Denied { .. }) => {
-                let found = read::publishing_brokers(&self.aws, &self.shape.name, made).await;
-                match found {
+            Ok(nodes) => {
+                self.shape.brokers = nodes.iter().map(|node| node.id).collect();
+                self.types = nodes.into_iter().filter_map(|node| Some((node.id, node.broker_type?))).collect();
+            }
+            // Those that were listed before are still read.
+            Err(error) if !self.shape.brokers.is_empty() => self.status.note(error.to_string()),
+            Err(error) if error.is_denied() => {
+                match read::publishing_brokers(&self.aws, &self.shape.name, made).await {
                     Ok(ids) if !ids.is_empty() => {
                         self.status.note(format!("{error}; the brokers are those that publish to CloudWatch"));
                         self.shape.brokers = ids;
@@ -345,10 +387,12 @@ impl CloudWatch {
                     _ => return Err(error),
                 }
             }
-            // Brokers that were listed before are still read.
-            Err(error) if error.is_transient() && !self.shape.brokers.is_empty() => self.status.note(error.to_string()),
             Err(error) => return Err(error),
         }
+        let types = || self.info.iter().filter_map(|info| info.broker_type.as_ref()).chain(self.types.values());
+        let is_burstable = types().any(|name| name.is_burstable());
+        let knows_memory = types().all(|name| name.known().is_some());
+        (self.shape.is_burstable, self.shape.knows_memory) = (is_burstable, knows_memory);
         Ok(())
     }
 
@@ -422,11 +466,12 @@ impl CloudWatch {
     }
 
     fn samples(&self, span: (i64, i64)) -> Vec<Sample> {
-        let frame = Frame {
-            brokers: self.shape.brokers.clone(),
-            memory_total_bytes: self.options.memory_total_bytes,
-            period_ms: self.period_ms(),
+        let memory = |id: &BrokerId| match self.types.get(id).map(memory_bytes) {
+            Some(of_type) => of_type.map(|bytes| (bytes * self.memory_share) as u64),
+            None => self.options.memory_total_bytes,
         };
+        let brokers = self.shape.brokers.iter().map(|id| (*id, memory(id)));
+        let frame = Frame { brokers: brokers.collect(), period_ms: self.period_ms() };
         let mut samples = minutes::samples(&frame, &self.series, span);
         for sample in &mut samples {
             if let Some(look) = self.look_at(sample.at_ms) {
@@ -495,6 +540,11 @@ impl CloudWatch {
         unavailable.dedup_by_key(|lack| lack.field);
         self.status.set(self.shape.brokers.clone(), unavailable);
     }
+}
+
+/// Memory of a broker of this type.
+fn memory_bytes(name: &TypeName) -> Option<f64> {
+    name.known().map(|known| known.memory_mib as f64 * 1024.0 * 1024.0)
 }
 
 fn denied_listing(error: &AwsError) -> Vec<Unavailable> {

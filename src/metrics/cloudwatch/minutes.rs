@@ -96,9 +96,8 @@ impl Series {
 /// What does not change from minute to minute.
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
-    pub brokers: Vec<BrokerId>,
-    /// Memory of the broker type, where it is known.
-    pub memory_total_bytes: Option<u64>,
+    /// With the memory of their types, where these are known.
+    pub brokers: BTreeMap<BrokerId, Option<u64>>,
     pub period_ms: i64,
 }
 
@@ -115,9 +114,9 @@ pub fn samples(frame: &Frame, series: &Series, span: (i64, i64)) -> Vec<Sample> 
     let at_periods = series.periods(span).into_iter().filter(any);
     at_periods
         .map(|at_ms| {
-            let broker = |id: &BrokerId| {
+            let broker = |(id, memory): (&BrokerId, &Option<u64>)| {
                 let published = of_broker.contains(&(at_ms, *id));
-                (*id, Minute { frame, series, at_ms, id: *id }.broker(published))
+                (*id, Minute { series, period_ms: frame.period_ms, at_ms, id: *id }.broker(published, *memory))
             };
             let mut sample = Sample {
                 at_ms,
@@ -180,8 +179,8 @@ fn add_offline(sample: &mut Sample, series: &Series) {
 
 /// One broker in one period.
 struct Minute<'a> {
-    frame: &'a Frame,
     series: &'a Series,
+    period_ms: i64,
     at_ms: i64,
     id: BrokerId,
 }
@@ -198,7 +197,7 @@ impl Minute<'_> {
     /// The newest value, if it is not too old to hold.
     fn held(&self, name: &str) -> Option<f64> {
         let points = self.series.0.get(&Key { row: Self::row(name)?, of: Of::Broker(self.id) })?;
-        let oldest = self.at_ms - HELD_PERIODS * self.frame.period_ms;
+        let oldest = self.at_ms - HELD_PERIODS * self.period_ms;
         points.range(oldest..=self.at_ms).next_back().map(|(_, value)| *value)
     }
 
@@ -206,7 +205,7 @@ impl Minute<'_> {
         self.value(name).map(|value| value.max(0.0) as u64)
     }
 
-    fn broker(&self, published: bool) -> BrokerSample {
+    fn broker(&self, published: bool, memory_bytes: Option<u64>) -> BrokerSample {
         if !published {
             // Credits that were published before say nothing of a broker that is silent now.
             return BrokerSample { state: BrokerState::Unreachable, ..BrokerSample::default() };
@@ -218,7 +217,7 @@ impl Minute<'_> {
             cpu_io_wait_percent: self.value("CpuIoWait"),
             cpu_credit_balance: self.held("CPUCreditBalance"),
             memory_used_bytes: self.count("MemoryUsed"),
-            memory_total_bytes: self.frame.memory_total_bytes.or_else(|| self.memory_total()),
+            memory_total_bytes: memory_bytes.or_else(|| self.memory_total()),
             heap_after_gc_percent: self.value("HeapMemoryAfterGC"),
             produce: self.produce(),
             follower_fetch_local_ms: self.value("FetchFollowerLocalTimeMsMean"),
@@ -314,7 +313,7 @@ mod tests {
     const MINUTE: i64 = 60_000;
 
     fn frame(brokers: &[BrokerId]) -> Frame {
-        Frame { brokers: brokers.to_vec(), memory_total_bytes: None, period_ms: MINUTE }
+        Frame { brokers: brokers.iter().map(|id| (*id, None)).collect(), period_ms: MINUTE }
     }
 
     fn key(row: usize, id: BrokerId) -> Key {

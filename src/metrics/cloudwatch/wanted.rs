@@ -19,6 +19,9 @@ const NOT_PUBLISHED: [(Field, &str); 4] = [
     (Field::Probe, "the brokers' Kafka ports are not tried from outside"),
 ];
 
+/// Metrics that alone do not answer for their field: gp3 volumes have no burst credits.
+const ASIDE: [&str; 1] = ["BurstBalance"];
+
 /// What is known of a cluster before anything is read.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -90,7 +93,11 @@ pub fn series(shape: &Shape, discovered: &Discovered) -> Vec<Key> {
 /// What this cluster does not publish, whatever is read, and what would change that.
 pub fn unavailable(shape: &Shape) -> Vec<Unavailable> {
     let fields: BTreeSet<Field> = TABLE.iter().map(|row| row.field).collect();
-    let lacking = fields.into_iter().filter_map(|field| lacking(field, shape));
+    let by_topic_alone = |field: &Field| shape.kind == ClusterKind::Serverless && *field == Field::TrafficByTopic;
+    let lacking = fields.into_iter().filter_map(|field| match by_topic_alone(&field) {
+        true => Some(Unavailable { field, reason: "published by topic, and not by broker".to_owned(), enable: None }),
+        false => lacking(field, shape),
+    });
     let never = NOT_PUBLISHED.map(|(field, reason)| Unavailable {
         field,
         reason: reason.to_owned(),
@@ -101,7 +108,7 @@ pub fn unavailable(shape: &Shape) -> Vec<Unavailable> {
 
 /// Why no metric of `field` is published; `None` if one is.
 fn lacking(field: Field, shape: &Shape) -> Option<Unavailable> {
-    let rows: Vec<&Row> = TABLE.iter().filter(|row| row.field == field).collect();
+    let rows: Vec<&Row> = TABLE.iter().filter(|row| row.field == field && !ASIDE.contains(&row.name)).collect();
     if rows.iter().any(|row| is_published(row, shape)) {
         return None;
     }
@@ -131,10 +138,12 @@ fn lacking(field: Field, shape: &Shape) -> Option<Unavailable> {
 
 /// Fields of which every broker lacks every datapoint though MSK publishes them for this cluster.
 pub fn empty(shape: &Shape, read: &Series) -> Vec<Unavailable> {
-    let is_by_broker = |row: &&Row| row.scope == Scope::Broker && is_published(row, shape);
+    let is_by_broker =
+        |row: &&Row| row.scope == Scope::Broker && !ASIDE.contains(&row.name) && is_published(row, shape);
     let fields: BTreeSet<Field> = TABLE.iter().filter(is_by_broker).map(|row| row.field).collect();
     let is_empty = |field: &Field| {
-        let mut rows = TABLE.iter().enumerate().filter(|(_, row)| row.field == *field);
+        let of_field = |row: &Row| row.field == *field && !ASIDE.contains(&row.name);
+        let mut rows = TABLE.iter().enumerate().filter(|(_, row)| of_field(row));
         rows.all(|(n, _)| !read.has(n))
     };
     let reason = |field: Field| {
@@ -206,8 +215,10 @@ mod tests {
         let parts = of(&default, Field::ProduceParts).unwrap();
         assert!(parts.reason.ends_with("not published at monitoring level DEFAULT"), "{}", parts.reason);
         assert_eq!(parts.enable.as_deref(), Some("set the monitoring level to PER_BROKER"));
-        // Burst balance and traffic shaping are there at DEFAULT.
-        assert_eq!((of(&default, Field::Volume), of(&default, Field::Cpu)), (None, None));
+        // Traffic shaping is there at DEFAULT; burst balance alone says too little of a volume.
+        assert_eq!((of(&default, Field::NetworkAllowances), of(&default, Field::Cpu)), (None, None));
+        let volume = of(&default, Field::Volume).unwrap();
+        assert!(volume.reason.starts_with("VolumeQueueLength, ") && !volume.reason.contains("BurstBalance"));
         let express = shape(ClusterKind::Express, MonitoringLevel::PerBroker);
         let disk = of(&express, Field::DiskUsed).unwrap();
         assert_eq!(

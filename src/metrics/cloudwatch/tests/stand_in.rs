@@ -144,6 +144,7 @@ fn msk_call(path: &str) -> &'static str {
         ("/api/v2/clusters", _) => "ListClustersV2",
         (path, _) if path == format!("/api/v2/clusters/{ARN}") => "DescribeClusterV2",
         (path, _) if path == format!("/api/v2/clusters/{ARN}/operations") => "ListClusterOperationsV2",
+        (path, _) if path.starts_with("/api/v2/clusters/") => "NoSuchCluster",
         (path, _) if path.starts_with("/v1/configurations/") => "DescribeConfigurationRevision",
         (path, _) if path.starts_with("/v1/operations/") => "DescribeClusterOperation",
         (_, Some("/nodes")) => "ListNodes",
@@ -159,6 +160,11 @@ fn msk(behaviour: &Behaviour, name: &str) -> Response {
     let body = match name {
         "ListClustersV2" => json!({ "clusterInfoList": [behaviour.cluster] }),
         "DescribeClusterV2" => json!({ "clusterInfo": behaviour.cluster }),
+        "NoSuchCluster" => {
+            let headers = [("x-amzn-errortype", "NotFoundException"), ("content-type", "application/json")];
+            return (StatusCode::NOT_FOUND, headers, json!({ "message": "no such cluster" }).to_string())
+                .into_response();
+        }
         "ListNodes" => {
             let node = |id: &i32| {
                 json!({ "nodeType": "BROKER", "instanceType": "m5.large", "brokerNodeInfo": {
