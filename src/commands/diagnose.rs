@@ -9,10 +9,9 @@ use super::{
     look::{INSIDE_INTERVAL, Opened, collected, headline, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
-    resize::own_look,
 };
 use crate::{
-    cli::{Diagnose, Outcome, refused},
+    cli::{Diagnose, Look, Outcome, refused},
     diagnose::{Context, Coverage, Diagnosis, Finding, Verdict, diagnose},
     metrics::Source,
     project::Project,
@@ -24,6 +23,9 @@ use crate::{
 
 /// How long the brokers are watched from inside.
 const INSIDE_WINDOW: Duration = Duration::from_secs(30);
+
+/// Time between two samples where another command diagnoses.
+const OWN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// `kgen diagnose --json`.
 #[derive(Serialize, schemars::JsonSchema)]
@@ -162,7 +164,7 @@ async fn inside(
 
 /// Samples of the stack's cluster over `window`, and the cluster as it is at its end.
 pub async fn watched(window: Duration, project: &Project) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let look = own_look();
+    let look = Look { interval: Some(OWN_INTERVAL), ..Look::default() };
     let Opened { aws, mut context, source, .. } = open(&look, project.stack(), &Place::Environment).await?;
     let samples = inside(&context, source, Some(window), look.interval).await?;
     refresh(&aws, &mut context).await.context("reading the cluster's current version")?;
