@@ -5,17 +5,18 @@
 
 pub mod baselines;
 mod judge;
-#[cfg(test)]
-mod outside;
+pub mod outside;
 mod report;
 mod scenario;
 mod score;
+#[cfg(test)]
+mod tests;
 mod variation;
 
 pub use judge::{Judged, LOOK_BACK, answer, judge, truth_of};
 pub use report::markdown;
 pub use scenario::{Kind, Names, Part, SCENARIOS, Scenario, find};
-pub use score::{Report, judge_all, score};
+pub use score::{Report, View, judge_all, score};
 pub use variation::Variation;
 
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@
 mod connection_storm;
 mod consumer_slow;
 mod consumer_stalled;
+pub mod coverage;
 mod credits;
 mod degraded;
 mod disk_filling;
@@ -26,11 +27,13 @@ mod maintenance;
 mod min_isr;
 mod network;
 mod no_data;
+mod not_seen;
 mod not_serving;
 mod quota;
 mod replication_throttled;
 #[cfg(test)]
 mod scenarios;
+mod seen;
 mod tiny_batches;
 mod too_few_samples;
 mod too_many_partitions;
@@ -48,6 +51,8 @@ use crate::{
     remedy::Remedy,
     sample::{BrokerId, Sample, Unavailable},
 };
+pub use coverage::Coverage;
+use coverage::Needs;
 pub use host_contention::PRESSURE_PERCENT;
 use window::Window;
 pub use window::{THROTTLED_PERCENT, median};
@@ -97,6 +102,8 @@ pub struct Diagnosis {
     pub verdict: Verdict,
     /// The likeliest first.
     pub findings: Vec<Finding>,
+    /// Which causes were assessed, and why the others were not.
+    pub coverage: Coverage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -126,6 +133,9 @@ pub struct Finding {
     pub evidence_against: Vec<Evidence>,
     /// What was not seen and would have counted.
     pub missing: Vec<String>,
+    /// Ids of causes that look the same in this view; `check` separates them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<&'static str>,
     /// The cheapest look that would tell this from the next likely cause.
     pub check: Option<String>,
     /// 0 to 1.
@@ -148,6 +158,8 @@ pub struct Rule {
     pub id: &'static str,
     kind: Kind,
     judge: fn(&Window) -> Option<Finding>,
+    /// What it needs to be seen.
+    pub needs: Needs,
     /// What it means.
     pub meaning: &'static str,
     /// How it is told from its neighbours.
@@ -198,6 +210,7 @@ pub const RULES: &[Rule] = &[
     uneven::RULE,
     generator_bound::RULE,
     unexplained::RULE,
+    not_seen::RULE,
     healthy::RULE,
 ];
 
@@ -211,22 +224,23 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
         let rules = RULES.iter().filter(move |rule| rule.kind == kind);
         rules.filter_map(|rule| (rule.judge)(&window).map(|finding| Finding { id: rule.id, ..finding }))
     };
+    let diagnosis = |verdict, findings| Diagnosis { verdict, findings, coverage: coverage::coverage(&window) };
     if let Some(gate) = ask(Kind::Gate).next() {
-        return Diagnosis { verdict: Verdict::Inconclusive, findings: vec![gate] };
+        return diagnosis(Verdict::Inconclusive, vec![gate]);
     }
     let mut findings: Vec<Finding> = ask(Kind::Cause).collect();
     // A stable sort: the sure ones keep the order of the rules.
     findings.sort_by(|a, b| b.confidence.min(CONFIDENT).total_cmp(&a.confidence.min(CONFIDENT)));
     if findings.first().is_some_and(|first| first.confidence >= CONFIDENT) {
-        return Diagnosis { verdict: Verdict::CauseFound, findings };
+        return diagnosis(Verdict::CauseFound, findings);
     }
     if let Some(rest) = ask(Kind::Rest).next() {
         findings.insert(0, rest);
-        return Diagnosis { verdict: Verdict::Inconclusive, findings };
+        return diagnosis(Verdict::Inconclusive, findings);
     }
     let verdict = if findings.is_empty() { Verdict::Healthy } else { Verdict::Inconclusive };
     findings.extend(ask(Kind::Healthy).filter(|_| verdict == Verdict::Healthy));
-    Diagnosis { verdict, findings }
+    diagnosis(verdict, findings)
 }
 
 /// Whether a finding of this id is a cause of trouble; otherwise it is a gate, a symptom, or says that nothing is wrong.
@@ -249,6 +263,11 @@ impl Finding {
 }
 
 impl Context {
+    /// Whether the view reads datapoints of CloudWatch, as far as is known without a sample.
+    fn reads_cloudwatch(&self) -> bool {
+        self.period_s.is_some()
+    }
+
     /// The broker type, if it is one of the catalogue. MSK sometimes leaves `kafka.` out.
     pub fn known_type(&self) -> Option<BrokerType> {
         let text = self.broker_type.as_deref()?;

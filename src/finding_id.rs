@@ -31,4 +31,5 @@ pub const DISK_FILLING: &str = "disk.filling";
 pub const INCONCLUSIVE_UNEVEN_LOAD: &str = "inconclusive.uneven-load";
 pub const CLIENT_GENERATOR_BOUND: &str = "client.generator-bound";
 pub const INCONCLUSIVE_UNEXPLAINED: &str = "inconclusive.unexplained";
+pub const INCONCLUSIVE_NOT_SEEN: &str = "inconclusive.not-seen";
 pub const HEALTHY: &str = "healthy";

@@ -333,10 +333,16 @@ impl BrokerSample {
         Some(self.memory_used_bytes? as f64 / self.memory_total_bytes? as f64 * 100.0)
     }
 
+    /// Produce requests a second; by the mean size of requests where they are not counted (CloudWatch).
+    pub fn requests_per_s(&self) -> Option<f64> {
+        let counted = self.produce.and_then(|produce| produce.per_s);
+        let by_size = || Some(self.bytes_in_per_s? / self.request_bytes.filter(|bytes| *bytes > 0.0)?);
+        counted.or_else(by_size).filter(|requests| *requests > 0.0)
+    }
+
     /// Records in a produce request: 1 means that clients do not batch.
     pub fn records_per_request(&self) -> Option<f64> {
-        let requests = self.produce?.per_s.filter(|requests| *requests > 0.0)?;
-        Some(self.messages_in_per_s? / requests)
+        Some(self.messages_in_per_s? / self.requests_per_s()?)
     }
 
     /// Bytes that consumers read for each byte that is produced.

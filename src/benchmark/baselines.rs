@@ -11,13 +11,15 @@ use crate::{
 };
 
 /// Samples in a row for which an alarm's condition has to hold here.
-const LASTING: usize = 5;
+pub const LASTING: usize = 5;
 
 /// Rules that others have written down.
 pub struct Baseline {
     pub name: &'static str,
     /// Where the rules stand.
     pub source: &'static str,
+    /// Whether its rules read what CloudWatch has.
+    pub is_from_outside: bool,
     pub answer: fn(&[Sample]) -> Option<&'static str>,
 }
 
@@ -25,24 +27,33 @@ pub const BASELINES: &[Baseline] = &[
     Baseline {
         name: "seed rule",
         source: "the seed demo: CPU > 80 % or memory > 90 % is resized; its sibling: under-replicated partitions ask for brokers",
+        is_from_outside: true,
         answer: seed,
     },
     Baseline {
         name: "AWS alarms",
         source: "MSK Developer Guide, best practices for Standard brokers; agent-toolkit-for-aws, monitor-and-alarm.md",
+        is_from_outside: true,
         answer: aws_alarms,
     },
     Baseline {
         name: "AWS health check",
         source: "aws-samples/sample-health-check-tool-for-msk, msk_health_check/reference.py (rules 2026.09)",
+        is_from_outside: true,
         answer: aws_health_check,
     },
     Baseline {
         name: "Grafana Kafka alerts",
         source: "grafana/jsonnet-libs, kafka-mixin: its alerts, as monitoring-mixins/website has them pregenerated",
+        is_from_outside: false,
         answer: grafana,
     },
-    Baseline { name: "Burrow", source: "linkedin/Burrow wiki, Consumer Lag Evaluation Rules", answer: burrow },
+    Baseline {
+        name: "Burrow",
+        source: "linkedin/Burrow wiki, Consumer Lag Evaluation Rules",
+        is_from_outside: false,
+        answer: burrow,
+    },
 ];
 
 /// A condition of one broker's metrics.

@@ -53,6 +53,25 @@ pub struct Answer {
     /// Broker, partition or group are the true ones; `None` where there are none to name.
     pub names_rightly: Option<bool>,
     pub remedy_is_right: bool,
+    /// Causes that the finding says look the same in this view.
+    pub alternatives: Vec<&'static str>,
+}
+
+impl Answer {
+    /// Whether a true first answer may be this one, or it names such a one as looking the same.
+    pub fn names_truth(&self, scenario: &Scenario) -> bool {
+        scenario.may_come_first(self.id) || self.is_either(scenario)
+    }
+
+    /// Whether the truth is only among those that look the same.
+    pub fn is_either(&self, scenario: &Scenario) -> bool {
+        !scenario.may_come_first(self.id) && self.alternatives.iter().any(|id| scenario.may_come_first(id))
+    }
+}
+
+/// Whether an answer is an alarm: what asks to leave the cluster alone is none.
+pub fn is_alarm(id: &str) -> bool {
+    !ANSWERS.contains(&id)
 }
 
 /// Samples with the cluster as it was then, the load's view among them.
@@ -127,8 +146,7 @@ pub fn judge(run: &Run) -> Option<Judged> {
 
 impl Judged {
     fn alarm(&mut self, held: &mut Option<&'static str>, answer: &Option<Answer>) {
-        // What asks to leave the cluster alone is no alarm.
-        let alarm = answer.as_ref().map(|answer| answer.id).filter(|id| !ANSWERS.contains(id));
+        let alarm = answer.as_ref().map(|answer| answer.id).filter(|id| is_alarm(id));
         if let Some(id) = alarm.filter(|_| alarm != *held) {
             self.false_alarms.push(id);
         }
@@ -138,7 +156,7 @@ impl Judged {
     /// The first answer is true, and all that is true was found at some time, the root first; of a control, there is no answer.
     /// Of two faults either may be the first to show.
     pub fn is_right(&self) -> bool {
-        let is_true = |answer: &Answer| self.scenario.may_come_first(answer.id);
+        let is_true = |answer: &Answer| answer.names_truth(self.scenario);
         match self.scenario.kind {
             Kind::Control => self.false_alarms.is_empty(),
             _ => self.first.as_ref().is_some_and(is_true) && self.named.is_some(),
@@ -187,6 +205,7 @@ pub fn answer(scenario: &Scenario, truth: &Truth, diagnosis: &Diagnosis) -> Opti
             Some(kind) => scenario.remedies.contains(&kind.as_str()),
             None => scenario.remedies.is_empty(),
         },
+        alternatives: finding.alternatives.clone(),
         findings,
     })
 }
@@ -215,7 +234,7 @@ pub fn kind_of_remedy(finding: &Finding) -> Option<String> {
 }
 
 /// Why the machine, not the cluster, was measured.
-fn void(scenario: &Scenario, truth: &Truth, samples: &[(Context, Sample)]) -> Option<String> {
+pub fn void(scenario: &Scenario, truth: &Truth, samples: &[(Context, Sample)]) -> Option<String> {
     // What these do to a client counts as pressure.
     if [[finding_id::LAB_HOST_CONTENTION], [finding_id::CLIENT_GENERATOR_BOUND]]
         .iter()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Report, SCENARIOS,
-    score::{Share, Times},
+    score::{OutsideScore, Share, Times},
 };
 
 /// The report as Markdown, without a heading of its own.
@@ -22,6 +22,10 @@ pub fn markdown(report: &Report) -> String {
     let alarms = report.false_alarms.len();
     let per_hour = if hours > 0.0 { format!("{:.1}", alarms as f64 / hours) } else { "-".to_owned() };
     let brier = report.brier.map_or("-".to_owned(), |brier| format!("{brier:.3}"));
+    if let Some(outside) = &report.outside {
+        text += "From outside: two complete datapoints into the fault, with eight calm ones before them.\n\n";
+        text += &from_outside(outside);
+    }
     let rows = [
         ("right cause, held-out variations", share(report.held_out)),
         ("right cause, tuning variations", share(report.tuning)),
@@ -75,6 +79,10 @@ pub fn markdown(report: &Report) -> String {
             let _ = writeln!(text, "- {}, variation {}: {}", void.scenario, void.variation, void.why);
         }
     }
+    if report.outside.is_some() {
+        text += &not_right(report);
+        return text;
+    }
     text += "\n## Every run\n\n| scenario | variation | answer | right | names | remedy | named after |\n|---|---|---|---|---|---|---|\n";
     let word = |value: Option<bool>| value.map_or("", |value| if value { "yes" } else { "no" });
     for row in &report.each {
@@ -90,6 +98,33 @@ pub fn markdown(report: &Report) -> String {
             word(row.names_rightly),
             word(row.remedy_is_right),
         );
+    }
+    text
+}
+
+fn from_outside(score: &OutsideScore) -> String {
+    let rows = [
+        ("right cause, of scenarios that show outside, held-out variations", score.separable_held_out),
+        ("the same, tuning variations", score.separable_tuning),
+        ("wrong cause, of the same, held-out variations", score.wrong_held_out),
+        ("the same, tuning variations", score.wrong_tuning),
+        ("right answers that name the cause as one of two that look the same", score.either),
+    ];
+    let mut text = "| | |\n|---|---|\n".to_owned();
+    for (name, value) in rows {
+        let _ = writeln!(text, "| {name} | {} |", share(value));
+    }
+    text.push_str("\nOver all scenarios, those that do not show outside among them:\n\n");
+    text
+}
+
+/// The runs that were not answered rightly.
+fn not_right(report: &Report) -> String {
+    let mut text = "\n## Not right\n\n| scenario | variation | answer |\n|---|---|---|\n".to_owned();
+    for row in report.each.iter().filter(|row| !row.right) {
+        let held_out = if row.held_out { " (held out)" } else { "" };
+        let answer = row.answer.as_deref().unwrap_or("inconclusive or healthy");
+        let _ = writeln!(text, "| {} | {}{held_out} | {answer} |", row.scenario, row.variation);
     }
     text
 }

@@ -6,14 +6,16 @@ use serde::Serialize;
 
 use super::{
     Judged, Kind, Part, SCENARIOS, Truth,
-    baselines::BASELINES,
+    baselines::{BASELINES, LASTING},
     judge::{LOOK_BACK, Phase, judge, samples_of},
+    outside,
 };
 use crate::{run::Run, sample::Sample};
 
 /// What the runs come to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Report {
+    pub view: View,
     /// Runs that count.
     pub runs: usize,
     /// Scenarios among them.
@@ -41,6 +43,8 @@ pub struct Report {
     /// Answers by scenario: how often each was the first; `-` is none.
     pub confusion: BTreeMap<String, BTreeMap<String, usize>>,
     pub baselines: Vec<BaselineScore>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<OutsideScore>,
     pub each: Vec<Row>,
 }
 
@@ -106,8 +110,36 @@ impl Share {
     }
 }
 
+/// Where the runs are seen from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// Prometheus and the Kafka protocol, every two seconds.
+    #[default]
+    Inside,
+    /// CloudWatch and the MSK API: minutes.
+    Outside,
+}
+
+/// What only the view from outside is scored for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct OutsideScore {
+    /// Right first causes of the scenarios that can be seen from outside, controls among them.
+    pub separable_held_out: Share,
+    pub separable_tuning: Share,
+    /// Of those: another cause was named first. What is neither right nor wrong was inconclusive.
+    pub wrong_held_out: Share,
+    pub wrong_tuning: Share,
+    /// Right answers, of those with one, that name the true cause only as one that looks the same, with the check that decides.
+    pub either: Share,
+}
+
 /// Judges the runs, in the order of the scenarios; those of something else than the benchmark are left out.
-pub fn judge_all(runs: &[Run]) -> Vec<(Judged, &Run)> {
+pub fn judge_all(runs: &[Run], view: View) -> Vec<(Judged, &Run)> {
+    let judge = match view {
+        View::Inside => judge,
+        View::Outside => outside::judge,
+    };
     let mut judged: Vec<(Judged, &Run)> = runs.iter().filter_map(|run| Some((judge(run)?, run))).collect();
     let place = |judged: &Judged| SCENARIOS.iter().position(|row| row.name == judged.scenario.name);
     judged.sort_by_key(|(judged, _)| (place(judged), judged.truth.variation.number));
@@ -115,11 +147,11 @@ pub fn judge_all(runs: &[Run]) -> Vec<(Judged, &Run)> {
 }
 
 /// Scores judged runs.
-pub fn score(judged: &[(Judged, &Run)]) -> Report {
-    let mut report = Report::default();
+pub fn score(judged: &[(Judged, &Run)], view: View) -> Report {
+    let mut report = Report { view, outside: outside_score(judged, view), ..Report::default() };
     let (mut squares, mut times, mut hard) = (Vec::new(), Vec::new(), Vec::new());
-    let mut baselines: Vec<BaselineScore> = BASELINES
-        .iter()
+    let baselines_of = || BASELINES.iter().filter(|baseline| view == View::Inside || baseline.is_from_outside);
+    let mut baselines: Vec<BaselineScore> = baselines_of()
         .map(|baseline| BaselineScore {
             name: baseline.name,
             source: baseline.source,
@@ -166,8 +198,11 @@ pub fn score(judged: &[(Judged, &Run)]) -> Report {
         }));
         let said = first.map_or("-", |answer| answer.id).to_owned();
         *report.confusion.entry(scenario.clone()).or_default().entry(said).or_default() += 1;
-        for (baseline, score) in BASELINES.iter().zip(&mut baselines) {
-            let (answers, alarms) = baseline_answers(run, &judged.truth, baseline.answer);
+        for (baseline, score) in baselines_of().zip(&mut baselines) {
+            let (answers, alarms) = match view {
+                View::Inside => baseline_answers(run, &judged.truth, baseline.answer),
+                View::Outside => outside_answers(run, baseline.answer),
+            };
             let right = match answers.first() {
                 Some(first) => judged.scenario.may_come_first(first),
                 None => judged.scenario.truth.is_empty(),
@@ -195,6 +230,38 @@ pub fn score(judged: &[(Judged, &Run)]) -> Report {
     report.time_to_name_hard = quantiles(hard);
     report.baselines = baselines;
     report
+}
+
+fn outside_score(judged: &[(Judged, &Run)], view: View) -> Option<OutsideScore> {
+    let mut score = OutsideScore::default();
+    for (judged, _) in judged {
+        if view == View::Inside || judged.void.is_some() || !outside::is_separable(judged.scenario) {
+            continue;
+        }
+        let right = judged.is_right();
+        // In a control every cause is wrong; of a fault each that is neither there nor named as looking the same.
+        let wrong = match judged.scenario.kind {
+            Kind::Control => !judged.false_alarms.is_empty(),
+            _ => judged.first.as_ref().is_some_and(|answer| !answer.names_truth(judged.scenario)),
+        };
+        let (rights, wrongs) = match judged.scenario.part(judged.truth.variation.number) {
+            Part::HeldOut => (&mut score.separable_held_out, &mut score.wrong_held_out),
+            Part::Tuning => (&mut score.separable_tuning, &mut score.wrong_tuning),
+        };
+        rights.add(right);
+        wrongs.add(wrong);
+        if let Some(answer) = judged.first.as_ref().filter(|_| right) {
+            score.either.add(answer.is_either(judged.scenario));
+        }
+    }
+    (view == View::Outside).then_some(score)
+}
+
+/// What a baseline says from outside once the fault has lasted for as long as its alarms ask for, and in the calm before.
+fn outside_answers(run: &Run, answer: fn(&[Sample]) -> Option<&'static str>) -> (Vec<&'static str>, usize) {
+    let Some((_, samples)) = outside::reduced(run, outside::CALM_MINUTES, LASTING) else { return (Vec::new(), 0) };
+    let calm = answer(&samples[..outside::CALM_MINUTES]);
+    (answer(&samples).into_iter().collect(), usize::from(calm.is_some()))
 }
 
 /// What a baseline says of the fault given what the diagnosis is given, each answer when it appears, and how often it said anything before it.
@@ -293,7 +360,7 @@ mod tests {
             run("broker.down", 5, Some(30), 60, 90.0),
             run("healthy", 2, None, 60, 5.0),
         ];
-        let report = score(&judge_all(&runs));
+        let report = score(&judge_all(&runs, View::Inside), View::Inside);
         assert_eq!((report.runs, report.void.len()), (3, 1), "{report:#?}");
         assert_eq!((report.tuning, report.held_out), (Share { right: 2, of: 2 }, Share { right: 1, of: 1 }));
         assert_eq!((report.names, report.false_alarms.len()), (Share { right: 2, of: 2 }, 0));
@@ -311,14 +378,17 @@ mod tests {
     #[test]
     fn a_fault_that_is_never_named_takes_longer_than_all_others() {
         let runs = [run("broker.down", 1, Some(30), 60, 5.0), run("broker.hung", 1, Some(30), 60, 5.0)];
-        let times = score(&judge_all(&runs)).time_to_name;
+        let times = score(&judge_all(&runs, View::Inside), View::Inside).time_to_name;
         assert!(times.p50_s.is_some_and(|s| s <= 15.0) && times.p95_s.is_none(), "{times:?}");
     }
 
     #[test]
     fn of_two_faults_both_have_to_be_found() {
         // What is seen is the first of them alone.
-        let report = score(&judge_all(&[run("broker.down+broker.undersized", 1, Some(30), 60, 5.0)]));
+        let report = score(
+            &judge_all(&[run("broker.down+broker.undersized", 1, Some(30), 60, 5.0)], View::Inside),
+            View::Inside,
+        );
         assert_eq!((report.tuning, report.names.of), (Share { right: 0, of: 1 }, 0));
         let row = crate::benchmark::find("broker.down+broker.undersized").unwrap();
         assert!(row.may_come_first("broker.undersized") && !row.may_come_first("broker.hung"));
@@ -329,7 +399,7 @@ mod tests {
     #[test]
     fn a_wrong_first_answer_is_wrong_though_the_right_one_follows() {
         // The same samples, called something else.
-        let report = score(&judge_all(&[run("broker.hung", 1, Some(30), 60, 5.0)]));
+        let report = score(&judge_all(&[run("broker.hung", 1, Some(30), 60, 5.0)], View::Inside), View::Inside);
         assert_eq!(report.tuning, Share { right: 0, of: 1 });
         assert_eq!(report.confusion["broker.hung"]["broker.down"], 1);
         assert_eq!(report.names.of, 0);

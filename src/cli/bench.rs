@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::lab::T3Mode;
 
@@ -20,6 +20,7 @@ Examples:
 Examples:
   kgen bench score .kgen/bench-runs
   kgen bench score tests/traces --json
+  kgen bench score tests/traces --view outside
   kgen bench score .kgen/bench-runs --pack tests/traces")]
     Score(BenchScore),
 }
@@ -56,10 +57,20 @@ pub struct BenchDiagnose {
 pub struct BenchScore {
     /// Folder of recorded runs: folders with a run.jsonl, or files .jsonl and .jsonl.gz
     pub dir: PathBuf,
+    /// Where the runs are seen from: `inside` as recorded, `outside` as minutes of CloudWatch and the MSK API
+    #[arg(long, value_enum, default_value_t = BenchView::Inside)]
+    pub view: BenchView,
     /// Also write the runs that count to this folder, compressed, without what scoring does not need
     #[arg(long, value_name = "DIR")]
     pub pack: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where the runs of the benchmark are seen from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchView {
+    Inside,
+    Outside,
 }

@@ -14,10 +14,10 @@ use flate2::{Compression, GzBuilder};
 
 use super::{documents, out};
 use crate::{
-    benchmark::{self, Judged, Report, TRUTH},
+    benchmark::{self, Judged, Report, TRUTH, View},
     cli::{
         Outcome,
-        bench::{BenchCommand, BenchScore},
+        bench::{BenchCommand, BenchScore, BenchView},
         refused,
     },
     project::Project,
@@ -30,7 +30,8 @@ pub fn run(project: &Path, command: &BenchCommand) -> anyhow::Result<Outcome> {
             let project = Project::open(project).map_err(refused)?;
             let out = args.out.clone().unwrap_or_else(|| project.kgen_dir().join("bench-runs"));
             let outcome = live::play(&project, args, &out)?;
-            show(&benchmark::score(&benchmark::judge_all(&runs_in(&out)?)), args.json)?;
+            let runs = runs_in(&out)?;
+            show(&benchmark::score(&benchmark::judge_all(&runs, View::Inside), View::Inside), args.json)?;
             Ok(outcome)
         }
         BenchCommand::Score(args) => score(args),
@@ -39,14 +40,18 @@ pub fn run(project: &Path, command: &BenchCommand) -> anyhow::Result<Outcome> {
 
 fn score(args: &BenchScore) -> anyhow::Result<Outcome> {
     let runs = runs_in(&args.dir).map_err(refused)?;
-    let judged = benchmark::judge_all(&runs);
+    let view = match args.view {
+        BenchView::Inside => View::Inside,
+        BenchView::Outside => View::Outside,
+    };
+    let judged = benchmark::judge_all(&runs, view);
     if let Some(dir) = &args.pack {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         for (judged, run) in judged.iter().filter(|(judged, _)| judged.void.is_none()) {
             pack(run, judged, dir)?;
         }
     }
-    show(&benchmark::score(&judged), args.json)?;
+    show(&benchmark::score(&judged, view), args.json)?;
     Ok(Outcome::Done)
 }
 

@@ -4,26 +4,23 @@ mod table;
 
 use std::path::Path;
 
-use anyhow::anyhow;
-use schemars::JsonSchema;
-use serde::Serialize;
-
 use super::{
-    documents, look, out,
+    documents::{self, Listed},
+    look, out,
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     aws::{Aws, Identity, region_of_profile},
     cli::{Clusters, Outcome, Which, refused},
     diagnose::Verdict,
-    metrics::Requests,
     project::Project,
     visible::line,
     watch::{
-        fleet::{self, Failure, Fleet, Place, Read, Row, Sweep},
+        fleet::{self, Failure, Fleet, Place, Read, Sweep},
         runtime,
     },
 };
+use anyhow::anyhow;
 
 /// Above this reading is asked for first, USD.
 const ASK_ABOVE_USD: f64 = 1.0;
@@ -65,40 +62,6 @@ const REGIONS: [&[&str]; 3] = [
     &["cn-north-1", "cn-northwest-1"],
     &["us-gov-east-1", "us-gov-west-1"],
 ];
-
-/// `kgen clusters --json`.
-#[derive(Serialize, JsonSchema)]
-pub struct Listed {
-    /// The worst first.
-    pub clusters: Vec<Row>,
-    /// Regions of accounts that could not be listed.
-    pub failures: Vec<Failure>,
-    /// Regions that an account has not enabled.
-    pub disabled_regions: Vec<String>,
-    pub requests: Cost,
-}
-
-/// Requests of CloudWatch that were made. Calls of the MSK API cost nothing.
-#[derive(Serialize, JsonSchema)]
-pub struct Cost {
-    /// Metrics that GetMetricData was asked for.
-    pub metrics: u64,
-    pub get_metric_data_calls: u64,
-    pub list_metrics_calls: u64,
-    /// By CloudWatch's public price list.
-    pub usd: f64,
-}
-
-impl From<Requests> for Cost {
-    fn from(requests: Requests) -> Cost {
-        Cost {
-            metrics: requests.metrics,
-            get_metric_data_calls: requests.get_metric_data_calls,
-            list_metrics_calls: requests.list_metrics_calls,
-            usd: requests.usd(),
-        }
-    }
-}
 
 pub fn run(args: &Clusters, dir: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(dir).map_err(refused)?;
@@ -244,7 +207,11 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::{
+        cli::{Cli, Command},
+        metrics::Requests,
+        watch::fleet::Row,
+    };
 
     fn parsed(words: &[&str]) -> Clusters {
         match Cli::try_parse_from(["kgen", "clusters"].iter().chain(words)).unwrap().command {

@@ -9,11 +9,10 @@ use super::{
     look::{INSIDE_INTERVAL, Opened, collected, headline, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
-    resize::own_look,
 };
 use crate::{
-    cli::{Diagnose, Outcome, refused},
-    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    cli::{Diagnose, Look, Outcome, refused},
+    diagnose::{Context, Coverage, Diagnosis, Finding, Verdict, diagnose},
     metrics::Source,
     project::Project,
     remedy::Rendered,
@@ -24,6 +23,9 @@ use crate::{
 
 /// How long the brokers are watched from inside.
 const INSIDE_WINDOW: Duration = Duration::from_secs(30);
+
+/// Time between two samples where another command diagnoses.
+const OWN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// `kgen diagnose --json`.
 #[derive(Serialize, schemars::JsonSchema)]
@@ -36,6 +38,8 @@ pub struct Report<'a> {
     from_ms: Option<i64>,
     to_ms: Option<i64>,
     verdict: Verdict,
+    /// Which causes were assessed, and why the others were not.
+    coverage: &'a Coverage,
     findings: Vec<Reported<'a>>,
 }
 
@@ -65,7 +69,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     let looked = match &args.replay {
         Some(file) => {
             let (context, samples) = recorded(file)?;
-            let naming = Naming::of_project(&project.terraform_dir());
+            let naming = naming_of(&context, &project);
             Looked { context, samples, seen: Seen::Recorded, naming }
         }
         None => runtime()?.block_on(looked(args, &project))?,
@@ -78,6 +82,13 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
         print!("{}", described(&looked, &diagnosis, &fixes));
     }
     Ok(outcome(diagnosis.verdict))
+}
+
+/// The project's Terraform for a recorded cluster that is the project's.
+fn naming_of(context: &Context, project: &Project) -> Naming {
+    let stack = project.stack();
+    let is_own = context.cluster == stack.cluster().name && context.region == stack.region();
+    if is_own { Naming::of_project(&project.terraform_dir()) } else { Naming::default() }
 }
 
 /// How a command ends that says what a diagnosis says.
@@ -103,6 +114,7 @@ fn report<'a>(looked: &'a Looked, diagnosis: &'a Diagnosis, fixes: &'a [Option<R
         from_ms: looked.samples.first().map(|sample| sample.at_ms),
         to_ms: looked.samples.last().map(|sample| sample.at_ms),
         verdict: diagnosis.verdict,
+        coverage: &diagnosis.coverage,
         findings: findings.collect(),
     }
 }
@@ -152,7 +164,7 @@ async fn inside(
 
 /// Samples of the stack's cluster over `window`, and the cluster as it is at its end.
 pub async fn watched(window: Duration, project: &Project) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let look = own_look();
+    let look = Look { interval: Some(OWN_INTERVAL), ..Look::default() };
     let Opened { aws, mut context, source, .. } = open(&look, project.stack(), &Place::Environment).await?;
     let samples = inside(&context, source, Some(window), look.interval).await?;
     refresh(&aws, &mut context).await.context("reading the cluster's current version")?;
@@ -184,7 +196,8 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
         Verdict::CauseFound => "a cause was found",
         Verdict::Inconclusive => "inconclusive",
     };
-    lines.push(format!("verdict: {verdict} ({} samples over {span_s:.0} s)", samples.len()));
+    let coverage = &diagnosis.coverage;
+    lines.push(format!("verdict: {verdict}: {} ({} samples over {span_s:.0} s)", coverage.summary(), samples.len()));
     for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
         lines.push(String::new());
         lines.push(format!("{}: {} (confidence {:.2})", finding.id, line(&finding.title), finding.confidence));
@@ -199,10 +212,10 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
             |evidence: &'_ [crate::diagnose::Evidence]| evidence.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
         let (for_it, against) = (texts(&finding.evidence_for), texts(&finding.evidence_against));
         section("evidence", for_it.iter().map(String::as_str).collect(), &mut lines);
-        section("against it", against.iter().map(String::as_str).collect(), &mut lines);
-        section("not seen", finding.missing.iter().map(String::as_str).collect(), &mut lines);
+        section("evidence against", against.iter().map(String::as_str).collect(), &mut lines);
+        section("not observed", finding.missing.iter().map(String::as_str).collect(), &mut lines);
         if let Some(check) = &finding.check {
-            lines.push(format!("  would tell: {}", line(check)));
+            lines.push(format!("  to confirm: {}", line(check)));
         }
         if let Some(fix) = fix {
             lines.push(format!("  fix: {}", line(&fix.summary)));
@@ -210,7 +223,7 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
             if let Some(command) = &fix.kgen {
                 let how = match fix.hcl_diff {
                     Some(_) => "changes the HCL, applies it and proves it",
-                    None => "does it and looks until the symptom is gone",
+                    None => "does it and checks that the symptom is gone",
                 };
                 lines.push(format!("\n  by kgen, which {how}:\n    {}", line(command)));
             }
@@ -230,8 +243,13 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
                 lines.extend(diff.lines().map(|line| format!("    {line}").trim_end().to_owned()));
             }
         }
-        section("not a fix", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
+        section("do not", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
         lines.push(format!("  next: {}", line(&naming.next(finding))));
+    }
+    let lacking = coverage.lines();
+    if lacking.len() > 1 {
+        lines.push("\nwhat could not be assessed:".to_owned());
+        lines.extend(lacking.iter().skip(1).map(|text| format!("  - {}", line(text))));
     }
     lines.push(String::new());
     lines.join("\n")

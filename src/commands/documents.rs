@@ -16,11 +16,13 @@ use crate::{
     diagnose::{Context, Verdict},
     kafka,
     load::{producer::Summary, verify::Verification},
+    metrics::Requests,
     project::FileState,
     proof::Proof,
     remedy::Rendered,
     stack::settings::Setting,
     terraform::Listing,
+    watch::fleet::{Failure, Row},
 };
 
 /// A document with its name.
@@ -76,7 +78,7 @@ documents! {
     "kgen.report/1" WrittenReport,
     "kgen.runs-prune/1" Pruned,
     "kgen.topic-change/1" TopicChange,
-    "kgen.clusters/1" super::clusters::Listed,
+    "kgen.clusters/1" Listed,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
     "kgen.benchmark/1" benchmark::Report,
@@ -360,6 +362,40 @@ pub struct RecordedRun {
     #[schemars(with = "PathBuf")]
     pub dir: PathBuf,
     pub bytes: u64,
+}
+
+/// `kgen clusters --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Listed {
+    /// The worst first.
+    pub clusters: Vec<Row>,
+    /// Regions of accounts that could not be listed.
+    pub failures: Vec<Failure>,
+    /// Regions that an account has not enabled.
+    pub disabled_regions: Vec<String>,
+    pub requests: Cost,
+}
+
+/// Requests of CloudWatch that were made. Calls of the MSK API cost nothing.
+#[derive(Serialize, JsonSchema)]
+pub struct Cost {
+    /// Metrics that GetMetricData was asked for.
+    pub metrics: u64,
+    pub get_metric_data_calls: u64,
+    pub list_metrics_calls: u64,
+    /// By CloudWatch's public price list.
+    pub usd: f64,
+}
+
+impl From<Requests> for Cost {
+    fn from(requests: Requests) -> Cost {
+        Cost {
+            metrics: requests.metrics,
+            get_metric_data_calls: requests.get_metric_data_calls,
+            list_metrics_calls: requests.list_metrics_calls,
+            usd: requests.usd(),
+        }
+    }
 }
 
 /// `kgen config --json`.

@@ -31,6 +31,7 @@ pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<O
 /// Opens the cluster that the arguments, the environment or the project name. Changes nothing.
 pub async fn open_named(look: &Look, project: &Project) -> anyhow::Result<(Opened, Naming)> {
     let target = target(&look.which(), project, look.targets.is_some()).await?;
+    // Without a project there is no Terraform that could be changed.
     let terraform_dir = (!target.is_foreign).then(|| project.terraform_dir());
     let naming = Naming { cluster: look.cluster.clone(), region: look.region.clone(), terraform_dir };
     let opened = opened(look, target, &Place::Environment).await?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{clusters, consume, diagnose, doctor, documents::*, look::Line, out, size};
+use super::{consume, diagnose, doctor, documents::*, look::Line, out, size};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
@@ -21,7 +21,7 @@ const PUBLISHED: &[Published] = &[
     (Applied::SCHEMA, of::<Named<Applied>>),
     (benchmark::Report::SCHEMA, of::<Named<benchmark::Report>>),
     (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
-    (clusters::Listed::SCHEMA, of::<Named<clusters::Listed>>),
+    (Listed::SCHEMA, of::<Named<Listed>>),
     (Settings::SCHEMA, of::<Named<Settings>>),
     (ComparedRuns::SCHEMA, of::<Named<ComparedRuns<'static>>>),
     (consumer::SCHEMA, of::<consumer::Consumed>),

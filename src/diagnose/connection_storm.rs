@@ -1,10 +1,14 @@
 //! Clients that connect again and again.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::names,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::BrokerId,
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// New connections a second on a broker that are no fleet at its start. Measured: 0.03 when calm, 30 in a storm; with IAM
@@ -14,10 +18,19 @@ const CREATED_PER_S: f64 = 10.0;
 /// Open connections with IAM that MSK allows on a broker (MSK quotas).
 const OPEN: f64 = 3000.0;
 
+/// Open connections over those of before from which on something has changed, and how many more at least.
+const TIMES_BEFORE: f64 = 10.0;
+const MORE: f64 = 100.0;
+
 pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_CONNECTION_STORM,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::ConnectionRate], &[Field::Connections]],
+        helps: &[Field::ConnectionRate],
+        of: Clusters::Provisioned,
+    },
     meaning: "Clients open connections without end: one a request, or they fail and try again without waiting. Handshakes \
               use up the brokers' CPU.",
     told_apart: "ConnectionCreationRate stays high. A fleet that starts does so once.",
@@ -31,7 +44,7 @@ fn judge(window: &Window) -> Option<Finding> {
     };
     let brokers: Vec<BrokerId> = window.brokers().into_iter().filter(storm).collect();
     if brokers.is_empty() {
-        return None;
+        return more_than_before(window);
     }
     let mut evidence_for = Vec::new();
     for id in &brokers {
@@ -55,6 +68,39 @@ fn judge(window: &Window) -> Option<Finding> {
             &["reconnect.backoff.ms=1000, reconnect.backoff.max.ms=10000", "start fleets with a random delay"],
         ))),
         anti_recommendations: vec!["do not add brokers: clients connect to every one of them".to_owned()],
+        ..Finding::default()
+    })
+}
+
+/// By the number of open connections alone, where new ones are not counted: a storm, or a fleet that has started. A suspicion.
+fn more_than_before(window: &Window) -> Option<Finding> {
+    let open =
+        |broker: &BrokerSample| broker.connection_count.or(broker.client_connection_count).map(|count| count as f64);
+    let counted = |id: BrokerId| window.median(id, |broker| broker.connections_created_per_s).is_some();
+    let grown = |id: BrokerId| {
+        let (now, before) = (window.median(id, open)?, window.before(id, open)?);
+        (now >= before.max(1.0) * TIMES_BEFORE && now >= before + MORE).then_some((id, now, before))
+    };
+    let grown: Vec<_> = window.brokers().into_iter().filter(|id| !counted(*id)).filter_map(grown).collect();
+    if grown.is_empty() {
+        return None;
+    }
+    let text = |(id, now, before): &(BrokerId, f64, f64)| {
+        Evidence::measured(
+            format!("broker {id}: {now:.0} open connections, {before:.0} before"),
+            *now,
+            before * TIMES_BEFORE,
+        )
+    };
+    Some(Finding {
+        title: "many more connections than before".to_owned(),
+        cause: "clients that connect again and again, or a fleet that has started".to_owned(),
+        evidence_for: grown.iter().map(text).collect(),
+        missing: vec!["ConnectionCreationRate (PER_BROKER): a fleet connects once, a storm goes on".to_owned()],
+        check: Some("whether a fleet has just started; monitoring level PER_BROKER shows new connections".to_owned()),
+        confidence: 0.45,
+        anti_recommendations: vec!["do not add brokers: clients connect to every one of them".to_owned()],
+        brokers: grown.into_iter().map(|(id, ..)| id).collect(),
         ..Finding::default()
     })
 }

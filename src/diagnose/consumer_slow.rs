@@ -2,12 +2,14 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
-    consumer_stalled::{LAG_PER_S, stands_still},
-    topology::{Pace, paces},
+    consumer_stalled::{LAG_PER_S, READS_NOTHING, stands_still},
+    coverage::{Clusters, Needs},
+    topology::{Pace, TopicPace, paces, topic_paces},
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
+    sample::Field,
 };
 
 /// Share of what comes in that the lag must grow by.
@@ -17,6 +19,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::CONSUMER_SLOW,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::GroupLag]],
+        helps: &[Field::GroupMembers, Field::TrafficByTopic],
+        of: Clusters::All,
+    },
     meaning: "A consumer group goes on steadily, and slower than records are produced: its lag grows without end.",
     told_apart: "Offsets are committed at a steady rate above 0, and lag grows on all partitions of one group. If brokers \
                  were the reason, every group would lag and requests would be slow.",
@@ -44,8 +51,14 @@ fn judge(window: &Window) -> Option<Finding> {
         ));
         finding.groups.push(group);
     }
+    let of_topics = by_topic(window, &mut finding);
     if finding.groups.is_empty() {
         return None;
+    }
+    if of_topics {
+        finding.missing.push(
+            "lag by partition: it grows on all of them if the group is too slow, on some if a member hangs".to_owned(),
+        );
     }
     let slow_brokers = window.brokers().into_iter().any(|id| window.slow_produce(id).is_some());
     if slow_brokers {
@@ -54,8 +67,8 @@ fn judge(window: &Window) -> Option<Finding> {
     Some(Finding {
         title: format!("consumer group {} is too slow", finding.groups.join(", ")),
         cause: "it processes less than comes in".to_owned(),
-        check: Some("the time that the application takes for a record, and members against partitions".to_owned()),
-        confidence: if slow_brokers { 0.7 } else { 0.85 },
+        check: Some("lag by partition and members (kafka-consumer-groups.sh --describe --members), then the time that the application takes for a record, and members against partitions".to_owned()),
+        confidence: if slow_brokers || of_topics { 0.7 } else { 0.85 },
         remedy: Some(Remedy::Advice(Advice::new(
             "more consumers in the group, up to the number of partitions, or faster processing",
             &[
@@ -66,4 +79,28 @@ fn judge(window: &Window) -> Option<Finding> {
         anti_recommendations: vec!["do not resize: brokers have nothing to do with it".to_owned()],
         ..finding
     })
+}
+
+/// Adds the groups whose lag on a topic grows by less than what comes in, where only that is published.
+fn by_topic(window: &Window, finding: &mut Finding) -> bool {
+    let before = finding.groups.len();
+    for pace in topic_paces(window) {
+        let Some(share) = pace.share() else { continue };
+        if pace.lag_per_s < LAG_PER_S || !(SHARE_OF_INFLOW..READS_NOTHING).contains(&share) {
+            continue;
+        }
+        let TopicPace { group, topic, lag, lag_per_s, .. } = pace;
+        finding.evidence_for.push(Evidence::measured(
+            format!(
+                "group {group}: lag {lag:.0} on {topic} grows by {lag_per_s:.0} records/s, {:.0} % of what comes in",
+                share * 100.0
+            ),
+            lag_per_s,
+            LAG_PER_S,
+        ));
+        if !finding.groups.contains(&group) {
+            finding.groups.push(group);
+        }
+    }
+    finding.groups.len() > before
 }

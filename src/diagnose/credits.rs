@@ -2,12 +2,13 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     window::{THROTTLED_PERCENT, median, names},
 };
 use crate::{
     catalogue::Credits,
     finding_id,
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// Credits at which the broker is as good as capped.
@@ -29,6 +30,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::BROKER_CPU_CREDITS_EXHAUSTED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::CpuCredits, Field::Cpu], &[Field::CpuThrottling, Field::Cpu]],
+        helps: &[Field::ProduceTime],
+        of: Clusters::Burstable,
+    },
     meaning: "A T3 broker earns CPU credits and spends them above its baseline of 20 % a vCPU. With none left it is held \
               at the baseline: its CPU falls and looks calm while requests pile up.",
     told_apart: "CPUCreditBalance near 0 with CPU flat near 20 %, throttled periods or slow produce requests. In \

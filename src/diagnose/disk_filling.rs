@@ -1,10 +1,15 @@
 //! A data volume that will be full soon.
 
-use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    disk_full::full,
+    window::names,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Expand, Remedy},
-    sample::BrokerId,
+    sample::{BrokerId, Field},
 };
 
 /// Use at which AWS wants an alarm, percent (MSK best practices).
@@ -23,6 +28,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::DISK_FILLING,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::DiskUsed]], helps: &[], of: Clusters::Standard },
     meaning: "The data volumes fill up: more is written than retention takes away.",
     told_apart: "By the use and its slope over the window; everything else may look normal. disk.full has no room left.",
     in_the_lab: "a small file system for the data of a broker; tests/scenarios/disk_filling.toml has the samples",
@@ -30,6 +36,7 @@ pub const RULE: Rule = Rule {
 
 fn judge(window: &Window) -> Option<Finding> {
     let mut finding = Finding::default();
+    let mut rises = false;
     for id in window.brokers() {
         let Some((used, slope_per_h)) = trend(window, id) else { continue };
         if full(window, id).is_some() {
@@ -40,6 +47,7 @@ fn judge(window: &Window) -> Option<Finding> {
         if used < HIGH_PERCENT && soon.is_none() {
             continue;
         }
+        rises |= slope_per_h > 0.0;
         finding.brokers.push(id);
         finding.evidence_for.push(Evidence::measured(
             format!("broker {id}: data volume {used:.0} % full"),
@@ -55,6 +63,9 @@ fn judge(window: &Window) -> Option<Finding> {
         return None;
     }
     let sure = finding.evidence_for.len() > finding.brokers.len();
+    if !sure && !rises {
+        return Some(high(finding));
+    }
     let expand = window.context.volume_gib.and_then(|gib| Expand::twice(gib, "the volumes fill up"));
     let advice = Advice::new("expand the volumes, or shorten retention.ms of the largest topic", &[]);
     Some(Finding {
@@ -70,6 +81,27 @@ fn judge(window: &Window) -> Option<Finding> {
         ],
         ..finding
     })
+}
+
+/// A volume that is high and was not seen to rise: where retention goes by size, it stays so. A suspicion.
+fn high(finding: Finding) -> Finding {
+    Finding {
+        title: format!("the data volume of {} is high and was not seen to fill up", names(&finding.brokers)),
+        cause: "retention by size that fills the volume on purpose, or a rise that is slower than the window shows"
+            .to_owned(),
+        missing: vec!["the rise over hours".to_owned()],
+        check: Some(
+            "KafkaDataLogsDiskUsed over the last day: flat means retention by size, a rise means that it fills up"
+                .to_owned(),
+        ),
+        confidence: 0.45,
+        remedy: Some(Remedy::Advice(Advice::new(
+            "if it rises: expand the volumes, or shorten retention",
+            &["flat at this level, lower retention.bytes if there is to be room for a broker's catching up"],
+        ))),
+        anti_recommendations: vec!["do not expand a volume that stays where it is: volumes cannot shrink".to_owned()],
+        ..finding
+    }
 }
 
 /// Use now, percent, and its rise, percent an hour, by least squares over every sample.

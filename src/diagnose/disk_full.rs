@@ -1,10 +1,14 @@
 //! A data volume without room: the broker ends, or has ended.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::names,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Expand, Remedy},
-    sample::BrokerId,
+    sample::{BrokerId, Field},
 };
 
 /// Use from which on a broker is about to end, percent. Measured: 97 % to full in 21 s, the process gone 15 s later.
@@ -14,6 +18,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::DISK_FULL,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::DiskUsed]], helps: &[], of: Clusters::Standard },
     meaning: "The data volume of a broker is full. Kafka takes the log directory offline and ends the process; started \
               again, it ends again.",
     told_apart: "By the last disk value before the broker was lost, which broker.down does not have. disk.filling still \

@@ -1,16 +1,27 @@
 //! A broker that is gone.
 
-use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, topology::partitions, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    disk_full::full,
+    topology::partitions,
+    window::names,
+};
 use crate::{
     finding_id,
     remedy::{Reboot, Remedy},
-    sample::{BrokerId, Probe},
+    sample::{BrokerId, Field, Probe},
 };
 
 pub const RULE: Rule = Rule {
     id: finding_id::BROKER_DOWN,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Probe], &[Field::Cpu, Field::Replication]],
+        helps: &[Field::Topics],
+        of: Clusters::Provisioned,
+    },
     meaning: "A broker's process is gone: nothing listens on its Kafka port. The others lead its partitions and lack its \
               replicas.",
     told_apart: "The connection is refused at once; a hung broker takes it and says nothing. With the control plane not \
@@ -62,14 +73,18 @@ fn unpublished(window: &Window) -> Option<Finding> {
     let (brokers, lacking) = window.unpublished()?;
     let minutes = window.recent().len();
     Some(Finding {
-        title: format!("{} {} gone", names(&brokers), if brokers.len() == 1 { "is" } else { "are" }),
-        cause: "the process has ended or hangs, or the machine is lost".to_owned(),
+        title: format!("{} {}", names(&brokers), if brokers.len() == 1 { "is down or hangs" } else { "are down or hang" }),
+        cause: "the process has ended or hangs, or the machine is lost: from outside these look the same".to_owned(),
         evidence_for: vec![
             Evidence::fact(format!("{}: no datapoint for {minutes} minutes", names(&brokers))),
             Evidence::seen(format!("{lacking} partitions of the others are under-replicated"), lacking as f64),
         ],
         missing: vec!["an answer of its Kafka port: refused means down, silence means hung".to_owned()],
-        check: Some("connect to its Kafka port, and the end of the broker's log".to_owned()),
+        alternatives: vec![finding_id::BROKER_HUNG],
+        check: Some(
+            "connect to its Kafka port from inside the VPC: refused means down, silence means hung; then the end of its log"
+                .to_owned(),
+        ),
         confidence: 0.7,
         remedy: Some(Remedy::Reboot(Reboot { brokers: brokers.clone(), reason: "it publishes nothing".to_owned() })),
         anti_recommendations: vec!["do not resize now: a rolling restart takes more replicas away".to_owned()],

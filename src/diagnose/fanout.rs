@@ -1,10 +1,15 @@
 //! Many readers for each byte written.
 
-use super::{Evidence, Finding, Kind, Rule, Window, topology::paces, undersized::is_saturated};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    topology::groups,
+    undersized::is_saturated,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::BrokerSample,
+    sample::{BrokerSample, Field},
 };
 
 /// Bytes out for each byte in from which on reading is the larger part of the work. Measured: 4.0 with four groups.
@@ -17,6 +22,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::NETWORK_EGRESS_FANOUT,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::Traffic]], helps: &[Field::GroupLag, Field::Cpu], of: Clusters::Provisioned },
     meaning: "Several consumer groups read everything, so that brokers send a multiple of what they take. What a cluster \
               can take falls with the number of groups.",
     told_apart: "BytesOutPerSec over BytesInPerSec; without followers, which are not counted in it.",
@@ -29,7 +35,7 @@ fn judge(window: &Window) -> Option<Finding> {
     if fan < FAN || bytes_out < LEAST_BYTES_OUT_PER_S {
         return None;
     }
-    let groups: Vec<String> = paces(window).into_keys().collect();
+    let groups = groups(window);
     let saturated = window.brokers().into_iter().any(|id| is_saturated(window, id));
     let mut evidence_for = vec![Evidence::measured(format!("{fan:.1} bytes out for each byte in"), fan, FAN)];
     if groups.len() > 1 {

@@ -1,12 +1,16 @@
 //! The load generator could not keep up: the brokers were not tested.
 
-use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::finding_id;
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+};
+use crate::{finding_id, sample::Field};
 
 pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_GENERATOR_BOUND,
     kind: Kind::Rest,
     judge,
+    needs: Needs { any: &[&[Field::Load]], helps: &[], of: Clusters::All },
     meaning: "The load generator fell behind its own schedule while the brokers had room, so this run says nothing about \
               what the cluster can do.",
     told_apart: "The generator says so itself (late, or its queue full) and no broker is saturated.",

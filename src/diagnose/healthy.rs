@@ -2,16 +2,23 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs, coverage},
+    topology::abandoned,
     window::{CPU_PERCENT, THROTTLED_PERCENT},
 };
 use crate::{finding_id, sample::BrokerSample};
+
+/// Confidence where every cause was assessed; the second where produce times or replication were not seen.
+const SURE: f64 = 0.9;
+const LESS_SURE: f64 = 0.7;
 
 pub const RULE: Rule = Rule {
     id: finding_id::HEALTHY,
     kind: Kind::Healthy,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::All },
     meaning: "Every broker serves, has CPU to spare and answers in time.",
-    told_apart: "No gate and no cause holds, and no symptom is seen. Bursts that end, and memory full of page cache, are \
+    told_apart: "No gate and no cause holds, no symptom is seen, and enough was seen to say so (inconclusive.not-seen). Bursts that end, and memory full of page cache, are \
                  healthy too.",
     in_the_lab: "kgen resize kafka.m5.large, then kgen diagnose",
 };
@@ -22,6 +29,7 @@ fn judge(window: &Window) -> Option<Finding> {
     };
     let mut evidence_for = Vec::new();
     let mut missing = Vec::new();
+    let mut of_metrics = SURE;
     if let Some(cpu) = highest(BrokerSample::cpu_percent) {
         evidence_for.push(Evidence::measured(format!("CPU is {cpu:.0} % at most"), cpu, CPU_PERCENT));
     }
@@ -31,18 +39,30 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     match highest(|broker| Some(broker.produce?.total_ms)) {
         Some(total) => evidence_for.push(Evidence::seen(format!("produce requests take {total:.1} ms at most"), total)),
-        None => missing.push("produce times: no produce requests, or no metric of them".to_owned()),
+        None => {
+            of_metrics = LESS_SURE;
+            missing.push("produce times: no produce requests, or no metric of them".to_owned());
+        }
     }
     match highest(|broker| broker.under_replicated_partitions.map(|count| count as f64)) {
         Some(count) => evidence_for.push(Evidence::measured("no partition is under-replicated", count, 0.0)),
-        None => missing.push("UnderReplicatedPartitions".to_owned()),
+        None => {
+            of_metrics = LESS_SURE;
+            missing.push("UnderReplicatedPartitions".to_owned());
+        }
     }
     evidence_for.extend(window.memory_note());
+    let coverage = coverage(window);
+    let left = abandoned(window).into_iter().map(|group| {
+        Evidence::fact(format!("group {group} reads nothing and has no members: it may have been abandoned"))
+    });
     Some(Finding {
-        title: "every broker serves and has room".to_owned(),
-        cause: "the load is within what the brokers can do".to_owned(),
+        title: format!("healthy: {}", coverage.summary()),
+        cause: "the load is within what the brokers can do, as far as was seen".to_owned(),
         evidence_for,
-        confidence: if missing.is_empty() { 0.9 } else { 0.7 },
+        evidence_against: left.collect(),
+        // Nothing assessed would leave half of it.
+        confidence: of_metrics * (0.5 + coverage.share() / 2.0),
         missing,
         ..Finding::default()
     })

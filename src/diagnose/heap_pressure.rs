@@ -1,7 +1,14 @@
 //! A heap that stays full after collection.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::names};
-use crate::{finding_id, sample::BrokerId};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::names,
+};
+use crate::{
+    finding_id,
+    sample::{BrokerId, Field},
+};
 
 /// Heap after collection that leaves the collector no room, percent. AWS wants an alarm at 60 (MSK best practices);
 /// measured: 93 to 96 under pressure, up to 64 without.
@@ -14,6 +21,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::BROKER_HEAP_PRESSURE,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::HeapAfterGc]], helps: &[], of: Clusters::Standard },
     meaning: "The heap of a broker stays nearly full after collections, so that it collects all the time and will fail.",
     told_apart: "HeapMemoryAfterGC, not MemoryUsed (page cache). With more partitions than the type is made for, those come \
                  first.",

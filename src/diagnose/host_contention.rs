@@ -1,6 +1,11 @@
 //! The lab's own machine is short of CPU: what was measured is the machine.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::THROTTLED_PERCENT, window::median};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::THROTTLED_PERCENT,
+    window::median,
+};
 use crate::finding_id;
 
 /// CPU pressure above which a run in the lab is void, percent (a starting point; 98 was seen on a starved machine).
@@ -10,6 +15,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::LAB_HOST_CONTENTION,
     kind: Kind::Gate,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::Provisioned },
     meaning: "Something else on the lab's machine took the CPU that the brokers were promised. The run is void: neither \
               healthy nor undersized.",
     told_apart: "CPU pressure of the machine is high and produce requests are slow, while no broker reaches its own \

@@ -1,12 +1,16 @@
 //! One partition that takes most of a topic's traffic.
 
 use super::{
-    Evidence, Finding, Kind, Rule, Window, quota,
-    topology::{busiest, topics},
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    quota,
+    topology::{Uneven, busiest, topics, uneven_topics},
+    window::names,
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
+    sample::{BrokerId, Field},
 };
 
 /// Share of the busiest partition times the number of partitions. Measured: 5 with 80 % on two keys, 1 when even.
@@ -21,10 +25,22 @@ const LEAST_RECORDS_PER_S: f64 = 20.0;
 /// A topic with fewer partitions is not judged.
 const LEAST_PARTITIONS: usize = 3;
 
+/// Traffic of a topic for each partition that a broker leads, over that of the quietest broker. Measured: 1.7 to 3.2 with 80 %
+/// on two keys, up to 1.3 when even.
+const TIMES_QUIETEST: f64 = 1.6;
+
+/// Less traffic of a topic on its busiest broker may be chance, bytes/s.
+const LEAST_BYTES_PER_S: f64 = 20_000.0;
+
 pub const RULE: Rule = Rule {
     id: finding_id::PARTITION_HOT_KEY,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Topics, Field::PartitionRates], &[Field::Topics, Field::TrafficByTopic]],
+        helps: &[Field::Traffic],
+        of: Clusters::Provisioned,
+    },
     meaning: "A few keys carry most of the traffic. All records of a key go to one partition, and so to one leader.",
     told_apart: "One partition takes a multiple of its share. CPU need not differ: with as many replicas as brokers every \
                  broker stores every byte. Gathered leaders load all partitions of a broker.",
@@ -44,7 +60,10 @@ fn judge(window: &Window) -> Option<Finding> {
         })
         .collect();
     // What a quota lets through comes in bursts, one partition after another.
-    let hottest = hot.first().filter(|_| !quota::holds_back(window))?;
+    if quota::holds_back(window) {
+        return None;
+    }
+    let Some(hottest) = hot.first() else { return by_broker(window) };
     let leader = topics(window)?.get(&hottest.topic)?.partitions.get(hottest.number as usize)?.leader;
     let evidence_for = hot
         .iter()
@@ -85,6 +104,55 @@ fn judge(window: &Window) -> Option<Finding> {
             format!("do not add partitions: a key stays on one partition, and {percent:.0} % of the traffic with it"),
             "do not add brokers and do not resize for this: one leader stays the busiest".to_owned(),
         ],
+        ..Finding::default()
+    })
+}
+
+/// By the traffic of topics on the brokers that lead them, where no rate of a partition is published: that there is a hot
+/// partition, and among which it is.
+fn by_broker(window: &Window) -> Option<Finding> {
+    let topics = topics(window)?;
+    let is_hot = |uneven: &Uneven| {
+        let partitions = topics.get(&uneven.topic).map_or(0, |topic| topic.partitions.len());
+        uneven.times >= TIMES_QUIETEST
+            && uneven.bytes_per_s >= LEAST_BYTES_PER_S
+            && partitions >= LEAST_PARTITIONS
+            && partitions > uneven.busy.len()
+    };
+    // Rates of partitions say more, where they are known.
+    if !window.is_cloudwatch() || !busiest(window).is_empty() {
+        return None;
+    }
+    let uneven = uneven_topics(window).into_iter().find(is_hot)?;
+    let brokers: Vec<BrokerId> = uneven.busy.iter().map(|(id, _)| *id).collect();
+    let partitions = topics.get(&uneven.topic)?.partitions.iter().zip(0..);
+    let led = partitions.filter(|(partition, _)| partition.leader.is_some_and(|leader| brokers.contains(&leader)));
+    let partitions: Vec<String> = led.map(|(_, number)| format!("{}-{number}", uneven.topic)).collect();
+    let topic = uneven.topic;
+    let text = format!(
+        "{} of {topic}: {:.1} times the traffic for a partition of the quietest broker, at the same number of leaders",
+        names(&brokers),
+        uneven.times
+    );
+    Some(Finding {
+        title: format!("few of the partitions of {topic} take most of it"),
+        cause: "few keys carry most of the records".to_owned(),
+        evidence_for: vec![Evidence::measured(text, uneven.times, TIMES_QUIETEST)],
+        missing: vec![format!("traffic by partition: it is among {} of {topic}", partitions.len())],
+        check: Some(format!(
+            "kafka-get-offsets.sh --topic {topic} twice, a minute apart: the partition that grows most; then its keys"
+        )),
+        confidence: if uneven.times >= TIMES_QUIETEST * 1.3 { 0.8 } else { 0.7 },
+        remedy: Some(Remedy::Advice(Advice::new(
+            "spread the hot keys: a composite or salted key, or a partitioner that knows them",
+            &["order is then kept only within the parts of a key"],
+        ))),
+        anti_recommendations: vec![
+            "do not add partitions: a key stays on one partition".to_owned(),
+            "do not add brokers and do not resize for this: one leader stays the busiest".to_owned(),
+        ],
+        brokers,
+        partitions,
         ..Finding::default()
     })
 }

@@ -1,16 +1,25 @@
 //! A broker that is there and does not answer.
 
-use super::{Evidence, Finding, Kind, Rule, Window, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    window::names,
+};
 use crate::{
     finding_id,
     remedy::{Reboot, Remedy},
-    sample::{BrokerId, Probe},
+    sample::{BrokerId, Field, Probe},
 };
 
 pub const RULE: Rule = Rule {
     id: finding_id::BROKER_HUNG,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Probe], &[Field::Cpu, Field::Replication]],
+        helps: &[Field::Probe],
+        of: Clusters::Provisioned,
+    },
     meaning: "A broker's port takes connections, and nothing comes back: the process stands still (a long pause, a dead \
               disk, a frozen machine). Clients wait for their time-outs.",
     told_apart: "The connection is taken and stays silent; broker.down refuses it at once.",

@@ -2,11 +2,13 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     topology::{not_led_by_preferred, partitions, per_broker, skew},
 };
 use crate::{
     finding_id,
     remedy::{ElectLeaders, Remedy},
+    sample::Field,
 };
 
 /// Share of partitions that must be led by another than the first replica (Kafka's own
@@ -20,6 +22,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::LEADERS_NOT_PREFERRED,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::Topics]], helps: &[Field::LeaderCounts], of: Clusters::Provisioned },
     meaning: "After a broker was away, its partitions are led by others still, which carry its work too.",
     told_apart: "The first replica is in sync and does not lead. In leaders.placement-skew it does lead, and an election \
                  changes nothing.",

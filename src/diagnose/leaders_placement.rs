@@ -2,12 +2,13 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     topology::{not_led_by_preferred, partitions, per_broker, skew},
 };
 use crate::{
     finding_id,
     remedy::{Reassign, Remedy},
-    sample::BrokerSample,
+    sample::{BrokerSample, Field},
 };
 
 /// The broker with most first replicas over the mean.
@@ -23,6 +24,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::LEADERS_PLACEMENT_SKEW,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::Topics, Field::Traffic]], helps: &[Field::LeaderCounts], of: Clusters::Provisioned },
     meaning: "Too many partitions have their first replica on one broker. It leads them, as it should, and does more than \
               its share.",
     told_apart: "PreferredReplicaImbalanceCount is 0: an election changes nothing, the lists of replicas must. A hot key \

@@ -1,12 +1,16 @@
 //! The control plane is changing the cluster: what the brokers show now is the change.
 
-use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::{finding_id, remedy::Remedy};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+};
+use crate::{finding_id, remedy::Remedy, sample::Field};
 
 pub const RULE: Rule = Rule {
     id: finding_id::CLUSTER_MAINTENANCE,
     kind: Kind::Gate,
     judge,
+    needs: Needs { any: &[&[Field::ClusterState]], helps: &[], of: Clusters::All },
     meaning: "MSK is changing the cluster, one broker after another. Leaders move, replicas fall behind for a while, and \
               the brokers that are left work harder; none of that is a fault.",
     told_apart: "By the control plane alone: the cluster's state is not ACTIVE, or an operation is active. The brokers \

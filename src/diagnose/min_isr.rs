@@ -1,16 +1,25 @@
 //! Partitions with fewer replicas in sync than `acks=all` needs.
 
-use super::{Evidence, Finding, Kind, Rule, Window, topology::topics};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    topology::topics,
+};
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::BrokerSample,
+    sample::{BrokerSample, Field},
 };
 
 pub const RULE: Rule = Rule {
     id: finding_id::REPLICATION_MIN_ISR_BLOCKED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::MinIsr], &[Field::Topics, Field::TopicConfigs]],
+        helps: &[Field::Topics],
+        of: Clusters::Standard,
+    },
     meaning: "Partitions have fewer replicas in sync than min.insync.replicas, so that acks=all is refused with \
               NOT_ENOUGH_REPLICAS.",
     told_apart: "UnderMinIsrPartitionCount above 0. It is a consequence: the broker that is away comes first, and a topic \

@@ -2,11 +2,14 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
-    window::{CPU_PERCENT, THROTTLED_PERCENT, names},
+    coverage::{Clusters, Needs},
+    disk_slow,
+    seen::is_seen,
+    window::{CPU_PERCENT, THROTTLED_PERCENT, names, remote_ms},
 };
 use crate::{
     finding_id,
-    sample::{BrokerId, BrokerSample, BrokerState, Probe},
+    sample::{BrokerId, BrokerSample, BrokerState, Field, Probe},
 };
 
 /// Time in which followers did not confirm, ms. Measured: 216 to 373 at 6 Mbit/s, 3 when healthy.
@@ -29,6 +32,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::NETWORK_CONSTRAINED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::ProduceParts, Field::Cpu], &[Field::NetworkAllowances]],
+        helps: &[Field::Probe, Field::Volume],
+        of: Clusters::Standard,
+    },
     meaning: "Records wait for the way between brokers: a network allowance is used up, or a link is slow.",
     told_apart: "Remote time is high, local time and CPU are low, nothing is throttled. A slow disk shows in the local time, \
                  a short CPU in throttled periods. The broker whose round trip rose is the one.",
@@ -36,12 +44,12 @@ pub const RULE: Rule = Rule {
 };
 
 fn judge(window: &Window) -> Option<Finding> {
-    let shaped: Vec<BrokerId> = window
-        .brokers()
-        .into_iter()
-        .filter(|id| window.lasts_above(*id, 0.0, |broker| broker.traffic_shaping))
-        .collect();
-    let remote = window.typical(|broker| broker.produce?.remote_ms);
+    let is_shaped = |id: &BrokerId| {
+        window.lasts_above(*id, 0.0, |broker| broker.traffic_shaping)
+            || window.lasts_above(*id, 0.0, |broker| allowances_exceeded(broker))
+    };
+    let shaped: Vec<BrokerId> = window.brokers().into_iter().filter(is_shaped).collect();
+    let remote = window.typical(remote_ms);
     let local = window.typical(|broker| broker.produce?.local_ms);
     let cpu = window.typical(BrokerSample::cpu_percent);
     let throttled = window.most_throttled().is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
@@ -57,6 +65,11 @@ fn judge(window: &Window) -> Option<Finding> {
     if !waits && shaped.is_empty() {
         return None;
     }
+    // A follower whose disk stands still keeps its leaders waiting in the same way.
+    let is_disk = window.is_cloudwatch() && shaped.is_empty() && !volumes_seen(window);
+    if is_disk && !disk_slow::waited_for(window).is_empty() {
+        return None;
+    }
     let mut evidence_for = Vec::new();
     let mut missing = Vec::new();
     if let Some(ms) = remote.filter(|_| waits) {
@@ -66,7 +79,11 @@ fn judge(window: &Window) -> Option<Finding> {
         evidence_for.push(Evidence::measured(format!("leaders write within {ms:.1} ms"), ms, LOCAL_MS));
     }
     for id in &shaped {
-        evidence_for.push(Evidence::fact(format!("broker {id}: TrafficShaping is above 0")));
+        let text = match window.median(*id, allowances_exceeded).filter(|packets| *packets > 0.0) {
+            Some(packets) => format!("broker {id}: {packets:.0} packets a minute exceeded a network allowance"),
+            None => format!("broker {id}: TrafficShaping is above 0"),
+        };
+        evidence_for.push(Evidence::fact(text));
     }
     let slow = slow_round_trips(window);
     for (id, ms, others) in &slow {
@@ -98,8 +115,11 @@ fn judge(window: &Window) -> Option<Finding> {
         cause: "bandwidth is used up or a link is slow; CPU and disk wait for it".to_owned(),
         evidence_for,
         missing,
+        alternatives: if is_disk { vec![finding_id::DISK_SLOW] } else { Vec::new() },
         check: Some(
-            "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch".to_owned(),
+            "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch; if they are 0, \
+             VolumeQueueLength: a follower whose disk stands still keeps leaders waiting too"
+                .to_owned(),
         ),
         confidence: match (waits, brokers.is_empty()) {
             _ if !stuck.is_empty() => 0.4,
@@ -111,6 +131,18 @@ fn judge(window: &Window) -> Option<Finding> {
         brokers,
         ..Finding::default()
     })
+}
+
+/// Packets a minute that exceeded an allowance of bandwidth or packets.
+fn allowances_exceeded(broker: &BrokerSample) -> Option<f64> {
+    let seen = broker.allowances?;
+    let counts = [seen.bandwidth_in, seen.bandwidth_out, seen.packets];
+    counts.into_iter().flatten().reduce(|a, b| a + b)
+}
+
+/// Whether the volumes were seen: then a slow disk would have shown.
+fn volumes_seen(window: &Window) -> bool {
+    is_seen(window, Field::Volume) || is_seen(window, Field::CpuIoWait)
 }
 
 /// Brokers whose answers take much longer than the others', with both times in ms.

@@ -1,6 +1,11 @@
 //! A broker does not answer, or has only just begun to.
 
-use super::{Evidence, Finding, Kind, Rule, Window, disk_full::full, window::names};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    disk_full::full,
+    window::names,
+};
 use crate::{
     finding_id,
     sample::{BrokerId, BrokerState, Probe},
@@ -10,6 +15,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_BROKER_NOT_SERVING,
     kind: Kind::Gate,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::Provisioned },
     meaning: "At least one broker gave no metrics, or answers but serves no partitions yet. The rest of the cluster shows \
               the consequences, so nothing is said about its size.",
     told_apart: "A broker that starts answers with a PartitionCount of 0; one that is down or hangs does not answer \

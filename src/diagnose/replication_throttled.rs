@@ -1,16 +1,26 @@
 //! A replication throttle that was left behind.
 
-use super::{Evidence, Finding, Kind, Rule, Window, disk_slow::stands_still, topology::throttled_topics};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    disk_slow::stands_still,
+    topology::throttled_topics,
+};
 use crate::{
     finding_id,
     remedy::{Remedy, RemoveThrottle},
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 pub const RULE: Rule = Rule {
     id: finding_id::REPLICATION_THROTTLED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::TopicConfigs, Field::Replication]],
+        helps: &[Field::Cpu, Field::ReplicationTraffic],
+        of: Clusters::Standard,
+    },
     meaning: "A throttle for replication, set for a reassignment and never removed, keeps replicas from catching up.",
     told_apart: "Partitions stay under-replicated while no resource is used up, and topics have \
                  *.replication.throttled.replicas set. A replica that only catches up gets nearer. Replicas that keep up \

@@ -2,13 +2,14 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     undersized::is_saturated,
     window::{THROTTLED_PERCENT, median},
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// Records in a request up to which most of them come one by one. Measured: 1.00 without batches, 9.5 to 10 with; 1.3 where
@@ -33,6 +34,11 @@ pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_TINY_BATCHES,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Traffic, Field::ProduceRate, Field::Cpu], &[Field::Traffic, Field::RequestSize, Field::Cpu]],
+        helps: &[Field::CpuThrottling],
+        of: Clusters::Provisioned,
+    },
     meaning: "Producers send one record a request. A request costs the brokers as much as a batch; measured: 5.6 times the \
               CPU for a record.",
     told_apart: "Records in a request are 1, even while requests wait (a producer that batches would fill its batches \
@@ -45,11 +51,8 @@ fn judge(window: &Window) -> Option<Finding> {
         window.brokers().into_iter().filter_map(|id| window.median(id, value)).collect()
     };
     let records = median(of(BrokerSample::records_per_request))?;
-    let requests = of(|broker| broker.produce?.per_s).into_iter().reduce(f64::max)?;
-    let bytes = median(of(|broker| {
-        let requests = broker.produce?.per_s.filter(|requests| *requests > 0.0)?;
-        Some(broker.bytes_in_per_s? / requests)
-    }));
+    let requests = of(BrokerSample::requests_per_s).into_iter().reduce(f64::max)?;
+    let bytes = median(of(|broker| Some(broker.bytes_in_per_s? / broker.requests_per_s()?)));
     let cpu = of(BrokerSample::cpu_percent).into_iter().reduce(f64::max).unwrap_or_default();
     let throttled = window.most_throttled().unwrap_or_default();
     let saturated = window.brokers().into_iter().any(|id| is_saturated(window, id));
@@ -76,7 +79,12 @@ fn judge(window: &Window) -> Option<Finding> {
             Evidence::measured(format!("CPU {cpu:.0} % at most"), cpu, CPU_PERCENT),
         ],
         check: Some("batch-size-avg and record-queue-time-avg of the producers (JMX of the client)".to_owned()),
-        confidence: if saturated { 0.85 } else { 0.75 },
+        confidence: match (window.is_cloudwatch(), saturated) {
+            // Of the requests only their mean size is known.
+            (true, _) => 0.7,
+            (false, true) => 0.85,
+            (false, false) => 0.75,
+        },
         remedy: Some(Remedy::Advice(Advice::new(
             "let the producers batch",
             &["linger.ms=5 to 25", "batch.size=65536 to 131072", "compression.type=lz4 or zstd"],

@@ -1,12 +1,17 @@
 //! Too short a look.
 
-use super::{Evidence, Finding, Kind, Rule, Window};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    no_data::no_datapoints,
+};
 use crate::finding_id;
 
 pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES,
     kind: Kind::Gate,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::All },
     meaning: "The brokers were not watched for long enough to tell a burst, or a JVM that warms up, from a lasting state.",
     told_apart: "By the time covered: 15 seconds and three samples from Prometheus, two datapoints from CloudWatch.",
     in_the_lab: "kgen diagnose --window 5s",
@@ -14,6 +19,10 @@ pub const RULE: Rule = Rule {
 
 fn judge(window: &Window) -> Option<Finding> {
     let (seconds, samples) = window.lacking()?;
+    // A view with datapoints that has none: more of the window would not help.
+    if window.all().is_empty() && window.context.reads_cloudwatch() {
+        return Some(no_datapoints());
+    }
     let lacking = match (seconds, window.is_cloudwatch()) {
         (_, true) => format!("{samples} more datapoints, one a minute"),
         (seconds, false) if seconds > 0.0 => format!("{seconds:.0} more seconds"),
@@ -24,7 +33,14 @@ fn judge(window: &Window) -> Option<Finding> {
         cause: format!("{} samples are too few for a verdict", window.all().len()),
         evidence_for: vec![Evidence::fact(format!("{} samples were taken", window.all().len()))],
         missing: vec![lacking],
-        check: Some("diagnose with a longer --window".to_owned()),
+        check: Some(
+            if window.is_cloudwatch() {
+                "diagnose again in some minutes: one datapoint comes each minute"
+            } else {
+                "diagnose with a longer --window"
+            }
+            .to_owned(),
+        ),
         confidence: 1.0,
         ..Finding::default()
     })

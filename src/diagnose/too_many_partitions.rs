@@ -1,12 +1,20 @@
 //! More partitions than a broker type is made for.
 
-use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::{catalogue::BrokerType, finding_id, sample::BrokerId};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+};
+use crate::{
+    catalogue::BrokerType,
+    finding_id,
+    sample::{BrokerId, Field},
+};
 
 pub const RULE: Rule = Rule {
     id: finding_id::CLUSTER_TOO_MANY_PARTITIONS,
     kind: Kind::Cause,
     judge,
+    needs: Needs { any: &[&[Field::PartitionCounts]], helps: &[Field::FollowerFetchTime], of: Clusters::Provisioned },
     meaning: "Brokers hold more partitions than AWS recommends for their type. Each costs memory and fetches, busy or not.",
     told_apart: "By the number of partitions a broker against the type's (MSK best practices). Followers' fetches take \
                  longer, and the heap fills; CPU may have room.",

@@ -1,12 +1,14 @@
 //! Every broker uses up the CPU that it has: the type is too small for the load.
 
 use super::{
-    Evidence, Finding, Kind, Rule, Window, leaders_placement,
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    leaders_placement,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
     finding_id,
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// A broker that is this busy, percent, does not speak against the others' being saturated.
@@ -16,10 +18,18 @@ pub(super) const BUSY_PERCENT: f64 = 50.0;
 const MOSTLY_THROTTLED_PERCENT: f64 = 40.0;
 const THROTTLED_BUSY_PERCENT: f64 = 40.0;
 
+/// CPU, percent, from which on minutes cannot be those of a load that comes in bursts and leaves room between them.
+const BURSTS_PERCENT: f64 = 80.0;
+
 pub const RULE: Rule = Rule {
     id: finding_id::BROKER_UNDERSIZED,
     kind: Kind::Cause,
     judge,
+    needs: Needs {
+        any: &[&[Field::Cpu]],
+        helps: &[Field::CpuThrottling, Field::ProduceTime],
+        of: Clusters::Provisioned,
+    },
     meaning: "All brokers use more CPU than leaves room for a restart, and go on doing so: the broker type is too small \
               for the load.",
     told_apart: "All brokers, not one (that would be a weak broker, a hot key or gathered leaders); CPU high, not flat at \
@@ -77,8 +87,10 @@ fn judge(window: &Window) -> Option<Finding> {
         None if window.is_lab() => missing.push("the share of throttled periods".to_owned()),
         None => {}
     }
+    let cpu = window.typical(BrokerSample::cpu_percent).unwrap_or_default();
+    let total = window.typical(|broker| Some(broker.produce?.total_ms));
     let slow: Vec<Evidence> = brokers.iter().filter_map(|id| window.slow_produce(*id)).collect();
-    match window.typical(|broker| Some(broker.produce?.total_ms)) {
+    match total {
         None => missing.push("produce times: no produce requests, or no metric of them".to_owned()),
         Some(_) if slow.len() * 2 > brokers.len() => confidence += 0.15,
         Some(total) if slow.is_empty() => {
@@ -87,14 +99,21 @@ fn judge(window: &Window) -> Option<Finding> {
         }
         Some(_) => {}
     }
-    evidence_for.extend(slow);
+    evidence_for.extend(slow.iter().cloned());
     if let Some(load) = window.load_evidence() {
         confidence += 0.05;
         evidence_for.push(load);
     }
     evidence_against.extend(window.memory_note());
+    // Minutes hide bursts: what is busy half of the time shows as half busy, and its requests stay quick.
+    let may_be_bursts = window.is_cloudwatch() && slow.is_empty() && cpu < BURSTS_PERCENT && total.is_some();
+    if may_be_bursts {
+        confidence = confidence.min(0.45);
+        missing.push(
+            "CPU within the minutes: a load in bursts shows the same mean, and its requests stay quick".to_owned(),
+        );
+    }
     let held_back = throttled.is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
-    let cpu = window.typical(BrokerSample::cpu_percent).unwrap_or_default();
     let larger = window.next_larger("the load needs more CPU than the type has", held_back || cpu > 90.0);
     let more_brokers = match larger {
         Some(_) => {
@@ -119,7 +138,12 @@ fn judge(window: &Window) -> Option<Finding> {
         evidence_against,
         missing,
         check: Some(
-            "CpuUser + CpuSystem of every broker over the last hour: one broker alone has another cause".to_owned(),
+            if may_be_bursts {
+                "Maximum of CpuUser + CpuSystem against their Average: far apart means bursts"
+            } else {
+                "CpuUser + CpuSystem of every broker over the last hour: one broker alone has another cause"
+            }
+            .to_owned(),
         ),
         confidence: confidence.clamp(0.05, 0.95),
         remedy,

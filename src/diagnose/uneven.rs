@@ -2,12 +2,13 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
     undersized::{all_saturated, is_saturated},
     window::{CPU_PERCENT, THROTTLED_PERCENT, names},
 };
 use crate::{
     finding_id,
-    sample::{BrokerId, BrokerSample},
+    sample::{BrokerId, BrokerSample, Field},
 };
 
 /// Traffic of the busy brokers over that of the others from which on it counts as uneven (a design choice).
@@ -17,6 +18,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_UNEVEN_LOAD,
     kind: Kind::Rest,
     judge,
+    needs: Needs { any: &[&[Field::Cpu]], helps: &[Field::Traffic], of: Clusters::Provisioned },
     meaning: "Some brokers have used up their CPU while others have room. A larger type for all would hide it, not mend it.",
     told_apart: "Traffic of the busy broker tells: much more than the others' means a hot key or gathered leaders; the \
                  same means a weak broker.",

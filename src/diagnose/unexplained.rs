@@ -1,7 +1,14 @@
 //! Something is wrong that no rule here explains.
 
-use super::{Evidence, Finding, Kind, Rule, Window};
-use crate::{finding_id, sample::BrokerSample};
+use super::{
+    Evidence, Finding, Kind, Rule, Window,
+    coverage::{Clusters, Needs},
+    topology::topics,
+};
+use crate::{
+    finding_id,
+    sample::{BrokerId, BrokerSample},
+};
 
 /// Produce time that is taken for a symptom without any other, ms (an operator's warning for p99 is 100).
 const SLOW_MS: f64 = 50.0;
@@ -15,10 +22,20 @@ const HEAP_PERCENT: f64 = 60.0;
 /// Share of the offered records that is acknowledged, below which the load is stuck.
 const STUCK_SHARE: f64 = 0.5;
 
+/// Share of the usual traffic below which it is gone, the least that counts as usual on a broker, bytes/s, and the share of the
+/// connections that are still there.
+const GONE_SHARE: f64 = 0.05;
+const LEAST_BYTES_PER_S: f64 = 10_000.0;
+const STAY_CONNECTED: f64 = 0.8;
+
+/// Leaders and traffic of the busiest broker over the mean that are uneven.
+const UNEVEN_TIMES: f64 = 1.4;
+
 pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_UNEXPLAINED,
     kind: Kind::Rest,
     judge,
+    needs: Needs { any: &[], helps: &[], of: Clusters::All },
     meaning: "Brokers show a symptom (slow produce requests, a load that is not acknowledged, partitions out of sync, a full disk, a full heap) that none \
               of the known causes explains.",
     told_apart: "By the absence of every cause that has a rule.",
@@ -59,6 +76,8 @@ fn judge(window: &Window) -> Option<Finding> {
             finding.evidence_for.extend(symptoms);
         }
     }
+    finding.evidence_for.extend(traffic_gone(window));
+    finding.evidence_for.extend(leaders_uneven(window));
     // Requests that never end have no times.
     let is_stuck = |seen: &Evidence| {
         let rates = seen.value.zip(seen.threshold);
@@ -82,4 +101,49 @@ fn judge(window: &Window) -> Option<Finding> {
         anti_recommendations: vec!["do not resize on this alone: CPU is not what is short".to_owned()],
         ..finding
     })
+}
+
+/// Traffic that is gone from every broker while as many clients are connected as before: they cannot get through, or have
+/// nothing to send.
+fn traffic_gone(window: &Window) -> Option<Evidence> {
+    let sum = |of: &dyn Fn(BrokerId) -> Option<f64>| -> Option<f64> {
+        window.brokers().into_iter().map(of).try_fold(0.0, |sum, value| Some(sum + value?))
+    };
+    let traffic = |broker: &BrokerSample| broker.bytes_in_per_s;
+    let open =
+        |broker: &BrokerSample| broker.client_connection_count.or(broker.connection_count).map(|count| count as f64);
+    let gone = |id| {
+        let (now, before) = (window.median(id, traffic)?, window.before(id, traffic)?);
+        Some(before >= LEAST_BYTES_PER_S && now < before * GONE_SHARE)
+    };
+    if !window.is_cloudwatch() || !window.brokers().into_iter().all(|id| gone(id) == Some(true)) {
+        return None;
+    }
+    let (now, before) = (sum(&|id| window.median(id, open))?, sum(&|id| window.before(id, open))?);
+    let bytes = sum(&|id| window.median(id, traffic))?;
+    let text = format!(
+        "clients stay connected ({now:.0}, {before:.0} before) and produce next to nothing ({bytes:.0} bytes/s)"
+    );
+    (now >= before * STAY_CONNECTED).then(|| Evidence::seen(text, bytes))
+}
+
+/// Leaders and traffic that are gathered on few brokers, where which partitions they lead is not known.
+fn leaders_uneven(window: &Window) -> Option<Evidence> {
+    if topics(window).is_some() {
+        return None;
+    }
+    let leaders = |id| window.median(id, |broker| broker.leader_count.map(|count| count as f64));
+    let counts: Vec<(BrokerId, f64)> = window.brokers().into_iter().filter_map(|id| Some((id, leaders(id)?))).collect();
+    let traffic: Vec<f64> = counts.iter().filter_map(|(id, _)| window.median(*id, |b| b.bytes_in_per_s)).collect();
+    let skew = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        values.iter().copied().reduce(f64::max).filter(|_| mean > 0.0).map(|most| most / mean)
+    };
+    let of_leaders = skew(&counts.iter().map(|(_, count)| *count).collect::<Vec<_>>())?;
+    let enough = counts.iter().map(|(_, count)| count).sum::<f64>() >= 2.0 * counts.len() as f64;
+    let text: Vec<String> = counts.iter().map(|(id, count)| format!("{count:.0} on broker {id}")).collect();
+    let text =
+        format!("leaders and traffic are uneven ({}); the topics API tells whether an election helps", text.join(", "));
+    (enough && of_leaders >= UNEVEN_TIMES && skew(&traffic)? >= UNEVEN_TIMES)
+        .then(|| Evidence::measured(text, of_leaders, UNEVEN_TIMES))
 }

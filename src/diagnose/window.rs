@@ -1,5 +1,7 @@
 //! The samples under judgement, and the few questions that rules ask of them.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Evidence};
 use crate::{
     catalogue::BrokerType,
@@ -109,8 +111,18 @@ impl<'a> Window<'a> {
     pub fn brokers(&self) -> Vec<BrokerId> {
         // A record may say anything; no cluster has more.
         let count = self.context.broker_count.min(MOST_BROKERS);
-        let mut ids: Vec<BrokerId> = (1..=count as BrokerId).collect();
-        ids.extend(self.recent().iter().flat_map(|sample| sample.brokers.keys()));
+        let seen = |samples: &[Sample]| -> BTreeSet<BrokerId> {
+            samples.iter().flat_map(|sample| sample.brokers.keys().copied()).collect()
+        };
+        let mut ids = self.context.broker_ids.clone();
+        let all = seen(self.samples);
+        // Without a list the ids that were seen are it, if they are enough: MSK removes brokers from the middle too.
+        if ids.is_empty() && all.len() >= count as usize {
+            ids.extend(all);
+        } else if ids.is_empty() {
+            ids.extend(1..=count as BrokerId);
+        }
+        ids.extend(seen(self.recent()));
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -180,6 +192,13 @@ impl<'a> Window<'a> {
     pub fn median(&self, id: BrokerId, value: impl Fn(&BrokerSample) -> Option<f64>) -> Option<f64> {
         let values = self.values(id, value);
         if self.is_cloudwatch() { values.into_iter().min_by(f64::total_cmp) } else { median(values) }
+    }
+
+    /// Median of broker `id`'s values before the recent part; nothing where that is too short to be a baseline.
+    pub fn before(&self, id: BrokerId, value: impl Fn(&BrokerSample) -> Option<f64>) -> Option<f64> {
+        let before = &self.samples[..self.recent];
+        let values: Vec<f64> = before.iter().filter_map(|sample| value(sample.brokers.get(&id)?)).collect();
+        if values.len() < self.least_samples() { None } else { median(values) }
     }
 
     /// Median over the brokers of their medians.
@@ -348,6 +367,12 @@ pub fn names(brokers: &[BrokerId]) -> String {
     format!("broker{} {}", if ids.len() == 1 { "" } else { "s" }, ids.join(", "))
 }
 
+/// Time that produce requests wait for followers, ms. CloudWatch has no metric of it: it is what is left of the whole time.
+pub fn remote_ms(broker: &BrokerSample) -> Option<f64> {
+    let times = broker.produce?;
+    times.remote_ms.or_else(|| Some((times.total_ms - times.local_ms? - times.queue_ms.unwrap_or(0.0)).max(0.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +388,13 @@ mod tests {
             cpu_user_percent: Some(cpu),
             cpu_system_percent: Some(0.0),
             under_replicated_partitions: Some(0),
+            disk_used_percent: Some(20.0),
+            heap_after_gc_percent: Some(30.0),
+            under_min_isr_partitions: Some(0),
+            partition_count: Some(12),
+            bytes_in_per_s: Some(1e6),
+            bytes_out_per_s: Some(0.0),
+            messages_in_per_s: Some(1000.0),
             produce: Some(RequestTimes { total_ms, ..RequestTimes::default() }),
             ..BrokerSample::default()
         };

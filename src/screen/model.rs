@@ -293,7 +293,7 @@ mod tests {
         .unwrap();
         let finding = |id: &'static str, confidence| Finding { id, confidence, ..Finding::default() };
         let findings = vec![finding("disk.filling", 0.9), finding("broker.undersized", 0.4)];
-        let told = Diagnosis { verdict: Verdict::CauseFound, findings };
+        let told = Diagnosis { verdict: Verdict::CauseFound, findings, coverage: Default::default() };
         let mut model = Model::new(&head);
         let mut take = |event| {
             model.take(&Entry { at, event });
@@ -304,7 +304,11 @@ mod tests {
             let found = Found::new("demo", told.verdict, finding, Some(Default::default()));
             assert_eq!(take(Event::Finding(Box::new(found))), Some(Verdict::CauseFound), "{}", finding.id);
         }
-        let quiet = Diagnosis { verdict: Verdict::Healthy, findings: vec![finding("healthy", 0.9)] };
+        let quiet = Diagnosis {
+            verdict: Verdict::Healthy,
+            findings: vec![finding("healthy", 0.9)],
+            coverage: Default::default(),
+        };
         let observed = Observed::new(Context::default(), Sample::default(), &quiet);
         assert_eq!(take(Event::Sample(Box::new(observed))), Some(Verdict::Healthy));
     }

@@ -126,7 +126,8 @@ mod tests {
             current_version: Some("K1".to_owned()),
             ..Context::default()
         };
-        let diagnosis = Diagnosis { verdict: Verdict::CauseFound, findings: vec![resize()] };
+        let diagnosis =
+            Diagnosis { verdict: Verdict::CauseFound, findings: vec![resize()], coverage: Default::default() };
         let own = fixes(&context, &diagnosis, &Naming::of_project(Path::new("/nowhere"))).remove(0).unwrap();
         assert!(own.hcl_diff.is_some() && own.kgen.is_some());
         let foreign = fixes(&context, &diagnosis, &Naming::default()).remove(0).unwrap();

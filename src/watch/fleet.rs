@@ -104,6 +104,10 @@ pub struct Row {
     pub verdict: Option<Verdict>,
     /// The likeliest finding; `null` for a healthy cluster.
     pub finding: Option<Top>,
+    /// Causes that the datapoints can show or rule out; `null` where the cluster could not be read.
+    pub causes_assessed: Option<usize>,
+    /// Causes that this kind of cluster can have, likewise.
+    pub causes: Option<usize>,
     /// Datapoints that the verdict is based on.
     pub datapoints: usize,
     /// 95th percentile over the window of the broker that has the highest; `null` where nothing was published.
@@ -250,6 +254,8 @@ impl Row {
             monitoring_level: info.monitoring_level,
             verdict: None,
             finding: None,
+            causes_assessed: None,
+            causes: None,
             datapoints: 0,
             cpu_p95_percent: None,
             disk_p95_percent: None,
@@ -268,6 +274,8 @@ impl Row {
                 title: finding.title.clone(),
                 confidence: finding.confidence,
             }),
+            causes_assessed: Some(diagnosis.coverage.assessed.len()),
+            causes: Some(diagnosis.coverage.of()),
             datapoints: samples.len(),
             cpu_p95_percent: p95(samples, BrokerSample::cpu_percent),
             disk_p95_percent: p95(samples, |broker| broker.disk_used_percent),
@@ -353,6 +361,8 @@ mod tests {
             monitoring_level: Some(MonitoringLevel::Default),
             verdict: None,
             finding: None,
+            causes_assessed: None,
+            causes: None,
             datapoints: 0,
             cpu_p95_percent: None,
             disk_p95_percent: None,
@@ -396,7 +406,7 @@ mod tests {
     fn a_healthy_cluster_shows_no_finding() {
         let finding = |id, title: &str| Finding { id, title: title.to_owned(), ..Finding::default() };
         let of = |verdict, id| {
-            let diagnosis = Diagnosis { verdict, findings: vec![finding(id, "x")] };
+            let diagnosis = Diagnosis { verdict, findings: vec![finding(id, "x")], coverage: Default::default() };
             row("a").judged(&[], &diagnosis).finding.map(|top| top.id)
         };
         assert_eq!(of(Verdict::Healthy, "healthy"), None);

@@ -85,7 +85,7 @@ mod tests {
             let context =
                 Context { broker_type: Some(broker_type.into()), state: Some("ACTIVE".into()), ..Context::default() };
             let findings = vec![Finding { id: "broker.undersized", ..Finding::default() }];
-            let events = marks.of(&context, &sample, &Diagnosis { verdict, findings });
+            let events = marks.of(&context, &sample, &Diagnosis { verdict, findings, coverage: Default::default() });
             let name = |event: &Event| match event {
                 Event::Mark(marked) => marked.mark.name(),
                 _ => "?",

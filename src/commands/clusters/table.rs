@@ -10,7 +10,7 @@ const WIDTH: usize = 80;
 /// Columns that a verdict needs to stand in the row of its cluster; else it has a line of its own.
 const VERDICT_WIDTH: usize = 40;
 
-/// What a cell is cut to before others are.
+/// What a cell is cut to where nothing else helps.
 const NARROWEST: usize = 8;
 
 /// Columns between two cells.
@@ -26,32 +26,32 @@ pub fn width() -> usize {
 struct Column {
     heading: &'static str,
     is_number: bool,
-    /// May be cut where the row does not fit.
-    may_shrink: bool,
+    /// What it is cut to first where the row does not fit; numbers are never cut.
+    enough: usize,
     cell: fn(&Row) -> String,
 }
 
-const fn text(heading: &'static str, cell: fn(&Row) -> String) -> Column {
-    Column { heading, is_number: false, may_shrink: true, cell }
+const fn text(heading: &'static str, enough: usize, cell: fn(&Row) -> String) -> Column {
+    Column { heading, is_number: false, enough, cell }
 }
 
 const fn number(heading: &'static str, cell: fn(&Row) -> String) -> Column {
-    Column { heading, is_number: true, may_shrink: false, cell }
+    Column { heading, is_number: true, enough: 0, cell }
 }
 
-const NAME: Column = text("cluster", |row| row.name.clone());
-const REGION: Column = text("region", |row| row.region.clone());
-const CALLER: Column = text("account", |row| row.caller.clone().unwrap_or_else(|| "-".to_owned()));
+const NAME: Column = text("cluster", 16, |row| row.name.clone());
+const REGION: Column = text("region", 9, |row| row.region.clone());
+const CALLER: Column = text("account", 8, |row| row.caller.clone().unwrap_or_else(|| "-".to_owned()));
 
 const OTHERS: [Column; 8] = [
-    text("brokers", brokers),
-    text("state", |row| row.state.clone()),
-    text("kafka", |row| row.kafka_version.clone().unwrap_or_else(|| "-".to_owned())),
-    text("level", |row| level(row.monitoring_level).to_owned()),
+    text("brokers", 18, brokers),
+    text("state", 8, |row| row.state.clone()),
+    text("kafka", 5, |row| row.kafka_version.clone().unwrap_or_else(|| "-".to_owned())),
+    text("level", 7, |row| level(row.monitoring_level).to_owned()),
     number("cpu", |row| percent(row.cpu_p95_percent)),
     number("disk", |row| percent(row.disk_p95_percent)),
     number("heap", |row| percent(row.heap_p95_percent)),
-    number("USD/month", |row| row.usd_per_month.map_or("-".to_owned(), |usd| format!("{usd:.0}"))),
+    number("USD/mo", |row| row.usd_per_month.map_or("-".to_owned(), |usd| format!("{usd:.0}"))),
 ];
 
 /// The table for a person, at most `width` columns wide. Every text passes `shown` before it is measured.
@@ -93,12 +93,15 @@ fn columns(rows: &[Row]) -> Vec<Column> {
     columns
 }
 
-/// Takes columns from the widest cell that may shrink, until the row fits.
+/// Cuts the cell that is furthest above what is enough, until the row fits; then the widest.
 fn shrink(widths: &mut [usize], columns: &[Column], width: usize) {
     while widths.iter().sum::<usize>() + GAP * (widths.len() - 1) > width {
-        let may = (0..columns.len()).filter(|at| columns[*at].may_shrink && widths[*at] > NARROWEST);
-        let Some(widest) = may.max_by_key(|at| widths[*at]) else { return };
-        widths[widest] -= 1;
+        let texts = || (0..columns.len()).filter(|at| !columns[*at].is_number);
+        let spare = |at: &usize| widths[*at].saturating_sub(columns[*at].enough);
+        let most = texts().filter(|at| spare(at) > 0).max_by_key(spare);
+        let cut = most.or_else(|| texts().filter(|at| widths[*at] > NARROWEST).max_by_key(|at| widths[*at]));
+        let Some(cut) = cut else { return };
+        widths[cut] -= 1;
     }
 }
 
@@ -144,7 +147,10 @@ fn percent(value: Option<f64>) -> String {
 fn verdict(row: &Row) -> String {
     match (&row.error, row.verdict, &row.finding) {
         (Some(error), ..) => format!("not read: {error}"),
-        (None, Some(Verdict::Healthy), _) => "healthy".to_owned(),
+        (None, Some(Verdict::Healthy), _) => match (row.causes_assessed, row.causes) {
+            (Some(assessed), Some(causes)) => format!("healthy: {assessed} of {causes} causes assessed"),
+            _ => "healthy".to_owned(),
+        },
         (None, _, Some(top)) => format!("{}: {}", top.id, top.title),
         (None, _, None) => "inconclusive".to_owned(),
     }
@@ -169,6 +175,8 @@ pub mod tests {
             monitoring_level: Some(MonitoringLevel::Default),
             verdict: Some(Verdict::Healthy),
             finding: None,
+            causes_assessed: Some(19),
+            causes: Some(27),
             datapoints: 180,
             cpu_p95_percent: Some(41.2),
             disk_p95_percent: Some(8.0),
@@ -230,7 +238,7 @@ pub mod tests {
         let mut rows = fleet();
         rows[0].region = "eu-central-1".to_owned();
         rows[1].caller = Some("prod".to_owned());
-        insta::assert_snapshot!(lines(&rows, 200, &as_is).join("\n"));
+        insta::assert_snapshot!(lines(&rows, 240, &as_is).join("\n"));
     }
 
     #[test]
