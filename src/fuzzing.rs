@@ -205,7 +205,13 @@ impl Served {
             let _ = stopped.await;
         };
         // Nobody is there in place of the emulator.
-        runtime.spawn(serve(listener, ended, lab.clone(), SocketAddr::from(([127, 0, 0, 1], 1))));
+        runtime.spawn(serve(
+            listener,
+            ended,
+            lab.clone(),
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+            Arc::new(crate::lab::cloudwatch::Metrics::of_minutes()),
+        ));
         Served { address, calls: 0, stop: Some(stop), lab, runtime: Some(runtime), _dir: dir }
     }
 }

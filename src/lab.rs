@@ -12,6 +12,7 @@ pub mod exporter;
 pub mod fault;
 pub mod hardware;
 pub mod install;
+mod jmx;
 pub mod limits;
 pub mod monitoring;
 mod proxy;

@@ -6,6 +6,7 @@ mod clusters;
 mod configurations;
 mod extract;
 mod front;
+pub mod monitoring;
 mod operations;
 mod own;
 mod scram;
@@ -14,7 +15,7 @@ mod updates;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     http::{HeaderValue, Method, StatusCode, Uri},
     middleware,
     response::{IntoResponse, Response},
@@ -24,13 +25,13 @@ use serde_json::{Value, json};
 use crate::lab::{
     cluster::{Kind, Page, Refusal},
     control::Lab,
-    proxy::Proxy,
 };
+use monitoring::Door;
 
 type Answer = Result<Json<Value>, Refusal>;
 
 /// Everything that the lab's one endpoint serves.
-pub fn router(lab: Arc<Lab>, proxy: Proxy) -> Router {
+pub fn router(lab: Arc<Lab>, door: Door) -> Router {
     Router::new()
         .merge(clusters::routes())
         .merge(configurations::routes())
@@ -41,8 +42,7 @@ pub fn router(lab: Arc<Lab>, proxy: Proxy) -> Router {
         .fallback(unplaced)
         .method_not_allowed_fallback(unplaced)
         .with_state(lab)
-        .layer(Extension(proxy.clone()))
-        .layer(middleware::from_fn_with_state(proxy, front::front))
+        .layer(middleware::from_fn_with_state(door, front::front))
 }
 
 /// Calls of the service model that the lab has no part of, by what their paths hold.

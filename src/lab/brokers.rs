@@ -13,7 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -31,7 +31,7 @@ use super::{
     hardware::{BrokerSize, Hardware, machine_cores, machine_memory_mib},
     install::{Classes, Kafka},
     limits::Means,
-    readings::{FleetReading, Watched, read_forever},
+    readings::{ControllerPid, FleetReading, Watched, read_forever},
     tls::Certificates,
 };
 use crate::{
@@ -134,6 +134,7 @@ pub struct Fleet {
     /// Brokers that could not be started at the last attempt.
     retries: BTreeMap<BrokerId, Retry>,
     controller: Option<Server>,
+    controller_pid: ControllerPid,
     /// Brokers that a fault keeps from being started again.
     down: BTreeSet<BrokerId>,
     /// Heaps that a fault gives to brokers, MiB.
@@ -197,7 +198,10 @@ impl Fleet {
             .context("starting the lab's readings")?;
         let (sender, readings) = watch::channel(Arc::default());
         let watched = Arc::default();
-        runtime.spawn(read_forever(config.cluster_name.clone(), Arc::clone(&watched), sender));
+        let controller_pid = ControllerPid::default();
+        let reading =
+            read_forever(config.cluster_name.clone(), Arc::clone(&watched), Arc::clone(&controller_pid), sender);
+        runtime.spawn(reading);
         let ids = 1..=config.broker_count as BrokerId;
         let mut fleet = Fleet {
             config,
@@ -207,6 +211,7 @@ impl Fleet {
             brokers: BTreeMap::new(),
             retries: BTreeMap::new(),
             controller: None,
+            controller_pid,
             down: BTreeSet::new(),
             heaps: BTreeMap::new(),
             watched,
@@ -233,9 +238,14 @@ impl Fleet {
         self.brokers.iter().map(status).collect()
     }
 
-    /// What is read of the brokers every two seconds; for CloudWatch and the alarms.
+    /// What is read of the brokers every 2.5 s; for CloudWatch and the alarms.
     pub fn readings(&self) -> watch::Receiver<Arc<FleetReading>> {
         self.readings.clone()
+    }
+
+    /// `host:port` of each broker's plaintext listener.
+    pub fn bootstrap_servers(&self) -> Vec<String> {
+        self.brokers.keys().map(|id| local(self.identity.ports[id].plaintext).to_string()).collect()
     }
 
     /// Restarts each broker as `to`, one at a time; the next when no partition is under-replicated.
@@ -341,9 +351,7 @@ impl Fleet {
     /// # Errors
     /// No broker takes them, in the words of the last.
     pub fn alter_users(&self, credentials: &[Credential]) -> anyhow::Result<()> {
-        let addresses: Vec<String> =
-            self.brokers.keys().map(|id| local(self.identity.ports[id].plaintext).to_string()).collect();
-        scram::alter(&addresses, credentials).context("changing the users of SASL/SCRAM")
+        scram::alter(&self.bootstrap_servers(), credentials).context("changing the users of SASL/SCRAM")
     }
 
     /// Stops every broker, then the controller.
@@ -438,7 +446,9 @@ impl Fleet {
         self.layout.prepare(CONTROLLER_ID, &self.identity, &self.properties(CONTROLLER_ID, user))?;
         self.reserved.release(self.identity.controller_port);
         let starting = node::start(&self.config.machine.kafka, &self.layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
-        self.controller = Some(node::ready(starting, &self.layout, CONTROLLER_ID, || true)?);
+        let controller = node::ready(starting, &self.layout, CONTROLLER_ID, || true)?;
+        self.controller_pid.store(controller.pid(), Ordering::Relaxed);
+        self.controller = Some(controller);
         Ok(())
     }
 
@@ -572,6 +582,7 @@ impl Fleet {
         let ports = self.identity.ports[&id];
         let watched = Arc::new(Watched::new(
             local(ports.agent),
+            ports.plaintext,
             self.client.clone(),
             self.layout.data_dir(id),
             self.volume_bytes(),

@@ -98,9 +98,10 @@ impl FleetCrew {
             };
             match task {
                 Some(Task::Job(Job::Start(start))) => {
+                    let name = start.cluster_name.clone();
                     let started = Fleet::start(config(start, dir.clone(), &self.certificates, &self.machine));
                     if let Ok(fleet) = &started {
-                        self.monitoring.watch(&region, fleet.readings(), watched_level.clone());
+                        self.monitoring.watch(&region, &name, fleet, watched_level.clone());
                     }
                     report(Report::Started(told(&started, endpoints)));
                     fleet = started.ok();

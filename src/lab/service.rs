@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     brokers::Machine,
+    cloudwatch::{Metrics, Timing},
     control::{self, Lab, LabConfig},
     crew::FleetCrew,
     fault,
@@ -222,7 +223,7 @@ fn is_lab(holder: &Holder) -> bool {
 ///
 /// # Errors
 /// Another lab runs in the folder, the port is taken, or something that the lab needs is missing.
-pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::Result<()> {
+pub fn run(folder: &Folder, port: u16, hardware: Hardware, timing: Timing, say: Say) -> anyhow::Result<()> {
     folder.check()?;
     let _lock = folder.lock()?;
     // Before anything is started for clusters that nobody may run.
@@ -244,7 +245,12 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
         .build()
         .context("starting the control plane")?;
     let (emulator, emulator_address) = start_emulator(folder, &runtime, &*say)?;
-    let monitoring = Monitoring::new(runtime.handle().clone(), emulator_address, Arc::clone(&say));
+    let metrics = Arc::new(Metrics::new(timing));
+    let monitoring =
+        Monitoring::new(runtime.handle().clone(), emulator_address, Arc::clone(&metrics), Arc::clone(&say));
+    if timing.period.as_secs() != 60 {
+        say(&format!("datapoints of CloudWatch cover {} s, not the 60 s of MSK", timing.period.as_secs()));
+    }
     let facts = json!({
         "scale": hardware.scale,
         "hardware": hardware.to_string(),
@@ -253,6 +259,8 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
         "kafka_version": KAFKA_VERSION,
         "ca": certificates.ca,
         "emulator": format!("moto {MOTO_VERSION}"),
+        "metrics_period_s": timing.period.as_secs(),
+        "metrics_delay_s": timing.delay.as_secs(),
         "pid": std::process::id(),
     });
     let crew = FleetCrew { machine, certificates, monitoring, say };
@@ -268,7 +276,7 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
         .with_context(|| format!("writing {}", record.display()))?;
     let served = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        server::serve(listener, asked_to_stop()?, lab.clone(), emulator_address).await
+        server::serve(listener, asked_to_stop()?, lab.clone(), emulator_address, metrics).await
     });
     let stopped = lab.stop(STOP_PATIENCE);
     emulator.stop(Duration::from_secs(5));
