@@ -19,7 +19,7 @@ use crate::{
     lab::{
         control::{Lab, LabConfig},
         server::serve,
-        testing::run_without_brokers,
+        simulated::run_without_brokers,
     },
     locate::{Environment, Question, locate, table::Table},
     metrics::broker::{Jmx, Node, Reading, between},

@@ -52,9 +52,24 @@ pub struct LabUp {
     /// Length of the minutes of CloudWatch: 60s as on MSK, or less (5s, 10s, 15s, 20s, 30s) for tests
     #[arg(long, value_name = "PERIOD", default_value = "60s", value_parser = metrics_period)]
     pub metrics_period: u64,
+    /// Run no brokers: clusters are there at once and have synthetic metrics, for tests of large fleets
+    #[arg(long)]
+    pub without_brokers: bool,
+    /// Deny an action, such as kafka:ListTopics, as IAM would, for tests; may be given several times
+    #[arg(long, value_name = "ACTION", value_parser = action)]
+    pub deny: Vec<String>,
     /// Print one JSON document, that of `kgen lab status`
     #[arg(long)]
     pub json: bool,
+}
+
+fn action(text: &str) -> Result<String, String> {
+    let is_action = text.split_once(':').is_some_and(|(service, name)| {
+        ["kafka", "cloudwatch"].contains(&service)
+            && !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric())
+    });
+    if is_action { Ok(text.to_owned()) } else { Err("an action is kafka:NAME or cloudwatch:NAME".to_owned()) }
 }
 
 /// Seconds, as `5s` or `5`: what divides a minute and is a multiple of the 5 s between two scrapes.

@@ -4,12 +4,14 @@
 
 mod clusters;
 mod configurations;
+mod denied;
 mod extract;
 mod front;
 pub mod monitoring;
 mod operations;
 mod own;
 mod scram;
+mod topics;
 mod updates;
 
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub fn router(lab: Arc<Lab>, door: Door) -> Router {
         .merge(configurations::routes())
         .merge(operations::routes())
         .merge(scram::routes())
+        .merge(topics::routes())
         .merge(updates::routes())
         .merge(own::routes())
         .fallback(unplaced)
@@ -46,9 +49,8 @@ pub fn router(lab: Arc<Lab>, door: Door) -> Router {
 }
 
 /// Calls of the service model that the lab has no part of, by what their paths hold.
-const NOT_IMITATED: [&str; 7] = [
+const NOT_IMITATED: [&str; 6] = [
     "/policy",
-    "/topics",
     "/client-vpc-connection",
     "/v1/vpc-connection",
     "/replication/v1/replicators",

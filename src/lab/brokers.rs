@@ -51,6 +51,8 @@ pub struct FleetConfig {
     /// Availability zones, one a client subnet; broker i is in zone (i - 1) mod len.
     pub zones: Vec<String>,
     pub broker_count: u32,
+    /// Ids of the brokers that were here before; empty for a new fleet, whose ids are 1 to the count.
+    pub ids: Vec<BrokerId>,
     pub volume_gib: u32,
     /// server.properties of the MSK configuration, as the user wrote them; may be empty.
     pub server_properties: String,
@@ -189,7 +191,11 @@ impl Fleet {
         // Java runs in the broker's own folder.
         let dir = std::path::absolute(&config.dir).with_context(|| format!("resolving {}", config.dir.display()))?;
         let layout = Layout { dir };
-        let (identity, reserved) = layout.open(config.broker_count)?;
+        let ids = match &config.ids[..] {
+            [] => (1..=config.broker_count as BrokerId).collect(),
+            ids => ids.to_vec(),
+        };
+        let (identity, reserved) = layout.open(&ids)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("kgen-readings")
@@ -202,7 +208,6 @@ impl Fleet {
         let reading =
             read_forever(config.cluster_name.clone(), Arc::clone(&watched), Arc::clone(&controller_pid), sender);
         runtime.spawn(reading);
-        let ids = 1..=config.broker_count as BrokerId;
         let mut fleet = Fleet {
             config,
             layout,
@@ -220,7 +225,7 @@ impl Fleet {
             runtime: Some(runtime),
         };
         fleet.start_controller(&user)?;
-        fleet.start_brokers(ids.collect(), &user)?;
+        fleet.start_brokers(ids, &user)?;
         Ok(fleet)
     }
 
@@ -266,10 +271,29 @@ impl Fleet {
     /// As [`Fleet::start`]; the brokers that were there go on.
     pub fn add_brokers(&mut self, count: u32) -> anyhow::Result<()> {
         let user = Properties::parse(&self.config.server_properties)?;
-        (self.identity, self.reserved) = self.layout.open(count)?;
+        let newest = self.brokers.keys().copied().max().unwrap_or(0);
+        let new: Vec<BrokerId> = (newest + 1..).take((count as usize).saturating_sub(self.brokers.len())).collect();
+        let all: Vec<BrokerId> = self.brokers.keys().copied().chain(new.iter().copied()).collect();
+        (self.identity, self.reserved) = self.layout.open(&all)?;
         self.config.broker_count = self.config.broker_count.max(count);
-        let new = (1..=count as BrokerId).filter(|id| !self.brokers.contains_key(id)).collect();
         self.start_brokers(new, &user)
+    }
+
+    /// Stops brokers for good. They must hold no partitions of users' topics; what Kafka keeps for itself has replicas elsewhere.
+    pub fn remove_brokers(&mut self, ids: &[BrokerId], step: &mut dyn FnMut(BrokerId, bool)) {
+        for id in ids {
+            step(*id, false);
+            if let Some(mut broker) = self.brokers.remove(id) {
+                broker.watched.release();
+                if let Some(server) = broker.server.take() {
+                    server.stop(STOP_GRACE);
+                }
+                broker.watched.ended();
+            }
+            self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            self.config.broker_count -= 1;
+            step(*id, true);
+        }
     }
 
     /// Gives every broker a volume of this size; brokers go on, as they do on MSK.

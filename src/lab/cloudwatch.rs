@@ -19,7 +19,7 @@ use std::{
 
 pub use answer::{Reply, reply};
 pub use look::Looker;
-pub use publish::publish;
+pub use publish::{Publisher, publish};
 pub use query::Query;
 pub use statistic::Statistic;
 pub use store::{Datapoint, MOST_SERIES, SeriesId, Store, Timing};

@@ -13,10 +13,10 @@ use aws_sdk_cloudwatch::{
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
+    Say,
     alarms::evaluate_forever,
     brokers::Fleet,
     cloudwatch::{Looker, Metrics, publish},
-    service::Say,
 };
 use crate::catalogue::MonitoringLevel;
 

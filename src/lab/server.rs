@@ -43,7 +43,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     anyhow::ensure!(address.ip().is_loopback(), "the lab listens on loopback only, not on {address}");
-    let router = api::router(lab, Door { proxy: Proxy::new(emulator), metrics });
+    let router = api::router(lab.clone(), Door { proxy: Proxy::new(emulator), metrics, lab });
     let (stop, stopped) = watch::channel(());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();

@@ -12,6 +12,7 @@ mod interrupts;
 mod kills;
 mod lab;
 mod load;
+mod outside_live;
 mod project;
 mod real;
 mod refusals;

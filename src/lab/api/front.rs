@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::monitoring::Door;
+use super::{denied, monitoring::Door};
 use crate::lab::cluster::{Kind, Refusal, is_region};
 
 /// The region that a request was signed for.
@@ -55,6 +55,11 @@ pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -
             Refusal::bad(format!("{region:?} in the signature is no region")).into_response()
         }
         Some((region, "kafka")) => {
+            if let Some(action) =
+                denied::action(request.method(), path).filter(|action| door.lab.denied().contains(action))
+            {
+                return Refusal::new(Kind::AccessDenied, denied::message(&action)).into_response();
+            }
             let region = Region(region.to_owned());
             request.extensions_mut().insert(region);
             next.run(request).await

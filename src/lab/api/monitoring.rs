@@ -18,6 +18,7 @@ use crate::lab::{
         Metrics, Reply, now_ms, reply,
         wire::{self, CBOR, Call, Fault, Protocol},
     },
+    control::Lab,
     proxy::Proxy,
 };
 
@@ -32,6 +33,7 @@ const SMITHY: HeaderName = HeaderName::from_static("smithy-protocol");
 pub struct Door {
     pub proxy: Proxy,
     pub metrics: Arc<Metrics>,
+    pub lab: Arc<Lab>,
 }
 
 impl Door {
@@ -54,6 +56,11 @@ impl Door {
             Some(Ok(call)) => call,
             Some(Err((protocol, fault))) => return failed(protocol, &fault),
         };
+        let action = format!("cloudwatch:{}", call.operation);
+        if self.lab.denied().contains(&action) {
+            let code = if call.protocol == Protocol::Query { "AccessDenied" } else { "AccessDeniedException" };
+            return failed(call.protocol, &Fault::new(code, super::denied::message(&action)));
+        }
         let answered = {
             let store = self.metrics.region(region);
             let store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +107,9 @@ impl Door {
 fn failed(protocol: Protocol, fault: &Fault) -> Response {
     let id = request_id();
     let (content_type, bytes) = wire::render_fault(protocol, fault, &id);
-    response(StatusCode::BAD_REQUEST, content_type, bytes, &id)
+    let is_denied = fault.code.starts_with("AccessDenied");
+    let status = if is_denied { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+    response(status, content_type, bytes, &id)
 }
 
 fn response(status: StatusCode, content_type: &'static str, bytes: Vec<u8>, id: &str) -> Response {

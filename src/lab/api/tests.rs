@@ -16,7 +16,7 @@ use crate::lab::{
     cloudwatch::{Datapoint, Metrics, SeriesId, Timing, now_ms, wire},
     control::{Lab, LabConfig},
     server::serve,
-    testing::run_without_brokers,
+    simulated::run_without_brokers,
 };
 
 /// A running lab.

@@ -1,6 +1,6 @@
 //! Which metrics the lab publishes, and how each is computed: one row a metric and set of dimensions.
 //!
-//! The next metric is one more row; what MSK has and the lab has not is listed with the reason in [`NOT_PUBLISHED`].
+//! The next metric is one more row; what MSK has and the lab has not is listed with the reason at its end.
 
 use super::window::{BrokerWindow, ClusterWindow, Lag, greatest};
 use crate::{
@@ -92,18 +92,6 @@ impl Row {
     }
 }
 
-/// Metrics of a serverless cluster, all by topic or by group and topic (MSK Developer Guide, "Monitor serverless clusters").
-pub const SERVERLESS: [&str; 8] = [
-    "BytesInPerSec",
-    "BytesOutPerSec",
-    "MessagesInPerSec",
-    "FetchMessageConversionsPerSec",
-    "ProduceMessageConversionsPerSec",
-    "MaxOffsetLag",
-    "SumOffsetLag",
-    "EstimatedMaxTimeLag",
-];
-
 /// Every metric that the lab publishes.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
@@ -148,8 +136,8 @@ pub const ROWS: &[Row] = &[
     row("SumOffsetLag", Default, GROUP, Both, Group(|of| Some(of.iter().map(|lag| lag.offsets).sum()))),
     row("EstimatedMaxTimeLag", Default, GROUP, Both, Group(|of| greatest(of.iter().map(|lag| lag.seconds(lag.per_s))))),
     row("RollingEstimatedTimeLagMax", Default, GROUP, Both, Group(|of| greatest(of.iter().map(|lag| lag.seconds(lag.rolling_per_s))))),
-    row("ConnectionCreationRate", PerBroker, BROKER, Both, Threads(|of| of.processor_rates("connection_creation_total"))),
-    row("ConnectionCloseRate", PerBroker, BROKER, Both, Threads(|of| of.processor_rates("connection_close_total"))),
+    row("ConnectionCreationRate", PerBroker, BROKER, Both, Threads(|of| of.processor_rates("connection_creation"))),
+    row("ConnectionCloseRate", PerBroker, BROKER, Both, Threads(|of| of.processor_rates("connection_close"))),
     row("FetchConsumerLocalTimeMsMean", PerBroker, BROKER, Both, Broker(|of| of.request_mean(&["FetchConsumer"], "LocalTimeMs"))),
     row("FetchConsumerRequestQueueTimeMsMean", PerBroker, BROKER, Both, Broker(|of| of.request_mean(&["FetchConsumer"], "RequestQueueTimeMs"))),
     row("FetchConsumerResponseQueueTimeMsMean", PerBroker, BROKER, Both, Broker(|of| of.request_mean(&["FetchConsumer"], "ResponseQueueTimeMs"))),
@@ -197,6 +185,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Metrics of the catalogue that the lab does not publish, and why.
+#[cfg(test)]
 pub const NOT_PUBLISHED: &[(&[&str], &str)] = &[
     (&["BurstBalance"], "the disk of this machine has no burst credits"),
     (
@@ -263,8 +252,7 @@ fn file_descriptors_percent(of: &BrokerWindow) -> Option<f64> {
 
 /// Segments with SYN: one in and one out for each connection.
 fn tcp_connections(of: &BrokerWindow) -> Option<f64> {
-    let made =
-        |jmx: &crate::lab::jmx::Jmx| Some(jmx.processors("connection_creation_total").map(|(_, made)| made).sum());
+    let made = |jmx: &crate::lab::jmx::Jmx| Some(jmx.processors("connection_creation").map(|(_, made)| made).sum());
     of.increase(made).map(|made| made * 2.0)
 }
 

@@ -75,11 +75,11 @@ impl BrokerWindow<'_> {
         Some(all)
     }
 
-    /// Mean, between the scrapes, of a part of some kinds of requests; 0 when there were none, as Kafka's own mean is.
+    /// Mean, between the scrapes, of a part of some kinds of requests; nothing when there were none.
     pub fn request_mean(&self, kinds: &[&str], part: &str) -> Option<f64> {
         let (count, sum) = self.requests(kinds, part)?;
         // Kafka's mean is since its start: sums of means that were rounded may differ by a little.
-        Some(if count > 0.0 { (sum / count).max(0.0) } else { 0.0 })
+        (count > 0.0).then(|| (sum / count).max(0.0))
     }
 
     /// An attribute of each network thread, at the last scrape.
