@@ -279,7 +279,7 @@ impl Fleet {
         self.start_brokers(new, &user)
     }
 
-    /// Stops brokers for good. They must hold no partitions of users' topics; what Kafka keeps for itself has replicas elsewhere.
+    /// Stops brokers for good. They must hold no partitions.
     pub fn remove_brokers(&mut self, ids: &[BrokerId], step: &mut dyn FnMut(BrokerId, bool)) {
         for id in ids {
             step(*id, false);

@@ -2,6 +2,7 @@
 //! and the calls that read it.
 
 mod answer;
+mod image;
 mod look;
 mod publish;
 mod query;

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -52,50 +53,28 @@ pub fn run_with_metrics(assignment: Assignment, metrics: &Arc<Metrics>) {
 
 fn run(assignment: Assignment, metrics: Option<&Arc<Metrics>>) {
     let Assignment { dir, tasks, report, show, region, level, .. } = assignment;
-    let mut brokers: Vec<Endpoints> = Vec::new();
-    let mut topics = Topics::default();
-    let mut pace = Duration::ZERO;
-    let mut zones = Vec::new();
+    let mut cluster = Made::default();
     let mut publishing: Option<Publishing> = None;
     for task in tasks {
         match task {
-            Task::Job(Job::Start(config)) => {
-                if config.cluster_name.starts_with("broken") {
-                    report(Report::Started(Err("no broker came up".to_owned())));
-                    continue;
+            Task::Job(Job::Start(config)) => match cluster.start(&config, &dir) {
+                Ok(()) => {
+                    show(cluster.brokers.iter().map(|broker| (broker.id, json!({ "pid": 7 }))).collect());
+                    let publish = |metrics| Publishing::start(metrics, &region, &config, &cluster.brokers, level());
+                    publishing = metrics.map(publish);
+                    report(Report::Started(Ok(cluster.brokers.clone())));
                 }
-                if config.cluster_name.starts_with("slow") {
-                    pace = Duration::from_secs(1);
-                }
-                if let Err(error) = own::make_folder(&dir, 0o777) {
-                    report(Report::Started(Err(format!("making {}: {error}", dir.display()))));
-                    continue;
-                }
-                zones = config.zones.clone();
-                brokers = ids(&config).into_iter().map(|id| broker(id, &zones)).collect();
-                topics = topics_on(&brokers);
-                show(brokers.iter().map(|broker| (broker.id, json!({ "pid": 7 }))).collect());
-                publishing = metrics.map(|metrics| Publishing::start(metrics, &region, &config, &brokers, level()));
-                report(Report::Started(Ok(brokers.clone())));
-            }
+                Err(message) => report(Report::Started(Err(message))),
+            },
             Task::Job(Job::Operate { operation, work }) => {
-                thread::sleep(pace);
-                match &work {
-                    Work::AddBrokers(count) => {
-                        let newest = brokers.iter().map(|broker| broker.id).max().unwrap_or(0);
-                        let missing = (*count as usize).saturating_sub(brokers.len());
-                        brokers.extend((newest + 1..).take(missing).map(|id| broker(id, &zones)));
-                    }
-                    Work::RemoveBrokers(ids) => brokers.retain(|broker| !ids.contains(&broker.id)),
-                    _ => {}
-                }
+                cluster.carry_out(&work);
                 if let Some(publishing) = &publishing {
-                    publishing.change(&work, &brokers, level());
+                    publishing.change(&work, &cluster.brokers, level());
                 }
-                for id in brokers.iter().map(|broker| broker.id) {
-                    report(Report::Step { operation: operation.clone(), broker: id, done: true });
+                for broker in &cluster.brokers {
+                    report(Report::Step { operation: operation.clone(), broker: broker.id, done: true });
                 }
-                report(Report::Operated { operation, result: Ok(brokers.clone()) });
+                report(Report::Operated { operation, result: Ok(cluster.brokers.clone()) });
             }
             Task::Job(Job::Delete) => {
                 publishing = None;
@@ -103,14 +82,56 @@ fn run(assignment: Assignment, metrics: Option<&Arc<Metrics>>) {
             }
             Task::MaxPartitions(answer) => answer.send(Ok(7)).unwrap_or_default(),
             Task::Topics(call, answer) => {
-                let known = topics.clone();
-                answer.send(changed(&mut topics, call, &brokers).map(|()| known)).unwrap_or_default();
+                let known = cluster.topics.clone();
+                answer.send(cluster.change(call).map(|()| known)).unwrap_or_default();
             }
             Task::AlterUsers(_, answer) => answer.send(Ok(())).unwrap_or_default(),
             Task::Fault(_, answer) => answer.send(Ok(json!([]))).unwrap_or_default(),
         }
     }
-    drop(publishing);
+}
+
+/// What there would be of a cluster.
+#[derive(Debug, Default)]
+struct Made {
+    brokers: Vec<Endpoints>,
+    topics: Topics,
+    zones: Vec<String>,
+    /// What a job takes.
+    pace: Duration,
+}
+
+impl Made {
+    fn start(&mut self, config: &Start, dir: &Path) -> Result<(), String> {
+        if config.cluster_name.starts_with("broken") {
+            return Err("no broker came up".to_owned());
+        }
+        if config.cluster_name.starts_with("slow") {
+            self.pace = Duration::from_secs(1);
+        }
+        own::make_folder(dir, 0o777).map_err(|error| format!("making {}: {error}", dir.display()))?;
+        self.zones = config.zones.clone();
+        self.brokers = ids(config).into_iter().map(|id| broker(id, &self.zones)).collect();
+        self.topics = topics_on(&self.brokers);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, work: &Work) {
+        thread::sleep(self.pace);
+        match work {
+            Work::AddBrokers(count) => {
+                let newest = self.brokers.iter().map(|broker| broker.id).max().unwrap_or(0);
+                let missing = (*count as usize).saturating_sub(self.brokers.len());
+                self.brokers.extend((newest + 1..).take(missing).map(|id| broker(id, &self.zones)));
+            }
+            Work::RemoveBrokers(ids) => self.brokers.retain(|broker| !ids.contains(&broker.id)),
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, call: TopicCall) -> Result<(), String> {
+        changed(&mut self.topics, call, &self.brokers)
+    }
 }
 
 fn ids(config: &Start) -> Vec<BrokerId> {
@@ -183,7 +204,7 @@ const GROUP: &str = "workers";
 
 /// Metrics of a serverless cluster by topic, and by group and topic, with values (MSK Developer Guide, "Monitoring serverless
 /// clusters").
-const SERVERLESS: [(&str, &str, bool, f64); 9] = [
+const SERVERLESS: [(&str, &str, bool, f64); 8] = [
     ("BytesInPerSec", "Bytes/Second", false, 500_000.0),
     ("BytesOutPerSec", "Bytes/Second", false, 1_000_000.0),
     ("MessagesInPerSec", "Count/Second", false, 500.0),
@@ -192,7 +213,6 @@ const SERVERLESS: [(&str, &str, bool, f64); 9] = [
     ("MaxOffsetLag", "Count", true, 3.0),
     ("SumOffsetLag", "Count", true, 9.0),
     ("EstimatedMaxTimeLag", "Seconds", true, 1.0),
-    ("RollingEstimatedTimeLagMax", "Seconds", true, 1.0),
 ];
 
 impl Publishing {

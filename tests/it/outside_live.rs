@@ -106,6 +106,11 @@ fn the_aws_cli_lists_each_series_once_and_reads_every_one() {
     let points = statistics["Datapoints"].as_array().unwrap();
     let most = points.iter().filter_map(|point| point["SampleCount"].as_f64()).fold(0.0, f64::max);
     assert!((1.0..=12.0).contains(&most), "{statistics}");
+    let widget = r#"{"start":"-PT10M","period":5,"metrics":[["AWS/Kafka","CpuUser","Cluster Name","kgen-demo","Broker ID","1"]]}"#;
+    let image = lab.sh(&format!(
+        "aws cloudwatch get-metric-widget-image --metric-widget '{widget}' --query MetricWidgetImage --output text | base64 -d | tail -c +2 | head -c 3"
+    ));
+    assert!(image == "PNG", "{image:?}");
     drop((load, reader));
     lab.down();
 }
@@ -125,7 +130,7 @@ fn cpu(lab: &Lab, seconds: u64) -> Vec<f64> {
 fn datapoints_until(lab: &Lab, since: jiff::Timestamp, wanted: &dyn Fn(&Value) -> bool) -> usize {
     let mut last = Value::Null;
     let named = await_some(Duration::from_secs(180), || {
-        let output = lab.try_sh("kgen diagnose --source cloudwatch --json 2> diagnose.log");
+        let output = lab.try_sh("kgen diagnose --source cloudwatch --delay 3s --json 2> diagnose.log");
         last = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         let age = (jiff::Timestamp::now().as_second() - since.as_second()).max(0) as u64;
         wanted(&last).then(|| cpu(lab, age).len())
@@ -147,7 +152,7 @@ fn overload_is_named_from_outside_within_three_datapoints_and_so_is_its_end() {
     };
     assert!(await_some(Duration::from_secs(180), calm_minutes).is_some());
     let first = |diagnosis: &Value| diagnosis["findings"][0]["id"].as_str().unwrap_or_default().to_owned();
-    let before = lab.try_sh("kgen diagnose --source cloudwatch --json");
+    let before = lab.try_sh("kgen diagnose --source cloudwatch --delay 3s --json");
     let before: Value = serde_json::from_slice(&before.stdout).unwrap();
     assert_ne!(before["verdict"], "cause_found", "{before:#}");
 

@@ -1,6 +1,6 @@
 //! The calls that change a cluster; each answers with its operation.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -191,13 +191,12 @@ async fn count(
         Some(update) => update,
         None => {
             let topics = lab.topics(&arn, TopicCall::Read(None)).await?;
-            let holds = |id: &BrokerId| {
-                let users = topics.partitions.iter().filter(|((topic, _), _)| !topic.starts_with("__"));
-                users.into_iter().any(|(_, placed)| placed.replicas.contains(id))
-            };
+            // MSK's own topics move by themselves.
+            let placed = topics.partitions.iter().filter(|((topic, _), _)| !topic.starts_with("__amazon_msk"));
+            let holding: BTreeSet<BrokerId> = placed.flat_map(|(_, placed)| placed.replicas.iter().copied()).collect();
             let plane = lab.plane();
             let brokers = plane.cluster(&arn)?.brokers.iter().map(|broker| broker.id);
-            let empty: Vec<BrokerId> = brokers.filter(|id| !holds(id)).collect();
+            let empty: Vec<BrokerId> = brokers.filter(|id| !holding.contains(id)).collect();
             Update::RemoveBrokers(plane.removable(&arn, count, &empty)?)
         }
     };

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 
 use super::{
-    SeriesId, Statistic, Store, Timing,
+    SeriesId, Statistic, Store, Timing, image,
     query::Query,
     wire::{Call, Fault},
 };
@@ -55,7 +58,7 @@ pub fn reply(store: &Store, timing: Timing, call: &Call, now_ms: i64) -> Reply {
         "PutMetricData" if input["Namespace"].as_str().is_some_and(|name| name.starts_with("AWS/")) => {
             Reply::Here(Err(Fault::invalid("The value AWS/ for parameter Namespace is invalid.")))
         }
-        "GetMetricWidgetImage" => Reply::Here(Err(Fault::invalid("the lab draws no images of metrics"))),
+        "GetMetricWidgetImage" => Reply::Here(reader.image(input)),
         _ => Reply::Elsewhere,
     }
 }
@@ -165,6 +168,13 @@ impl Reader<'_> {
             answer["NextToken"] = token(start + taken).into();
         }
         Ok(answer)
+    }
+
+    fn image(&self, input: &Value) -> Result<Value, Fault> {
+        let widget = input["MetricWidget"].as_str();
+        let widget = widget.ok_or_else(|| Fault::new("MissingParameter", "the request has no MetricWidget"))?;
+        let png = image::png(self.store, widget, self.now_ms, self.timing.hidden_from_ms(self.now_ms))?;
+        Ok(json!({ "MetricWidgetImage": BASE64_STANDARD.encode(png) }))
     }
 
     /// From when to before when, ms: what is not there for clients yet is left out.

@@ -188,8 +188,7 @@ fn values<'a>(
         How::Topic(of) => {
             let mut made = Vec::new();
             for (id, window) in running() {
-                for topic in window.scrape.into_iter().flat_map(Jmx::topics) {
-                    let Some(value) = of(window, topic) else { continue };
+                for (topic, value) in topics(window, of) {
                     let series = (row.metric, *id, topic.to_owned());
                     if value != 0.0 || begun.contains(&series) {
                         begun.insert(series);
@@ -207,23 +206,35 @@ fn values<'a>(
             vec![(own(), values.into_iter().flatten().collect())]
         }
         How::Cluster(of) => of(of_cluster).map(|value| (own(), vec![value])).into_iter().collect(),
-        How::Group(of) => {
-            let of_group = |((group, topic), lags): ((&String, &String), Vec<Lag>)| {
-                let dimensions = [("Consumer Group", group.clone()), ("Topic", topic.clone())];
-                Some(([own(), dimensions.to_vec()].concat(), vec![of(&lags)?]))
-            };
-            by_topic(look).into_iter().filter_map(of_group).collect()
-        }
-        How::Partition(of) => {
-            let lags = look.into_iter().flat_map(|look| &look.lags);
-            let of_partition = |((group, topic, partition), lag): (&(String, String, i32), &Lag)| {
-                let dimensions =
-                    [("Consumer Group", group.clone()), ("Topic", topic.clone()), ("Partition", partition.to_string())];
-                Some((dimensions.to_vec(), vec![of(lag)?]))
-            };
-            lags.filter_map(of_partition).collect()
-        }
+        How::Group(of) => of_groups(cluster, look, of),
+        How::Partition(of) => of_partitions(look, of),
     }
+}
+
+/// The topics that a broker has figures of, with the value of each.
+fn topics<'a>(
+    window: &'a BrokerWindow,
+    of: fn(&BrokerWindow, &str) -> Option<f64>,
+) -> impl Iterator<Item = (&'a str, f64)> {
+    window.scrape.into_iter().flat_map(Jmx::topics).filter_map(move |topic| Some((topic, of(window, topic)?)))
+}
+
+fn of_groups<'a>(cluster: &str, look: Option<&Look>, of: fn(&[Lag]) -> Option<f64>) -> Vec<(Dimensions<'a>, Vec<f64>)> {
+    let of_group = |((group, topic), lags): ((&String, &String), Vec<Lag>)| {
+        let dimensions =
+            vec![("Cluster Name", cluster.to_owned()), ("Consumer Group", group.clone()), ("Topic", topic.clone())];
+        Some((dimensions, vec![of(&lags)?]))
+    };
+    by_topic(look).into_iter().filter_map(of_group).collect()
+}
+
+fn of_partitions<'a>(look: Option<&Look>, of: fn(&Lag) -> Option<f64>) -> Vec<(Dimensions<'a>, Vec<f64>)> {
+    let of_partition = |((group, topic, partition), lag): (&(String, String, i32), &Lag)| {
+        let dimensions =
+            vec![("Consumer Group", group.clone()), ("Topic", topic.clone()), ("Partition", partition.to_string())];
+        Some((dimensions, vec![of(lag)?]))
+    };
+    look.into_iter().flat_map(|look| &look.lags).filter_map(of_partition).collect()
 }
 
 /// The lags of each group and topic.

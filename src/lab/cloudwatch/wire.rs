@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Number, Value};
 
 /// The service's name in the JSON and CBOR protocols.
 const SERVICE: &str = "GraniteServiceVersion20100801";
+
+/// The one member that is bytes: base64 in the other protocols.
+const IMAGE: &str = "MetricWidgetImage";
 
 /// Lists and objects in each other at most.
 const DEPTH_MAX: usize = 16;
@@ -136,7 +140,11 @@ fn to_cbor(value: &Value, is_moment: bool) -> ciborium::Value {
         Value::String(text) => Cbor::Text(text.clone()),
         Value::Array(items) => Cbor::Array(items.iter().map(|item| to_cbor(item, is_moment)).collect()),
         Value::Object(members) => {
-            let member = |(name, value): (&String, &Value)| (Cbor::Text(name.clone()), to_cbor(value, is_time(name)));
+            let member = |(name, value): (&String, &Value)| {
+                let bytes = value.as_str().filter(|_| name == IMAGE).and_then(|text| BASE64_STANDARD.decode(text).ok());
+                let value = bytes.map_or_else(|| to_cbor(value, is_time(name)), Cbor::Bytes);
+                (Cbor::Text(name.clone()), value)
+            };
             Cbor::Map(members.iter().map(member).collect())
         }
     }
