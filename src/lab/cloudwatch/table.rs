@@ -2,7 +2,7 @@
 //!
 //! The next metric is one more row; what MSK has and the lab has not is listed with the reason at its end.
 
-use super::window::{BrokerWindow, ClusterWindow, Lag, greatest};
+use super::window::{BrokerWindow, ByAuthentication, ClusterWindow, Lag, greatest};
 use crate::{
     catalogue::{
         Metric,
@@ -42,7 +42,7 @@ pub enum How {
     /// A value for each network thread: the metric is the sum.
     Threads(fn(&BrokerWindow) -> Vec<f64>),
     /// As [`Threads`], by the clients' kind of authentication.
-    Authentications(fn(&BrokerWindow) -> Vec<(&'static str, Vec<f64>)>),
+    Authentications(fn(&BrokerWindow) -> ByAuthentication),
     /// A topic on a broker; a series begins with its first value that is not zero.
     Topic(fn(&BrokerWindow, &str) -> Option<f64>),
     /// A value of each broker under the dimensions of the cluster.

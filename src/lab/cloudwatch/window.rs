@@ -2,6 +2,9 @@
 
 use crate::lab::{jmx::Jmx, limits::Io, readings::Host};
 
+/// Kinds of authentication, with a value for each network thread.
+pub type ByAuthentication = Vec<(&'static str, Vec<f64>)>;
+
 /// One broker in one period.
 #[derive(Debug)]
 pub struct BrokerWindow<'a> {
@@ -33,7 +36,7 @@ impl BrokerWindow<'_> {
     pub fn growth(&self, of: impl Fn(&Host) -> Option<f64>) -> Option<f64> {
         let first = self.before.or(self.hosts.first().filter(|_| self.hosts.len() > 1))?;
         let (then, now) = (of(first)?, of(self.hosts.last()?)?);
-        (now >= then).then(|| now - then)
+        (now >= then).then_some(now - then)
     }
 
     pub fn io(&self, of: fn(&Io) -> Option<u64>) -> Option<f64> {
@@ -52,7 +55,7 @@ impl BrokerWindow<'_> {
         let (then, now) = self.scrapes?;
         // A counter appears with its first event.
         let (then, now) = (of(then).unwrap_or(0.0), of(now)?);
-        (now >= then).then(|| now - then)
+        (now >= then).then_some(now - then)
     }
 
     /// Growth of a counter a second.
@@ -99,7 +102,7 @@ impl BrokerWindow<'_> {
     }
 
     /// Connections of clients by the kind of their authentication, one value a network thread.
-    pub fn client_connections(&self) -> Vec<(&'static str, Vec<f64>)> {
+    pub fn client_connections(&self) -> ByAuthentication {
         let Some(scrape) = self.scrape else { return Vec::new() };
         let Some(mut of_brokers) = self.last(|host| host.peer_connections.map(|count| count as f64)) else {
             return Vec::new();
