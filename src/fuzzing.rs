@@ -19,7 +19,7 @@ use crate::{
     lab::{
         control::{Lab, LabConfig},
         server::serve,
-        testing::run_without_brokers,
+        simulated::run_without_brokers,
     },
     locate::{Environment, Question, locate, table::Table},
     metrics::broker::{Jmx, Node, Reading, between},
@@ -205,7 +205,13 @@ impl Served {
             let _ = stopped.await;
         };
         // Nobody is there in place of the emulator.
-        runtime.spawn(serve(listener, ended, lab.clone(), SocketAddr::from(([127, 0, 0, 1], 1))));
+        runtime.spawn(serve(
+            listener,
+            ended,
+            lab.clone(),
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+            Arc::new(crate::lab::cloudwatch::Metrics::of_minutes()),
+        ));
         Served { address, calls: 0, stop: Some(stop), lab, runtime: Some(runtime), _dir: dir }
     }
 }

@@ -12,6 +12,7 @@ pub mod exporter;
 pub mod fault;
 pub mod hardware;
 pub mod install;
+mod jmx;
 pub mod limits;
 pub mod monitoring;
 mod proxy;
@@ -19,6 +20,9 @@ pub mod readings;
 mod secrets;
 pub mod server;
 pub mod service;
-#[cfg(any(test, fuzzing))]
-pub mod testing;
+pub mod simulated;
 pub mod tls;
+mod topics;
+
+/// Takes a line for the lab's log.
+pub type Say = std::sync::Arc<dyn Fn(&str) + Send + Sync>;

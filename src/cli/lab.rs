@@ -10,7 +10,8 @@ pub enum LabCommand {
     #[command(after_help = "\
 Examples:
   kgen lab up && eval \"$(kgen lab env)\"
-  kgen lab up --port 5000 --t3 credits")]
+  kgen lab up --port 5000 --t3 credits
+  kgen lab up --metrics-period 5s")]
     Up(LabUp),
     /// Stop the lab: its brokers, its control plane and its emulator
     #[command(after_help = "Examples:\n  kgen lab down\n  kgen lab down --purge\n  kgen lab down --purge --yes")]
@@ -48,9 +49,34 @@ pub struct LabUp {
     /// What a T3 broker may use of its CPU
     #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
     pub t3: T3Mode,
+    /// Length of the minutes of CloudWatch: 60s as on MSK, or less (5s, 10s, 15s, 20s, 30s) for tests
+    #[arg(long, value_name = "PERIOD", default_value = "60s", value_parser = metrics_period)]
+    pub metrics_period: u64,
+    /// Run no brokers: clusters are there at once and have synthetic metrics, for tests of large fleets
+    #[arg(long)]
+    pub without_brokers: bool,
+    /// Deny an action, such as kafka:ListTopics, as IAM would, for tests; may be given several times
+    #[arg(long, value_name = "ACTION", value_parser = action)]
+    pub deny: Vec<String>,
     /// Print one JSON document, that of `kgen lab status`
     #[arg(long)]
     pub json: bool,
+}
+
+fn action(text: &str) -> Result<String, String> {
+    let is_action = text.split_once(':').is_some_and(|(service, name)| {
+        ["kafka", "cloudwatch"].contains(&service)
+            && !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric())
+    });
+    if is_action { Ok(text.to_owned()) } else { Err("an action is kafka:NAME or cloudwatch:NAME".to_owned()) }
+}
+
+/// Seconds, as `5s` or `5`: what divides a minute and is a multiple of the 5 s between two scrapes.
+fn metrics_period(text: &str) -> Result<u64, String> {
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    let valid = |seconds: &u64| [5, 10, 15, 20, 30, 60].contains(seconds);
+    seconds.filter(valid).ok_or_else(|| "a period is 5s, 10s, 15s, 20s, 30s or 60s".to_owned())
 }
 
 /// How the lab treats burstable broker types.

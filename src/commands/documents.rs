@@ -423,7 +423,15 @@ pub struct LabStatus {
     /// What clients of the TLS listeners are to trust.
     pub ca: Option<String>,
     pub emulator: Option<String>,
+    /// What a datapoint of CloudWatch covers: 60 s, as on MSK, unless `kgen lab up --metrics-period` says otherwise.
+    pub metrics_period_s: Option<u64>,
+    /// How long after the end of its period a datapoint is there.
+    pub metrics_delay_s: Option<u64>,
     pub problem: Option<String>,
+    /// Clusters have no brokers, and their metrics are synthetic.
+    pub without_brokers: bool,
+    /// Actions of IAM that the lab denies, for tests.
+    pub denied: Vec<String>,
     pub clusters: Vec<LabCluster>,
 }
 

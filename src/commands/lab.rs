@@ -30,6 +30,7 @@ use crate::{
     files::own,
     lab::{
         brokers::Machine,
+        cloudwatch::Timing,
         control,
         fault::connections,
         hardware::{self, Hardware},
@@ -77,7 +78,7 @@ pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
         LabCommand::Fault(command) => return fault::run(&project, command),
         LabCommand::OpenConnections(args) => connections::open(&args.brokers, args.per_second, args.held as usize),
         LabCommand::Serve(args) => {
-            service::run(&folder, args.port, hardware(args), Arc::new(|line| eprintln!("{line}")))?
+            service::run(&folder, args.port, hardware(args), options(args), Arc::new(|line| eprintln!("{line}")))?
         }
     }
     Ok(Outcome::Done)
@@ -148,11 +149,20 @@ pub fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
     let mut command = vec!["-C".into(), dir.clone().into_os_string(), "lab".into(), "serve".into()];
     command.extend(["--port".into(), args.port.to_string().into()]);
     command.extend(["--t3".into(), if args.t3 == T3Mode::Credits { "credits" } else { "sustained" }.into()]);
+    command.extend(["--metrics-period".into(), format!("{}s", args.metrics_period).into()]);
+    command.extend(args.without_brokers.then(|| "--without-brokers".into()));
+    command.extend(args.deny.iter().flat_map(|action| ["--deny".into(), action.into()]));
     command.extend(args.scale.iter().flat_map(|scale| ["--scale".into(), scale.to_string().into()]));
     let mut child = start_detached(&program, command, &dir, &folder.log())
         .with_context(|| format!("starting {}", program.display()))?;
     let running = await_up(&folder, &mut child)?;
     eprintln!("the lab is up: scale {}, CPU limited by {}", machine.hardware, machine.means);
+    if args.without_brokers {
+        eprintln!("note: clusters have no brokers, and their metrics are synthetic");
+    }
+    if args.metrics_period != 60 {
+        eprintln!("note: datapoints of CloudWatch cover {} s, not the 60 s of MSK", args.metrics_period);
+    }
     Ok(running)
 }
 
@@ -288,6 +298,19 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         fact("kafka_version"),
         fact("emulator")
     );
+    println!(
+        "datapoints of CloudWatch cover {} s{}, and are there {} s later",
+        fact("metrics_period_s"),
+        if rest.get("metrics_period_s") == Some(&json!(60)) { " as on MSK" } else { " instead of the 60 s of MSK" },
+        fact("metrics_delay_s")
+    );
+    if rest.get("without_brokers") == Some(&json!(true)) {
+        println!("clusters have no brokers, and their metrics are SYNTHETIC");
+    }
+    let denied: Vec<String> = rest.get("denied").and_then(Value::as_array).into_iter().flatten().map(text).collect();
+    if !denied.is_empty() {
+        println!("denied: {}", denied.join(", "));
+    }
     println!("TLS listeners are to be trusted by {}", fact("ca"));
     for cluster in rest.get("clusters").and_then(Value::as_array).into_iter().flatten() {
         println!("\n{} {} ({})", text(&cluster["name"]), text(&cluster["state"]), text(&cluster["arn"]));
@@ -329,6 +352,15 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+fn options(args: &LabUp) -> service::Options {
+    service::Options {
+        // The last readings of a period come up to three seconds after its end.
+        timing: Timing { period: Duration::from_secs(args.metrics_period), delay: Duration::from_secs(3) },
+        without_brokers: args.without_brokers,
+        denied: args.deny.iter().cloned().collect(),
+    }
 }
 
 pub fn hardware(args: &LabUp) -> Hardware {

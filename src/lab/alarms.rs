@@ -1,7 +1,6 @@
 //! CloudWatch's alarms on `AWS/Kafka`, worked from the lab's own series, since moto keeps alarms and evaluates none.
 
 mod evaluation;
-mod query;
 
 use std::{
     collections::BTreeMap,
@@ -17,11 +16,8 @@ use aws_sdk_cloudwatch::{
 };
 use tokio::time::MissedTickBehavior;
 
-use self::{
-    evaluation::{Comparison, Missing, Rule},
-    query::{Query, Statistic},
-};
-use super::cloudwatch::{Series, SeriesKey, now_ms};
+use self::evaluation::{Comparison, Missing, Rule};
+use super::cloudwatch::{Query, SeriesId, Statistic, Store, now_ms};
 use crate::catalogue::Metric;
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -36,7 +32,7 @@ struct Alarm {
 
 /// Evaluates the alarms every 10 s, for as long as the task lives. What cannot be evaluated, and a failed call, is told
 /// to `report` once for each alarm and reason.
-pub async fn evaluate_forever(client: Client, series: Arc<Mutex<Series>>, report: impl Fn(String) + Send + 'static) {
+pub async fn evaluate_forever(client: Client, series: Arc<Mutex<Store>>, report: impl Fn(String) + Send + 'static) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = BTreeMap::new();
@@ -60,7 +56,7 @@ pub async fn evaluate_forever(client: Client, series: Arc<Mutex<Series>>, report
 const MOST_PAGES: usize = 100;
 
 /// One round. Returns the alarms that could not be evaluated, and why.
-async fn evaluate_all(client: &Client, series: &Mutex<Series>) -> anyhow::Result<Vec<(String, String)>> {
+async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<Vec<(String, String)>> {
     let mut complaints = Vec::new();
     let mut pages = client.describe_alarms().into_paginator().send();
     for _ in 0..MOST_PAGES {
@@ -94,7 +90,7 @@ async fn evaluate_all(client: &Client, series: &Mutex<Series>) -> anyhow::Result
 
 impl Alarm {
     /// The state after the last complete period before `now_ms`, and why.
-    fn evaluate(&self, series: &Series, now_ms: i64, current: &StateValue) -> (StateValue, String) {
+    fn evaluate(&self, series: &Store, now_ms: i64, current: &StateValue) -> (StateValue, String) {
         let end = now_ms - now_ms.rem_euclid(self.period_ms);
         let range = self.rule.range() as i64;
         let values: Vec<Option<f64>> = (1..=range)
@@ -177,12 +173,14 @@ fn expression(alarm: &MetricAlarm) -> anyhow::Result<(Query, i32)> {
     Ok((Query::named(&returned, &parts, 0)?, period.context("it has no period")?))
 }
 
-fn key(metric: &str, dimensions: &[aws_sdk_cloudwatch::types::Dimension]) -> anyhow::Result<SeriesKey> {
-    let dimension = |name: &str| dimensions.iter().find(|d| d.name() == Some(name)).and_then(|d| d.value());
-    let cluster = dimension("Cluster Name").with_context(|| format!("{metric} has no dimension Cluster Name"))?;
-    let broker = dimension("Broker ID").with_context(|| format!("{metric} has no dimension Broker ID"))?;
-    let broker = broker.parse().with_context(|| format!("{broker:?} is no Broker ID"))?;
-    Ok(SeriesKey { cluster: cluster.to_owned(), broker, metric: metric.to_owned() })
+fn key(metric: &str, dimensions: &[aws_sdk_cloudwatch::types::Dimension]) -> anyhow::Result<SeriesId> {
+    let of = |dimension: &aws_sdk_cloudwatch::types::Dimension| {
+        Some((dimension.name()?.to_owned(), dimension.value()?.to_owned()))
+    };
+    let id = SeriesId { metric: metric.to_owned(), dimensions: dimensions.iter().filter_map(of).collect() };
+    let has_cluster = id.dimensions.contains_key("Cluster Name") || id.dimensions.contains_key("Consumer Group");
+    anyhow::ensure!(has_cluster, "{metric} has no dimension Cluster Name");
+    Ok(id)
 }
 
 #[cfg(test)]
@@ -191,36 +189,19 @@ mod on_moto;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        catalogue::BrokerType,
-        lab::{
-            cloudwatch::Series,
-            readings::{FleetReading, Reading},
-        },
-        sample::BrokerSample,
-    };
+    use crate::lab::cloudwatch::Datapoint;
     use aws_sdk_cloudwatch::types::{Dimension, Metric as SdkMetric, MetricDataQuery, MetricStat};
 
-    fn series(user_and_system: &[(f64, f64)]) -> Series {
-        let mut series = Series::default();
-        for (minute, (user, system)) in user_and_system.iter().enumerate() {
-            let sample = BrokerSample {
-                cpu_user_percent: Some(*user),
-                cpu_system_percent: Some(*system),
-                ..BrokerSample::default()
+    fn series(user_and_system: &[(f64, f64)]) -> Store {
+        let mut store = Store::default();
+        for (at_ms, (user, system)) in (0..).step_by(60_000).zip(user_and_system) {
+            let point = |metric: &str, value: f64| {
+                let dimensions = [("Cluster Name", "demo".to_owned()), ("Broker ID", "1".to_owned())];
+                Datapoint { id: SeriesId::new(metric, dimensions), unit: "Percent", at_ms, values: vec![value] }
             };
-            let reading = Reading {
-                broker_type: BrokerType::T3_SMALL,
-                sample,
-                cpu_idle_percent: None,
-                request_handler_idle: None,
-                network_idle: None,
-                connections: None,
-            };
-            let at_ms = minute as i64 * 60_000 + 30_000;
-            series.record(&FleetReading { cluster_name: "demo".into(), at_ms, brokers: [(1, reading)].into() });
+            store.add(vec![point("CpuUser", *user), point("CpuSystem", *system)]);
         }
-        series
+        store
     }
 
     fn cpu_alarm() -> MetricAlarm {

@@ -4,17 +4,20 @@
 
 mod clusters;
 mod configurations;
+mod denied;
 mod extract;
 mod front;
+pub mod monitoring;
 mod operations;
 mod own;
 mod scram;
+mod topics;
 mod updates;
 
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     http::{HeaderValue, Method, StatusCode, Uri},
     middleware,
     response::{IntoResponse, Response},
@@ -24,31 +27,30 @@ use serde_json::{Value, json};
 use crate::lab::{
     cluster::{Kind, Page, Refusal},
     control::Lab,
-    proxy::Proxy,
 };
+use monitoring::Door;
 
 type Answer = Result<Json<Value>, Refusal>;
 
 /// Everything that the lab's one endpoint serves.
-pub fn router(lab: Arc<Lab>, proxy: Proxy) -> Router {
+pub fn router(lab: Arc<Lab>, door: Door) -> Router {
     Router::new()
         .merge(clusters::routes())
         .merge(configurations::routes())
         .merge(operations::routes())
         .merge(scram::routes())
+        .merge(topics::routes())
         .merge(updates::routes())
         .merge(own::routes())
         .fallback(unplaced)
         .method_not_allowed_fallback(unplaced)
         .with_state(lab)
-        .layer(Extension(proxy.clone()))
-        .layer(middleware::from_fn_with_state(proxy, front::front))
+        .layer(middleware::from_fn_with_state(door, front::front))
 }
 
 /// Calls of the service model that the lab has no part of, by what their paths hold.
-const NOT_IMITATED: [&str; 7] = [
+const NOT_IMITATED: [&str; 6] = [
     "/policy",
-    "/topics",
     "/client-vpc-connection",
     "/v1/vpc-connection",
     "/replication/v1/replicators",

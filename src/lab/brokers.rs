@@ -13,7 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -31,7 +31,7 @@ use super::{
     hardware::{BrokerSize, Hardware, machine_cores, machine_memory_mib},
     install::{Classes, Kafka},
     limits::Means,
-    readings::{FleetReading, Watched, read_forever},
+    readings::{ControllerPid, FleetReading, Watched, read_forever},
     tls::Certificates,
 };
 use crate::{
@@ -51,6 +51,8 @@ pub struct FleetConfig {
     /// Availability zones, one a client subnet; broker i is in zone (i - 1) mod len.
     pub zones: Vec<String>,
     pub broker_count: u32,
+    /// Ids of the brokers that were here before; empty for a new fleet, whose ids are 1 to the count.
+    pub ids: Vec<BrokerId>,
     pub volume_gib: u32,
     /// server.properties of the MSK configuration, as the user wrote them; may be empty.
     pub server_properties: String,
@@ -134,6 +136,7 @@ pub struct Fleet {
     /// Brokers that could not be started at the last attempt.
     retries: BTreeMap<BrokerId, Retry>,
     controller: Option<Server>,
+    controller_pid: ControllerPid,
     /// Brokers that a fault keeps from being started again.
     down: BTreeSet<BrokerId>,
     /// Heaps that a fault gives to brokers, MiB.
@@ -188,7 +191,11 @@ impl Fleet {
         // Java runs in the broker's own folder.
         let dir = std::path::absolute(&config.dir).with_context(|| format!("resolving {}", config.dir.display()))?;
         let layout = Layout { dir };
-        let (identity, reserved) = layout.open(config.broker_count)?;
+        let ids = match &config.ids[..] {
+            [] => (1..=config.broker_count as BrokerId).collect(),
+            ids => ids.to_vec(),
+        };
+        let (identity, reserved) = layout.open(&ids)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("kgen-readings")
@@ -197,8 +204,10 @@ impl Fleet {
             .context("starting the lab's readings")?;
         let (sender, readings) = watch::channel(Arc::default());
         let watched = Arc::default();
-        runtime.spawn(read_forever(config.cluster_name.clone(), Arc::clone(&watched), sender));
-        let ids = 1..=config.broker_count as BrokerId;
+        let controller_pid = ControllerPid::default();
+        let reading =
+            read_forever(config.cluster_name.clone(), Arc::clone(&watched), Arc::clone(&controller_pid), sender);
+        runtime.spawn(reading);
         let mut fleet = Fleet {
             config,
             layout,
@@ -207,6 +216,7 @@ impl Fleet {
             brokers: BTreeMap::new(),
             retries: BTreeMap::new(),
             controller: None,
+            controller_pid,
             down: BTreeSet::new(),
             heaps: BTreeMap::new(),
             watched,
@@ -215,7 +225,7 @@ impl Fleet {
             runtime: Some(runtime),
         };
         fleet.start_controller(&user)?;
-        fleet.start_brokers(ids.collect(), &user)?;
+        fleet.start_brokers(ids, &user)?;
         Ok(fleet)
     }
 
@@ -233,9 +243,14 @@ impl Fleet {
         self.brokers.iter().map(status).collect()
     }
 
-    /// What is read of the brokers every two seconds; for CloudWatch and the alarms.
+    /// What is read of the brokers every 2.5 s; for CloudWatch and the alarms.
     pub fn readings(&self) -> watch::Receiver<Arc<FleetReading>> {
         self.readings.clone()
+    }
+
+    /// `host:port` of each broker's plaintext listener.
+    pub fn bootstrap_servers(&self) -> Vec<String> {
+        self.brokers.keys().map(|id| local(self.identity.ports[id].plaintext).to_string()).collect()
     }
 
     /// Restarts each broker as `to`, one at a time; the next when no partition is under-replicated.
@@ -256,10 +271,29 @@ impl Fleet {
     /// As [`Fleet::start`]; the brokers that were there go on.
     pub fn add_brokers(&mut self, count: u32) -> anyhow::Result<()> {
         let user = Properties::parse(&self.config.server_properties)?;
-        (self.identity, self.reserved) = self.layout.open(count)?;
+        let newest = self.brokers.keys().copied().max().unwrap_or(0);
+        let new: Vec<BrokerId> = (newest + 1..).take((count as usize).saturating_sub(self.brokers.len())).collect();
+        let all: Vec<BrokerId> = self.brokers.keys().copied().chain(new.iter().copied()).collect();
+        (self.identity, self.reserved) = self.layout.open(&all)?;
         self.config.broker_count = self.config.broker_count.max(count);
-        let new = (1..=count as BrokerId).filter(|id| !self.brokers.contains_key(id)).collect();
         self.start_brokers(new, &user)
+    }
+
+    /// Stops brokers for good. They must hold no partitions.
+    pub fn remove_brokers(&mut self, ids: &[BrokerId], step: &mut dyn FnMut(BrokerId, bool)) {
+        for id in ids {
+            step(*id, false);
+            if let Some(mut broker) = self.brokers.remove(id) {
+                broker.watched.release();
+                if let Some(server) = broker.server.take() {
+                    server.stop(STOP_GRACE);
+                }
+                broker.watched.ended();
+            }
+            self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            self.config.broker_count -= 1;
+            step(*id, true);
+        }
     }
 
     /// Gives every broker a volume of this size; brokers go on, as they do on MSK.
@@ -341,9 +375,7 @@ impl Fleet {
     /// # Errors
     /// No broker takes them, in the words of the last.
     pub fn alter_users(&self, credentials: &[Credential]) -> anyhow::Result<()> {
-        let addresses: Vec<String> =
-            self.brokers.keys().map(|id| local(self.identity.ports[id].plaintext).to_string()).collect();
-        scram::alter(&addresses, credentials).context("changing the users of SASL/SCRAM")
+        scram::alter(&self.bootstrap_servers(), credentials).context("changing the users of SASL/SCRAM")
     }
 
     /// Stops every broker, then the controller.
@@ -438,7 +470,9 @@ impl Fleet {
         self.layout.prepare(CONTROLLER_ID, &self.identity, &self.properties(CONTROLLER_ID, user))?;
         self.reserved.release(self.identity.controller_port);
         let starting = node::start(&self.config.machine.kafka, &self.layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
-        self.controller = Some(node::ready(starting, &self.layout, CONTROLLER_ID, || true)?);
+        let controller = node::ready(starting, &self.layout, CONTROLLER_ID, || true)?;
+        self.controller_pid.store(controller.pid(), Ordering::Relaxed);
+        self.controller = Some(controller);
         Ok(())
     }
 
@@ -572,6 +606,7 @@ impl Fleet {
         let ports = self.identity.ports[&id];
         let watched = Arc::new(Watched::new(
             local(ports.agent),
+            ports.plaintext,
             self.client.clone(),
             self.layout.data_dir(id),
             self.volume_bytes(),

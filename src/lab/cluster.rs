@@ -66,6 +66,9 @@ pub struct Cluster {
     pub operations: Vec<Operation>,
     #[serde(default)]
     pub scram_secrets: Vec<ScramSecret>,
+    /// What a serverless cluster is; `provisioned` then only repeats its subnets, and it has no brokers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serverless: Option<Serverless>,
 }
 
 /// MSK's ClusterState, without MAINTENANCE, which the lab never enters.
@@ -127,6 +130,10 @@ pub struct Start {
     /// Availability zones, one a client subnet.
     pub zones: Vec<String>,
     pub broker_count: u32,
+    /// Ids of the brokers that there have been; empty for a new cluster, whose ids are 1 to the count.
+    pub ids: Vec<BrokerId>,
+    /// There are no brokers.
+    pub serverless: bool,
     pub volume_gib: u32,
     /// As the user wrote them; may be empty.
     pub server_properties: String,
@@ -136,7 +143,9 @@ pub struct Start {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
     ChangeType(BrokerType),
+    /// Until there are so many.
     AddBrokers(u32),
+    RemoveBrokers(Vec<BrokerId>),
     /// New server properties.
     Configure(String),
     Reboot(Vec<BrokerId>),
@@ -286,6 +295,8 @@ impl ControlPlane {
             broker_type: provisioned.broker_node_group_info.instance_type,
             zones: cluster.zones(),
             broker_count: provisioned.number_of_broker_nodes,
+            ids: cluster.brokers.iter().map(|broker| broker.id).collect(),
+            serverless: cluster.serverless.is_some(),
             volume_gib: provisioned.volume_gib().unwrap_or(create::DEFAULT_VOLUME_GIB),
             server_properties: cluster
                 .configuration()
@@ -358,6 +369,13 @@ impl Cluster {
         encryption.and_then(|encryption| encryption.client_broker).unwrap_or_default()
     }
 
+    /// Ids of the brokers that are added to have `count`: MSK does not use an id again while a later one is there.
+    pub fn ids_to_add(&self, count: u32) -> Vec<BrokerId> {
+        let newest = self.brokers.iter().map(|broker| broker.id).max().unwrap_or(0);
+        let missing = count.saturating_sub(self.provisioned.number_of_broker_nodes) as BrokerId;
+        (newest + 1..=newest + missing).collect()
+    }
+
     /// Availability zones, one a client subnet. Which zone a subnet is in is EC2's affair, so they are named in order.
     pub fn zones(&self) -> Vec<String> {
         let subnets = &self.provisioned.broker_node_group_info.client_subnets;
@@ -392,7 +410,7 @@ impl Cluster {
 
     /// # Errors
     /// 400 in any other state; `needs` says what for, such as "an update needs".
-    fn check_active(&self, needs: &str) -> Result<(), Refusal> {
+    pub fn check_active(&self, needs: &str) -> Result<(), Refusal> {
         if self.state == ClusterState::Active {
             return Ok(());
         }

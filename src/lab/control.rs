@@ -1,7 +1,7 @@
 //! The control plane at work: decisions are saved, then carried out by crews, whose reports are decided on again.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
@@ -22,6 +22,7 @@ use crate::{
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
         crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Shown, Task},
+        topics::{TopicCall, Topics},
     },
     sample::BrokerId,
 };
@@ -62,6 +63,7 @@ pub struct Lab {
     details: Mutex<HashMap<String, BTreeMap<BrokerId, Value>>>,
     /// What crews show of faults, by cluster.
     faults: Mutex<HashMap<String, Value>>,
+    denied: Mutex<BTreeSet<String>>,
     /// What went wrong where nobody could be told; shown by `/_lab/status`.
     problem: Mutex<Option<String>>,
 }
@@ -94,6 +96,7 @@ impl Lab {
             crews: Mutex::default(),
             details: Mutex::default(),
             faults: Mutex::default(),
+            denied: Mutex::default(),
             problem: Mutex::default(),
         });
         lab.resume().with_context(|| format!("writing {}", path.display()))?;
@@ -146,6 +149,27 @@ impl Lab {
             return Ok(None);
         }
         self.ask(arn, "counting partitions", Task::MaxPartitions).await.map(Some)
+    }
+
+    /// Reads or changes a cluster's topics.
+    ///
+    /// # Errors
+    /// 503 with what the brokers, or their crew, say.
+    pub async fn topics(&self, arn: &str, call: TopicCall) -> Result<Topics, Refusal> {
+        match self.told(arn, ANSWER_TIMEOUT, |answer| Task::Topics(call, answer)).await {
+            Ok(said) => said.map_err(|reason| Refusal::new(Kind::Unavailable, reason)),
+            Err(reason) => Err(Refusal::new(Kind::Unavailable, reason)),
+        }
+    }
+
+    /// Actions of IAM that are denied, for tests.
+    pub fn denied(&self) -> BTreeSet<String> {
+        held(&self.denied).clone()
+    }
+
+    /// Denies these actions, such as `kafka:ListTopics`, and no others from now on.
+    pub fn deny(&self, actions: BTreeSet<String>) {
+        *held(&self.denied) = actions;
     }
 
     /// Has a cluster's brokers take over users of SASL/SCRAM.

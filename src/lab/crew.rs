@@ -21,12 +21,13 @@ use crate::{
     files::own,
     kafka::scram::Credential,
     lab::{
+        Say,
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{Endpoints, Job, Report, Start, Work},
         fault::{Order, carry::Faults, unmount},
         monitoring::Monitoring,
-        service::Say,
         tls::Certificates,
+        topics::{self, TopicCall, Topics},
     },
     sample::BrokerId,
 };
@@ -56,6 +57,8 @@ pub enum Task {
     Job(Job),
     /// Largest number of partitions on one broker.
     MaxPartitions(oneshot::Sender<Result<u32, String>>),
+    /// The topics API.
+    Topics(TopicCall, oneshot::Sender<Result<Topics, String>>),
     /// Users of SASL/SCRAM.
     AlterUsers(Vec<Credential>, oneshot::Sender<Result<(), String>>),
     /// A fault is made or taken back; the answer is what runs then.
@@ -97,10 +100,12 @@ impl FleetCrew {
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             match task {
+                Some(Task::Job(Job::Start(start))) if start.serverless => report(Report::Started(Ok(Vec::new()))),
                 Some(Task::Job(Job::Start(start))) => {
+                    let name = start.cluster_name.clone();
                     let started = Fleet::start(config(start, dir.clone(), &self.certificates, &self.machine));
                     if let Ok(fleet) = &started {
-                        self.monitoring.watch(&region, fleet.readings(), watched_level.clone());
+                        self.monitoring.watch(&region, &name, fleet, watched_level.clone());
                     }
                     report(Report::Started(told(&started, endpoints)));
                     fleet = started.ok();
@@ -126,6 +131,11 @@ impl FleetCrew {
                     let partitions = fleet.as_ref().context(NOT_RUNNING).and_then(Fleet::max_partitions_per_broker);
                     // Whoever asked may have gone away meanwhile.
                     let _ = answer.send(told(&partitions, |partitions| *partitions));
+                }
+                Some(Task::Topics(call, answer)) => {
+                    let asked = fleet.as_ref().context(NOT_RUNNING);
+                    let topics = asked.and_then(|fleet| topics::carry_out(&fleet.bootstrap_servers(), call));
+                    let _ = answer.send(told(&topics, Topics::clone));
                 }
                 Some(Task::AlterUsers(credentials, answer)) => {
                     let altered = fleet.as_ref().context(NOT_RUNNING).and_then(|fleet| fleet.alter_users(&credentials));
@@ -212,6 +222,7 @@ fn config(start: Start, dir: PathBuf, certificates: &Certificates, machine: &Arc
         broker_type: start.broker_type,
         zones: start.zones,
         broker_count: start.broker_count,
+        ids: start.ids,
         volume_gib: start.volume_gib,
         server_properties: start.server_properties,
     }
@@ -221,6 +232,10 @@ fn carry_out(fleet: &mut Fleet, work: Work, step: &mut dyn FnMut(i32, bool)) -> 
     match work {
         Work::ChangeType(to) => fleet.change_type(to, step),
         Work::AddBrokers(count) => fleet.add_brokers(count),
+        Work::RemoveBrokers(ids) => {
+            fleet.remove_brokers(&ids, step);
+            Ok(())
+        }
         Work::Configure(server_properties) => fleet.configure(&server_properties, step),
         Work::Reboot(brokers) => fleet.reboot(&brokers, step),
         Work::GrowVolumes(gib) => {

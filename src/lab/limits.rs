@@ -46,6 +46,18 @@ pub struct Usage {
     pub rss_bytes: u64,
 }
 
+/// What a process has read from disks and written to them since it began, as far as this machine tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Io {
+    pub read_bytes: Option<u64>,
+    pub written_bytes: Option<u64>,
+    /// Requests to disks; control groups of version 2 alone count those of the page cache too.
+    pub reads: Option<u64>,
+    pub writes: Option<u64>,
+    /// Time in which something of it waited for a disk.
+    pub waited: Option<Duration>,
+}
+
 /// What a process may write to one disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskLimit {
@@ -160,6 +172,22 @@ impl Limit {
         match &self.kind {
             Kind::Cgroup(group) => group.set_disk(disk, limit),
             Kind::Duty(_) => Err(std::io::Error::other("there is no control group for writes to disks")),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What the process has read and written.
+    pub fn io(&self) -> Io {
+        let text = fs::read_to_string(format!("/proc/{}/io", self.pid)).unwrap_or_default();
+        let number = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        let of_process =
+            Io { read_bytes: number("read_bytes:"), written_bytes: number("write_bytes:"), ..Io::default() };
+        match &self.kind {
+            Kind::Cgroup(group) => group.io(of_process),
+            Kind::Duty(_) => of_process,
         }
     }
 

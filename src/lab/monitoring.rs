@@ -1,7 +1,7 @@
 //! From the brokers' readings to CloudWatch: one publisher a cluster, one round of alarms a region.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -13,53 +13,47 @@ use aws_sdk_cloudwatch::{
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
+    Say,
     alarms::evaluate_forever,
-    cloudwatch::{Series, publish},
-    readings::FleetReading,
-    service::Say,
+    brokers::Fleet,
+    cloudwatch::{Looker, Metrics, publish},
 };
 use crate::catalogue::MonitoringLevel;
 
 /// Where readings go. Its tasks run for as long as the runtime does.
 pub struct Monitoring {
     runtime: Handle,
+    /// Keeps the alarms.
     emulator: SocketAddr,
+    pub metrics: Arc<Metrics>,
     /// Takes what goes wrong, for the lab's log.
     say: Say,
-    regions: Mutex<HashMap<String, Watched>>,
+    /// Regions whose alarms are evaluated.
+    regions: Mutex<BTreeSet<String>>,
 }
 
-/// CloudWatch of one region, and what has been read for it.
-type Watched = (Client, Arc<Mutex<Series>>);
-
 impl Monitoring {
-    /// Publishes to the CloudWatch of `emulator`, with tasks on `runtime`.
-    pub fn new(runtime: Handle, emulator: SocketAddr, say: Say) -> Monitoring {
-        Monitoring { runtime, emulator, say, regions: Mutex::default() }
+    /// Publishes to `metrics`, and evaluates the alarms that `emulator` keeps, with tasks on `runtime`.
+    pub fn new(runtime: Handle, emulator: SocketAddr, metrics: Arc<Metrics>, say: Say) -> Monitoring {
+        Monitoring { runtime, emulator, metrics, say, regions: Mutex::default() }
     }
 
-    /// Publishes what is read of a cluster, until its brokers are gone, and works the alarms of its region.
-    pub fn watch(
-        &self,
-        region: &str,
-        readings: watch::Receiver<Arc<FleetReading>>,
-        level: watch::Receiver<MonitoringLevel>,
-    ) {
-        let (client, series) = self.region(region);
-        let say = Arc::clone(&self.say);
-        self.runtime.spawn(publish(client, readings, level, series, move |problem| say(&problem)));
+    /// Publishes what is read of a cluster, until its brokers are gone, and evaluates the alarms of its region.
+    pub fn watch(&self, region: &str, cluster: &str, fleet: &Fleet, level: watch::Receiver<MonitoringLevel>) {
+        self.evaluate_alarms(region);
+        let (timing, store, say) = (self.metrics.timing, self.metrics.region(region), Arc::clone(&self.say));
+        let looker = Looker::start(&fleet.bootstrap_servers(), timing.period);
+        let report = move |problem: String| say(&problem);
+        self.runtime.spawn(publish(cluster.to_owned(), timing, fleet.readings(), level, looker, store, report));
     }
 
-    fn region(&self, region: &str) -> Watched {
+    fn evaluate_alarms(&self, region: &str) {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = regions.entry(region.to_owned()).or_insert_with(|| {
-            let (client, series) = (self.client(region), Arc::default());
+        if regions.insert(region.to_owned()) {
             let say = Arc::clone(&self.say);
-            let alarms = evaluate_forever(client.clone(), Arc::clone(&series), move |problem| say(&problem));
-            self.runtime.spawn(alarms);
-            (client, series)
-        });
-        made.clone()
+            let series = self.metrics.region(region);
+            self.runtime.spawn(evaluate_forever(self.client(region), series, move |problem| say(&problem)));
+        }
     }
 
     fn client(&self, region: &str) -> Client {

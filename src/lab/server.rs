@@ -13,7 +13,12 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::lab::{api, control::Lab, proxy::Proxy};
+use crate::lab::{
+    api::{self, monitoring::Door},
+    cloudwatch::Metrics,
+    control::Lab,
+    proxy::Proxy,
+};
 
 /// How long a connection may take to send a request's head, and stay idle between two requests. Longer than the
 /// 10 s between two polls of terraform, whose requests would be lost on a connection that is being closed.
@@ -23,7 +28,7 @@ const CONNECTIONS_MAX: usize = 512;
 /// What running requests are given to end when the lab is stopped.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves the MSK API, and AWS's other services from `emulator`, until `shutdown` resolves.
+/// Serves the MSK API, `AWS/Kafka` of CloudWatch from `metrics`, and AWS's other services from `emulator`, until `shutdown` resolves.
 ///
 /// The brokers go on; [`Lab::stop`] ends them.
 ///
@@ -34,10 +39,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
     lab: Arc<Lab>,
     emulator: SocketAddr,
+    metrics: Arc<Metrics>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     anyhow::ensure!(address.ip().is_loopback(), "the lab listens on loopback only, not on {address}");
-    let router = api::router(lab, Proxy::new(emulator));
+    let router = api::router(lab.clone(), Door { proxy: Proxy::new(emulator), metrics, lab });
     let (stop, stopped) = watch::channel(());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();

@@ -1,6 +1,7 @@
 //! The lab as a process: one at a time in its folder, with the emulator, the control plane and the brokers below it.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -14,14 +15,17 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{
+    Say,
     brokers::Machine,
+    cloudwatch::{Metrics, Timing},
     control::{self, Lab, LabConfig},
-    crew::FleetCrew,
+    crew::{Crew, FleetCrew},
     fault,
     hardware::Hardware,
     install::{KAFKA_VERSION, MOTO_VERSION, moto_server},
     monitoring::Monitoring,
     server,
+    simulated::run_with_metrics,
     tls::Certificates,
 };
 use crate::{
@@ -37,9 +41,6 @@ const EMULATOR_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What brokers are given to hand over and end when the lab is stopped.
 const STOP_PATIENCE: Duration = Duration::from_secs(90);
-
-/// Takes a line for the lab's log.
-pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A running lab, as it says in `lab.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -218,11 +219,22 @@ fn is_lab(holder: &Holder) -> bool {
     holder.words.windows(2).any(|words| words == ["lab", "serve"])
 }
 
+/// What a lab is beside its hardware.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub timing: Timing,
+    /// Clusters have no brokers and synthetic metrics.
+    pub without_brokers: bool,
+    /// Actions of IAM that are denied from the start.
+    pub denied: BTreeSet<String>,
+}
+
 /// Runs the lab until SIGTERM, SIGINT or SIGHUP. Call it on the main thread: the emulator lives no longer than it.
 ///
 /// # Errors
 /// Another lab runs in the folder, the port is taken, or something that the lab needs is missing.
-pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::Result<()> {
+pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say: Say) -> anyhow::Result<()> {
+    let timing = options.timing;
     folder.check()?;
     let _lock = folder.lock()?;
     // Before anything is started for clusters that nobody may run.
@@ -244,7 +256,12 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
         .build()
         .context("starting the control plane")?;
     let (emulator, emulator_address) = start_emulator(folder, &runtime, &*say)?;
-    let monitoring = Monitoring::new(runtime.handle().clone(), emulator_address, Arc::clone(&say));
+    let metrics = Arc::new(Metrics::new(timing));
+    let monitoring =
+        Monitoring::new(runtime.handle().clone(), emulator_address, Arc::clone(&metrics), Arc::clone(&say));
+    if timing.period.as_secs() != 60 {
+        say(&format!("datapoints of CloudWatch cover {} s, not the 60 s of MSK", timing.period.as_secs()));
+    }
     let facts = json!({
         "scale": hardware.scale,
         "hardware": hardware.to_string(),
@@ -253,14 +270,22 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
         "kafka_version": KAFKA_VERSION,
         "ca": certificates.ca,
         "emulator": format!("moto {MOTO_VERSION}"),
+        "metrics_period_s": timing.period.as_secs(),
+        "metrics_delay_s": timing.delay.as_secs(),
         "pid": std::process::id(),
+        "without_brokers": options.without_brokers,
     });
-    let crew = FleetCrew { machine, certificates, monitoring, say };
-    let lab = Lab::open(LabConfig {
-        state_dir: folder.path().to_owned(),
-        crew: Arc::new(move |assignment| crew.run(assignment)),
-        facts: Box::new(move || facts.clone()),
-    })?;
+    let crew: Crew = if options.without_brokers {
+        say("clusters have no brokers, and their metrics are synthetic");
+        let metrics = Arc::clone(&metrics);
+        Arc::new(move |assignment| run_with_metrics(assignment, &metrics))
+    } else {
+        let crew = FleetCrew { machine, certificates, monitoring, say };
+        Arc::new(move |assignment| crew.run(assignment))
+    };
+    let config = LabConfig { state_dir: folder.path().to_owned(), crew, facts: Box::new(move || facts.clone()) };
+    let lab = Lab::open(config)?;
+    lab.deny(options.denied);
 
     let record = folder.record();
     let running = Running { pid: std::process::id(), endpoint };
@@ -268,7 +293,7 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, say: Say) -> anyhow::
         .with_context(|| format!("writing {}", record.display()))?;
     let served = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        server::serve(listener, asked_to_stop()?, lab.clone(), emulator_address).await
+        server::serve(listener, asked_to_stop()?, lab.clone(), emulator_address, metrics).await
     });
     let stopped = lab.stop(STOP_PATIENCE);
     emulator.stop(Duration::from_secs(5));

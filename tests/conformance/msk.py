@@ -7,6 +7,7 @@ enumeration, a timestamp of another form: each is a failure, and so is an error 
 be real: every wait asks for a state, for at most WAIT_SECONDS.
 """
 
+import base64
 import json
 import re
 import sys
@@ -263,7 +264,48 @@ def main(endpoint):
     done(kafka.reboot_broker, BrokerIds=["2"])
     after = done(kafka.update_broker_count, TargetNumberOfBrokerNodes=6)
     expect(len(kafka.list_nodes(ClusterArn=cluster)["NodeInfoList"]) == 6, "six nodes")
-    for words, count in [("only be given more", 3), ("multiple", 7), ("at most", 18)]:
+
+    made = f"conformance-{int(time.time())}"
+    settings = base64.b64encode(b"retention.ms=604800000").decode()
+    kafka.create_topic(ClusterArn=cluster, TopicName=made, PartitionCount=3, ReplicationFactor=3, Configs=settings)
+    refused(
+        "TopicExistsException",
+        "already exists",
+        kafka.create_topic,
+        ClusterArn=cluster,
+        TopicName=made,
+        PartitionCount=3,
+        ReplicationFactor=3,
+    )
+    listed = kafka.list_topics(ClusterArn=cluster, TopicNameFilter=made)["Topics"]
+    expect([(t["TopicName"], t["PartitionCount"], t["ReplicationFactor"]) for t in listed] == [(made, 3, 3)], f"{listed}")
+    described = kafka.describe_topic(ClusterArn=cluster, TopicName=made)
+    expect(b"retention.ms=604800000" in base64.b64decode(described["Configs"]), f"a topic keeps its settings: {described}")
+    first = kafka.describe_topic_partitions(ClusterArn=cluster, TopicName=made, MaxResults=2)
+    rest = kafka.describe_topic_partitions(ClusterArn=cluster, TopicName=made, NextToken=first["NextToken"])
+    numbers = [p["Partition"] for p in first["Partitions"] + rest["Partitions"]]
+    expect(numbers == [0, 1, 2] and "NextToken" not in rest, f"every partition once: {numbers}")
+    expect(all(len(p["Replicas"]) == 3 and p["Leader"] in p["Replicas"] for p in first["Partitions"]), f"{first}")
+    kafka.update_topic(ClusterArn=cluster, TopicName=made, Configs=settings)
+    for call in (kafka.describe_topic, kafka.describe_topic_partitions, kafka.delete_topic):
+        refused("NotFoundException", "does not exist", call, ClusterArn=cluster, TopicName="absent")
+    kafka.delete_topic(ClusterArn=cluster, TopicName=made)
+
+    serverless = kafka.create_cluster_v2(
+        ClusterName="conformance-serverless", Serverless={"VpcConfigs": [{"SubnetIds": ["subnet-1", "subnet-2"]}]}
+    )["ClusterArn"]
+    shown = kafka.describe_cluster_v2(ClusterArn=serverless)["ClusterInfo"]
+    expect(shown["ClusterType"] == "SERVERLESS" and "Provisioned" not in shown, f"a serverless cluster is one: {shown}")
+    refused("BadRequestException", "serverless", kafka.list_topics, ClusterArn=serverless)
+    refused("BadRequestException", "serverless", kafka.list_nodes, ClusterArn=serverless)
+
+    def serverless_is_active():
+        state = kafka.describe_cluster_v2(ClusterArn=serverless)["ClusterInfo"]["State"]
+        return state == "ACTIVE" or None
+
+    wait("ACTIVE", serverless_is_active)
+    kafka.delete_cluster(ClusterArn=serverless)
+    for words, count in [("only be given more", 6), ("multiple", 7), ("at most", 33)]:
         refused(
             "BadRequestException",
             words,

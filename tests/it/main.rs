@@ -13,6 +13,7 @@ mod kills;
 mod lab;
 mod load;
 mod outside;
+mod outside_live;
 mod project;
 mod real;
 mod refusals;

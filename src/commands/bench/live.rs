@@ -141,7 +141,18 @@ impl Stage {
             .and_then(|free| free.local_addr())
             .context("finding a free port")?
             .port();
-        let running = up(&project, &LabUp { port, scale: None, t3: args.t3, json: false })?;
+        let running = up(
+            &project,
+            &LabUp {
+                port,
+                scale: None,
+                t3: args.t3,
+                metrics_period: 60,
+                without_brokers: false,
+                deny: Vec::new(),
+                json: false,
+            },
+        )?;
         let env = env_of_programs(&folder(&project), &running, project.stack().region());
         let place = Place::Lab { env, running: running.clone() };
         let made = runtime()?.block_on(made(&place, &project));

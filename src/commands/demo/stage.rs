@@ -61,7 +61,16 @@ impl Stage {
 
     /// The scale that the lab will have.
     pub fn hardware_scale(&self, args: &Demo) -> f64 {
-        crate::commands::lab::hardware(&LabUp { port: 0, scale: None, t3: args.t3, json: false }).scale
+        crate::commands::lab::hardware(&LabUp {
+            port: 0,
+            scale: None,
+            t3: args.t3,
+            metrics_period: 60,
+            without_brokers: false,
+            deny: Vec::new(),
+            json: false,
+        })
+        .scale
     }
 
     pub fn raise_lab(&mut self, args: &Demo) -> anyhow::Result<()> {
@@ -73,7 +82,15 @@ impl Stage {
                 .context("finding a free port")?
                 .port(),
         };
-        let options = LabUp { port, scale: None, t3: args.t3, json: false };
+        let options = LabUp {
+            port,
+            scale: None,
+            t3: args.t3,
+            metrics_period: 60,
+            without_brokers: false,
+            deny: Vec::new(),
+            json: false,
+        };
         self.scale = crate::commands::lab::hardware(&options).to_string();
         self.lab = Some(up(&project, &options)?);
         Ok(())

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     catalogue::KafkaVersion,
     lab::{
-        cluster::{Cluster, Endpoints, NewCluster, Refusal, Tags, compatible_versions},
+        cluster::{Cluster, Endpoints, NewCluster, Refusal, Serverless, Tags, compatible_versions},
         control::Lab,
     },
 };
@@ -53,11 +53,25 @@ struct NewClusterV2 {
     cluster_name: String,
     tags: Option<Tags>,
     provisioned: Option<NewCluster>,
+    serverless: Option<Serverless>,
 }
 
 async fn create_v2(state: State<Arc<Lab>>, caller: Caller, Body(new): Body<NewClusterV2>) -> Answer {
-    let provisioned =
-        new.provisioned.ok_or_else(|| Refusal::parameter("provisioned", "the lab has provisioned clusters only"))?;
+    let provisioned = match (new.provisioned, new.serverless) {
+        (Some(provisioned), None) => provisioned,
+        (None, Some(serverless)) => {
+            let (State(lab), Caller(call)) = (state, caller);
+            return decide(lab, move |plane| {
+                let (cluster, action) = plane.create_serverless(&new.cluster_name, new.tags, serverless, &call)?;
+                let (arn, name, state) = (&cluster.arn, &cluster.name, cluster.state);
+                let answer =
+                    json!({ "clusterArn": arn, "clusterName": name, "state": state, "clusterType": "SERVERLESS" });
+                Ok((Json(answer), Some(action)))
+            })
+            .await;
+        }
+        _ => return Err(Refusal::parameter("provisioned", "a cluster is either provisioned or serverless")),
+    };
     let new = NewCluster { cluster_name: new.cluster_name, tags: new.tags, ..provisioned };
     let Json(mut answer) = create(state, caller, Body(new)).await?;
     answer["clusterType"] = "PROVISIONED".into();
@@ -65,23 +79,30 @@ async fn create_v2(state: State<Arc<Lab>>, caller: Caller, Body(new): Body<NewCl
 }
 
 async fn list_v1(State(lab): State<Arc<Lab>>, Caller(call): Caller, parameters: Parameters) -> Answer {
-    list_clusters(&lab, &call.region, &parameters, v1)
+    list_clusters(&lab, &call.region, &parameters, Some("PROVISIONED"), v1)
 }
 
 async fn list_v2(State(lab): State<Arc<Lab>>, Caller(call): Caller, parameters: Parameters) -> Answer {
-    if parameters.get("clusterTypeFilter").is_some_and(|wanted| wanted != "PROVISIONED") {
-        return Ok(Json(json!({ "clusterInfoList": [] })));
-    }
-    list_clusters(&lab, &call.region, &parameters, v2)
+    list_clusters(&lab, &call.region, &parameters, parameters.get("clusterTypeFilter"), v2)
 }
 
-fn list_clusters(lab: &Lab, region: &str, parameters: &Parameters, shape: fn(&Cluster) -> Value) -> Answer {
+fn list_clusters(
+    lab: &Lab,
+    region: &str,
+    parameters: &Parameters,
+    kind: Option<&str>,
+    shape: fn(&Cluster) -> Value,
+) -> Answer {
     let plane = lab.plane();
     let clusters = plane.clusters(region, parameters.get("clusterNameFilter").unwrap_or_default());
+    let clusters = clusters.filter(|cluster| kind.is_none_or(|kind| kind == kind_of(cluster)));
     Ok(list("clusterInfoList", parameters.page(clusters.map(shape))?))
 }
 
 async fn describe_v1(State(lab): State<Arc<Lab>>, InPath(arn): InPath<String>) -> Answer {
+    if lab.plane().cluster(&arn)?.serverless.is_some() {
+        return Err(Refusal::bad("This operation cannot be performed on serverless clusters."));
+    }
     Ok(Json(json!({ "clusterInfo": v1(lab.plane().cluster(&arn)?) })))
 }
 
@@ -104,6 +125,9 @@ async fn bootstrap_brokers(State(lab): State<Arc<Lab>>, InPath(arn): InPath<Stri
 async fn nodes(State(lab): State<Arc<Lab>>, InPath(arn): InPath<String>, parameters: Parameters) -> Answer {
     let plane = lab.plane();
     let cluster = plane.cluster(&arn)?;
+    if cluster.serverless.is_some() {
+        return Err(Refusal::bad("This operation cannot be performed on serverless clusters."));
+    }
     Ok(list("nodeInfoList", parameters.page(cluster.brokers.iter().map(|broker| node(cluster, broker)))?))
 }
 
@@ -170,10 +194,30 @@ fn identity(cluster: &Cluster) -> Value {
     fields
 }
 
+/// `clusterType`.
+fn kind_of(cluster: &Cluster) -> &'static str {
+    if cluster.serverless.is_some() { "SERVERLESS" } else { "PROVISIONED" }
+}
+
+/// What MSK shows of a provisioned cluster: with its ZooKeeper where it has one, though the lab's brokers have none.
+fn provisioned(cluster: &Cluster) -> Value {
+    let mut fields = shape(&cluster.provisioned);
+    if !cluster.provisioned.current_broker_software_info.kafka_version.is_kraft() {
+        let servers = |port: u16| {
+            let name = cluster.name.to_ascii_lowercase();
+            let of = |number: u16| format!("z-{number}.{name}.lab.kafka.{}.amazonaws.com:{port}", cluster.region);
+            [1, 2, 3].map(of).join(",")
+        };
+        fields["zookeeperConnectString"] = servers(2181).into();
+        fields["zookeeperConnectStringTls"] = servers(2182).into();
+    }
+    fields
+}
+
 /// ClusterInfo, the first version's shape.
 fn v1(cluster: &Cluster) -> Value {
     let mut fields = identity(cluster);
-    if let (Value::Object(fields), Value::Object(provisioned)) = (&mut fields, shape(&cluster.provisioned)) {
+    if let (Value::Object(fields), Value::Object(provisioned)) = (&mut fields, provisioned(cluster)) {
         fields.extend(provisioned);
     }
     fields
@@ -182,8 +226,11 @@ fn v1(cluster: &Cluster) -> Value {
 /// Cluster, the second version's shape.
 fn v2(cluster: &Cluster) -> Value {
     let mut fields = identity(cluster);
-    fields["clusterType"] = "PROVISIONED".into();
-    fields["provisioned"] = shape(&cluster.provisioned);
+    fields["clusterType"] = kind_of(cluster).into();
+    match &cluster.serverless {
+        Some(serverless) => fields["serverless"] = shape(serverless),
+        None => fields["provisioned"] = provisioned(cluster),
+    }
     fields
 }
 

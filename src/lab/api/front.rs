@@ -7,10 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::lab::{
-    cluster::{Kind, Refusal, is_region},
-    proxy::Proxy,
-};
+use super::{denied, monitoring::Door};
+use crate::lab::cluster::{Kind, Refusal, is_region};
 
 /// The region that a request was signed for.
 #[derive(Clone)]
@@ -34,8 +32,9 @@ const MSK_PATHS: [&str; 8] = [
     "/api/v2/operations",
 ];
 
-/// Lets in what names this machine; MSK's calls go on to the routes, those for other services to the emulator.
-pub async fn front(State(proxy): State<Proxy>, mut request: Request, next: Next) -> Response {
+/// Lets in what names this machine; MSK's calls go on to the routes, CloudWatch's to the lab's own metrics where they are about
+/// them, and the rest to the emulator.
+pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     if !names_loopback(request.uri(), request.headers()) {
         // A page in a browser can reach this port under a name of its own (DNS rebinding), but has to say so here.
         return Refusal::new(
@@ -56,6 +55,11 @@ pub async fn front(State(proxy): State<Proxy>, mut request: Request, next: Next)
             Refusal::bad(format!("{region:?} in the signature is no region")).into_response()
         }
         Some((region, "kafka")) => {
+            if let Some(action) =
+                denied::action(request.method(), path).filter(|action| door.lab.denied().contains(action))
+            {
+                return Refusal::new(Kind::AccessDenied, denied::message(&action)).into_response();
+            }
             let region = Region(region.to_owned());
             request.extensions_mut().insert(region);
             next.run(request).await
@@ -64,7 +68,11 @@ pub async fn front(State(proxy): State<Proxy>, mut request: Request, next: Next)
         None if MSK_PATHS.iter().any(|msk| path.strip_prefix(msk).is_some_and(is_end_of_segment)) => {
             Refusal::new(Kind::Unplaced, "Missing Authentication Token").into_response()
         }
-        _ => return proxy.forward(request).await,
+        Some((region, "monitoring")) if is_region(region) => {
+            let region = region.to_owned();
+            return door.monitoring(&region, request).await;
+        }
+        _ => return door.proxy.forward(request).await,
     };
     if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
         response.headers_mut().insert("x-amzn-RequestId", id);

@@ -1,11 +1,14 @@
 //! What the lab says of itself: targets to scrape, and its status.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
     extract::{Path, State},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use serde_json::{Value, json};
 
@@ -27,8 +30,19 @@ pub fn routes() -> Router<Arc<Lab>> {
     Router::new()
         .route("/_lab/targets", get(targets))
         .route("/_lab/status", get(status))
+        .route("/_lab/denied", put(deny))
         .route("/_lab/faults", post(start_fault).delete(stop_faults))
         .route("/_lab/faults/{id}", delete(stop_fault))
+}
+
+/// Denies actions of IAM, and no others from now on: a list such as `["kafka:ListTopics"]`.
+async fn deny(State(lab): State<Arc<Lab>>, Body(actions): Body<BTreeSet<String>>) -> Answer {
+    let is_action = |action: &String| action.starts_with("kafka:") || action.starts_with("cloudwatch:");
+    if let Some(action) = actions.iter().find(|action| !is_action(action)) {
+        return Err(Refusal::bad(format!("{action:?} is no action of kafka: or cloudwatch:")));
+    }
+    lab.deny(actions);
+    Ok(Json(json!({ "denied": lab.denied() })))
 }
 
 /// Prometheus's HTTP service discovery: the JMX and node metrics of each broker.
@@ -92,7 +106,7 @@ async fn status(State(lab): State<Arc<Lab>>) -> Json<Value> {
         .iter()
         .map(|known| cluster(known, &lab.details(&known.arn), lab.faults(&known.arn)))
         .collect();
-    let own = json!({ "schema": 1, "clusters": clusters, "problem": lab.problem() });
+    let own = json!({ "schema": 1, "clusters": clusters, "problem": lab.problem(), "denied": lab.denied() });
     Json(joined(own, &lab.facts()))
 }
 

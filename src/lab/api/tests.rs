@@ -13,9 +13,10 @@ use tokio::{
 };
 
 use crate::lab::{
+    cloudwatch::{Datapoint, Metrics, SeriesId, Timing, now_ms, wire},
     control::{Lab, LabConfig},
     server::serve,
-    testing::run_without_brokers,
+    simulated::run_without_brokers,
 };
 
 /// A running lab.
@@ -25,6 +26,7 @@ struct Running {
     stop: oneshot::Sender<()>,
     served: tokio::task::JoinHandle<anyhow::Result<()>>,
     lab: Arc<Lab>,
+    metrics: Arc<Metrics>,
 }
 
 /// Answers with method, target, host and body of the request, and says so in headers for HEAD.
@@ -54,14 +56,15 @@ async fn start_before(dir: &Path, emulator: SocketAddr) -> Running {
         facts: Box::new(|| json!({ "scale": 4 })),
     };
     let lab = Lab::open(config).unwrap();
+    let metrics = Arc::new(Metrics::new(Timing { period: Duration::from_secs(5), delay: Duration::ZERO }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = async move {
         let _ = stopped.await;
     };
-    let served = tokio::spawn(serve(listener, ended, lab.clone(), emulator));
-    Running { address, client: Client::new(), stop, served, lab }
+    let served = tokio::spawn(serve(listener, ended, lab.clone(), emulator, metrics.clone()));
+    Running { address, client: Client::new(), stop, served, lab, metrics }
 }
 
 impl Running {
@@ -212,6 +215,46 @@ async fn everything_else_goes_to_the_emulator_unchanged() {
     assert!(answer.headers().contains_key("x-told"));
     let unsigned = running.client.get(&url).send().await.unwrap();
     assert_eq!(unsigned.status(), 403);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloudwatch_answers_in_the_protocol_of_the_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let id = SeriesId::new("CpuUser", [("Cluster Name", "demo".to_owned()), ("Broker ID", "1".to_owned())]);
+    let at_ms = now_ms() - now_ms() % 5000 - 5000;
+    let store = running.metrics.region("us-west-2");
+    store.lock().unwrap().add(vec![Datapoint { id, unit: "Percent", at_ms, values: vec![42.5] }]);
+
+    let signed = "AWS4-HMAC-SHA256 Credential=test/20261124/us-west-2/monitoring/aws4_request, Signature=0";
+    let url = format!("http://{}", running.address);
+    let post = |path: &str| running.client.post(format!("{url}{path}")).header("authorization", signed);
+    let input = json!({ "Namespace": "AWS/Kafka" });
+    let target = "GraniteServiceVersion20100801.ListMetrics";
+    let json = post("/").header("x-amz-target", target).json(&input).send().await.unwrap();
+    assert_eq!(json.json::<Value>().await.unwrap()["Metrics"][0]["MetricName"], "CpuUser");
+    let form = "Action=ListMetrics&Version=2010-08-01&Namespace=AWS%2FKafka";
+    let xml = post("/").body(form).send().await.unwrap().text().await.unwrap();
+    assert!(xml.contains("<MetricName>CpuUser</MetricName>") && xml.contains("</ListMetricsResponse>"), "{xml}");
+    let operation = "/service/GraniteServiceVersion20100801/operation";
+    let body = wire::cbor_bytes(&input);
+    let cbor = post(&format!("{operation}/ListMetrics")).body(body).send().await.unwrap();
+    assert_eq!(cbor.headers()["smithy-protocol"], "rpc-v2-cbor");
+    assert!(String::from_utf8_lossy(&cbor.bytes().await.unwrap()).contains("CpuUser"));
+
+    // Another region has other series, and other calls go to the emulator; those in CBOR as JSON.
+    let elsewhere = signed.replace("us-west-2", "eu-west-1");
+    let request = running.client.post(&url).header("authorization", elsewhere).header("x-amz-target", target);
+    assert_eq!(request.json(&input).send().await.unwrap().json::<Value>().await.unwrap()["Metrics"], json!([]));
+    let alarms = post("/").body("Action=DescribeAlarms&Version=2010-08-01").send().await.unwrap();
+    assert_eq!(alarms.text().await.unwrap(), "Action=DescribeAlarms&Version=2010-08-01");
+    let alarms = post(&format!("{operation}/DescribeAlarms")).body(wire::cbor_bytes(&json!({ "MaxRecords": 7 })));
+    let alarms = alarms.send().await.unwrap();
+    assert_eq!(alarms.headers()["content-type"], "application/cbor");
+    assert_eq!(alarms.bytes().await.unwrap(), wire::cbor_bytes(&json!({ "MaxRecords": 7 })));
+    let refused = post("/").header("x-amz-target", "GraniteServiceVersion20100801.PutMetricData").json(&input);
+    assert_eq!(refused.send().await.unwrap().status(), 400);
     running.end().await;
 }
 

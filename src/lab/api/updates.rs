@@ -1,6 +1,6 @@
 //! The calls that change a cluster; each answers with its operation.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -18,7 +18,9 @@ use crate::{
             LoggingInfo, OpenMonitoring, Refusal, Update,
         },
         control::Lab,
+        topics::TopicCall,
     },
+    sample::BrokerId,
 };
 
 use super::{
@@ -29,7 +31,7 @@ use super::{
 pub fn routes() -> Router<Arc<Lab>> {
     Router::new()
         .route("/v1/clusters/{arn}/nodes/type", put(update::<NewType>))
-        .route("/v1/clusters/{arn}/nodes/count", put(update::<NewCount>))
+        .route("/v1/clusters/{arn}/nodes/count", put(count))
         .route("/v1/clusters/{arn}/nodes/storage", put(update::<NewStorage>))
         .route("/v1/clusters/{arn}/monitoring", put(update::<NewMonitoring>))
         .route("/v1/clusters/{arn}/configuration", put(update::<NewConfiguration>))
@@ -112,12 +114,6 @@ impl From<NewType> for Update {
     }
 }
 
-impl From<NewCount> for Update {
-    fn from(new: NewCount) -> Update {
-        Update::BrokerCount(new.target_number_of_broker_nodes)
-    }
-}
-
 impl From<NewStorage> for Update {
     fn from(new: NewStorage) -> Update {
         Update::Storage(new.volumes)
@@ -161,6 +157,50 @@ async fn update<T: Into<Update>>(
     Body(request): Body<Request<T>>,
 ) -> Answer {
     accept(lab, arn, caller, Some(request.current_version), request.change.into()).await
+}
+
+/// More brokers, or fewer: those that hold no partitions are removed.
+async fn count(
+    State(lab): State<Arc<Lab>>,
+    InPath(arn): InPath<String>,
+    caller: Caller,
+    Body(request): Body<Request<NewCount>>,
+) -> Answer {
+    let count = request.change.target_number_of_broker_nodes;
+    let fewer = {
+        let plane = lab.plane();
+        let cluster = plane.cluster(&arn)?;
+        let repeated = || {
+            cluster
+                .operations
+                .last()
+                .map(|operation| &operation.update)
+                .filter(|_| cluster.active_operation().is_some())
+        };
+        match repeated() {
+            // The same request once more: the brokers were chosen before.
+            Some(removal @ Update::RemoveBrokers(_)) => Some(removal.clone()),
+            _ if cluster.serverless.is_none() && count < cluster.provisioned.number_of_broker_nodes => {
+                plane.removable(&arn, count, &cluster.brokers.iter().map(|broker| broker.id).collect::<Vec<_>>())?;
+                None
+            }
+            _ => Some(Update::BrokerCount(count)),
+        }
+    };
+    let update = match fewer {
+        Some(update) => update,
+        None => {
+            let topics = lab.topics(&arn, TopicCall::Read(None)).await?;
+            // MSK's own topics move by themselves.
+            let placed = topics.partitions.iter().filter(|((topic, _), _)| !topic.starts_with("__amazon_msk"));
+            let holding: BTreeSet<BrokerId> = placed.flat_map(|(_, placed)| placed.replicas.iter().copied()).collect();
+            let plane = lab.plane();
+            let brokers = plane.cluster(&arn)?.brokers.iter().map(|broker| broker.id);
+            let empty: Vec<BrokerId> = brokers.filter(|id| !holding.contains(id)).collect();
+            Update::RemoveBrokers(plane.removable(&arn, count, &empty)?)
+        }
+    };
+    accept(lab, arn, caller, Some(request.current_version), update).await
 }
 
 async fn reboot(

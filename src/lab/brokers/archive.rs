@@ -32,7 +32,7 @@ pub fn make(kafka: &Kafka, to: &Path) -> anyhow::Result<()> {
     let dir = tempfile::Builder::new().prefix(".classes-").tempdir_in(cache).context("making a folder in the cache")?;
     let new = dir.path().join("classes.jsa");
     let layout = Layout { dir: dir.path().join("node") };
-    let (identity, reserved) = layout.open(1)?;
+    let (identity, reserved) = layout.open(&[1])?;
     let (controller, broker) = (identity.controller_port, identity.ports[&ID].plaintext);
     layout.prepare(ID, &identity, &properties(controller, broker, &layout.data_dir(ID)))?;
     let kafka = Kafka { classes: Classes::Archive(new.clone()), ..kafka.clone() };

@@ -43,6 +43,13 @@ impl Fleet {
         self.layout.data_dir(id)
     }
 
+    /// A fault on the network of the broker has held back or dropped so many packets.
+    pub fn shaped(&self, id: BrokerId, packets: u64) {
+        if let Some(broker) = self.brokers.get(&id) {
+            broker.watched.shaped(packets);
+        }
+    }
+
     /// The broker is `share` of its size, and its CPU is counted by that.
     ///
     /// # Errors

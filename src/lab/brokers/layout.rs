@@ -79,10 +79,10 @@ impl Identity {
         of_brokers.chain([self.controller_port]).filter(|port| *port > 0).collect()
     }
 
-    /// Chooses what is missing for brokers 1 to `count`, and a new port for each that is there twice.
-    fn complete(&mut self, count: u32, reserved: &mut Reserved) -> anyhow::Result<()> {
-        for id in 1..=count as BrokerId {
-            self.ports.entry(id).or_insert(NO_PORTS);
+    /// Chooses what is missing for the brokers `ids`, and a new port for each that is there twice.
+    fn complete(&mut self, ids: &[BrokerId], reserved: &mut Reserved) -> anyhow::Result<()> {
+        for id in ids {
+            self.ports.entry(*id).or_insert(NO_PORTS);
         }
         let mut seen = BTreeSet::new();
         let of_brokers = self.ports.values_mut().flat_map(|ports| ports.all_mut());
@@ -145,12 +145,12 @@ impl Layout {
         self.dir.join("jmx.yaml")
     }
 
-    /// Reads the fleet that is there, or makes a new one; either way with ports for brokers 1 to `count`. Those that are
+    /// Reads the fleet that is there, or makes a new one; either way with ports for the brokers `ids`. Those that are
     /// chosen now are held.
     ///
     /// # Errors
     /// The folder cannot be written, or what is in it is not a fleet's.
-    pub fn open(&self, count: u32) -> anyhow::Result<(Identity, Reserved)> {
+    pub fn open(&self, ids: &[BrokerId]) -> anyhow::Result<(Identity, Reserved)> {
         /// Fleets of one lab are opened on threads of their own, and each must see what the one before has chosen.
         static CHOOSING: Mutex<()> = Mutex::new(());
         // Kafka would follow a link and write where it leads.
@@ -165,7 +165,7 @@ impl Layout {
             Some(identity) => identity,
             None => Identity { cluster_id: new_uuid(), controller_port: 0, ports: BTreeMap::new() },
         };
-        identity.complete(count, &mut reserved)?;
+        identity.complete(ids, &mut reserved)?;
         own::replace(&path, &serde_json::to_vec_pretty(&identity)?)
             .with_context(|| format!("writing {}", path.display()))?;
         Ok((identity, reserved))
@@ -362,8 +362,8 @@ mod tests {
     fn a_fleet_keeps_its_ports_and_adds_new_ones() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout { dir: dir.path().join("fleet") };
-        let (first, _) = layout.open(2).unwrap();
-        let (second, _) = layout.open(3).unwrap();
+        let (first, _) = layout.open(&[1, 2]).unwrap();
+        let (second, _) = layout.open(&[1, 2, 3]).unwrap();
         assert_eq!(first.cluster_id, second.cluster_id);
         assert_eq!(second.ports.len(), 3);
         assert!(first.ports.iter().all(|(id, ports)| second.ports.get(id) == Some(ports)));
@@ -376,16 +376,18 @@ mod tests {
             "ports": {"1": {"plaintext": 2, "agent": 3, "jmx": 4, "node": 5}}}"#;
         fs::write(dir.path().join("fleet.json"), old).unwrap();
         let layout = Layout { dir: dir.path().to_owned() };
-        let ports = layout.open(1).unwrap().0.ports[&1];
+        let ports = layout.open(&[1]).unwrap().0.ports[&1];
         assert_eq!((ports.plaintext, ports.agent, ports.jmx, ports.node), (2, 3, 4, 5));
         assert!(ports.tls != 0 && ports.scram != 0 && ports.tls != ports.scram);
-        assert_eq!(layout.open(1).unwrap().0.ports[&1], ports);
+        assert_eq!(layout.open(&[1]).unwrap().0.ports[&1], ports);
     }
 
     #[test]
     fn fleets_that_are_opened_at_once_have_no_port_in_common() {
         let dir = tempfile::tempdir().unwrap();
-        let open = |number: u32| Layout { dir: dir.path().join(format!("clusters/{number}")) }.open(6).unwrap();
+        let open = |number: u32| {
+            Layout { dir: dir.path().join(format!("clusters/{number}")) }.open(&[1, 2, 3, 4, 5, 6]).unwrap()
+        };
         let fleets: Vec<(Identity, Reserved)> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|number| scope.spawn(move || open(number))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -405,7 +407,7 @@ mod tests {
             "1": {"plaintext": 2, "agent": 3, "jmx": 4, "node": 5, "tls": 6, "scram": 7},
             "2": {"plaintext": 3, "agent": 8, "jmx": 9, "node": 1, "tls": 10, "scram": 11}}}"#;
         fs::write(dir.path().join("fleet.json"), broken).unwrap();
-        let (fleet, _) = Layout { dir: dir.path().to_owned() }.open(2).unwrap();
+        let (fleet, _) = Layout { dir: dir.path().to_owned() }.open(&[1, 2]).unwrap();
         assert_eq!(fleet.all_ports().into_iter().collect::<BTreeSet<_>>().len(), 13);
         assert_eq!((fleet.controller_port, fleet.ports[&1].agent, fleet.ports[&2].agent), (1, 3, 8));
     }
@@ -424,13 +426,13 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("fleet.json"), record).unwrap();
-            let error = Layout { dir: dir.path().to_owned() }.open(1).unwrap_err();
+            let error = Layout { dir: dir.path().to_owned() }.open(&[1]).unwrap_err();
             assert!(format!("{error:#}").contains(words), "{error:#}");
         }
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir_all(dir.path().join("broker-1")).unwrap();
         std::os::unix::fs::symlink(outside.path(), dir.path().join("broker-1/data")).unwrap();
-        let error = Layout { dir: dir.path().to_owned() }.open(1).unwrap_err();
+        let error = Layout { dir: dir.path().to_owned() }.open(&[1]).unwrap_err();
         assert!(format!("{error:#}").contains("broker-1/data is a symbolic link"), "{error:#}");
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }

@@ -21,6 +21,7 @@ fn config(dir: PathBuf) -> FleetConfig {
         broker_type: BrokerType::T3_SMALL,
         zones: ["a", "b", "c"].map(|zone| format!("us-west-2{zone}")).to_vec(),
         broker_count: 1,
+        ids: Vec::new(),
         volume_gib: 100,
         server_properties: "log.retention.hours=1\n".to_owned(),
         certificates: None,

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use super::{
     Cluster, Configuration, ControlPlane, Operation, Refusal, arn, configuration,
-    create::{self, BROKERS_MAX},
+    create::{self, BROKER_ID_MAX},
     scram::ScramSecret,
     update::OPERATIONS_KEPT,
 };
@@ -122,8 +122,8 @@ impl Cluster {
         let mut ids = BTreeSet::new();
         for (index, broker) in self.brokers.iter().enumerate() {
             let field = format!("{field}.brokers[{index}]");
-            let is_id = (1..=BROKERS_MAX as BrokerId).contains(&broker.id) && ids.insert(broker.id);
-            ensure(is_id, &format!("{field}.id"), broker.id, format!("ids are 1 to {BROKERS_MAX}, each once"))?;
+            let is_id = (1..=BROKER_ID_MAX as BrokerId).contains(&broker.id) && ids.insert(broker.id);
+            ensure(is_id, &format!("{field}.id"), broker.id, format!("ids are 1 to {BROKER_ID_MAX}, each once"))?;
             let is_zone = self.zones().contains(&broker.zone);
             ensure(is_zone, &format!("{field}.zone"), &broker.zone, "the cluster is not in this zone")?;
             let listeners = [Some(broker.plaintext), broker.tls, broker.scram, Some(broker.jmx), Some(broker.node)];

@@ -7,15 +7,18 @@ use crate::catalogue::{BrokerType, KafkaVersion, MonitoringLevel};
 use super::{
     Action, BrokerNodeGroupInfo, BrokerSoftwareInfo, Call, ClientAuthentication, ClientBroker, Cluster, ClusterState,
     ConfigurationInfo, ConnectivityInfo, ControlPlane, EbsStorageInfo, EncryptionAtRest, EncryptionInTransit,
-    EncryptionInfo, Job, Kind, LoggingInfo, OpenMonitoring, Provisioned, PublicAccess, Refusal, StorageInfo,
-    StorageMode, Tags, arn,
+    EncryptionInfo, Job, Kind, LoggingInfo, OpenMonitoring, Provisioned, PublicAccess, Refusal, Serverless,
+    StorageInfo, StorageMode, Tags, arn,
 };
 
 /// The volume of a broker where the request names none, GiB (the console's default).
 pub const DEFAULT_VOLUME_GIB: u32 = 1000;
 
-/// Brokers of one cluster at most (the API's own limit for numberOfBrokerNodes).
-pub const BROKERS_MAX: u32 = 15;
+/// Brokers of one cluster at most (MSK quotas: 30 in ZooKeeper mode; the API's model says 15, which holds no longer).
+pub const BROKERS_MAX: u32 = 30;
+
+/// The highest id of a broker: ids of brokers that were removed are not used again.
+pub const BROKER_ID_MAX: u32 = 999;
 
 /// The body of CreateCluster, and of `provisioned` in its second version with name and tags beside it.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,10 +72,60 @@ impl ControlPlane {
             brokers: Vec::new(),
             operations: Vec::new(),
             scram_secrets: Vec::new(),
+            serverless: None,
         };
         let action = Action { cluster: cluster.arn.clone(), job: Job::Start(self.start(&cluster)) };
         self.clusters.push(cluster);
         Ok((self.clusters.last().expect("it was pushed above"), action))
+    }
+
+    /// Begins a serverless cluster: it has no brokers.
+    ///
+    /// # Errors
+    /// As [`Self::create_cluster`].
+    pub fn create_serverless(
+        &mut self,
+        name: &str,
+        tags: Option<Tags>,
+        serverless: Serverless,
+        call: &Call,
+    ) -> Result<(&Cluster, Action), Refusal> {
+        let subnets = serverless.vpc_configs.first().map(|vpc| vpc.subnet_ids.clone()).unwrap_or_default();
+        if !(2..=3).contains(&subnets.len()) {
+            return Err(Refusal::parameter("subnetIds", "a serverless cluster has two or three subnets"));
+        }
+        let zones = subnets.len() as u32;
+        // What is filled in here is shown nowhere.
+        let group = BrokerNodeGroupInfo {
+            broker_az_distribution: Default::default(),
+            client_subnets: subnets,
+            instance_type: BrokerType::T3_SMALL,
+            security_groups: None,
+            storage_info: None,
+            connectivity_info: None,
+            zone_ids: None,
+        };
+        let version = KafkaVersion::all().find(|version| !version.is_kraft());
+        let kafka_version = version.ok_or_else(|| Refusal::internal("no Kafka version is known"))?;
+        let new = NewCluster {
+            cluster_name: name.to_owned(),
+            tags,
+            broker_node_group_info: group,
+            kafka_version,
+            number_of_broker_nodes: zones,
+            client_authentication: None,
+            configuration_info: None,
+            encryption_info: None,
+            enhanced_monitoring: None,
+            open_monitoring: None,
+            logging_info: None,
+            storage_mode: None,
+        };
+        self.create_cluster(new, call)?;
+        let cluster = self.clusters.last_mut().expect("it was pushed above");
+        cluster.serverless = Some(serverless);
+        let cluster = self.clusters.last().expect("it was pushed above");
+        Ok((cluster, Action { cluster: cluster.arn.clone(), job: Job::Start(self.start(cluster)) }))
     }
 }
 

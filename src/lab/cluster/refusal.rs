@@ -18,6 +18,11 @@ pub enum Kind {
     Conflict,
     Internal,
     Unavailable,
+    TopicExists,
+    /// The brokers refuse a change of a topic.
+    KafkaRequest,
+    /// The lab was told to deny the action.
+    AccessDenied,
     /// What API Gateway answers to a path, method or signature that it cannot place.
     Unplaced,
 }
@@ -25,10 +30,10 @@ pub enum Kind {
 impl Kind {
     pub fn status(self) -> u16 {
         match self {
-            Kind::BadRequest => 400,
-            Kind::Forbidden | Kind::Unplaced => 403,
+            Kind::BadRequest | Kind::KafkaRequest => 400,
+            Kind::Forbidden | Kind::Unplaced | Kind::AccessDenied => 403,
             Kind::NotFound => 404,
-            Kind::Conflict => 409,
+            Kind::Conflict | Kind::TopicExists => 409,
             Kind::Internal => 500,
             Kind::Unavailable => 503,
         }
@@ -42,6 +47,9 @@ impl Kind {
             Kind::NotFound => "NotFoundException",
             Kind::Conflict => "ConflictException",
             Kind::Internal => "InternalServerErrorException",
+            Kind::TopicExists => "TopicExistsException",
+            Kind::KafkaRequest => "KafkaRequestException",
+            Kind::AccessDenied => "AccessDeniedException",
             Kind::Unavailable => "ServiceUnavailableException",
             Kind::Unplaced => "MissingAuthenticationTokenException",
         }

@@ -91,7 +91,7 @@ fn what_msk_does_not_sell_is_refused() {
         (json!({ "clusterName": "x".repeat(65) }), Some("name")),
         (json!({ "numberOfBrokerNodes": 0 }), Some("multiple")),
         (json!({ "numberOfBrokerNodes": 4 }), Some("multiple")),
-        (json!({ "numberOfBrokerNodes": 18 }), Some("at most 15")),
+        (json!({ "numberOfBrokerNodes": 33 }), Some("at most 30")),
         (json!({ "numberOfBrokerNodes": -3 }), Some("invalid value")),
         (json!({ "kafkaVersion": "3.8.x.kraft" }), Some("ZooKeeper")),
         (json!({ "kafkaVersion": "0.1" }), Some("0.1")),
@@ -204,7 +204,7 @@ fn a_change_that_msk_does_not_make_is_refused_before_anything_is_touched() {
         (Update::BrokerCount(3), 7, "only be given more"),
         (Update::BrokerCount(0), 7, "only be given more"),
         (Update::BrokerCount(5), 7, "multiple"),
-        (Update::BrokerCount(18), 7, "at most 15"),
+        (Update::BrokerCount(33), 7, "at most 30"),
         (volume(99), 7, "only grow"),
         (volume(100), 7, "already"),
         (volume(20_000), 7, "16384"),
@@ -405,8 +405,57 @@ proptest! {
 
         prop_assert!(plane.cluster(&arn).is_err() && plane.operation(&arn).is_err() && plane.configuration(&arn).is_err());
         let counted = begin(&mut plane, &known, Update::BrokerCount(count), 6).is_ok();
-        prop_assert_eq!(counted, [6, 9, 12, 15].contains(&count));
+        prop_assert_eq!(counted, count > 3 && count <= 30 && count.is_multiple_of(3));
     }
+}
+
+/// Ten of m5.large in two zones but for what was removed, and the ids that are left.
+#[test]
+fn ids_survive_a_removal_and_are_not_used_again() {
+    let mut plane = ControlPlane::default();
+    let group = json!({ "clientSubnets": ["a", "b"], "instanceType": "kafka.m5.large" });
+    let new = request(json!({ "numberOfBrokerNodes": 8, "brokerNodeGroupInfo": group })).unwrap();
+    let arn = plane.create_cluster(new, &at(0)).unwrap().0.arn.clone();
+    let in_zone = |id: BrokerId| {
+        let zone = if id % 2 == 1 { "us-west-2a" } else { "us-west-2b" };
+        Endpoints { zone: zone.to_owned(), ..broker(id) }
+    };
+    plane.record(&arn, Report::Started(Ok((1..=8).map(in_zone).collect())), &at(1));
+    for (count, empty, chosen) in [
+        (6, &[5, 6][..], Some(vec![5, 6])),
+        (6, &[1, 2, 5, 6], Some(vec![5, 6])),
+        (6, &[5, 7], None),
+        (6, &[], None),
+        (7, &[5, 6, 7], None),
+        (8, &[5, 6], None),
+        (0, &[1, 2, 3, 4, 5, 6, 7, 8], None),
+    ] {
+        assert_eq!(plane.removable(&arn, count, empty).ok(), chosen, "{count} {empty:?}");
+    }
+    let (accepted, action) = begin(&mut plane, &arn, Update::RemoveBrokers(vec![5, 6]), 10).unwrap();
+    assert!(matches!(action.unwrap().job, Job::Operate { work: Work::RemoveBrokers(ids), .. } if ids == [5, 6]));
+    let left: Vec<Endpoints> = [1, 2, 3, 4, 7, 8].map(in_zone).into();
+    plane.record(&arn, Report::Operated { operation: accepted.operation_arn, result: Ok(left) }, &at(11));
+    let cluster = plane.cluster(&arn).unwrap();
+    assert_eq!((cluster.provisioned.number_of_broker_nodes, cluster.ids_to_add(8)), (6, vec![9, 10]));
+    assert_eq!(plane.ensure_plausible(), Ok(()));
+    let Some(Action { job: Job::Start(start), .. }) = plane.resume(&at(20)).pop() else { panic!("no start") };
+    assert_eq!(start.ids, [1, 2, 3, 4, 7, 8]);
+}
+
+#[test]
+fn a_serverless_cluster_has_no_brokers_and_takes_no_updates() {
+    let mut plane = ControlPlane::default();
+    let vpc = VpcConfig { subnet_ids: vec!["a".to_owned(), "b".to_owned()], security_group_ids: None };
+    let serverless = Serverless { vpc_configs: vec![vpc], client_authentication: None };
+    let (cluster, action) = plane.create_serverless("events", None, serverless, &at(0)).unwrap();
+    let arn = cluster.arn.clone();
+    assert!(matches!(action.job, Job::Start(start) if start.serverless && start.ids.is_empty()));
+    plane.record(&arn, Report::Started(Ok(Vec::new())), &at(1));
+    assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Active);
+    assert!(begin(&mut plane, &arn, Update::BrokerCount(4), 2).unwrap_err().message.contains("serverless"));
+    assert_eq!(plane.ensure_plausible(), Ok(()));
+    plane.delete_cluster(&arn, None).unwrap();
 }
 
 #[test]

@@ -26,11 +26,23 @@ pub const OPERATIONS_KEPT: usize = 100;
 pub enum Update {
     BrokerType(BrokerType),
     BrokerCount(u32),
+    /// These brokers are removed; they hold no partitions.
+    RemoveBrokers(Vec<BrokerId>),
     Storage(Vec<BrokerEbsVolumeInfo>),
-    Monitoring { enhanced: Option<MonitoringLevel>, open: Option<OpenMonitoring>, logging: Option<LoggingInfo> },
+    Monitoring {
+        enhanced: Option<MonitoringLevel>,
+        open: Option<OpenMonitoring>,
+        logging: Option<LoggingInfo>,
+    },
     Configuration(ConfigurationInfo),
-    KafkaVersion { target: KafkaVersion, configuration: Option<ConfigurationInfo> },
-    Security { authentication: Option<ClientAuthentication>, encryption: Option<EncryptionInfo> },
+    KafkaVersion {
+        target: KafkaVersion,
+        configuration: Option<ConfigurationInfo>,
+    },
+    Security {
+        authentication: Option<ClientAuthentication>,
+        encryption: Option<EncryptionInfo>,
+    },
     Connectivity(ConnectivityInfo),
     Reboot(Vec<BrokerId>),
 }
@@ -62,6 +74,9 @@ impl ControlPlane {
         if let Some(known) = cluster.repeated(&update, current_version, call) {
             return Ok((Accepted { cluster_arn: arn.to_owned(), operation_arn: known.arn.clone() }, None));
         }
+        if cluster.serverless.is_some() {
+            return Err(Refusal::bad("This operation cannot be performed on serverless clusters."));
+        }
         cluster.check_active("an update needs")?;
         if let Some(version) = current_version {
             cluster.check_version(version)?;
@@ -71,11 +86,8 @@ impl ControlPlane {
         let steps = Operation::steps_for(
             match &work {
                 Work::ChangeType(_) | Work::Configure(_) => cluster.brokers.iter().map(|broker| broker.id).collect(),
-                Work::AddBrokers(count) => {
-                    let present = cluster.provisioned.number_of_broker_nodes;
-                    (present + 1..=*count).map(|id| id as BrokerId).collect()
-                }
-                Work::Reboot(brokers) => brokers.clone(),
+                Work::AddBrokers(count) => cluster.ids_to_add(*count),
+                Work::Reboot(brokers) | Work::RemoveBrokers(brokers) => brokers.clone(),
                 Work::GrowVolumes(_) | Work::Nothing => Vec::new(),
             }
             .into_iter(),
@@ -130,6 +142,7 @@ impl ControlPlane {
                 }
                 create::check_broker_count(*count, provisioned.broker_node_group_info.client_subnets.len() as u32)
             }
+            Update::RemoveBrokers(_) => Ok(()),
             Update::Storage(volumes) => check_volumes(volumes, provisioned),
             Update::Monitoring { enhanced: None, open: None, logging: None } => {
                 Err(Refusal::bad("the request changes neither monitoring nor logging"))
@@ -174,10 +187,43 @@ impl ControlPlane {
         }
     }
 
+    /// The brokers that are removed to have `count`: as many in each zone, of those that are `empty`.
+    ///
+    /// # Errors
+    /// 404, and 400 where MSK removes none: T3 brokers, brokers that hold partitions, a zone that would have none left.
+    pub fn removable(&self, arn: &str, count: u32, empty: &[BrokerId]) -> Result<Vec<BrokerId>, Refusal> {
+        let cluster = self.cluster(arn)?;
+        let refuse = |message: String| Refusal::parameter("targetNumberOfBrokerNodes", message);
+        let present = cluster.provisioned.number_of_broker_nodes;
+        let broker_type = cluster.provisioned.broker_node_group_info.instance_type;
+        let zones = cluster.zones();
+        if broker_type.credits().is_some() || count == present || count == 0 {
+            return Err(refuse(format!("the cluster has {present} brokers and can only be given more, not {count}")));
+        }
+        create::check_broker_count(count, zones.len() as u32)?;
+        let of_zone = ((present - count) / zones.len() as u32) as usize;
+        let mut chosen = Vec::new();
+        for zone in &zones {
+            let in_zone =
+                cluster.brokers.iter().rev().filter(|broker| broker.zone == *zone && empty.contains(&broker.id));
+            let of_this: Vec<BrokerId> = in_zone.take(of_zone).map(|broker| broker.id).collect();
+            if of_this.len() < of_zone {
+                return Err(refuse(format!(
+                    "{of_zone} brokers in {zone} must hold no partitions before they can be removed, and {} are empty",
+                    of_this.len()
+                )));
+            }
+            chosen.extend(of_this);
+        }
+        chosen.sort_unstable();
+        Ok(chosen)
+    }
+
     fn work(&self, cluster: &Cluster, update: &Update) -> Result<Work, Refusal> {
         Ok(match update {
             Update::BrokerType(target) => Work::ChangeType(*target),
             Update::BrokerCount(count) => Work::AddBrokers(*count),
+            Update::RemoveBrokers(brokers) => Work::RemoveBrokers(brokers.clone()),
             Update::Configuration(wanted) | Update::KafkaVersion { configuration: Some(wanted), .. }
                 if cluster.configuration().as_ref() != Some(wanted) =>
             {
@@ -247,6 +293,7 @@ impl Update {
         match self {
             Update::BrokerType(_) => "UPDATE_BROKER_TYPE",
             Update::BrokerCount(_) => "INCREASE_BROKER_COUNT",
+            Update::RemoveBrokers(_) => "DECREASE_BROKER_COUNT",
             Update::Storage(_) => "UPDATE_BROKER_STORAGE",
             Update::Monitoring { .. } => "UPDATE_MONITORING",
             Update::Configuration(_) => "UPDATE_CLUSTER_CONFIGURATION",
@@ -269,6 +316,7 @@ impl Update {
         match self.clone() {
             Update::BrokerType(target) => group.instance_type = target,
             Update::BrokerCount(count) => provisioned.number_of_broker_nodes = count,
+            Update::RemoveBrokers(brokers) => provisioned.number_of_broker_nodes -= brokers.len() as u32,
             Update::Storage(volumes) => {
                 let storage = group.storage_info.get_or_insert_default().ebs_storage_info.get_or_insert_default();
                 for volume in volumes {
@@ -331,7 +379,7 @@ impl Update {
         let nothing = MutableClusterInfo::default();
         match self {
             Update::BrokerType(_) => MutableClusterInfo { instance_type: Some(group.instance_type), ..nothing },
-            Update::BrokerCount(_) => {
+            Update::BrokerCount(_) | Update::RemoveBrokers(_) => {
                 MutableClusterInfo { number_of_broker_nodes: Some(provisioned.number_of_broker_nodes), ..nothing }
             }
             Update::Storage(_) => {

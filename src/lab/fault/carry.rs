@@ -175,6 +175,9 @@ impl Faults {
             if let Err(error) = shaping.follow(fleet.pid(*broker)) {
                 say(&format!("the network of broker {broker}: {error:#}"));
             }
+            if let Some(packets) = shaping.packets() {
+                fleet.shaped(*broker, packets);
+            }
         }
     }
 

@@ -83,6 +83,12 @@ impl Shaping {
         Ok(())
     }
 
+    /// Packets that were dropped or had to wait because of the limit; nothing where `tc` does not say.
+    pub fn packets(&self) -> Option<u64> {
+        let said = self.tc.stdout(["-s", "qdisc", "show", "dev", "lo"]).ok()?;
+        packets_shaped(&said)
+    }
+
     fn add(&mut self, port: u16) -> anyhow::Result<()> {
         if !self.ports.insert(port) {
             return Ok(());
@@ -96,6 +102,15 @@ impl Shaping {
         }
         Ok(())
     }
+}
+
+/// What `tc -s qdisc` says of the token bucket: `Sent … (dropped 3, overlimits 40 requeues 0)`.
+fn packets_shaped(said: &str) -> Option<u64> {
+    let mut lines = said.lines().skip_while(|line| !line.starts_with("qdisc tbf"));
+    let sent = lines.find(|line| line.contains("overlimits"))?;
+    let number =
+        |name: &str| sent.split_once(name)?.1.split([' ', ',']).find(|word| !word.is_empty())?.parse::<u64>().ok();
+    Some(number("dropped")? + number("overlimits")?)
 }
 
 impl Drop for Shaping {
@@ -169,6 +184,14 @@ fn connections(table: &str, peers: &[u16]) -> Vec<(u16, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packets_that_waited_are_counted() {
+        let said = "qdisc htb 4b47: root refcnt 2 r2q 10\n Sent 9 bytes 8 pkt (dropped 1, overlimits 7 requeues 0)\n\
+                    qdisc tbf 8001: parent 4b47:2 rate 1Mbit burst 96Kb lat 300ms\n \
+                    Sent 5 bytes 4 pkt (dropped 3, overlimits 40 requeues 0)\n backlog 0b 0p requeues 0\n";
+        assert_eq!((packets_shaped(said), packets_shaped("")), (Some(43), None));
+    }
 
     #[test]
     fn connections_to_peers_are_found_in_either_table() {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DiskLimit, PERIOD, Usage};
+use super::{DiskLimit, Io, PERIOD, Usage};
 
 /// A place in the version 2 tree where groups with a CPU controller can be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,6 +173,19 @@ impl Cgroup {
         }
     }
 
+    /// `of_process` with what the groups know beside it (version 2 alone: version 1 counts no writes of the page cache).
+    pub fn io(&self, of_process: Io) -> Io {
+        let Dirs::V2 { dir, .. } = &self.dirs else { return of_process };
+        let stat = fs::read_to_string(dir.join("io.stat")).ok();
+        let pressure = fs::read_to_string(dir.join("io.pressure")).ok();
+        Io {
+            reads: stat.as_deref().map(|stat| requests(stat, "rios=")),
+            writes: stat.as_deref().map(|stat| requests(stat, "wios=")),
+            waited: pressure.as_deref().and_then(stalled),
+            ..of_process
+        }
+    }
+
     /// `of_process` with what the groups know better.
     pub fn usage(&self, of_process: Usage) -> io::Result<Usage> {
         let number = |dir: &Path, file: &str| -> io::Result<u64> {
@@ -243,6 +256,17 @@ fn value(stat: &str, name: &str) -> Option<u64> {
     stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
+/// Requests of one kind to all disks, of io.stat.
+fn requests(stat: &str, kind: &str) -> u64 {
+    stat.split_whitespace().filter_map(|word| word.strip_prefix(kind)?.parse::<u64>().ok()).sum()
+}
+
+/// Time in which some task waited, of io.pressure.
+fn stalled(pressure: &str) -> Option<Duration> {
+    let some = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    some.split(' ').find_map(|word| word.strip_prefix("total=")?.parse().ok()).map(Duration::from_micros)
+}
+
 struct Mount<'a> {
     at: PathBuf,
     kind: &'a str,
@@ -277,6 +301,14 @@ mod tests {
             mounts(text).map(|mount| (mount.at.display().to_string(), mount.has_option("cpu"))).collect();
         let expected = [("/sys/fs/cgroup/cpu,cpuacct".to_owned(), true), ("/sys/fs/cgroup/unified".to_owned(), false)];
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn requests_and_waits_are_read() {
+        let stat = "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n7:1 rbytes=1 wbytes=2 rios=30 wios=40\n";
+        assert_eq!((requests(stat, "rios="), requests(stat, "wios=")), (33, 44));
+        let pressure = "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500\nfull avg10=0.00 total=9\n";
+        assert_eq!(stalled(pressure), Some(Duration::from_micros(1500)));
     }
 
     #[test]

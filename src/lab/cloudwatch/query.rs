@@ -1,28 +1,18 @@
-//! What an alarm looks at: a metric, or arithmetic on metrics.
+//! What an alarm looks at, and what GetMetricData asks for: a metric, or arithmetic on metrics.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use exmex::{Express, FlatEx};
 
-use crate::lab::cloudwatch::{Series, SeriesKey};
+use super::{SeriesId, Statistic, Store};
 
 /// A value for each period.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Query {
-    Metric(SeriesKey, Statistic),
+    Metric(SeriesId, Statistic),
     /// An expression and what its names, in alphabetical order, stand for.
     Expression(String, Vec<(String, Query)>),
-}
-
-/// How the points of a period become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Statistic {
-    Average,
-    Sum,
-    Maximum,
-    Minimum,
-    SampleCount,
 }
 
 /// Expressions that refer to expressions, at most.
@@ -35,7 +25,7 @@ impl Query {
     /// It is not arithmetic (CloudWatch's functions are not known to the lab).
     pub fn expression(text: &str) -> anyhow::Result<Query> {
         let parsed = FlatEx::<f64>::parse(text)
-            .map_err(|error| anyhow::anyhow!("the lab cannot work the expression {text:?}: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("the lab does not compute the expression {text:?}: {error}"))?;
         let unresolved = |name: &String| (name.clone(), Query::Expression(String::new(), Vec::new()));
         Ok(Query::Expression(text.to_owned(), parsed.var_names().iter().map(unresolved).collect()))
     }
@@ -57,8 +47,18 @@ impl Query {
         }
     }
 
+    /// Names of all that a resolved query is made of.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Query::Metric(..) => Vec::new(),
+            Query::Expression(_, names) => {
+                names.iter().flat_map(|(name, query)| [vec![name.as_str()], query.names()].concat()).collect()
+            }
+        }
+    }
+
     /// The value of the period that begins at `from_ms`; `None` when a part of it has no data, or it is no number.
-    pub fn value(&self, series: &Series, from_ms: i64, period_ms: i64) -> Option<f64> {
+    pub fn value(&self, series: &Store, from_ms: i64, period_ms: i64) -> Option<f64> {
         match self {
             Query::Metric(key, statistic) => statistic.of(&series.between(key, from_ms, from_ms + period_ms)),
             Query::Expression(text, names) => {
@@ -71,47 +71,9 @@ impl Query {
     }
 }
 
-impl Statistic {
-    /// # Errors
-    /// Percentiles and the like, which the lab does not work.
-    pub fn parse(name: &str) -> anyhow::Result<Statistic> {
-        Ok(match name {
-            "Average" => Statistic::Average,
-            "Sum" => Statistic::Sum,
-            "Maximum" => Statistic::Maximum,
-            "Minimum" => Statistic::Minimum,
-            "SampleCount" => Statistic::SampleCount,
-            other => bail!("the lab does not work the statistic {other}"),
-        })
-    }
-
-    fn of(self, points: &[f64]) -> Option<f64> {
-        let sum: f64 = points.iter().sum();
-        let count = points.len() as f64;
-        Some(match self {
-            _ if points.is_empty() => return None,
-            Statistic::Average => sum / count,
-            Statistic::Sum => sum,
-            Statistic::Maximum => points.iter().copied().fold(f64::MIN, f64::max),
-            Statistic::Minimum => points.iter().copied().fold(f64::MAX, f64::min),
-            Statistic::SampleCount => count,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_statistic_is_of_the_points_there_are() {
-        for (name, value) in [("Average", 2.0), ("Sum", 6.0), ("Maximum", 3.0), ("Minimum", 1.0), ("SampleCount", 3.0)]
-        {
-            let statistic = Statistic::parse(name).unwrap();
-            assert_eq!((statistic.of(&[1.0, 3.0, 2.0]), statistic.of(&[])), (Some(value), None), "{name}");
-        }
-        assert!(Statistic::parse("p99").is_err());
-    }
 
     #[test]
     fn arithmetic_on_metrics_is_worked() {
@@ -133,7 +95,7 @@ mod tests {
             ("loop", None),
             ("lost", None),
         ] {
-            let value = Query::named(id, &all, 0).ok().map(|query| query.value(&Series::default(), 0, 60_000));
+            let value = Query::named(id, &all, 0).ok().map(|query| query.value(&Store::default(), 0, 60_000));
             assert_eq!(value, expected, "{id}");
         }
         assert!(Query::expression("SUM(METRICS())").is_err());
