@@ -59,7 +59,6 @@ pub struct Sweep {
 
 /// The clusters that were found, ready to be read.
 pub struct Fleet {
-    sweep: Sweep,
     ready: Vec<Ready>,
     failed: Vec<Row>,
     pub failures: Vec<Failure>,
@@ -142,7 +141,7 @@ pub struct Read {
 
 /// Finds every cluster of `places` and prepares to read it. Reads no metric.
 pub async fn prepare(places: Vec<Place>, sweep: Sweep) -> Fleet {
-    let mut fleet = Fleet { sweep, ready: Vec::new(), failed: Vec::new(), failures: Vec::new(), disabled: Vec::new() };
+    let mut fleet = Fleet { ready: Vec::new(), failed: Vec::new(), failures: Vec::new(), disabled: Vec::new() };
     let listed = at_once(places, async |place: Place| (place.aws.clusters().await, place)).await;
     let mut found: BTreeMap<String, (Place, ClusterInfo)> = BTreeMap::new();
     for (listed, place) in listed {

@@ -94,7 +94,7 @@ pub enum TargetError {
     #[error("there are {} clusters in {region}: {}; choose one with --cluster", .names.len(), listed(.names))]
     Several { region: String, names: Vec<String> },
     #[error("{error}{}", hint(.from, .elsewhere))]
-    Aws { error: AwsError, from: RegionFrom, elsewhere: Option<String> },
+    Aws { error: Box<AwsError>, from: RegionFrom, elsewhere: Option<String> },
 }
 
 impl Regions {
@@ -165,7 +165,7 @@ impl Target {
     /// `error` with a hint when the cluster may be in another region.
     pub fn failed(&self, error: AwsError) -> TargetError {
         let elsewhere = self.elsewhere.clone().filter(|_| matches!(error, AwsError::NoSuchCluster { .. }));
-        TargetError::Aws { error, from: self.region.from, elsewhere }
+        TargetError::Aws { error: Box::new(error), from: self.region.from, elsewhere }
     }
 
     /// Returns the name of the region's only cluster.

@@ -192,7 +192,7 @@ async fn answered((clusters, calls): State, request: Request) -> Response {
         let arn = path.strip_prefix(prefix)?.strip_suffix(suffix)?;
         here().find(|cluster| cluster.arn() == arn).cloned()
     };
-    let mut note = |call: &str| calls.lock().unwrap().push(call.to_owned());
+    let note = |call: &str| calls.lock().unwrap().push(call.to_owned());
     if path == "/api/v2/clusters" {
         note("ListClustersV2");
         if region == "eu-north-1" {

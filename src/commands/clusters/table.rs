@@ -159,7 +159,7 @@ fn verdict(row: &Row) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::{catalogue::ClusterKind, watch::fleet::Top};
+    use crate::{catalogue::ClusterKind, finding_id, watch::fleet::Top};
 
     pub fn row(name: &str) -> Row {
         Row {
@@ -192,7 +192,7 @@ pub mod tests {
             Row {
                 broker_type: Some("kafka.t3.small".to_owned()),
                 verdict: Some(Verdict::CauseFound),
-                finding: top("broker.undersized", "brokers 1, 2 and 3 use more CPU than their type sustains"),
+                finding: top(finding_id::BROKER_UNDERSIZED, "brokers 1, 2 and 3 use more CPU than their type sustains"),
                 cpu_p95_percent: Some(97.4),
                 usd_per_month: Some(99.9),
                 ..row("orders")
@@ -206,7 +206,7 @@ pub mod tests {
                 state: "REBOOTING_BROKER".to_owned(),
                 monitoring_level: Some(MonitoringLevel::PerTopicPerPartition),
                 verdict: Some(Verdict::Inconclusive),
-                finding: top("inconclusive.no-data", "no datapoints"),
+                finding: top(finding_id::INCONCLUSIVE_NO_DATA, "no datapoints"),
                 usd_per_month: None,
                 ..row("a-cluster-with-a-name-that-is-as-long-as-msk-allows-it-to-be-xx")
             },
