@@ -271,7 +271,9 @@ impl CloudWatch {
 
     async fn update_at(&mut self, now: i64) -> Result<Vec<Sample>, MetricsError> {
         let period = self.period_ms();
-        if now - self.listed_at_ms >= LIST_EVERY_PERIODS * period && self.info.is_some() {
+        // Also when the clock was put back.
+        let listed_ago = now.abs_diff(self.listed_at_ms);
+        if listed_ago >= (LIST_EVERY_PERIODS * period).unsigned_abs() && self.info.is_some() {
             self.list(now).await?;
         }
         let span = self.newest_span(now);
@@ -300,7 +302,7 @@ impl CloudWatch {
     async fn read(&mut self, span: Span, now: i64) -> Result<(), MetricsError> {
         let keys = self.keys();
         self.ensure_affordable(span.requests(keys.len()))?;
-        let is_due = self.options.topics && now - self.looked_at_ms >= self.period_ms();
+        let is_due = self.options.topics && now.abs_diff(self.looked_at_ms) >= self.period_ms().unsigned_abs();
         if is_due && self.info.as_ref().is_some_and(|info| info.state != ClusterState::Active) {
             self.refresh_info().await;
         }

@@ -43,7 +43,10 @@ async fn six_brokers() -> (StandIn, Aws) {
 
 async fn opened(aws: &Aws, options: Options) -> CloudWatch {
     let info = aws.find("orders").await.unwrap();
-    CloudWatch::open(aws.clone(), &info, options).await.unwrap()
+    let mut source = CloudWatch::open(aws.clone(), &info, options).await.unwrap();
+    // Opened by the real clock, and read by that of the tests.
+    source.listed_at_ms = NOW;
+    source
 }
 
 #[tokio::test]
