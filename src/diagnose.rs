@@ -232,7 +232,7 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
         let rules = RULES.iter().filter(move |rule| rule.kind == kind);
         rules.filter_map(|rule| (rule.judge)(&window).map(|finding| Finding { id: rule.id, ..finding }))
     };
-    let diagnosis = |verdict, findings| Diagnosis { verdict, findings, coverage: coverage::coverage(&window) };
+    let diagnosis = |verdict, findings| Diagnosis { verdict, findings, coverage: window.coverage().clone() };
     if let Some(gate) = ask(Kind::Gate).next() {
         return diagnosis(Verdict::Inconclusive, vec![gate]);
     }

@@ -2,11 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    ClusterKind, Kind, RULES, Rule,
-    seen::{is_asked, is_seen},
-    window::Window,
-};
+use super::{ClusterKind, Kind, RULES, Rule, seen::is_asked, window::Window};
 use crate::{
     catalogue::{Metric, MonitoringLevel},
     sample::Field,
@@ -76,8 +72,8 @@ struct Gap {
     is_explained: bool,
 }
 
-/// What of the causes the window can assess.
-pub fn coverage(window: &Window) -> Coverage {
+/// What of the causes the window can assess; [`Window::coverage`] keeps it.
+pub fn of(window: &Window) -> Coverage {
     let mut coverage = Coverage::default();
     for rule in RULES.iter().filter(|rule| rule.kind == Kind::Cause) {
         if !applies(window, rule.needs.of) {
@@ -107,7 +103,7 @@ fn applies(window: &Window, clusters: Clusters) -> bool {
 
 fn not_assessed(window: &Window, rule: &Rule) -> Option<NotAssessed> {
     let lacks = |fields: &&'static [Field]| -> Vec<Field> {
-        fields.iter().copied().filter(|field| !is_seen(window, *field)).collect()
+        fields.iter().copied().filter(|field| !window.sees(*field)).collect()
     };
     let alternatives: Vec<Vec<Field>> = rule.needs.any.iter().map(lacks).collect();
     if alternatives.iter().any(Vec::is_empty) {
@@ -204,7 +200,7 @@ fn is_of_protocol(field: Field) -> bool {
 
 /// The monitoring level by what was published: PER_BROKER if anything is there that begins with it.
 fn level_by_metrics(window: &Window) -> MonitoringLevel {
-    let begins_with = |field: &Field| level(*field) == Some(MonitoringLevel::PerBroker) && is_seen(window, *field);
+    let begins_with = |field: &Field| level(*field) == Some(MonitoringLevel::PerBroker) && window.sees(*field);
     let is_idle =
         window.recent().iter().flat_map(|sample| sample.brokers.values()).all(|b| b.bytes_in_per_s < Some(1.0));
     let telling = [Field::ConnectionRate, Field::ReplicationTraffic, Field::Volume];

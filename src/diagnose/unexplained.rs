@@ -28,8 +28,9 @@ const GONE_SHARE: f64 = 0.05;
 const LEAST_BYTES_PER_S: f64 = 10_000.0;
 const STAY_CONNECTED: f64 = 0.8;
 
-/// Leaders and traffic of the busiest broker over the mean that are uneven.
+/// Traffic and leaders of the busiest broker over the mean that are uneven, as the rules of leaders have them.
 const UNEVEN_TIMES: f64 = 1.4;
+const UNEVEN_LEADERS: f64 = 1.3;
 
 pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_UNEXPLAINED,
@@ -44,10 +45,21 @@ pub const RULE: Rule = Rule {
 
 fn judge(window: &Window) -> Option<Finding> {
     let mut finding = Finding::default();
-    for id in window.brokers() {
+    // What slows most brokers is more than one's hiccup.
+    let brokers = window.brokers();
+    let mut slower: Vec<(BrokerId, Evidence)> =
+        brokers.iter().filter_map(|id| Some((*id, window.slow_produce(*id)?))).collect();
+    if slower.len() * 2 <= brokers.len() {
+        slower.clear();
+    }
+    for id in brokers {
         let now = |value: fn(&BrokerSample) -> Option<f64>| window.median(id, value);
         let mut symptoms = Vec::new();
-        if let Some(total) = now(|broker| Some(broker.produce?.total_ms)).filter(|total| *total >= SLOW_MS) {
+        let total = now(|broker| Some(broker.produce?.total_ms));
+        if let Some(slower) = slower.iter().find(|(slow, _)| *slow == id).filter(|_| total < Some(SLOW_MS)) {
+            symptoms.push(slower.1.clone());
+        }
+        if let Some(total) = total.filter(|total| *total >= SLOW_MS) {
             let text = format!("broker {id}: produce requests take {total:.0} ms without CPU being short");
             symptoms.push(Evidence::measured(text, total, SLOW_MS));
         }
@@ -119,12 +131,22 @@ fn traffic_gone(window: &Window) -> Option<Evidence> {
     if !window.is_cloudwatch() || !window.brokers().into_iter().all(|id| gone(id) == Some(true)) {
         return None;
     }
-    let (now, before) = (sum(&|id| window.median(id, open))?, sum(&|id| window.before(id, open))?);
     let bytes = sum(&|id| window.median(id, traffic))?;
-    let text = format!(
-        "clients stay connected ({now:.0}, {before:.0} before) and produce next to nothing ({bytes:.0} bytes/s)"
-    );
-    (now >= before * STAY_CONNECTED).then(|| Evidence::seen(text, bytes))
+    match sum(&|id| window.median(id, open)).zip(sum(&|id| window.before(id, open))) {
+        // They have left.
+        Some((now, before)) if now < before * STAY_CONNECTED => None,
+        Some((now, before)) => {
+            let text = format!(
+                "clients stay connected ({now:.0}, {before:.0} before) and produce next to nothing ({bytes:.0} bytes/s)"
+            );
+            Some(Evidence::seen(text, bytes))
+        }
+        None => {
+            let text =
+                format!("next to nothing is produced ({bytes:.0} bytes/s); whether clients are connected was not seen");
+            Some(Evidence::seen(text, bytes))
+        }
+    }
 }
 
 /// Leaders and traffic that are gathered on few brokers, where which partitions they lead is not known.
@@ -144,6 +166,6 @@ fn leaders_uneven(window: &Window) -> Option<Evidence> {
     let text: Vec<String> = counts.iter().map(|(id, count)| format!("{count:.0} on broker {id}")).collect();
     let text =
         format!("leaders and traffic are uneven ({}); the topics API tells whether an election helps", text.join(", "));
-    (enough && of_leaders >= UNEVEN_TIMES && skew(&traffic)? >= UNEVEN_TIMES)
-        .then(|| Evidence::measured(text, of_leaders, UNEVEN_TIMES))
+    (enough && of_leaders >= UNEVEN_LEADERS && skew(&traffic)? >= UNEVEN_TIMES)
+        .then(|| Evidence::measured(text, of_leaders, UNEVEN_LEADERS))
 }
