@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::{Diagnose, Outcome, refused},
-    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    diagnose::{Context, Coverage, Diagnosis, Finding, Verdict, diagnose},
     files,
     metrics::Source,
     project::Project,
@@ -34,6 +34,8 @@ pub struct Report<'a> {
     from_ms: Option<i64>,
     to_ms: Option<i64>,
     verdict: Verdict,
+    /// Which causes were assessed, and why the others were not.
+    coverage: &'a Coverage,
     findings: Vec<Reported<'a>>,
 }
 
@@ -71,6 +73,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
             from_ms: samples.first().map(|sample| sample.at_ms),
             to_ms: samples.last().map(|sample| sample.at_ms),
             verdict: diagnosis.verdict,
+            coverage: &diagnosis.coverage,
             findings: findings.collect(),
         };
         out::document(&report).context("writing the diagnosis as JSON")?;
@@ -129,6 +132,9 @@ pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes:
         Verdict::Inconclusive => "inconclusive",
     };
     lines.push(format!("verdict: {verdict} ({} samples over {span_s:.0} s)", samples.len()));
+    for (text, n) in diagnosis.coverage.lines().iter().zip(0..) {
+        lines.push(if n == 0 { format!("coverage: {}", line(text)) } else { format!("  - {}", line(text)) });
+    }
     for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
         lines.push(String::new());
         lines.push(format!("{}: {} (confidence {:.2})", finding.id, line(&finding.title), finding.confidence));

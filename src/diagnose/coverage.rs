@@ -137,6 +137,9 @@ fn gap(window: &Window, field: Field) -> Gap {
             Field::CpuCredits | Field::Volume | Field::NetworkAllowances => {
                 explained("published in CloudWatch alone", Some("--source cloudwatch"))
             }
+            Field::HeapAfterGc if !collections_are_published(window) => {
+                explained("the brokers' exporter publishes no garbage collections", None)
+            }
             Field::Load => explained("no load generator runs here", None),
             Field::TrafficByTopic | Field::RequestSize | Field::CpuIoWait | Field::ReplicationTraffic => {
                 explained("not read from the Prometheus endpoints", None)
@@ -184,6 +187,10 @@ fn gap(window: &Window, field: Field) -> Gap {
         _ => "no datapoints".to_owned(),
     };
     Gap { reason, enable: None, is_explained: is_rare }
+}
+
+fn collections_are_published(window: &Window) -> bool {
+    window.all().iter().flat_map(|sample| sample.brokers.values()).any(|broker| broker.gc_percent.is_some())
 }
 
 fn is_of_protocol(field: Field) -> bool {
@@ -258,7 +265,7 @@ pub fn level(field: Field) -> Option<MonitoringLevel> {
 }
 
 /// What a level costs, in words that follow its name: DEFAULT is free, and every metric above it is billed by CloudWatch.
-fn price(level: MonitoringLevel) -> String {
+pub fn price(level: MonitoringLevel) -> String {
     let more = Metric::all().iter().filter(|metric| metric.level == level).count();
     match level {
         MonitoringLevel::Default => " (free)".to_owned(),

@@ -67,8 +67,7 @@ fn holds(broker: &BrokerSample, field: Field) -> bool {
         // Without a collection there is no heap after one, and a heap with room shows that it is not full.
         Field::HeapAfterGc => {
             broker.heap_after_gc_percent.is_some()
-                || (broker.gc_percent.is_some()
-                    && broker.heap_used_percent.is_some_and(|used| used < HEAP_WITH_ROOM_PERCENT))
+                || broker.heap_used_percent.is_some_and(|used| used < HEAP_WITH_ROOM_PERCENT)
         }
         Field::Memory => broker.memory_percent().is_some(),
         Field::ProduceTime => produce(|times| Some(times.total_ms)),

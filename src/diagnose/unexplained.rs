@@ -13,9 +13,6 @@ use crate::{
 /// Produce time that is taken for a symptom without any other, ms (an operator's warning for p99 is 100).
 const SLOW_MS: f64 = 50.0;
 
-/// Disk use at which AWS wants something done, percent (MSK best practices).
-const DISK_PERCENT: f64 = 85.0;
-
 /// Heap after collection at which AWS wants an alarm, percent (MSK best practices).
 const HEAP_PERCENT: f64 = 60.0;
 
@@ -37,10 +34,10 @@ pub const RULE: Rule = Rule {
     kind: Kind::Rest,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "Brokers show a symptom (slow produce requests, a load that is not acknowledged, partitions out of sync, a full disk, a full heap) that none \
+    meaning: "Brokers show a symptom (slow produce requests, traffic that is gone, a load that is not acknowledged, partitions out of sync, a full heap) that none \
               of the known causes explains.",
     told_apart: "By the absence of every cause that has a rule.",
-    in_the_lab: "fill a broker's data disk to 85 %, then kgen diagnose",
+    in_the_lab: "kgen lab fault start disk.slow, and kgen diagnose --source cloudwatch",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
@@ -79,9 +76,6 @@ fn judge(window: &Window) -> Option<Finding> {
         }
         if let Some(count) = now(|broker| broker.offline_partitions.map(|n| n as f64)).filter(|n| *n > 0.0) {
             symptoms.push(Evidence::measured(format!("{count:.0} partitions have no leader"), count, 0.0));
-        }
-        if let Some(used) = now(|broker| broker.disk_used_percent).filter(|used| *used >= DISK_PERCENT) {
-            symptoms.push(Evidence::measured(format!("broker {id}: data disk {used:.0} % full"), used, DISK_PERCENT));
         }
         if !symptoms.is_empty() {
             finding.brokers.push(id);

@@ -279,6 +279,8 @@ impl<'a> Window<'a> {
 
     /// `MemoryUsed`, which is shown because people look at it, and is no cause.
     pub fn memory_note(&self) -> Option<Evidence> {
+        // Of an unknown type the memory is a guess.
+        self.context.known_type()?;
         let used = self.typical(BrokerSample::memory_percent)?;
         let text = format!("MemoryUsed is {used:.0} % of the broker's memory: page cache counts, so it tells nothing");
         Some(Evidence::seen(text, used))
@@ -404,10 +406,16 @@ mod tests {
             heap_after_gc_percent: Some(30.0),
             under_min_isr_partitions: Some(0),
             partition_count: Some(12),
+            connections_created_per_s: Some(0.5),
             bytes_in_per_s: Some(1e6),
             bytes_out_per_s: Some(0.0),
             messages_in_per_s: Some(1000.0),
-            produce: Some(RequestTimes { total_ms, ..RequestTimes::default() }),
+            produce: Some(RequestTimes {
+                total_ms,
+                local_ms: Some(total_ms / 2.0),
+                throttle_ms: Some(0.0),
+                ..RequestTimes::default()
+            }),
             ..BrokerSample::default()
         };
         let sample = |(n, values): (usize, &(f64, f64))| Sample {
