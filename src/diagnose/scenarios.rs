@@ -274,7 +274,7 @@ fn every_scenario_gets_its_verdict() {
             && expect.evidence.iter().all(|words| evidence.iter().any(|text| text.contains(words)));
         for finding in &found.findings {
             let command = finding.next_command();
-            let known = ["kgen resize kafka.", "kgen diagnose --", "kgen explain ", "kgen fix"]
+            let known = ["kgen resize kafka.", "kgen resize express.", "kgen diagnose --", "kgen explain ", "kgen fix"]
                 .iter()
                 .any(|known| command.starts_with(known));
             let is_placeholder =

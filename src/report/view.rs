@@ -177,7 +177,7 @@ impl View {
         let coverage = diagnose(&last.cluster, &newest.collect::<Vec<_>>()).coverage;
         let mut lines = coverage.lines().into_iter();
         if let Some(summary) = lines.next() {
-            let _ = write!(self.story, " Of what was seen at the end, {summary}.");
+            let _ = write!(self.story, " At the end: {summary}.");
         }
         self.missing.extend(lines);
     }

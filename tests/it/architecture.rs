@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("remedy", &["catalogue", "hcl", "process"]),
     ("diagnose", &["catalogue", "finding_id", "sample", "remedy"]),
     ("comparison", &["statistics"]),
-    ("benchmark", &["diagnose", "finding_id", "run", "sample"]),
+    ("benchmark", &["catalogue", "diagnose", "finding_id", "run", "sample"]),
     ("proof", &["diagnose", "finding_id", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
     ("run", &["sample", "diagnose", "finding_id", "remedy"]),
@@ -173,7 +173,7 @@ fn code(text: &str) -> String {
 
 /// Whether a file is compiled for tests only.
 fn is_for_tests(file: &str) -> bool {
-    ["/tests.rs", "testing.rs", "/on_moto.rs", "diagnose/scenarios.rs", "benchmark/outside.rs"]
+    ["/tests.rs", "testing.rs", "/on_moto.rs", "diagnose/scenarios.rs", "benchmark/without.rs"]
         .iter()
         .any(|name| file.ends_with(name))
         || file.contains("/tests/")
