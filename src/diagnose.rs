@@ -47,6 +47,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{BrokerType, MonitoringLevel},
+    finding_id,
     remedy::Remedy,
     sample::{BrokerId, Sample, Unavailable},
 };
@@ -242,7 +243,9 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
     if findings.first().is_some_and(|first| first.confidence >= CONFIDENT) {
         return diagnosis(Verdict::CauseFound, findings);
     }
-    if let Some(rest) = ask(Kind::Rest).next() {
+    // A suspicion says more than that something was not seen.
+    let says_more = |rest: &Finding| findings.is_empty() || rest.id != finding_id::INCONCLUSIVE_NOT_SEEN;
+    if let Some(rest) = ask(Kind::Rest).find(says_more) {
         findings.insert(0, rest);
         return diagnosis(Verdict::Inconclusive, findings);
     }

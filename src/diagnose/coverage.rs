@@ -65,6 +65,18 @@ pub struct Lacking {
     pub enable: Option<String>,
 }
 
+/// Fields that Express brokers publish no metric of (MSK Developer Guide, metrics for Express brokers).
+const UNPUBLISHED_BY_EXPRESS: [Field; 8] = [
+    Field::Replication,
+    Field::MinIsr,
+    Field::DiskUsed,
+    Field::HeapAfterGc,
+    Field::CpuCredits,
+    Field::CpuIoWait,
+    Field::NetworkAllowances,
+    Field::Volume,
+];
+
 /// Why a field is not there.
 struct Gap {
     reason: String,
@@ -161,6 +173,10 @@ fn gap(window: &Window, field: Field) -> Gap {
             ),
         };
     };
+    let is_express = window.context.kind == Some(ClusterKind::Express);
+    if is_express && UNPUBLISHED_BY_EXPRESS.contains(&field) {
+        return explained("Express brokers do not publish it", None);
+    }
     let published = window.context.monitoring_level.unwrap_or_else(|| level_by_metrics(window));
     if level > published {
         let enable = format!("monitoring level {}{}", level.as_str(), price(level));

@@ -53,6 +53,7 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     evidence_for.extend(window.memory_note());
     let coverage = window.coverage();
+    evidence_for.push(Evidence::fact(coverage.summary()));
     let left = abandoned(window).into_iter().map(|group| {
         Evidence::fact(format!("group {group} reads nothing and has no members: it may have been abandoned"))
     });
