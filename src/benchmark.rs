@@ -12,6 +12,8 @@ mod score;
 #[cfg(test)]
 mod tests;
 mod variation;
+#[cfg(test)]
+mod without;
 
 pub use judge::{Judged, LOOK_BACK, answer, judge, truth_of};
 pub use report::markdown;

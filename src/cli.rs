@@ -106,11 +106,13 @@ Examples:
     Completions(Completions),
     Man(Man),
     Schema(Schema),
-    /// Print docs/reference.md, or docs/scenarios.md
+    /// Print docs/reference.md, docs/scenarios.md or docs/from-outside.md
     #[command(hide = true)]
     Reference {
         #[arg(long)]
         scenarios: bool,
+        #[arg(long, conflicts_with = "scenarios")]
+        from_outside: bool,
     },
 }
 

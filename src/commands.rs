@@ -253,6 +253,6 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Schema(args) => schemas::run(&args),
-        Command::Reference { scenarios } => reference::run(scenarios),
+        Command::Reference { scenarios, from_outside } => reference::run(scenarios, from_outside),
     }
 }

@@ -48,6 +48,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::catalogue::ClusterKind;
 use crate::{
     catalogue::{BrokerType, MonitoringLevel},
+    finding_id,
     remedy::Remedy,
     sample::{BrokerId, Sample, Unavailable},
 };
@@ -224,7 +225,7 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
         let rules = RULES.iter().filter(move |rule| rule.kind == kind);
         rules.filter_map(|rule| (rule.judge)(&window).map(|finding| Finding { id: rule.id, ..finding }))
     };
-    let diagnosis = |verdict, findings| Diagnosis { verdict, findings, coverage: coverage::coverage(&window) };
+    let diagnosis = |verdict, findings| Diagnosis { verdict, findings, coverage: window.coverage().clone() };
     if let Some(gate) = ask(Kind::Gate).next() {
         return diagnosis(Verdict::Inconclusive, vec![gate]);
     }
@@ -234,7 +235,9 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
     if findings.first().is_some_and(|first| first.confidence >= CONFIDENT) {
         return diagnosis(Verdict::CauseFound, findings);
     }
-    if let Some(rest) = ask(Kind::Rest).next() {
+    // A suspicion says more than that something was not seen.
+    let says_more = |rest: &Finding| findings.is_empty() || rest.id != finding_id::INCONCLUSIVE_NOT_SEEN;
+    if let Some(rest) = ask(Kind::Rest).find(says_more) {
         findings.insert(0, rest);
         return diagnosis(Verdict::Inconclusive, findings);
     }

@@ -99,6 +99,44 @@ pub enum Field {
     Load,
 }
 
+impl Field {
+    /// Every field.
+    pub const ALL: [Field; 32] = [
+        Field::Cpu,
+        Field::CpuThrottling,
+        Field::CpuCredits,
+        Field::CpuIoWait,
+        Field::HeapAfterGc,
+        Field::Memory,
+        Field::ProduceTime,
+        Field::ProduceParts,
+        Field::ProduceRate,
+        Field::RequestSize,
+        Field::ProduceThrottle,
+        Field::FollowerFetchTime,
+        Field::Traffic,
+        Field::TrafficByTopic,
+        Field::ReplicationTraffic,
+        Field::Replication,
+        Field::MinIsr,
+        Field::PartitionCounts,
+        Field::LeaderCounts,
+        Field::DiskUsed,
+        Field::Volume,
+        Field::Connections,
+        Field::ConnectionRate,
+        Field::NetworkAllowances,
+        Field::Topics,
+        Field::TopicConfigs,
+        Field::PartitionRates,
+        Field::GroupLag,
+        Field::GroupMembers,
+        Field::Probe,
+        Field::ClusterState,
+        Field::Load,
+    ];
+}
+
 /// Something that a view cannot give of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unavailable {

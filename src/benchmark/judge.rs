@@ -37,6 +37,8 @@ pub struct Judged {
     /// Samples of the fault, and those of them without any answer.
     pub samples: usize,
     pub inconclusive: usize,
+    /// The verdict at the end of the fault, where it is judged once (from outside).
+    pub verdict: Option<Verdict>,
 }
 
 /// What a diagnosis says that there is.
@@ -102,6 +104,7 @@ pub fn judge(run: &Run) -> Option<Judged> {
         calm_s: 0.0,
         samples: 0,
         inconclusive: 0,
+        verdict: None,
         truth,
     };
     let (mut before, mut alarm) = (None, None);

@@ -264,6 +264,7 @@ pub fn judge(run: &Run) -> Option<Judged> {
         calm_s: (CALM_MINUTES - 1) as f64 * MINUTE_S,
         samples: 1,
         inconclusive: usize::from(first.is_none()),
+        verdict: Some(diagnosis.verdict),
         truth,
     };
     judged.false_alarms.extend(of_calm.map(|answer| answer.id).filter(|id| is_alarm(id)));

@@ -108,6 +108,7 @@ fn from_outside(score: &OutsideScore) -> String {
         ("the same, tuning variations", score.separable_tuning),
         ("wrong cause, of the same, held-out variations", score.wrong_held_out),
         ("the same, tuning variations", score.wrong_tuning),
+        ("faults that were called healthy, all variations", score.called_healthy),
         ("right answers that name the cause as one of two that look the same", score.either),
     ];
     let mut text = "| | |\n|---|---|\n".to_owned();
@@ -123,7 +124,7 @@ fn not_right(report: &Report) -> String {
     let mut text = "\n## Not right\n\n| scenario | variation | answer |\n|---|---|---|\n".to_owned();
     for row in report.each.iter().filter(|row| !row.right) {
         let held_out = if row.held_out { " (held out)" } else { "" };
-        let answer = row.answer.as_deref().unwrap_or("inconclusive or healthy");
+        let answer = row.answer.as_deref().unwrap_or(if row.called_healthy { "healthy" } else { "inconclusive" });
         let _ = writeln!(text, "| {} | {}{held_out} | {answer} |", row.scenario, row.variation);
     }
     text

@@ -10,7 +10,7 @@ use super::{
     judge::{LOOK_BACK, Phase, judge, samples_of},
     outside,
 };
-use crate::{run::Run, sample::Sample};
+use crate::{diagnose::Verdict, run::Run, sample::Sample};
 
 /// What the runs come to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
@@ -97,6 +97,9 @@ pub struct Row {
     pub names_rightly: Option<bool>,
     pub remedy_is_right: Option<bool>,
     pub named_after_s: Option<f64>,
+    /// A fault at whose end, seen from outside, nothing was said.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub called_healthy: bool,
 }
 
 impl Share {
@@ -130,6 +133,8 @@ pub struct OutsideScore {
     /// Of those: another cause was named first. What is neither right nor wrong was inconclusive.
     pub wrong_held_out: Share,
     pub wrong_tuning: Share,
+    /// Faults of which nothing was said: they were called healthy.
+    pub called_healthy: Share,
     /// Right answers, of those with one, that name the true cause only as one that looks the same, with the check that decides.
     pub either: Share,
 }
@@ -222,6 +227,7 @@ pub fn score(judged: &[(Judged, &Run)], view: View) -> Report {
             names_rightly: named.and_then(|answer| answer.names_rightly),
             remedy_is_right: named.map(|answer| answer.remedy_is_right),
             named_after_s: judged.named_after_s,
+            called_healthy: judged.scenario.kind != Kind::Control && judged.verdict == Some(Verdict::Healthy),
         });
     }
     report.scenarios = report.confusion.len();
@@ -250,6 +256,9 @@ fn outside_score(judged: &[(Judged, &Run)], view: View) -> Option<OutsideScore> 
         };
         rights.add(right);
         wrongs.add(wrong);
+        if judged.scenario.kind != Kind::Control {
+            score.called_healthy.add(judged.verdict == Some(Verdict::Healthy));
+        }
         if let Some(answer) = judged.first.as_ref().filter(|_| right) {
             score.either.add(answer.is_either(judged.scenario));
         }

@@ -2,8 +2,18 @@
 
 use std::{fs, path::Path, sync::LazyLock};
 
-use super::{Kind, View, judge_all, score};
-use crate::run::Run;
+use super::{
+    Kind, LOOK_BACK, View, find,
+    judge::{Phase, samples_of},
+    judge_all, outside, score, truth_of,
+    without::without,
+};
+use crate::{
+    diagnose::{Context, Verdict, diagnose},
+    finding_id,
+    run::Run,
+    sample::{Field, Sample},
+};
 
 static RUNS: LazyLock<Vec<Run>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
@@ -21,6 +31,45 @@ fn what_shows_outside_is_named_within_two_datapoints() {
     }
     let outside = report.outside.unwrap();
     assert!(judged.iter().filter(|(judged, _)| judged.scenario.kind == Kind::Control).count() >= 16);
-    assert_eq!(report.false_alarms, [], "causes named while nothing was wrong");
-    assert!(outside.separable_tuning.percent() >= Some(90.0), "{outside:?}");
+    let of_controls = judged.iter().filter(|(judged, _)| judged.scenario.kind == Kind::Control);
+    let alarms: Vec<_> = of_controls.flat_map(|(judged, _)| &judged.false_alarms).collect();
+    assert!(alarms.is_empty(), "{alarms:?}");
+    // Floors, measured; the aim is 90 % right and 3 % wrong.
+    let percent = |share: super::score::Share| share.percent().unwrap();
+    assert!(percent(outside.separable_held_out) >= 92.0 && percent(outside.separable_tuning) >= 96.0, "{outside:?}");
+    assert!(percent(outside.wrong_held_out) <= 3.0 && percent(outside.wrong_tuning) <= 3.0, "{outside:?}");
+    assert!(report.false_alarms.len() <= 1, "{:?}", report.false_alarms);
+}
+
+/// Verdicts of a window with each field taken away; those that say `healthy`.
+fn healthy_without(name: &str, context: &Context, samples: &[Sample]) -> Vec<String> {
+    let is_fault = diagnose(context, samples).verdict != Verdict::Healthy;
+    let healthy = |field: &Field| {
+        let (context, samples) = without(*field, context, samples);
+        is_fault && diagnose(&context, &samples).verdict == Verdict::Healthy
+    };
+    Field::ALL.iter().filter(|field| healthy(field)).map(|field| format!("{name} without {field:?}")).collect()
+}
+
+#[test]
+fn a_fault_is_never_called_healthy_because_a_field_is_missing() {
+    let (mut found, mut judged) = (Vec::new(), 0);
+    for run in RUNS.iter() {
+        let truth = truth_of(run).unwrap();
+        // Without the generator's own view a cluster that waits for it is well.
+        let is_well = truth.scenario == finding_id::CLIENT_GENERATOR_BOUND;
+        if is_well || find(&truth.scenario).unwrap().kind == Kind::Control {
+            continue;
+        }
+        let name = format!("{}-{}", truth.scenario, truth.variation.number);
+        let samples = samples_of(run);
+        let last = samples.iter().rposition(|(_, sample)| truth.phase(sample.at_ms) == Phase::Fault).unwrap();
+        let window: Vec<Sample> =
+            samples[(last + 1).saturating_sub(LOOK_BACK)..=last].iter().map(|(_, sample)| sample.clone()).collect();
+        found.extend(healthy_without(&format!("inside, {name}"), &samples[last].0, &window));
+        let (context, minutes) = outside::reduced(run, outside::CALM_MINUTES, outside::FAULT_MINUTES).unwrap();
+        found.extend(healthy_without(&format!("outside, {name}"), &context, &minutes));
+        judged += 1;
+    }
+    assert!(found.is_empty() && judged >= 140, "{} of {judged} runs:\n{}", found.len(), found.join("\n"));
 }

@@ -1,5 +1,7 @@
 //! `kgen reference`: docs/reference.md, made from the command line's own definition.
 
+mod from_outside;
+
 use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory as _};
@@ -17,8 +19,13 @@ Every command, its options and its exit codes. Made by `kgen reference` from wha
 it current.
 ";
 
-pub fn run(wants_scenarios: bool) -> anyhow::Result<Outcome> {
-    print!("{}", if wants_scenarios { scenarios() } else { text() });
+pub fn run(wants_scenarios: bool, wants_from_outside: bool) -> anyhow::Result<Outcome> {
+    let text = match (wants_scenarios, wants_from_outside) {
+        (true, _) => scenarios(),
+        (_, true) => from_outside::page(),
+        _ => text(),
+    };
+    print!("{text}");
     Ok(Outcome::Done)
 }
 
@@ -143,6 +150,14 @@ mod tests {
             there == scenarios(),
             "docs/scenarios.md is stale: cargo run -- reference --scenarios > docs/scenarios.md"
         );
+    }
+
+    #[test]
+    fn what_is_seen_from_outside_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/from-outside.md");
+        let there = std::fs::read_to_string(path).unwrap_or_default();
+        let hint = "docs/from-outside.md is stale: cargo run -- reference --from-outside > docs/from-outside.md";
+        assert!(there == from_outside::page(), "{hint}");
     }
 
     #[test]

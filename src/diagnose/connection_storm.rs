@@ -26,11 +26,7 @@ pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_CONNECTION_STORM,
     kind: Kind::Cause,
     judge,
-    needs: Needs {
-        any: &[&[Field::ConnectionRate], &[Field::Connections]],
-        helps: &[Field::ConnectionRate],
-        of: Clusters::Provisioned,
-    },
+    needs: Needs { any: &[&[Field::ConnectionRate]], helps: &[Field::Connections], of: Clusters::Provisioned },
     meaning: "Clients open connections without end: one a request, or they fail and try again without waiting. Handshakes \
               use up the brokers' CPU.",
     told_apart: "ConnectionCreationRate stays high. A fleet that starts does so once.",

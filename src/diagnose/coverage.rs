@@ -2,11 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    ClusterKind, Kind, RULES, Rule,
-    seen::{is_asked, is_seen},
-    window::Window,
-};
+use super::{ClusterKind, Kind, RULES, Rule, seen::is_asked, window::Window};
 use crate::{
     catalogue::{Metric, MonitoringLevel},
     sample::Field,
@@ -69,6 +65,18 @@ pub struct Lacking {
     pub enable: Option<String>,
 }
 
+/// Fields that Express brokers publish no metric of (MSK Developer Guide, metrics for Express brokers).
+const UNPUBLISHED_BY_EXPRESS: [Field; 8] = [
+    Field::Replication,
+    Field::MinIsr,
+    Field::DiskUsed,
+    Field::HeapAfterGc,
+    Field::CpuCredits,
+    Field::CpuIoWait,
+    Field::NetworkAllowances,
+    Field::Volume,
+];
+
 /// Why a field is not there.
 struct Gap {
     reason: String,
@@ -76,8 +84,8 @@ struct Gap {
     is_explained: bool,
 }
 
-/// What of the causes the window can assess.
-pub fn coverage(window: &Window) -> Coverage {
+/// What of the causes the window can assess; [`Window::coverage`] keeps it.
+pub fn of(window: &Window) -> Coverage {
     let mut coverage = Coverage::default();
     for rule in RULES.iter().filter(|rule| rule.kind == Kind::Cause) {
         if !applies(window, rule.needs.of) {
@@ -107,7 +115,7 @@ fn applies(window: &Window, clusters: Clusters) -> bool {
 
 fn not_assessed(window: &Window, rule: &Rule) -> Option<NotAssessed> {
     let lacks = |fields: &&'static [Field]| -> Vec<Field> {
-        fields.iter().copied().filter(|field| !is_seen(window, *field)).collect()
+        fields.iter().copied().filter(|field| !window.sees(*field)).collect()
     };
     let alternatives: Vec<Vec<Field>> = rule.needs.any.iter().map(lacks).collect();
     if alternatives.iter().any(Vec::is_empty) {
@@ -141,6 +149,9 @@ fn gap(window: &Window, field: Field) -> Gap {
             Field::CpuCredits | Field::Volume | Field::NetworkAllowances => {
                 explained("published in CloudWatch alone", Some("--source cloudwatch"))
             }
+            Field::HeapAfterGc if !collections_are_published(window) => {
+                explained("the brokers' exporter publishes no garbage collections", None)
+            }
             Field::Load => explained("no load generator runs here", None),
             Field::TrafficByTopic | Field::RequestSize | Field::CpuIoWait | Field::ReplicationTraffic => {
                 explained("not read from the Prometheus endpoints", None)
@@ -162,6 +173,10 @@ fn gap(window: &Window, field: Field) -> Gap {
             ),
         };
     };
+    let is_express = window.context.kind == Some(ClusterKind::Express);
+    if is_express && UNPUBLISHED_BY_EXPRESS.contains(&field) {
+        return explained("Express brokers do not publish it", None);
+    }
     let published = window.context.monitoring_level.unwrap_or_else(|| level_by_metrics(window));
     if level > published {
         let enable = format!("monitoring level {}{}", level.as_str(), price(level));
@@ -190,6 +205,10 @@ fn gap(window: &Window, field: Field) -> Gap {
     Gap { reason, enable: None, is_explained: is_rare }
 }
 
+fn collections_are_published(window: &Window) -> bool {
+    window.all().iter().flat_map(|sample| sample.brokers.values()).any(|broker| broker.gc_percent.is_some())
+}
+
 fn is_of_protocol(field: Field) -> bool {
     matches!(
         field,
@@ -204,7 +223,7 @@ fn is_of_protocol(field: Field) -> bool {
 
 /// The monitoring level by what was published: PER_BROKER if anything is there that begins with it.
 fn level_by_metrics(window: &Window) -> MonitoringLevel {
-    let begins_with = |field: &Field| level(*field) == Some(MonitoringLevel::PerBroker) && is_seen(window, *field);
+    let begins_with = |field: &Field| level(*field) == Some(MonitoringLevel::PerBroker) && window.sees(*field);
     let is_idle =
         window.recent().iter().flat_map(|sample| sample.brokers.values()).all(|b| b.bytes_in_per_s < Some(1.0));
     let telling = [Field::ConnectionRate, Field::ReplicationTraffic, Field::Volume];
@@ -262,7 +281,7 @@ pub fn level(field: Field) -> Option<MonitoringLevel> {
 }
 
 /// What a level costs, in words that follow its name: DEFAULT is free, and every metric above it is billed by CloudWatch.
-fn price(level: MonitoringLevel) -> String {
+pub fn price(level: MonitoringLevel) -> String {
     let more = Metric::all().iter().filter(|metric| metric.level == level).count();
     match level {
         MonitoringLevel::Default => " (free)".to_owned(),

@@ -60,7 +60,7 @@ fn has_room(window: &Window, id: BrokerId) -> bool {
 }
 
 /// Whether requests at broker `id` wait for a handler and take long to process, several times as long as at the others, at
-/// the same traffic: by the metrics of CloudWatch, where nothing shows that a CPU is held back.
+/// the same traffic: where nothing shows that a CPU is held back, which the lab alone does.
 fn is_slower(window: &Window, id: BrokerId) -> bool {
     let of_others = |value: &dyn Fn(&BrokerSample) -> Option<f64>| {
         let others = window.brokers().into_iter().filter(|other| *other != id);
@@ -77,7 +77,7 @@ fn is_slower(window: &Window, id: BrokerId) -> bool {
     let is_even = even.is_some_and(|(_, times)| (1.0 / SAME_TRAFFIC..=SAME_TRAFFIC).contains(&times));
     // A volume that is slow shows in the local time alone.
     let is_disk = window.median(id, |broker| broker.produce?.local_ms).is_some_and(|ms| ms >= DISK_MS);
-    window.is_cloudwatch()
+    window.most_throttled().is_none()
         && is_even
         && !is_disk
         && window.slow_produce(id).is_some()

@@ -2,7 +2,7 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
-    coverage::{Clusters, Needs, coverage},
+    coverage::{Clusters, Needs},
     topology::abandoned,
     window::{CPU_PERCENT, THROTTLED_PERCENT},
 };
@@ -52,7 +52,8 @@ fn judge(window: &Window) -> Option<Finding> {
         }
     }
     evidence_for.extend(window.memory_note());
-    let coverage = coverage(window);
+    let coverage = window.coverage();
+    evidence_for.push(Evidence::fact(coverage.summary()));
     let left = abandoned(window).into_iter().map(|group| {
         Evidence::fact(format!("group {group} reads nothing and has no members: it may have been abandoned"))
     });

@@ -4,7 +4,6 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
     disk_slow,
-    seen::is_seen,
     window::{CPU_PERCENT, THROTTLED_PERCENT, names, remote_ms},
 };
 use crate::{
@@ -142,7 +141,7 @@ fn allowances_exceeded(broker: &BrokerSample) -> Option<f64> {
 
 /// Whether the volumes were seen: then a slow disk would have shown.
 fn volumes_seen(window: &Window) -> bool {
-    is_seen(window, Field::Volume) || is_seen(window, Field::CpuIoWait)
+    window.sees(Field::Volume) || window.sees(Field::CpuIoWait)
 }
 
 /// Brokers whose answers take much longer than the others', with both times in ms.

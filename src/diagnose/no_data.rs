@@ -3,6 +3,7 @@
 use super::{
     Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
+    disk_full::full,
     window::names,
 };
 use crate::{
@@ -23,7 +24,11 @@ pub const RULE: Rule = Rule {
 fn judge(window: &Window) -> Option<Finding> {
     // A broker that is gone has none either; that it is gone is told elsewhere.
     let unpublished = window.unpublished().map(|(brokers, _)| brokers).unwrap_or_default();
-    let gone = |id: BrokerId| window.is_unreachable(id) && (!window.is_cloudwatch() || unpublished.contains(&id));
+    // Nor does one whose volume is full: that it ends then is known.
+    let gone = |id: BrokerId| {
+        window.is_unreachable(id)
+            && (!window.is_cloudwatch() || unpublished.contains(&id) || full(window, id).is_some())
+    };
     let without = |id: &BrokerId| window.values(*id, BrokerSample::cpu_percent).len() < 2 && !gone(*id);
     let brokers: Vec<BrokerId> = window.brokers().into_iter().filter(without).collect();
     if brokers.is_empty() && !window.brokers().is_empty() {

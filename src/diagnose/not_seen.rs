@@ -2,8 +2,7 @@
 
 use super::{
     ClusterKind, Evidence, Finding, Kind, Rule, Window,
-    coverage::{Clusters, Needs, coverage, what},
-    seen::is_seen,
+    coverage::{Clusters, Needs, what},
 };
 use crate::{finding_id, sample::Field};
 
@@ -31,8 +30,8 @@ fn essential(kind: ClusterKind) -> &'static [Field] {
 
 fn judge(window: &Window) -> Option<Finding> {
     let kind = window.context.kind.unwrap_or(ClusterKind::Standard);
-    let unseen: Vec<Field> = essential(kind).iter().copied().filter(|field| !is_seen(window, *field)).collect();
-    let coverage = coverage(window);
+    let unseen: Vec<Field> = essential(kind).iter().copied().filter(|field| !window.sees(*field)).collect();
+    let coverage = window.coverage();
     let mut fields = unseen.clone();
     for cause in coverage.not_assessed.iter().filter(|cause| cause.unexplained) {
         fields.extend(cause.lacking.iter().map(|lacking| lacking.field));

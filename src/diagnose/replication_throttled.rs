@@ -39,8 +39,11 @@ fn judge(window: &Window) -> Option<Finding> {
         .sum();
     // Kafka throttles a follower that is in sync as well, once it lags by a record; its leader waits for it.
     let waiting: Vec<BrokerId> = window.brokers().into_iter().filter(|id| stands_still(window, *id)).collect();
-    if throttled.is_empty() || (behind == 0.0 && waiting.is_empty()) {
+    if throttled.is_empty() {
         return None;
+    }
+    if behind == 0.0 && waiting.is_empty() {
+        return Some(without_effect(throttled));
     }
     let mut evidence_for = vec![Evidence::fact(format!("throttled replicas are set for {}", throttled.join(", ")))];
     if behind > 0.0 {
@@ -68,4 +71,19 @@ fn judge(window: &Window) -> Option<Finding> {
         anti_recommendations: vec!["do not add brokers: nothing is used up".to_owned()],
         ..Finding::default()
     })
+}
+
+/// A throttle that nothing shows the effect of now: it will when a broker has been away. A suspicion.
+fn without_effect(throttled: Vec<String>) -> Finding {
+    Finding {
+        title: "a replication throttle is set".to_owned(),
+        cause: format!("throttled replicas are set for {}; no replica was seen to be behind", throttled.join(", ")),
+        evidence_for: vec![Evidence::fact(format!("throttled replicas are set for {}", throttled.join(", ")))],
+        evidence_against: vec![Evidence::fact("no partition is under-replicated, as far as was seen")],
+        check: Some(
+            "kafka-reassign-partitions.sh --list: with a reassignment under way the throttle is meant".to_owned(),
+        ),
+        confidence: 0.45,
+        ..Finding::default()
+    }
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Table;
 
-use super::{Context, RULES, Verdict, diagnose};
+use super::{ClusterKind, Context, RULES, Verdict, diagnose};
+use crate::catalogue::MonitoringLevel;
 use crate::sample::{BrokerId, BrokerSample, GroupSample, LoadSample, Sample, Source, TopicSample};
 
 #[derive(Deserialize)]
@@ -30,6 +31,11 @@ struct Scenario {
     interval_s: f64,
     lab_scale: Option<f64>,
     state: Option<String>,
+    /// Ids by ListNodes; 1 to `brokers` unless given.
+    #[serde(default)]
+    broker_ids: Vec<BrokerId>,
+    kind: Option<ClusterKind>,
+    monitoring_level: Option<MonitoringLevel>,
     #[serde(default)]
     phase: Vec<Phase>,
     expect: Expect,
@@ -155,8 +161,15 @@ impl Scenario {
             volume_gib: Some(100),
             state: self.state.clone(),
             lab_scale: self.lab_scale,
+            broker_ids: self.broker_ids.clone(),
+            kind: self.kind,
+            monitoring_level: self.monitoring_level,
             ..Context::default()
         }
+    }
+
+    fn ids(&self) -> Vec<BrokerId> {
+        if self.broker_ids.is_empty() { (1..=self.brokers as BrokerId).collect() } else { self.broker_ids.clone() }
     }
 
     fn samples(&self) -> Vec<Sample> {
@@ -165,7 +178,9 @@ impl Scenario {
             let count = (phase.seconds / self.interval_s) as usize;
             for i in 0..count {
                 let at_ms = 1_700_000_000_000 + (samples.len() as f64 * self.interval_s * 1000.0) as i64;
-                let brokers = (1..=self.brokers as BrokerId)
+                let brokers = self
+                    .ids()
+                    .into_iter()
                     .map(|id| (id, phase.broker_at(id, i as f64 * self.interval_s, samples.len())))
                     .collect();
                 samples.push(Sample {
@@ -175,7 +190,9 @@ impl Scenario {
                     brokers,
                     load: phase.load,
                     topics: phase.topics.clone(),
-                    groups: phase.groups_at(i as f64 * self.interval_s),
+                    groups: phase.groups_at(
+                        (i as f64 + f64::from(u8::from(self.source == Source::CloudWatch))) * self.interval_s,
+                    ),
                     protocol_at_ms: (!phase.topics.is_empty()).then_some(at_ms),
                     host_cpu_pressure_percent: phase.host_cpu_pressure_percent,
                 });
@@ -190,6 +207,11 @@ impl Phase {
         let mut groups = self.groups.clone();
         for progress in groups.values_mut().flat_map(|group| group.topics.values_mut()).flat_map(BTreeMap::values_mut) {
             progress.lag += (self.lag_per_second * elapsed_s) as i64;
+        }
+        // Lag that is published by topic, at the end of its datapoint.
+        for lag in groups.values_mut().flat_map(|group| group.lags.values_mut()) {
+            let grown = |records: Option<f64>| records.map(|records| records + self.lag_per_second * elapsed_s);
+            (lag.sum_records, lag.max_records) = (grown(lag.sum_records), grown(lag.max_records));
         }
         groups
     }
@@ -252,7 +274,7 @@ fn every_scenario_gets_its_verdict() {
             && expect.evidence.iter().all(|words| evidence.iter().any(|text| text.contains(words)));
         for finding in &found.findings {
             let command = finding.next_command();
-            let known = ["kgen resize kafka.", "kgen diagnose --", "kgen explain ", "kgen fix"]
+            let known = ["kgen resize kafka.", "kgen resize express.", "kgen diagnose --", "kgen explain ", "kgen fix"]
                 .iter()
                 .any(|known| command.starts_with(known));
             let is_placeholder =

@@ -1,5 +1,7 @@
 //! Which fields the samples of the recent part really hold.
 
+use std::collections::BTreeSet;
+
 use super::window::Window;
 use crate::sample::{BrokerId, BrokerSample, BrokerState, Field, Sample, Source};
 
@@ -12,8 +14,12 @@ const HEAP_WITH_ROOM_PERCENT: f64 = 60.0;
 /// Share of the brokers that must show a value: of ten brokers one may lack it.
 const ENOUGH: f64 = 0.9;
 
-/// Whether the recent samples hold `field`, for enough of the brokers.
-pub fn is_seen(window: &Window, field: Field) -> bool {
+/// The fields that the recent samples hold, for enough of the brokers.
+pub fn all(window: &Window) -> BTreeSet<Field> {
+    Field::ALL.into_iter().filter(|field| is_seen(window, *field)).collect()
+}
+
+fn is_seen(window: &Window, field: Field) -> bool {
     match field {
         Field::Topics => has_topics(window) || is_without_topics(window),
         Field::TopicConfigs => {
@@ -61,8 +67,7 @@ fn holds(broker: &BrokerSample, field: Field) -> bool {
         // Without a collection there is no heap after one, and a heap with room shows that it is not full.
         Field::HeapAfterGc => {
             broker.heap_after_gc_percent.is_some()
-                || (broker.gc_percent.is_some()
-                    && broker.heap_used_percent.is_some_and(|used| used < HEAP_WITH_ROOM_PERCENT))
+                || broker.heap_used_percent.is_some_and(|used| used < HEAP_WITH_ROOM_PERCENT)
         }
         Field::Memory => broker.memory_percent().is_some(),
         Field::ProduceTime => produce(|times| Some(times.total_ms)),
@@ -127,11 +132,12 @@ fn is_without_topics(window: &Window) -> bool {
 /// Whether brokers send nothing to consumers: then no group lags.
 fn is_unread(window: &Window) -> bool {
     let unread = |broker: &BrokerSample| broker.bytes_out_per_s.is_some_and(|bytes| bytes < IDLE_BYTES_PER_S);
+    // Consumers that are slow fetch now and then, so the whole window counts.
     let all = |sample: &Sample| {
         let mut serving = sample.brokers.values().filter(|broker| broker.state == BrokerState::Serving);
         serving.all(|broker| broker.bytes_out_per_s.is_none() || unread(broker))
     };
-    enough(window, &unread) && window.recent().iter().all(all)
+    enough(window, &unread) && window.all().iter().all(all)
 }
 
 /// Whether the Kafka protocol was asked in the window.

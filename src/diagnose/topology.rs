@@ -275,6 +275,9 @@ const NEARLY_ALL: f64 = 0.9;
 /// Traffic for a led partition, over that of the quietest broker, from which on a broker is busy.
 const BUSY_TIMES: f64 = 1.4;
 
+/// The same in bytes that records must be uneven by for their number to count.
+const BYTES_TIMES: f64 = 1.35;
+
 /// Topics by how unevenly their partitions are loaded, seen from the brokers that lead them; the most uneven first.
 pub fn uneven_topics(window: &Window) -> Vec<Uneven> {
     let Some(topics) = topics(window).filter(|_| !leaders_moved(window)) else { return Vec::new() };
@@ -309,7 +312,8 @@ fn uneven(window: &Window, topics: usize, name: &str, topic: &TopicSample) -> Op
         .collect();
     let (by_bytes_times, by_messages_times) = (times_of(&by_bytes)?, by_messages.as_deref().and_then(times_of));
     let (values, times) = match (by_messages, by_messages_times) {
-        (Some(values), Some(times)) if times > by_bytes_times => (values, times),
+        // Records of different sizes are no hot key: the bytes have to be uneven as well.
+        (Some(values), Some(times)) if by_bytes_times >= BYTES_TIMES && times > by_bytes_times => (values, times),
         _ => (by_bytes, by_bytes_times),
     };
     let least = values.iter().copied().reduce(f64::min)?;

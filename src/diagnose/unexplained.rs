@@ -13,9 +13,6 @@ use crate::{
 /// Produce time that is taken for a symptom without any other, ms (an operator's warning for p99 is 100).
 const SLOW_MS: f64 = 50.0;
 
-/// Disk use at which AWS wants something done, percent (MSK best practices).
-const DISK_PERCENT: f64 = 85.0;
-
 /// Heap after collection at which AWS wants an alarm, percent (MSK best practices).
 const HEAP_PERCENT: f64 = 60.0;
 
@@ -28,26 +25,38 @@ const GONE_SHARE: f64 = 0.05;
 const LEAST_BYTES_PER_S: f64 = 10_000.0;
 const STAY_CONNECTED: f64 = 0.8;
 
-/// Leaders and traffic of the busiest broker over the mean that are uneven.
+/// Traffic and leaders of the busiest broker over the mean that are uneven, as the rules of leaders have them.
 const UNEVEN_TIMES: f64 = 1.4;
+const UNEVEN_LEADERS: f64 = 1.3;
 
 pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_UNEXPLAINED,
     kind: Kind::Rest,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "Brokers show a symptom (slow produce requests, a load that is not acknowledged, partitions out of sync, a full disk, a full heap) that none \
+    meaning: "Brokers show a symptom (slow produce requests, traffic that is gone, a load that is not acknowledged, partitions out of sync, a full heap) that none \
               of the known causes explains.",
     told_apart: "By the absence of every cause that has a rule.",
-    in_the_lab: "fill a broker's data disk to 85 %, then kgen diagnose",
+    in_the_lab: "kgen lab fault start disk.slow, and kgen diagnose --source cloudwatch",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
     let mut finding = Finding::default();
-    for id in window.brokers() {
+    // What slows most brokers is more than one's hiccup.
+    let brokers = window.brokers();
+    let mut slower: Vec<(BrokerId, Evidence)> =
+        brokers.iter().filter_map(|id| Some((*id, window.slow_produce(*id)?))).collect();
+    if slower.len() * 2 <= brokers.len() {
+        slower.clear();
+    }
+    for id in brokers {
         let now = |value: fn(&BrokerSample) -> Option<f64>| window.median(id, value);
         let mut symptoms = Vec::new();
-        if let Some(total) = now(|broker| Some(broker.produce?.total_ms)).filter(|total| *total >= SLOW_MS) {
+        let total = now(|broker| Some(broker.produce?.total_ms));
+        if let Some(slower) = slower.iter().find(|(slow, _)| *slow == id).filter(|_| total < Some(SLOW_MS)) {
+            symptoms.push(slower.1.clone());
+        }
+        if let Some(total) = total.filter(|total| *total >= SLOW_MS) {
             let text = format!("broker {id}: produce requests take {total:.0} ms without CPU being short");
             symptoms.push(Evidence::measured(text, total, SLOW_MS));
         }
@@ -67,9 +76,6 @@ fn judge(window: &Window) -> Option<Finding> {
         }
         if let Some(count) = now(|broker| broker.offline_partitions.map(|n| n as f64)).filter(|n| *n > 0.0) {
             symptoms.push(Evidence::measured(format!("{count:.0} partitions have no leader"), count, 0.0));
-        }
-        if let Some(used) = now(|broker| broker.disk_used_percent).filter(|used| *used >= DISK_PERCENT) {
-            symptoms.push(Evidence::measured(format!("broker {id}: data disk {used:.0} % full"), used, DISK_PERCENT));
         }
         if !symptoms.is_empty() {
             finding.brokers.push(id);
@@ -119,12 +125,22 @@ fn traffic_gone(window: &Window) -> Option<Evidence> {
     if !window.is_cloudwatch() || !window.brokers().into_iter().all(|id| gone(id) == Some(true)) {
         return None;
     }
-    let (now, before) = (sum(&|id| window.median(id, open))?, sum(&|id| window.before(id, open))?);
     let bytes = sum(&|id| window.median(id, traffic))?;
-    let text = format!(
-        "clients stay connected ({now:.0}, {before:.0} before) and produce next to nothing ({bytes:.0} bytes/s)"
-    );
-    (now >= before * STAY_CONNECTED).then(|| Evidence::seen(text, bytes))
+    match sum(&|id| window.median(id, open)).zip(sum(&|id| window.before(id, open))) {
+        // They have left.
+        Some((now, before)) if now < before * STAY_CONNECTED => None,
+        Some((now, before)) => {
+            let text = format!(
+                "clients stay connected ({now:.0}, {before:.0} before) and produce next to nothing ({bytes:.0} bytes/s)"
+            );
+            Some(Evidence::seen(text, bytes))
+        }
+        None => {
+            let text =
+                format!("next to nothing is produced ({bytes:.0} bytes/s); whether clients are connected was not seen");
+            Some(Evidence::seen(text, bytes))
+        }
+    }
 }
 
 /// Leaders and traffic that are gathered on few brokers, where which partitions they lead is not known.
@@ -144,6 +160,6 @@ fn leaders_uneven(window: &Window) -> Option<Evidence> {
     let text: Vec<String> = counts.iter().map(|(id, count)| format!("{count:.0} on broker {id}")).collect();
     let text =
         format!("leaders and traffic are uneven ({}); the topics API tells whether an election helps", text.join(", "));
-    (enough && of_leaders >= UNEVEN_TIMES && skew(&traffic)? >= UNEVEN_TIMES)
-        .then(|| Evidence::measured(text, of_leaders, UNEVEN_TIMES))
+    (enough && of_leaders >= UNEVEN_LEADERS && skew(&traffic)? >= UNEVEN_TIMES)
+        .then(|| Evidence::measured(text, of_leaders, UNEVEN_LEADERS))
 }

@@ -1,12 +1,12 @@
 //! The samples under judgement, and the few questions that rules ask of them.
 
-use std::collections::BTreeSet;
+use std::{cell::OnceCell, collections::BTreeSet};
 
-use super::{Context, Evidence};
+use super::{Context, Coverage, Evidence, coverage, seen};
 use crate::{
     catalogue::BrokerType,
     remedy::{Remedy, Resize, ScaleOut},
-    sample::{BrokerId, BrokerSample, BrokerState, Probe, Sample, Source},
+    sample::{BrokerId, BrokerSample, BrokerState, Field, Probe, Sample, Source},
 };
 
 /// Far more brokers than MSK has in a cluster.
@@ -48,11 +48,14 @@ pub struct Window<'a> {
     samples: &'a [Sample],
     /// Index in `samples` at which the recent part begins.
     recent: usize,
+    /// The fields that are seen, and what of the causes can be assessed; worked out when first asked for.
+    seen: OnceCell<BTreeSet<Field>>,
+    coverage: OnceCell<Coverage>,
 }
 
 impl<'a> Window<'a> {
     pub fn new(context: &'a Context, samples: &'a [Sample]) -> Window<'a> {
-        let mut window = Window { context, samples, recent: 0 };
+        let mut window = Window { context, samples, recent: 0, seen: OnceCell::new(), coverage: OnceCell::new() };
         let least = window.least_samples();
         if let Some(last) = samples.last() {
             let is_recent = |sample: &Sample| sample.at_ms > last.at_ms.saturating_sub((LASTING_S * 1000.0) as i64);
@@ -61,6 +64,15 @@ impl<'a> Window<'a> {
             window.recent = since.unwrap_or(samples.len()).min(samples.len().saturating_sub(least));
         }
         window
+    }
+
+    /// Whether the recent samples hold `field`, for enough of the brokers.
+    pub fn sees(&self, field: Field) -> bool {
+        self.seen.get_or_init(|| seen::all(self)).contains(&field)
+    }
+
+    pub fn coverage(&self) -> &Coverage {
+        self.coverage.get_or_init(|| coverage::of(self))
     }
 
     pub fn is_cloudwatch(&self) -> bool {
@@ -267,6 +279,8 @@ impl<'a> Window<'a> {
 
     /// `MemoryUsed`, which is shown because people look at it, and is no cause.
     pub fn memory_note(&self) -> Option<Evidence> {
+        // Of an unknown type the memory is a guess.
+        self.context.known_type()?;
         let used = self.typical(BrokerSample::memory_percent)?;
         let text = format!("MemoryUsed is {used:.0} % of the broker's memory: page cache counts, so it tells nothing");
         Some(Evidence::seen(text, used))
@@ -392,10 +406,16 @@ mod tests {
             heap_after_gc_percent: Some(30.0),
             under_min_isr_partitions: Some(0),
             partition_count: Some(12),
+            connections_created_per_s: Some(0.5),
             bytes_in_per_s: Some(1e6),
             bytes_out_per_s: Some(0.0),
             messages_in_per_s: Some(1000.0),
-            produce: Some(RequestTimes { total_ms, ..RequestTimes::default() }),
+            produce: Some(RequestTimes {
+                total_ms,
+                local_ms: Some(total_ms / 2.0),
+                throttle_ms: Some(0.0),
+                ..RequestTimes::default()
+            }),
             ..BrokerSample::default()
         };
         let sample = |(n, values): (usize, &(f64, f64))| Sample {

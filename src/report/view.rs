@@ -1,5 +1,7 @@
 //! Everything that a report says, in the order in which it says it; the page and the Markdown only lay it out.
 
+use std::fmt::Write as _;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -12,15 +14,17 @@ use super::{
     times::{self, Second},
 };
 use crate::{
-    diagnose::Evidence,
+    diagnose::{Evidence, diagnose},
     process::shell_word,
     proof::{Figure, Proof},
-    run::{Event, Fix, Found, Run},
+    run::{Event, Fix, Found, Observed, Run},
     statistics::{Estimate, Verdict},
 };
 
 /// Findings that are told with all their evidence; a run that had more says so.
 const FINDINGS: usize = 12;
+/// Samples that the diagnosis looks back on, as while the run went on.
+const LOOK_BACK: usize = 60;
 /// Notes of the run that are told.
 const NOTES: usize = 100;
 
@@ -156,12 +160,26 @@ impl View {
             command: run.head.args.iter().fold("kgen".to_owned(), |line, arg| format!("{line} {}", shell_word(arg))),
         };
         view.tell_findings(run);
+        view.tell_coverage(run);
         view.draw(run, stretches);
         if view.distribution.is_none() && run.loads().next().is_some() {
             view.missing
                 .push("the distribution of response times: its file (latency.hlog) is not there, or empty".to_owned());
         }
         view
+    }
+
+    /// How much of the causes the last samples could show; what they lacked is not here.
+    fn tell_coverage(&mut self, run: &Run) {
+        let samples: Vec<&Observed> = run.samples().collect();
+        let (Some(last), Some(_)) = (samples.last(), run.verdict()) else { return };
+        let newest = samples.iter().rev().take(LOOK_BACK).rev().map(|observed| observed.sample.clone());
+        let coverage = diagnose(&last.cluster, &newest.collect::<Vec<_>>()).coverage;
+        let mut lines = coverage.lines().into_iter();
+        if let Some(summary) = lines.next() {
+            let _ = write!(self.story, " At the end: {summary}.");
+        }
+        self.missing.extend(lines);
     }
 
     fn draw(&mut self, run: &Run, stretches: Option<&Stretches>) {

@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diagnose", &["catalogue", "finding_id", "sample", "remedy"]),
     ("comparison", &["statistics"]),
     ("sizing", &["catalogue", "sample"]),
-    ("benchmark", &["diagnose", "finding_id", "run", "sample"]),
+    ("benchmark", &["catalogue", "diagnose", "finding_id", "run", "sample"]),
     ("proof", &["diagnose", "finding_id", "sample", "statistics"]),
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
     ("run", &["sample", "diagnose", "finding_id", "remedy"]),
@@ -191,7 +191,7 @@ fn code(text: &str) -> String {
 
 /// Whether a file is compiled for tests only.
 fn is_for_tests(file: &str) -> bool {
-    ["/tests.rs", "testing.rs", "/on_moto.rs", "diagnose/scenarios.rs", "benchmark/outside.rs"]
+    ["/tests.rs", "testing.rs", "/on_moto.rs", "diagnose/scenarios.rs", "benchmark/without.rs"]
         .iter()
         .any(|name| file.ends_with(name))
         || file.contains("/tests/")

@@ -23,6 +23,16 @@ fn the_documented_report_is_what_the_recorded_runs_say() {
 }
 
 #[test]
+fn the_documented_report_from_outside_is_what_the_recorded_runs_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmark.md");
+    let report = scored(&["--view", "outside"]).replace("\n## ", "\n### ");
+    assert!(
+        fs::read_to_string(path).unwrap().contains(&report),
+        "docs/benchmark.md does not have what `kgen bench score tests/traces --view outside` prints, one heading lower"
+    );
+}
+
+#[test]
 fn every_cause_is_told_as_well_as_was_asked() {
     let report: Value = serde_json::from_str(&scored(&["--json"])).unwrap();
     let count = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
