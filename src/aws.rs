@@ -6,6 +6,7 @@ mod cluster;
 mod credentials;
 mod endpoint;
 mod error;
+mod exporters;
 mod guard;
 mod lab;
 mod operation;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
-pub use bounds::{Paging, body_within};
+pub use bounds::Paging;
 pub use cluster::{Bootstrap, Cluster};
 pub use endpoint::names_endpoint;
 pub use error::AwsError;
