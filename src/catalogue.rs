@@ -5,6 +5,7 @@
 mod broker_type;
 mod kafka_version;
 mod metric;
+pub mod migration;
 
 pub use broker_type::{BrokerType, Credits, Family, TransitionError};
 pub use kafka_version::{KafkaVersion, VersionError};

@@ -350,6 +350,46 @@ mod tests {
         assert_eq!(states, [BrokerState::Serving, BrokerState::Unreachable]);
     }
 
+    /// An AWS API with one broker on this machine, and open monitoring as the `prometheus` of DescribeClusterV2 says.
+    fn api(prometheus: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let at = format!("http://{}", listener.local_addr().expect("bound"));
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut request = [0; 4096];
+                let read = stream.read(&mut request).unwrap_or_default();
+                let body = match String::from_utf8_lossy(&request[..read]).contains("/nodes") {
+                    true => {
+                        r#"{"nodeInfoList":[{"brokerNodeInfo":{"brokerId":4.0,"endpoints":["127.0.0.1"]}}]}"#.to_owned()
+                    }
+                    false => format!(
+                        r#"{{"clusterInfo":{{"provisioned":{{"openMonitoring":{{"prometheus":{prometheus}}}}}}}}}"#
+                    ),
+                };
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+            }
+        });
+        at
+    }
+
+    #[test]
+    fn brokers_whose_exporters_are_off_are_not_called_dead() {
+        let off = r#"{"jmxExporter":{"enabledInBroker":false},"nodeExporter":{"enabledInBroker":false}}"#;
+        let on = r#"{"jmxExporter":{"enabledInBroker":true},"nodeExporter":{"enabledInBroker":true}}"#;
+        for (prometheus, words) in [(off, "orders is off, so"), (on, "is on, but no broker answers on ports 11001")] {
+            let at = api(prometheus);
+            let error = runtime().block_on(async {
+                let targets = Targets::Nodes(Aws::connect_to("us-west-2", &at).await, "arn:aws:kafka:x".to_owned());
+                Prometheus::new("orders", targets, Duration::from_secs(1)).sample().await.expect_err("nobody listens")
+            });
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
     #[test]
     fn what_is_no_exporter_is_named() {
         let (html, node) = ("<!DOCTYPE html><html>Sign in</html>", NODE);
