@@ -23,7 +23,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::Time
 use aws_sdk_kafka::config::Credentials;
 
 pub use action::{Action, PolicyScope, read_only_policy};
-pub use bounds::{Paging, body_within};
+pub use bounds::Paging;
 pub use cluster::{Bootstrap, Cluster};
 pub use endpoint::names_endpoint;
 pub use error::AwsError;

@@ -6,6 +6,7 @@ mod broker_type;
 mod cluster_kind;
 mod kafka_version;
 mod metric;
+pub mod migration;
 
 pub use broker_type::{BrokerType, Credits, Family, TransitionError};
 pub use cluster_kind::ClusterKind;

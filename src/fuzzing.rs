@@ -22,7 +22,7 @@ use crate::{
         simulated::run_without_brokers,
     },
     locate::{Environment, Question, locate, table::Table},
-    metrics::broker::{Jmx, Node, Reading, between},
+    metrics::broker::{Jmx, Node, Reading, Scraped, between},
     report::Report,
     run::Run,
     stack::Stack,
@@ -114,8 +114,10 @@ pub fn terraform_output(input: &[u8]) {
 pub fn exposition(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let (first, second) = text.split_once("\n---\n").unwrap_or((&text, &text));
-    let reading =
-        |text: &str| Reading { jmx: Some(Jmx::parse(text)), node: Some(Node::parse(text)), ..Reading::default() };
+    fn read<T>(values: T) -> Scraped<T> {
+        Scraped { at_s: 0.0, values }
+    }
+    let reading = |text: &str| Reading { jmx: Some(read(Jmx::parse(text))), node: Some(read(Node::parse(text))) };
     let (first, second) = (reading(first), reading(second));
     let _ = (between(None, &first), between(Some(&first), &second));
 }

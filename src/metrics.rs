@@ -3,8 +3,12 @@
 pub mod broker;
 mod cloudwatch;
 mod exposition;
+mod jmx;
+mod node;
 mod prometheus;
 mod protocol;
+mod scrape;
+mod targets;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,8 +17,12 @@ use tokio::{sync::mpsc, time};
 pub use cloudwatch::{CloudWatch, Options, Requests, Status, Timing};
 pub use prometheus::{Prometheus, Targets};
 pub use protocol::Protocol;
+pub use targets::TargetsError;
 
-use crate::{aws::AwsError, sample::Sample};
+use crate::{
+    aws::AwsError,
+    sample::{BrokerId, Sample},
+};
 
 /// The longest pause after trouble that may pass.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -35,12 +43,18 @@ pub enum MetricsError {
     TargetsFile { path: PathBuf, reason: String },
     #[error("no Prometheus endpoint of cluster {cluster} is known (in AWS, open monitoring must be on)")]
     NoTargets { cluster: String },
-    #[error("there are endpoints of more than {most} brokers of cluster {cluster}, and no cluster of MSK has as many")]
-    TooManyTargets { cluster: String, most: usize },
     #[error("CloudWatch has no datapoint of cluster {cluster}: {reason}")]
     NoDatapoints { cluster: String, reason: String },
     #[error("reading {metrics} metrics costs USD {usd:.2}, more than the limit of USD {limit_usd:.2}")]
     Price { usd: f64, limit_usd: f64, metrics: u64 },
+    #[error("{path}: {source}")]
+    Targets { path: PathBuf, source: TargetsError },
+    /// From the start; a page that is odd for a moment later on is taken for no answer.
+    #[error("{target} (job {job} of broker {broker}) is no MSK exporter: {reason}")]
+    NoExporter { target: String, job: &'static str, broker: BrokerId, reason: String },
+    /// No broker has answered yet, and none is still to answer. `is_on` is what DescribeClusterV2 says.
+    #[error("{}", closed(.cluster, *.is_on))]
+    OpenMonitoring { cluster: String, is_on: Option<bool> },
 }
 
 impl MetricsError {
@@ -51,6 +65,20 @@ impl MetricsError {
             MetricsError::NoDatapoints { .. } => true,
             _ => false,
         }
+    }
+}
+
+fn closed(cluster: &str, is_on: Option<bool>) -> String {
+    let instead = "use --source cloudwatch";
+    let closed = "no broker answers on ports 11001 and 11002 from here: this machine is outside the cluster's network, or its \
+                  security group does not let it in";
+    match is_on {
+        Some(false) => format!(
+            "open monitoring of cluster {cluster} is off, so its brokers have no Prometheus endpoints; turn on the JMX and the \
+             node exporter (`open_monitoring` in Terraform), or {instead}"
+        ),
+        Some(true) => format!("open monitoring of cluster {cluster} is on, but {closed}; let it in, or {instead}"),
+        None => format!("open monitoring of cluster {cluster} is off or unreachable: {closed}; {instead}"),
     }
 }
 
@@ -145,5 +173,13 @@ mod tests {
         let pauses: Vec<u64> = [0, 1, 2, 3, 60].map(|failures| pause(minute, failures).as_secs()).to_vec();
         assert_eq!(pauses, [60, 120, 240, 300, 300]);
         assert_eq!(pause(minute * 10, 3), minute * 10);
+    }
+
+    #[test]
+    fn closed_open_monitoring_is_not_called_a_dead_broker() {
+        let said = |is_on| MetricsError::OpenMonitoring { cluster: "orders".to_owned(), is_on }.to_string();
+        assert!(said(Some(false)).contains("open monitoring of cluster orders is off, so"));
+        assert!(said(Some(true)).contains("is on, but no broker answers on ports 11001 and 11002"));
+        assert!(said(None).contains("is off or unreachable"));
     }
 }

@@ -35,10 +35,13 @@ pub use error::{ResizeError, ScaleOutError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
 #[cfg(feature = "bench")]
 pub use rules::check;
-pub use tune::{with_broker_count, with_broker_type};
+pub use tune::{with_broker_count, with_broker_type, with_volume_gib};
 
 use crate::{
-    catalogue::{BrokerType, Metric},
+    catalogue::{
+        BrokerType, Metric,
+        migration::{Present, express_refusal},
+    },
     files,
 };
 use config::Config;
@@ -128,6 +131,9 @@ impl Stack {
     /// # Errors
     /// If MSK would not make the change in place, or does not sell `broker_type` with the stack's Kafka version.
     pub fn resized(&self, broker_type: BrokerType) -> Result<Stack, ResizeError> {
+        if broker_type.is_express() && !self.broker_type().is_express() {
+            return Err(ResizeError::ToExpress(self.express_refusal(broker_type)));
+        }
         self.broker_type().check_change_to(broker_type, None)?;
         self.0.cluster.kafka_version.check_sold_with(broker_type)?;
         let mut resized = self.clone();
@@ -136,6 +142,17 @@ impl Stack {
             None => Ok(resized),
             Some(fault) => Err(ResizeError::Rule { broker_type, fault }),
         }
+    }
+
+    fn express_refusal(&self, to: BrokerType) -> String {
+        let from = self.broker_type();
+        let present = Present {
+            broker_type: from.as_str(),
+            kafka_version: Some(self.0.cluster.kafka_version.as_str()),
+            zones: Some(self.0.zones.len()),
+            replication_factor: Some(self.0.topic.replication_factor),
+        };
+        express_refusal(from.as_str(), to.as_str(), &present.conditions_of_express())
     }
 
     /// This stack with more brokers.
@@ -153,6 +170,31 @@ impl Stack {
             None => Ok(scaled),
             Some(fault) => Err(ScaleOutError::Rule(fault)),
         }
+    }
+
+    /// Whether volumes of `gib` are larger than those of this stack and its Terraform would make them smaller, which MSK
+    /// refuses. With storage autoscaling, Terraform leaves the size to MSK.
+    pub fn is_outgrown_by(&self, gib: u32) -> bool {
+        let cluster = &self.0.cluster;
+        !cluster.broker_type.is_express() && cluster.autoscaling_max_gib.is_none() && gib > cluster.volume_gib
+    }
+
+    /// This stack with volumes of `gib`, as they are.
+    pub fn with_volumes(&self, gib: u32) -> Stack {
+        let mut grown = self.clone();
+        grown.0.cluster.volume_gib = gib;
+        grown
+    }
+
+    /// Why `cluster.volume_gib` changes nothing of volumes that have `now_gib`; nothing where it needs to change nothing, or does.
+    pub fn volume_without_effect(&self, now_gib: u64) -> Option<String> {
+        let wanted = u64::from(self.0.cluster.volume_gib);
+        self.0.cluster.autoscaling_max_gib.filter(|_| wanted > now_gib)?;
+        Some(format!(
+            "cluster.volume_gib = {wanted} has no effect on volumes of {now_gib} GiB: with cluster.autoscaling_max_gib, msk.tf has \
+             `ignore_changes` for volume_size, so that Terraform does not undo what MSK grows; enlarge them by `aws kafka \
+             update-broker-storage`, or without cluster.autoscaling_max_gib"
+        ))
     }
 
     /// Whether there is a CloudWatch dashboard.

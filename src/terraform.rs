@@ -7,6 +7,7 @@
 mod difference;
 mod guard;
 mod listing;
+mod obstacles;
 pub mod plan;
 pub mod progress;
 mod saved;
@@ -27,6 +28,7 @@ use crate::{
     process::{Interrupts, Logged, LoggedError, PROBE, Running, Tool, ToolError, absolute},
     visible::line,
 };
+pub use guard::NotInPlace;
 pub use listing::Listing;
 use plan::{Changes, Plan};
 use progress::{Diagnostic, Event};

@@ -4,6 +4,8 @@ use std::{cmp::Reverse, fmt, ops::Deref, str::FromStr, sync::LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::migration::{Present, express_refusal};
+
 /// A broker type that the catalogue knows, such as `kafka.m5.large` (`instance_type` in HCL).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(into = "String")]
@@ -76,10 +78,20 @@ pub enum TransitionError {
     Unchanged(BrokerType),
     #[error("MSK has no way back to {0}: T3 brokers can only be left (choose an m5 or m7g type)")]
     ToT3(BrokerType),
-    #[error("MSK does not change {from} to {to}: Standard and Express brokers are different clusters")]
+    #[error("{}", across_classes(*.from, *.to))]
     AcrossClasses { from: BrokerType, to: BrokerType },
     #[error("{partitions} partitions on a broker are more than the {max} that MSK allows for a change to {to}")]
     TooManyPartitions { to: BrokerType, partitions: u32, max: u32 },
+}
+
+fn across_classes(from: BrokerType, to: BrokerType) -> String {
+    match to.is_express() {
+        true => {
+            let present = Present { broker_type: from.as_str(), ..Present::default() };
+            express_refusal(from.as_str(), to.as_str(), &present.conditions_of_express())
+        }
+        false => format!("MSK does not change {from} to {to}: it has no way from Express brokers to Standard ones"),
+    }
 }
 
 static SPECS: LazyLock<Vec<Spec>> = LazyLock::new(|| {

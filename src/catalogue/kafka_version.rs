@@ -22,7 +22,8 @@ pub struct UnknownKafkaVersion {
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum VersionError {
     #[error(
-        "{broker_type} exists only with ZooKeeper-mode Kafka, and {version} is KRaft (use 3.9.x, or an m5 or m7g type)"
+        "{broker_type} exists only with ZooKeeper-mode Kafka, and {version} is KRaft (use 3.9.x, or an m5 or m7g type; MSK \
+         migrates a running cluster from ZooKeeper only after its type is changed and its ZooKeeper access switched off)"
     )]
     NeedsZooKeeper { broker_type: BrokerType, version: KafkaVersion },
     #[error("{broker_type} is not sold with Kafka {version} (Express brokers need 3.6.0, 3.8.x or 3.9.x.kraft)")]

@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::{
     documents::{self, Applied},
     place::Place,
+    plan::notes,
     progress::Progress,
     rolling,
     working_dir::{WorkingDir, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
     catalogue::BrokerType,
-    cli::{Apply, Outcome},
+    cli::{Apply, Outcome, refused},
     terraform::{
         Goal, Terraform,
         plan::{Changes, Plan},
@@ -33,6 +34,12 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
         Err(error) => return ended(error, &mut progress),
     };
     show(&plan, !args.dry_run, &mut progress);
+    let refusals = plan.changes.obstacles().into_iter().filter(|obstacle| obstacle.is_certain);
+    let refusals: Vec<String> = refusals.map(|obstacle| obstacle.text).collect();
+    if !refusals.is_empty() && !args.dry_run {
+        return Err(refused(anyhow::anyhow!("nothing was changed: {}", refusals.join("; "))));
+    }
+    notes(project, &plan.changes).iter().for_each(|note| progress.line(&format!("note: {note}")));
     price(&plan.changes).iter().for_each(|line| progress.line(line));
     let mut steps = Vec::new();
     if plan.has_changes() && !args.dry_run {

@@ -32,9 +32,9 @@ use crate::{
     },
     project::{Project, replace_all, unified_diff},
     remedy::{Remedy, Rendered, Resize, ScaleOut, Target},
-    stack::{Stack, with_broker_count, with_broker_type},
+    stack::{Stack, with_broker_count, with_broker_type, with_volume_gib},
     terraform::{
-        Goal, TerraformError,
+        Goal, NotInPlace, TerraformError,
         plan::{Action, Changes},
     },
 };
@@ -139,8 +139,9 @@ impl Change {
             ),
         };
         let name = self.name();
-        let updated =
-            found.with_context(|| format!("a {name} may change {may}; `kgen plan` shows the rest, apply it first"))?;
+        let updated = found.map_err(|error| {
+            alone(error, format!("a {name} may change {may}; `kgen plan` shows the rest, apply it first"))
+        })?;
         let planned = updated.change.before["arn"].as_str().unwrap_or(arn);
         ensure!(planned == arn, "the plan updates {planned}, and the {name} is of {arn}");
         self.ensure_becomes(&updated.change.after)
@@ -200,6 +201,14 @@ impl Change {
     }
 }
 
+/// Why a plan is not one change alone; `first` says what to apply first, where that is possible.
+pub fn alone(error: NotInPlace, first: String) -> anyhow::Error {
+    match error {
+        NotInPlace::Shrinks { .. } => anyhow!(error),
+        other => anyhow!(other).context(first),
+    }
+}
+
 /// One file of the project, as it was and as the change makes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
@@ -228,7 +237,21 @@ pub fn prepare<'a>(project: &'a Project, change: Change, place: &'a Place) -> an
     let changed = change.applied_to(project)?;
     let (cluster, bootstrap) = find(project, place)?;
     ensure_changeable(&cluster, &replication(&bootstrap)?, change)?;
-    let with_change = change.written_to(&project.kgen_toml_text()?)?;
+    let mut with_change = change.written_to(&project.kgen_toml_text()?)?;
+    // With the old size, the plan of this change would make the volumes smaller.
+    let grown = cluster.volume_gib.filter(|gib| project.stack().is_outgrown_by(*gib));
+    let changed = match grown {
+        Some(gib) => {
+            if let Some(variable) = project.variable_for("cluster.volume_gib") {
+                return Err(refused(anyhow!(
+                    "the volumes grew to {gib} GiB outside of Terraform, and MSK makes no volume smaller: set {variable} to {gib}"
+                )));
+            }
+            with_change = with_volume_gib(&with_change, gib)?;
+            changed.with_volumes(gib)
+        }
+        None => changed,
+    };
     let mut files = vec![(PathBuf::from("kgen.toml"), with_change)];
     files.extend(changed.render().files().map(|(name, text)| (PathBuf::from("terraform").join(name), text.to_owned())));
     let mut edits = Vec::new();
@@ -381,7 +404,16 @@ impl Ready<'_> {
             bootstrap_servers: Some(&self.bootstrap),
             msk_tf: msk_tf.as_deref(),
         };
-        self.change.remedy(self.project.stack(), &self.cluster).rendered(&target)
+        let mut rendered = self.change.remedy(self.project.stack(), &self.cluster).rendered(&target);
+        let stack = self.project.stack();
+        if let Some(gib) = self.cluster.volume_gib.filter(|gib| stack.is_outgrown_by(*gib)) {
+            rendered.notes.push(format!(
+                "the volumes grew to {gib} GiB outside of Terraform, and kgen.toml says {}: cluster.volume_gib = {gib} is written \
+                 too, as MSK makes no volume smaller",
+                stack.cluster().volume_gib
+            ));
+        }
+        rendered
     }
 
     /// Rewrites the files, applies a plan that is this change and nothing else, and waits until all is in sync.

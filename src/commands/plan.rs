@@ -9,8 +9,17 @@ use super::{
 };
 use crate::{
     cli::{Outcome, Plan},
-    terraform::Goal,
+    project::Project,
+    terraform::{Goal, plan::Changes},
 };
+
+/// What of a plan MSK would refuse, and what of kgen.toml Terraform would not do.
+pub fn notes(project: &Path, changes: &Changes) -> Vec<String> {
+    let obstacles = changes.obstacles().into_iter().map(|obstacle| obstacle.text);
+    let stack = Project::open(project).ok();
+    let ignored = stack.zip(changes.volume_gib()).and_then(|(project, gib)| project.stack().volume_without_effect(gib));
+    obstacles.chain(ignored).collect()
+}
 
 pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
     let working_dir = WorkingDir::lock(project, &args.terraform, Some(&args.locking))?;
@@ -22,6 +31,7 @@ pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
         Err(error) => return ended(error, &mut progress),
     };
     progress.clear();
+    notes(project, &plan.changes).iter().for_each(|note| progress.line(&format!("note: {note}")));
     if args.json {
         documents::print(Planned { changes: (&plan.changes).into() })?;
     } else {

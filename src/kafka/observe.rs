@@ -49,12 +49,26 @@ pub struct Observer {
     connection: Connection,
     client: BaseConsumer<Context>,
     admin: AdminClient<Context>,
-    groups: BTreeMap<String, BaseConsumer<Context>>,
+    groups: BTreeMap<String, Group>,
     groups_read: Option<Instant>,
     settings: BTreeMap<String, Settings>,
     settings_read: Option<Instant>,
     ends: Option<(Instant, Offsets)>,
     committed: BTreeMap<String, (Instant, Offsets)>,
+}
+
+/// A consumer group that is followed.
+struct Group {
+    client: BaseConsumer<Context>,
+    membership: Option<Membership>,
+}
+
+/// Who is in a consumer group.
+#[derive(Debug, Clone, PartialEq)]
+struct Membership {
+    /// In Kafka's words, such as `Stable` or `Empty`.
+    state: String,
+    members: u32,
 }
 
 /// Settings of a topic that a diagnosis asks for.
@@ -183,17 +197,24 @@ impl Observer {
         }
         let Ok(listed) = self.client.fetch_group_list(None, ANSWER_WITHIN) else { return };
         self.groups_read = Some(Instant::now());
-        let names: Vec<String> =
-            listed.groups().iter().take(MOST_GROUPS).map(|group| group.name().to_owned()).collect();
-        self.groups.retain(|name, _| names.contains(name));
-        self.committed.retain(|name, _| names.contains(name));
-        for name in names {
-            if !self.groups.contains_key(&name) {
-                let mut config = self.connection.config(&[("log.connection.close", "false")]);
-                config.set("group.id", &name);
-                if let Ok(client) = config.create_with_context(Context::of(&self.connection, Notes::default())) {
-                    self.groups.insert(name, client);
-                }
+        // The list comes with what DescribeGroups says of each.
+        let memberships: BTreeMap<String, Option<Membership>> = listed
+            .groups()
+            .iter()
+            .take(MOST_GROUPS)
+            .map(|group| (group.name().to_owned(), membership(group.state(), group.members().len())))
+            .collect();
+        self.groups.retain(|name, _| memberships.contains_key(name));
+        self.committed.retain(|name, _| memberships.contains_key(name));
+        for (name, membership) in memberships {
+            if let Some(group) = self.groups.get_mut(&name) {
+                group.membership = membership;
+                continue;
+            }
+            let mut config = self.connection.config(&[("log.connection.close", "false")]);
+            config.set("group.id", &name);
+            if let Ok(client) = config.create_with_context(Context::of(&self.connection, Notes::default())) {
+                self.groups.insert(name, Group { client, membership });
             }
         }
     }
@@ -204,7 +225,7 @@ impl Observer {
         if ends.is_empty() {
             return found;
         }
-        for (group, client) in &self.groups {
+        for (group, Group { client, membership }) in &self.groups {
             let mut wanted = TopicPartitionList::new();
             for (topic, number) in ends.keys() {
                 wanted.add_partition(topic, *number);
@@ -213,7 +234,11 @@ impl Observer {
             let now = Instant::now();
             let committed = offsets(&answered);
             let before = self.committed.get(group);
-            let mut sample = GroupSample::default();
+            let mut sample = GroupSample {
+                state: membership.as_ref().map(|membership| membership.state.clone()),
+                members: membership.as_ref().map(|membership| membership.members),
+                ..GroupSample::default()
+            };
             for ((topic, number), offset) in &committed {
                 let Some(end) = ends.get(&(topic.clone(), *number)) else { continue };
                 let committed_per_s = before.and_then(|(then, before)| {
@@ -232,6 +257,13 @@ impl Observer {
     }
 }
 
+/// What DescribeGroups says of a group that is listed. Nothing of one that it does not know: a group of the protocol of
+/// KIP-848 is described by another request, and is `Dead` to this one.
+fn membership(state: &str, members: usize) -> Option<Membership> {
+    let is_known = !state.is_empty() && !state.eq_ignore_ascii_case("dead") && !state.eq_ignore_ascii_case("unknown");
+    is_known.then(|| Membership { state: state.to_owned(), members: members.try_into().unwrap_or(u32::MAX) })
+}
+
 /// The offsets that were answered; a partition without one is left out.
 fn offsets(list: &TopicPartitionList) -> Offsets {
     list.elements()
@@ -247,4 +279,18 @@ fn offsets(list: &TopicPartitionList) -> Offsets {
 /// Growth a second; nothing when it fell (a topic that was made anew, a group that was reset).
 fn rate(before: i64, now: i64, seconds: f64) -> Option<f64> {
     (now >= before && seconds > 0.0).then(|| (now - before) as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_is_not_described_has_no_state() {
+        let rows =
+            [("Stable", 2, Some(2)), ("Empty", 0, Some(0)), ("Dead", 0, None), ("", 0, None), ("Unknown", 0, None)];
+        for (state, members, expected) in rows {
+            assert_eq!(membership(state, members).map(|membership| membership.members), expected, "{state}");
+        }
+    }
 }

@@ -39,14 +39,7 @@ const COLUMNS: [Column; 17] = [
         rank: 5,
         cell: |broker, palette| vec![percent(broker.memory_percent(), None, palette)],
     },
-    Column {
-        title: "heap",
-        width: 4,
-        rank: 6,
-        cell: |broker, palette| {
-            vec![percent(broker.heap_after_gc_percent.or(broker.heap_used_percent), Some(HEAP_PERCENT), palette)]
-        },
-    },
+    Column { title: "heap", width: 4, rank: 6, cell: heap },
     Column { title: "prod ms", width: 7, rank: 2, cell: |broker, _| vec![ms(broker, |times| Some(times.total_ms))] },
     Column { title: "made of", width: BAR, rank: 7, cell: |broker, palette| parts(broker.produce.as_ref(), palette) },
     Column { title: "queue", width: 6, rank: 11, cell: |broker, _| vec![ms(broker, |times| times.queue_ms)] },
@@ -172,6 +165,12 @@ fn parts(times: Option<&RequestTimes>, palette: Palette) -> Vec<Span<'static>> {
     spans
 }
 
+/// After collection, against what is advised; else what is in use now, which is high on a healthy broker too.
+fn heap(broker: &BrokerSample, palette: Palette) -> Vec<Span<'static>> {
+    let after_gc = broker.heap_after_gc_percent;
+    vec![percent(after_gc.or(broker.heap_used_percent), after_gc.map(|_| HEAP_PERCENT), palette)]
+}
+
 fn percent(value: Option<f64>, limit: Option<f64>, palette: Palette) -> Span<'static> {
     match value {
         None => Span::raw("-"),
@@ -230,6 +229,15 @@ mod tests {
         }
         assert_eq!(titles(40), ["CPU of allowed", "held", "prod ms", "URP"]);
         assert_eq!(titles(10), ["CPU of allowed"]);
+    }
+
+    #[test]
+    fn only_heap_after_collection_is_judged() {
+        let palette = Palette { is_coloured: true };
+        let style = |broker: BrokerSample| heap(&broker, palette)[0].style;
+        let used = BrokerSample { heap_used_percent: Some(98.0), ..BrokerSample::default() };
+        let after = BrokerSample { heap_after_gc_percent: Some(98.0), ..BrokerSample::default() };
+        assert_eq!((style(used), style(after)), (Style::new(), palette.warning()));
     }
 
     #[test]

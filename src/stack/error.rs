@@ -39,6 +39,8 @@ pub enum ResizeError {
     Transition(#[from] TransitionError),
     #[error(transparent)]
     Version(#[from] VersionError),
+    #[error("{0}")]
+    ToExpress(String),
     /// A setting that the present type has and the other one has not, such as provisioned throughput.
     #[error("kgen.toml does not go with {broker_type}: {fault}")]
     Rule { broker_type: BrokerType, fault: Fault },

@@ -306,3 +306,27 @@ impl hcl_edit::visit::Visit for References {
         hcl_edit::visit::visit_traversal(self, traversal);
     }
 }
+
+#[test]
+fn volumes_that_msk_grew_are_not_made_smaller() {
+    let stack = |cluster: &str| Stack::parse(&format!("[cluster]\n{cluster}\n")).unwrap();
+    let plain = stack("volume_gib = 100");
+    assert_eq!((plain.is_outgrown_by(200), plain.is_outgrown_by(100)), (true, false));
+    assert_eq!(plain.with_volumes(200), stack("volume_gib = 200"));
+    let scaling = stack("volume_gib = 100\nautoscaling_max_gib = 400");
+    assert!(!scaling.is_outgrown_by(200), "Terraform leaves the size to MSK");
+    // With `ignore_changes`, a larger size in kgen.toml is ignored too.
+    assert_eq!((plain.volume_without_effect(50), scaling.volume_without_effect(200)), (None, None));
+    assert!(scaling.volume_without_effect(50).is_some_and(|said| said.contains("`ignore_changes` for volume_size")));
+}
+
+#[test]
+fn an_upgrade_to_express_lists_what_it_needs() {
+    let express = "express.m7g.large".parse().unwrap();
+    let stack = Stack::parse("[cluster]\nbroker_type = \"kafka.m5.large\"\n").unwrap();
+    let error = stack.resized(express).unwrap_err().to_string();
+    for needs in ["Kafka 3.9 in KRaft mode (it is 3.9.x)", "replication factor 3 (it is 2)"] {
+        assert!(error.contains(needs), "{error}");
+    }
+    assert!(!error.contains("brokers of M5"), "{error}");
+}

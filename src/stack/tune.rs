@@ -23,6 +23,14 @@ pub fn with_broker_count(text: &str, broker_count: u32) -> Result<String, StackE
     with_cluster_value(text, "broker_count", i64::from(broker_count).into())
 }
 
+/// Likewise with `cluster.volume_gib`.
+///
+/// # Errors
+/// As [`with_broker_type`].
+pub fn with_volume_gib(text: &str, volume_gib: u32) -> Result<String, StackError> {
+    with_cluster_value(text, "volume_gib", i64::from(volume_gib).into())
+}
+
 fn with_cluster_value(text: &str, key: &str, new: Value) -> Result<String, StackError> {
     let not_toml = |error: toml_edit::TomlError| {
         let line = 1 + text[..error.span().map_or(0, |span| span.start)].matches('\n').count();
@@ -52,6 +60,13 @@ fn with_cluster_value(text: &str, key: &str, new: Value) -> Result<String, Stack
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_volumes_are_written_as_they_grew() {
+        let written = with_volume_gib("[cluster]\nvolume_gib = 100 # each\n", 200).unwrap();
+        assert_eq!(written, "[cluster]\nvolume_gib = 200 # each\n");
+        assert_eq!(with_volume_gib("", 200).unwrap(), "[cluster]\nvolume_gib = 200\n");
+    }
 
     #[test]
     fn only_the_type_changes() {

@@ -1,6 +1,9 @@
 //! The guard that a resize updates one cluster in place, and changes nothing else.
 
-use super::plan::{Action, Changes, ResourceChange};
+use super::{
+    obstacles::{Shrink, VOLUME_SIZE, said_of},
+    plan::{Action, Changes, ResourceChange},
+};
 
 /// Why a plan is not the change in place of one attribute that was asked for.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -13,6 +16,8 @@ pub enum NotInPlace {
     Action { address: String, verb: &'static str, reason: Option<String> },
     #[error("the plan would change more of {address} than {wanted}: {}", also.join(", "))]
     Attributes { address: String, wanted: String, also: Vec<String> },
+    #[error("{}", said_of(.address, *.shrink))]
+    Shrinks { address: String, shrink: Shrink },
     #[error("the plan leaves {wanted} of {address} as it is")]
     Unchanged { address: String, wanted: String },
     #[error("the plan is not complete: terraform put changes off until later")]
@@ -84,6 +89,9 @@ impl Changes {
             .into_iter()
             .map(|difference| difference.path)
             .partition(|path| path == attribute);
+        if let Some(shrink) = target.shrink().filter(|_| also.iter().any(|path| path == VOLUME_SIZE)) {
+            return Err(NotInPlace::Shrinks { address, shrink });
+        }
         if !also.is_empty() {
             return Err(NotInPlace::Attributes { address, wanted: attribute.to_owned(), also });
         }

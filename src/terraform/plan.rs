@@ -165,6 +165,11 @@ impl Changes {
         self.resources.iter().filter(|resource| resource.is_change())
     }
 
+    /// Every resource of the plan, also those that stay as they are.
+    pub(super) fn all(&self) -> impl Iterator<Item = &ResourceChange> {
+        self.resources.iter()
+    }
+
     /// The resources of one type, such as `aws_msk_cluster`, that would change.
     pub fn of_type(&self, resource_type: &str) -> impl Iterator<Item = &ResourceChange> {
         self.resources().filter(move |resource| resource.resource_type == resource_type)

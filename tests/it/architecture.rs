@@ -29,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("report", &["diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
     ("run", &["sample", "diagnose", "finding_id", "remedy"]),
     ("screen", &["diagnose", "finding_id", "process", "run", "sample"]),
-    ("terraform", &["process"]),
+    ("terraform", &["catalogue", "process"]),
     ("project", &["stack", "terraform", "locate"]),
     ("aws", &["catalogue", "sample"]),
     ("kafka", &["sample"]),

@@ -7,6 +7,7 @@ mod chaos;
 mod documented;
 mod driving;
 mod faults;
+mod field;
 mod frontdoor;
 mod interrupts;
 mod kills;

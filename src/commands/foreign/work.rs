@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cli::{Look, Outcome, Resize, refused},
     commands::{
-        change::{BROKER_TYPE, Change, RESOURCE},
+        change::{BROKER_TYPE, Change, RESOURCE, alone},
         journal::{Interrupted, Journal, Step},
         place::Place,
         progress::Progress,
@@ -142,7 +142,8 @@ impl Work<'_> {
         show(&plan, true, &mut progress);
         let other =
             "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
-        let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE).context(other)?;
+        let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE);
+        let updated = updated.map_err(|error| alone(error, other.to_owned()))?;
         let address = &self.located.address;
         let is_meant = updated.address == *address || updated.address.starts_with(&format!("{address}."));
         ensure!(is_meant, "the plan updates {}, and {address} was meant", updated.address);

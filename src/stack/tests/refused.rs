@@ -45,7 +45,8 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
         (
             "[cluster]\n\nkafka_version = \"3.9.x.kraft\"",
             "kgen.toml:3: cluster.kafka_version: kafka.t3.small exists only with ZooKeeper-mode Kafka, and 3.9.x.kraft is \
-             KRaft (use 3.9.x, or an m5 or m7g type)",
+             KRaft (use 3.9.x, or an m5 or m7g type; MSK migrates a running cluster from ZooKeeper only after its type is \
+             changed and its ZooKeeper access switched off)",
         ),
         (
             "cluster.broker_count = 4",
