@@ -45,7 +45,7 @@ pub const RULE: Rule = Rule {
 fn judge(window: &Window) -> Option<Finding> {
     let is_shaped = |id: &BrokerId| {
         window.lasts_above(*id, 0.0, |broker| broker.traffic_shaping)
-            || window.lasts_above(*id, 0.0, |broker| allowances_exceeded(broker))
+            || window.lasts_above(*id, 0.0, allowances_exceeded)
     };
     let shaped: Vec<BrokerId> = window.brokers().into_iter().filter(is_shaped).collect();
     let remote = window.typical(remote_ms);
