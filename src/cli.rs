@@ -16,7 +16,6 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use exit::{Outcome, Refused, refused, refused_if_not_begun};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
@@ -24,6 +23,8 @@ pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
 pub use runs::{Replay, Runs, RunsAction};
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Locking, Output, Plan, TerraformArgs};
+
+pub use crate::outcome::{Outcome, Refused, refused, refused_if_not_begun};
 
 /// Heading of what every command takes.
 const GLOBAL: &str = "Global options";

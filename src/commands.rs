@@ -1,23 +1,23 @@
 //! One thin file a command: parse, decide, show, act. Only here is anything printed.
 
-/// Prints a result by way of the edge ([`out`]). All commands have this one.
+/// Prints a result by way of the [`edge`](crate::edge). All commands have this one.
 macro_rules! println {
-    () => { $crate::commands::out::print(format_args!("\n")) };
-    ($($text:tt)*) => { $crate::commands::out::print(format_args!("{}\n", format_args!($($text)*))) };
+    () => { $crate::edge::print(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::edge::print(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 macro_rules! print {
-    ($($text:tt)*) => { $crate::commands::out::print(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::edge::print(format_args!($($text)*)) };
 }
 
 /// Prints a message to standard error, likewise.
 macro_rules! eprintln {
-    () => { $crate::commands::out::message(format_args!("\n")) };
-    ($($text:tt)*) => { $crate::commands::out::message(format_args!("{}\n", format_args!($($text)*))) };
+    () => { $crate::edge::message(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::edge::message(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 macro_rules! eprint {
-    ($($text:tt)*) => { $crate::commands::out::message(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::edge::message(format_args!($($text)*)) };
 }
 
 mod apply;
@@ -42,7 +42,6 @@ mod journal;
 mod lab;
 mod look;
 mod moving;
-mod out;
 mod output;
 mod place;
 mod plan;
@@ -72,6 +71,7 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     cli::{Cli, Color, Command, Outcome, Refused, refused},
+    edge as out,
     process::ensure_descriptors,
     project::Project,
     screen::ColorChoice,

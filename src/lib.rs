@@ -26,6 +26,7 @@ mod proof;
 mod remedy;
 
 // What happened, written down as it happens.
+mod record;
 mod run;
 
 // Other programs, files, the folder that a user works in.
@@ -47,6 +48,8 @@ mod lab;
 // What a user types and reads.
 mod cli;
 mod commands;
+mod edge;
+mod outcome;
 mod report;
 mod screen;
 

@@ -9,7 +9,7 @@ use super::{
     place::Place,
     progress::Progress,
     rolling,
-    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable, show},
+    working_dir::{self, await_earlier, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
     catalogue::BrokerType,
@@ -22,10 +22,10 @@ use crate::{
 
 pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes || args.dry_run, "apply")?;
-    let working_dir = WorkingDir::lock_rendered(project, &args.terraform, Some(&args.locking))?;
+    let working_dir = working_dir::lock_rendered(project, &args.terraform, Some(&args.locking))?;
     let terraform = working_dir.terraform();
     let mut progress = Progress::new();
-    working_dir.await_earlier(&mut progress)?;
+    await_earlier(&working_dir, &mut progress)?;
 
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {

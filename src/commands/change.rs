@@ -19,7 +19,7 @@ use super::{
     place::{self, Place},
     progress::Progress,
     rolling,
-    working_dir::{WorkingDir, show},
+    working_dir::show,
 };
 use crate::{
     aws::{Aws, Cluster},
@@ -30,7 +30,7 @@ use crate::{
         Connection, REACHABLE_WITHIN,
         admin::{Admin, Replication},
     },
-    project::{Project, replace_all, unified_diff},
+    project::{Project, WorkingDir, replace_all, unified_diff},
     remedy::{Remedy, Rendered, Resize, ScaleOut, Target},
     stack::{Stack, with_broker_count, with_broker_type},
     terraform::{

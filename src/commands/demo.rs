@@ -25,7 +25,7 @@ use super::{
     out, place,
     produce::stack_load,
     progress::Progress,
-    record::Record,
+    record::{self, Record},
     report::write_page,
     resize,
 };
@@ -66,7 +66,7 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outer = Project::open(dir).map_err(refused)?;
     let mut stage = Stage::set(&outer, args)?;
     let record = Record::begin(&outer, "demo", Some(stage.hardware_scale(args)))?;
-    record.show(args.json || args.plain);
+    record::show(&record, args.json || args.plain);
     let played = play(&outer, args, &mut stage, &record);
     // Whatever happened, nothing of it stays.
     let struck = stage.strike();

@@ -4,28 +4,11 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use crate::{
-    load::{
-        latency::{Quantiles, Times},
-        producer::Tick,
-    },
+    load::latency::{Quantiles, Times},
     proof::{Proof, total, worst},
-    run::LoadSecond,
     sample::{BrokerSample, Sample},
     statistics::{Verdict, mean},
 };
-
-/// A second of the load as runs record it.
-pub fn second(tick: &Tick) -> LoadSecond {
-    LoadSecond {
-        at_s: tick.at_s,
-        sample: tick.sample,
-        max_ms: tick.max_ms,
-        service_p99_ms: tick.service_p99_ms,
-        offered: tick.total_offered,
-        acknowledged: tick.total_acknowledged,
-        failed: tick.total_failed,
-    }
-}
 
 /// One stretch of time: the worst broker of each kind, by its mean over the stretch.
 #[derive(Debug, Clone, Default, Serialize, schemars::JsonSchema)]

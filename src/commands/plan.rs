@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     documents::{self, Planned},
     progress::Progress,
-    working_dir::{WorkingDir, ended},
+    working_dir::{self, await_earlier, ended},
 };
 use crate::{
     cli::{Outcome, Plan},
@@ -13,9 +13,9 @@ use crate::{
 };
 
 pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
-    let working_dir = WorkingDir::lock(project, &args.terraform, Some(&args.locking))?;
+    let working_dir = working_dir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
-    working_dir.await_earlier(&mut progress)?;
+    await_earlier(&working_dir, &mut progress)?;
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     out,
     place::{Place, connection},
-    record::{Record, environment},
+    record::{self, Record, environment},
     stopping::Stopping,
     watching::{Beside, Marks, Watched},
 };
@@ -39,13 +39,13 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.load.topics, &cluster)?;
     let record =
-        Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment(&project));
+        record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment(&project));
     let interrupted = record.clone();
     let stopping = Stopping::begin(move || {
         let _ = interrupted.end(&Ok(Outcome::Interrupted), true);
         eprintln!("ended at once: of the records that had no answer yet it is not known whether they are there");
     })?;
-    record.show(args.json || args.json_stream || args.plain);
+    record::show(&record, args.json || args.json_stream || args.plain);
     let ran = send(&args, &project, &config, stopping.flag(), &record);
     let recorded = record.end(&ran, stopping.was_asked());
     let outcome = ran?;

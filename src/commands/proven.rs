@@ -12,15 +12,16 @@ use super::{
     look::{Opened, collected_with, runtime},
     moving,
     progress::Progress,
-    record::Record,
+    record::{self, Record},
     resize::INTERVAL,
     rolling,
     watching::{Beside, Marks, Watched},
-    working_dir::WorkingDir,
+    working_dir::await_earlier,
 };
 use crate::{
     cli::{Outcome, refused},
     diagnose::{Context, Verdict, diagnose},
+    project::WorkingDir,
     proof::{Conclusion, Measured, proof},
     remedy::REASSIGN_BELOW_CPU_PERCENT,
     report::{STRETCHES, Span, Stretches},
@@ -61,7 +62,7 @@ pub fn begin(
     plain: bool,
 ) -> anyhow::Result<Outcome> {
     let record = Record::begin(ready.project(), ready.change.name(), None)?;
-    record.show(json || plain);
+    record::show(&record, json || plain);
     let journal = Journal::new(Some(record))?;
     journal.intent(intent)?;
     play(ready, intent, None, working_dir, &journal, json)
@@ -134,7 +135,7 @@ fn steps(
     if from < Step::Settled {
         let (command, rendered) = (ready.change.command(), ready.rendered());
         journal.tell(Event::Remedy(Box::new(Fix { command, rendered })))?;
-        working_dir.await_earlier(&mut progress)?;
+        await_earlier(working_dir, &mut progress)?;
         let Some(steps) = ready.carry_out(working_dir, journal, &mut progress)? else {
             return Ok(Outcome::Interrupted);
         };

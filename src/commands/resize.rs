@@ -8,7 +8,7 @@ use super::{
     journal::Intent,
     place::Place,
     proven,
-    working_dir::{WorkingDir, confirmed, ensure_confirmable},
+    working_dir::{self, confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Look, Outcome, Resize, SourceChoice, refused},
@@ -30,7 +30,7 @@ pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     // Before anything is asked of terraform or AWS: a type that can never be changed to.
     change.applied_to(&project)?;
     let place = Place::Environment;
-    let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
+    let working_dir = working_dir::lock_rendered(dir, &args.terraform, None)?;
     // Another kgen may have changed it until it was locked.
     let project = Project::open(dir).map_err(refused)?;
     let ready = prepare(&project, change, &place)?;

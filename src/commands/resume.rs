@@ -16,13 +16,13 @@ use super::{
     place::Place,
     proven,
     record::Record,
-    working_dir::{WorkingDir, confirmed, ensure_confirmable},
+    working_dir::{self, confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Outcome, Resume, refused},
     files::{self, own},
     process::shell_word,
-    project::Project,
+    project::{Project, WorkingDir},
     run::{Listed, Run, find_own, list},
     terraform::Terraform,
 };
@@ -140,7 +140,7 @@ fn change(project: &Project, dir: &Path, found: &Path, reached: &Reached, args: 
     if reached.step == Step::Proven {
         return Err(refused(anyhow!("{name} has come to its end (`kgen report {name}`)")));
     }
-    let working_dir = WorkingDir::lock(dir, &args.terraform, None)?;
+    let working_dir = working_dir::lock(dir, &args.terraform, None)?;
     // Another kgen may have resumed it before the project was locked.
     if journal::reached(&Run::read(found).map_err(refused)?).as_ref() != Some(reached) {
         return Err(refused(anyhow!("{name} has gone on meanwhile: run `kgen resume` again")));

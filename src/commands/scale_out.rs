@@ -9,7 +9,7 @@ use super::{
     moving,
     place::Place,
     proven,
-    working_dir::{WorkingDir, confirmed, ensure_confirmable},
+    working_dir::{self, confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Outcome, ScaleOut, refused},
@@ -25,7 +25,7 @@ pub fn run(dir: &Path, args: &ScaleOut) -> anyhow::Result<Outcome> {
     let change = Change::BrokerCount(args.brokers);
     change.applied_to(&project)?;
     let place = Place::Environment;
-    let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
+    let working_dir = working_dir::lock_rendered(dir, &args.terraform, None)?;
     // Another kgen may have changed it until it was locked.
     let project = Project::open(dir).map_err(refused)?;
     let ready = prepare(&project, change, &place)?;

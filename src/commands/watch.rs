@@ -8,7 +8,7 @@ use super::{
     look::{Opened, headline, open, runtime},
     out,
     place::Place,
-    record::Record,
+    record::{self, Record},
     watching::{Marks, Watching, line},
 };
 use crate::{
@@ -31,7 +31,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     let opened = open(&args.look, project.stack(), &Place::Environment).await?;
     let interrupts = Interrupts::hold()?;
     let context = &opened.context;
-    let record = Record::begin_if_possible(
+    let record = record::begin_if_possible(
         project,
         "watch",
         None,
@@ -44,7 +44,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     );
     let mut output =
         Output { json: args.json, record: record.clone(), lines: Lines::new(record.head(), out::lines_palette()) };
-    record.show(args.json || args.plain);
+    record::show(&record, args.json || args.plain);
     if !record.is_shown() {
         eprintln!("watching {}", headline(context));
     }

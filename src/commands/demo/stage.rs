@@ -12,12 +12,11 @@ use crate::{
     commands::{
         lab::{env_of_programs, folder, found, stop, up},
         place::Place,
-        working_dir::WorkingDir,
     },
     files::own,
     lab::service::Running,
     process::Interrupts,
-    project::{Lock, Project, replace_all},
+    project::{Lock, Project, WorkingDir, replace_all},
     terraform::Terraform,
 };
 
@@ -87,7 +86,7 @@ impl Stage {
     }
 
     pub fn terraform(&self, args: &TerraformArgs, place: &Place) -> anyhow::Result<WorkingDir> {
-        WorkingDir::lock_in(&self.dir, args, None, place)
+        WorkingDir::lock(&self.dir, args.terraform_bin.as_deref(), None, || place.env()).map_err(refused)
     }
 
     /// # Errors

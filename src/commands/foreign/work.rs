@@ -13,7 +13,7 @@ use crate::{
         place::Place,
         progress::Progress,
         proven::{Done, Stretch, concluded, measured, warmed_up},
-        record::Record,
+        record::{self, Record},
         resize::own_look,
         rolling,
         watching::{Beside, Marks, Watched},
@@ -116,7 +116,7 @@ impl Work<'_> {
             return Ok(None);
         }
         let journal = Journal::new(Some(record.clone()))?;
-        record.show(self.args.json || self.args.plain);
+        record::show(record, self.args.json || self.args.plain);
         let named = (Some(cluster.cluster.clone()), Some(cluster.region.clone()));
         let look = Look { cluster: named.0, region: named.1, ..own_look() };
         let watched = Watched { project: self.project.clone(), look, place: Place::Environment };

@@ -4,7 +4,7 @@
 //! are put around a text only afterwards ([`styled`]). A write that fails is kept for [`failure`], so that the command does
 //! not end with 0. While a screen has the terminal, what is printed is held, and released when the terminal is given back.
 //!
-//! `println!` and its like in the commands are those of `commands.rs`, which come here.
+//! `println!` and its like in the commands are those of `commands.rs`, which come here. No other module prints.
 
 use std::{
     borrow::Cow,
@@ -19,9 +19,9 @@ use anyhow::Context as _;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    cli::refused_if_not_begun,
     diagnose::Context,
     files::{self, own},
+    outcome::refused_if_not_begun,
     redact::Redactor,
     run::{Entry, Event, Head, Run},
     screen::{ColorChoice, Palette, TextLine},
