@@ -45,6 +45,9 @@ mod metrics;
 // The cluster on this machine.
 mod lab;
 
+// What is done with all of that: activities, which take requests and return events.
+mod watch;
+
 // What a user types and reads.
 mod cli;
 mod commands;

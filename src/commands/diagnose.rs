@@ -13,14 +13,15 @@ use super::{
 use crate::{
     cli::{Diagnose, Outcome, refused},
     diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
-    files,
     metrics::Source,
     project::Project,
-    remedy::{Rendered, Target},
+    remedy::Rendered,
     sample::Sample,
     stack::Stack,
     visible::line,
 };
+
+pub use crate::watch::fixes;
 
 /// Datapoints of CloudWatch that are read at least.
 const CLOUDWATCH_MINUTES: u64 = 10;
@@ -86,7 +87,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
 
 /// Samples of the window, and the cluster as it is at its end.
 pub async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let Opened { aws, mut context, source } = open(&args.look, stack, &Place::Environment).await?;
+    let Opened { aws, mut context, source, .. } = open(&args.look, stack, &Place::Environment).await?;
     let samples = match source {
         Source::CloudWatch(source) => {
             let minutes = (args.window.as_secs() / 60).max(CLOUDWATCH_MINUTES).try_into().unwrap_or(u32::MAX);
@@ -101,19 +102,6 @@ pub async fn watched(args: &Diagnose, stack: &Stack) -> anyhow::Result<(Context,
     // MSK changes the version with every update, so what is printed is read last.
     refresh(&aws, &mut context).await.context("reading the cluster's current version")?;
     Ok((context, samples))
-}
-
-/// The remedy of each finding, with real values; the HCL change against what is in `terraform_dir`.
-pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> Vec<Option<Rendered>> {
-    let msk_tf = files::text(&terraform_dir.join("msk.tf")).ok().flatten();
-    let target = Target {
-        arn: context.arn.as_deref(),
-        current_version: context.current_version.as_deref(),
-        region: &context.region,
-        bootstrap_servers: context.bootstrap_servers.as_deref(),
-        msk_tf: msk_tf.as_deref(),
-    };
-    diagnosis.findings.iter().map(|finding| finding.remedy.as_ref().map(|remedy| remedy.rendered(&target))).collect()
 }
 
 /// The diagnosis for a person.

@@ -4,31 +4,17 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, anyhow};
 
-use super::look::runtime;
 use crate::{
     aws::{self, Aws, Bootstrap, Cluster},
     cli::{load::Brokers, refused},
     kafka::{Connection, Security, region_of},
-    lab::service::Running,
     stack::Stack,
+    watch::runtime,
 };
 
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// What the environment and the AWS files say.
-    Environment,
-    /// This lab, whatever the environment says, with the variables that point other programs at it.
-    Lab { running: Running, env: Vec<(String, String)> },
-}
+pub use crate::watch::Place;
 
 impl Place {
-    pub async fn aws(&self, region: &str) -> Aws {
-        match self {
-            Place::Environment => Aws::connect(region).await,
-            Place::Lab { running, .. } => Aws::connect_to(region, &running.endpoint).await,
-        }
-    }
-
     /// What programs started by kgen get on top of its own environment.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ const PUBLISHED: &[Published] = &[
     (WrittenReport::SCHEMA, of::<Named<WrittenReport>>),
     (Resized::SCHEMA, of::<Named<Resized>>),
     (ScaledOut::SCHEMA, of::<Named<ScaledOut>>),
-    (Line::SCHEMA, of::<Line>),
+    (Line::SCHEMA, of::<Line<'static>>),
     (kafka::admin::Topic::SCHEMA, of::<Named<kafka::admin::Topic>>),
     (TopicChange::SCHEMA, of::<Named<TopicChange>>),
     (consume::Document::SCHEMA, of::<consume::Document<'static>>),

@@ -9,7 +9,7 @@ use super::{
     out,
     place::Place,
     record::{self, Record},
-    watching::{Marks, Watching, line},
+    watching::{Marks, line, watcher},
 };
 use crate::{
     cli::{Outcome, Watch, refused},
@@ -67,10 +67,10 @@ async fn watched(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> anyhow::Result<Outcome> {
-    let Opened { aws, context, source } = opened;
+    let Opened { aws, context, source, .. } = opened;
     let end = args.duration.map(|duration| Instant::now() + duration + args.look.interval);
     let mut samples = source.stream(args.look.interval);
-    let mut watching = Watching::new(aws, context, project, record.clone(), Marks::new(project.stack()));
+    let mut watcher = watcher(aws, context, project, record.clone(), Marks::new(project.stack()));
     let mut left = time::interval(LEFT_EVERY);
     loop {
         let received = tokio::select! {
@@ -87,7 +87,7 @@ async fn watched(
             }
         };
         let Some(sample) = received else { return Ok(Outcome::Done) };
-        for entry in watching.take(sample?).await? {
+        for entry in watcher.take(sample?).await? {
             match output.show(entry) {
                 // The reader of the pipe has what it wanted.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),
@@ -113,6 +113,10 @@ struct Output {
 
 impl Output {
     fn show(&mut self, entry: Entry) -> io::Result<()> {
+        // Notes have gone to standard error already.
+        if matches!(entry.event, Event::Note { .. }) {
+            return Ok(());
+        }
         if self.json {
             return match &entry.event {
                 Event::Sample(observed) => out::json_line(&line(observed)),

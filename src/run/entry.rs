@@ -35,7 +35,7 @@ pub enum Event {
 }
 
 /// The cluster and its brokers, as in `kgen.sample/1`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Observed {
     pub cluster: Context,
     pub sample: Sample,

@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("load", &["sample", "kafka"]),
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
     ("lab", &["catalogue", "finding_id", "sample", "process", "kafka"]),
+    ("watch", &["aws", "diagnose", "finding_id", "kafka", "lab", "metrics", "remedy", "run", "sample", "stack"]),
     ("edge", &["diagnose", "outcome", "redact", "run", "screen"]),
     ("record", &["edge", "load", "outcome", "project", "run", "screen"]),
     ("cli", &["catalogue", "kafka", "load", "outcome"]),

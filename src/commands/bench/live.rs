@@ -574,7 +574,7 @@ async fn watch(
     tell: &impl Fn(Come) -> bool,
     stopped: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let Opened { aws, mut context, source } = open(&own_look(), project.stack(), place).await?;
+    let Opened { aws, mut context, source, .. } = open(&own_look(), project.stack(), place).await?;
     let mut stream = source.stream(own_look().interval);
     let mut read = Instant::now();
     while let Some(sample) = stream.recv().await {

@@ -217,7 +217,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 impl Events {
     /// Begins to sample the stack's cluster; every sample is recorded.
     pub fn watch(runtime: &Runtime, stack: &Stack, place: &Place, record: Record) -> anyhow::Result<Events> {
-        let Opened { aws, context, source } = runtime.block_on(open(&own_look(), stack, place))?;
+        let Opened { aws, context, source, .. } = runtime.block_on(open(&own_look(), stack, place))?;
         let events = Events::new(runtime, aws, context, record)?;
         let samples = events.sender.clone();
         runtime.spawn(async move {

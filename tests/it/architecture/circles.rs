@@ -55,7 +55,6 @@ const ALLOWED_CIRCLES: &[(&str, &[&str])] = &[
         "limits are checked for producers and consumers, whose summaries show them",
         &["load/consumer.rs", "load/producer.rs", "load/producer/summary.rs", "load/slo.rs"],
     ),
-    ("until there is a layer of activities below the commands", &["commands/look.rs", "commands/place.rs"]),
     (
         "until there is a layer of activities below the commands",
         &[

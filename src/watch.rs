@@ -1,0 +1,31 @@
+//! Opening a cluster through a view and watching it: inside (Prometheus and the Kafka protocol), outside (CloudWatch and the
+//! MSK API), or recorded (a run or a file).
+//!
+//! Takes typed requests and returns values; what a person should read comes back as a note or an
+//! [`Event`](crate::run::Event). Nothing is printed here.
+
+mod collect;
+mod fixes;
+mod marks;
+mod open;
+mod place;
+mod recorded;
+mod watcher;
+
+pub use collect::{collected, collected_with};
+pub use fixes::fixes;
+pub use marks::Marks;
+pub use open::{Opened, Request, View, open, refresh};
+pub use place::Place;
+pub use recorded::{Line, recorded};
+pub use watcher::{Background, STATE_EVERY, Tell, Watcher};
+
+use anyhow::Context as _;
+
+/// The runtime on which clusters are watched.
+///
+/// # Errors
+/// The system has no resources for it.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the asynchronous runtime")
+}
