@@ -23,7 +23,7 @@ macro_rules! eprint {
 mod apply;
 mod bench;
 mod bootstrap;
-mod change;
+mod changing;
 mod compare;
 mod config;
 mod connect;
@@ -38,16 +38,13 @@ mod figures;
 mod fix;
 mod foreign;
 mod generate;
-mod journal;
 mod lab;
 mod look;
-mod moving;
 mod output;
 mod place;
 mod plan;
 mod produce;
 mod progress;
-mod proven;
 mod record;
 mod reference;
 mod render;
@@ -55,7 +52,6 @@ mod replay;
 mod report;
 mod resize;
 mod resume;
-mod rolling;
 mod runs;
 mod scale_out;
 mod schemas;
@@ -94,7 +90,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match ended {
         Ok(code) => code,
         // At a question; whatever else is interrupted says itself what becomes of it.
-        Err(error) if error.is::<journal::Interrupted>() => {
+        Err(error) if error.is::<crate::change::Interrupted>() => {
             eprintln!("interrupted; nothing was changed");
             Outcome::Interrupted.code()
         }

@@ -46,6 +46,7 @@ mod metrics;
 mod lab;
 
 // What is done with all of that: activities, which take requests and return events.
+mod change;
 mod watch;
 
 // What a user types and reads.

@@ -1,7 +1,7 @@
 //! The run that this process makes: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -22,6 +22,12 @@ use crate::{
 /// Written while the run happens, from every part of a command.
 #[derive(Clone)]
 pub struct Record(Arc<Inner>);
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Record").field(&self.0.head.id).finish()
+    }
+}
 
 struct Inner {
     head: Head,

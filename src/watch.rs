@@ -16,7 +16,7 @@ pub use collect::{collected, collected_with};
 pub use fixes::fixes;
 pub use marks::Marks;
 pub use open::{Opened, Request, View, open, refresh};
-pub use place::Place;
+pub use place::{Place, cluster, plaintext};
 pub use recorded::{Line, recorded};
 pub use watcher::{Background, STATE_EVERY, Tell, Watcher};
 

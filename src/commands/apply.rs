@@ -8,11 +8,11 @@ use super::{
     documents::{self, Applied},
     place::Place,
     progress::Progress,
-    rolling,
-    working_dir::{self, await_earlier, confirmed, ended, ensure_confirmable, show},
+    working_dir::{self, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
     catalogue::BrokerType,
+    change::{await_earlier, rolling},
     cli::{Apply, Outcome},
     terraform::{
         Goal, Terraform,
@@ -25,7 +25,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     let working_dir = working_dir::lock_rendered(project, &args.terraform, Some(&args.locking))?;
     let terraform = working_dir.terraform();
     let mut progress = Progress::new();
-    await_earlier(&working_dir, &mut progress)?;
+    await_earlier(&working_dir, &mut |event| progress.see(event))?;
 
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
@@ -41,7 +41,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Done);
         }
         progress.phase("applying");
-        match rolling::apply(terraform, &plan, &Place::Environment, &mut progress) {
+        match rolling::apply(terraform, &plan, &Place::Environment, &mut |event| progress.see(event)) {
             Ok(ended) => steps = ended,
             Err(error) => return ended(error, &mut progress),
         }

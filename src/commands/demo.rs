@@ -16,21 +16,20 @@ use self::{
     story::{Events, Moment, WINDOW},
 };
 use super::{
-    change::{Change, prepare},
+    changing::Words,
     diagnose::{fixes, text},
     documents::{self, Played},
-    figures::{Figures, table},
-    journal::Journal,
+    figures::table,
     look::refresh,
     out, place,
     produce::stack_load,
     progress::Progress,
     record::{self, Record},
     report::write_page,
-    resize,
 };
 use crate::{
     catalogue::BrokerType,
+    change::{Change, Figures, INTERVAL, Journal, Timing, prepare},
     cli::{Demo, Outcome, refused},
     diagnose::Verdict,
     kafka::{
@@ -133,7 +132,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     while events.busiest().is_none_or(|(_, cpu)| cpu > CALM_CPU_PERCENT) && started.elapsed() < CALM_WITHIN {
         events.next(stage)?;
     }
-    let calm = Figures::of(from.as_str(), events.samples(resize::INTERVAL * 2));
+    let calm = Figures::of(from.as_str(), events.samples(INTERVAL * 2));
     story.tell(Moment::Calm, format!("{from}: CPU {:.0} %, no load", calm.cpu_percent.unwrap_or(f64::NAN)));
 
     let load = stack_load(stack);
@@ -204,7 +203,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
         let ready = prepare(&project, Change::BrokerType(to), &place)?;
         record
             .tell(Event::Remedy(Box::new(Fix { command: format!("kgen resize {to}"), rendered: ready.rendered() })))?;
-        ready.carry_out(&working_dir, &Journal::new(None)?, &mut progress)
+        ready.carry_out(&working_dir, &Journal::new(None, Timing::default(), &mut Words::new(true, true))?)
     });
     if fixed?.is_none() {
         return Ok(Outcome::Interrupted);

@@ -6,9 +6,10 @@ use super::{
     apply::price,
     documents::{self, Destroyed},
     progress::Progress,
-    working_dir::{self, await_earlier, confirmed, ended, ensure_confirmable, show},
+    working_dir::{self, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
+    change::await_earlier,
     cli::{Destroy, Outcome},
     terraform::Goal,
 };
@@ -18,7 +19,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     // What is destroyed is what the state holds, whether or not kgen.toml has changed since.
     let working_dir = working_dir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
-    await_earlier(&working_dir, &mut progress)?;
+    await_earlier(&working_dir, &mut |event| progress.see(event))?;
 
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Destroy, &mut |seen| progress.show(seen)) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::out;
 use crate::{
+    change::INTERVAL,
     cli::{Look, SourceChoice, refused},
     diagnose::Context,
     sample::Sample,
@@ -12,7 +13,7 @@ use crate::{
     watch::{self, Place, Request, View},
 };
 
-pub use crate::watch::{Line, Opened, collected, collected_with, refresh, runtime};
+pub use crate::watch::{Line, Opened, collected, refresh, runtime};
 
 /// Finds the cluster and a source of its metrics, and shows the notes. Changes nothing.
 pub async fn open(look: &Look, stack: &Stack, place: &Place) -> anyhow::Result<Opened> {
@@ -36,6 +37,11 @@ fn request(look: &Look, stack: &Stack) -> Request {
         targets: look.targets.clone(),
         interval: look.interval,
     }
+}
+
+/// The look of kgen's own measurements.
+pub fn own_look() -> Look {
+    Look { cluster: None, region: None, source: SourceChoice::Auto, targets: None, interval: INTERVAL }
 }
 
 /// Samples of a run's record, or that `kgen watch --json` wrote, and the cluster as it was at the last of them.

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::{
     documents::{self, Planned},
     progress::Progress,
-    working_dir::{self, await_earlier, ended},
+    working_dir::{self, ended},
 };
 use crate::{
+    change::await_earlier,
     cli::{Outcome, Plan},
     terraform::Goal,
 };
@@ -15,7 +16,7 @@ use crate::{
 pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
     let working_dir = working_dir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
-    await_earlier(&working_dir, &mut progress)?;
+    await_earlier(&working_dir, &mut |event| progress.see(event))?;
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,

@@ -13,8 +13,9 @@ use rustix::{
     termios::{QueueSelector, tcflush},
 };
 
-use super::{journal::Interrupted, place::Place, progress::Progress};
+use super::{place::Place, progress::Progress};
 use crate::{
+    change::Interrupted,
     cli::{Locking, Outcome, TerraformArgs, refused},
     process::Interrupts,
     project::{LockError, Patience, WorkingDir},
@@ -50,22 +51,6 @@ pub fn lock_rendered(project: &Path, args: &TerraformArgs, locking: Option<&Lock
     let locked = lock(project, args, locking)?;
     locked.check_rendered(project).map_err(refused)?;
     Ok(locked)
-}
-
-/// Waits for a terraform that a killed kgen left at work here, showing what it does.
-pub fn await_earlier(working_dir: &WorkingDir, progress: &mut Progress) -> anyhow::Result<()> {
-    let Some(earlier) = working_dir.terraform().earlier() else { return Ok(()) };
-    progress.line(&format!(
-        "`{}` (process {}), started earlier, is still running; waiting for it. Ctrl-C ends the waiting only",
-        earlier.command_line, earlier.pid
-    ));
-    progress.phase("waiting for an earlier terraform");
-    working_dir
-        .terraform()
-        .follow(&earlier, &mut |seen| progress.show(seen))
-        .context("following an earlier terraform")?;
-    progress.line("the earlier terraform has ended");
-    Ok(())
 }
 
 /// Refuses to go on where nobody can be asked.

@@ -23,11 +23,10 @@ use crate::{
     commands::{
         documents::LabFault,
         lab::{env_of_programs, fault, folder, found, stop, up},
-        look::{Opened, open, refresh, runtime},
+        look::{Opened, open, own_look, refresh, runtime},
         out,
         place::Place,
         record::environment,
-        resize::own_look,
     },
     diagnose::{Context, diagnose},
     files::{bounded, own},

@@ -22,13 +22,12 @@ use super::stage::Stage;
 use crate::{
     aws::Aws,
     catalogue::BrokerType,
+    change::{Figures, INTERVAL, LoadFigures},
     commands::{
-        figures::{Figures, LoadFigures},
-        look::{Opened, open, refresh},
+        look::{Opened, open, own_look, refresh},
         out::{self, aside},
         place::Place,
         record::Record,
-        resize::{INTERVAL, own_look},
         watching::{STATE_EVERY, line},
     },
     diagnose::{Context, Diagnosis, diagnose},
