@@ -20,6 +20,10 @@ mod own;
 mod proven;
 pub mod resume;
 pub mod rolling;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::{Path, PathBuf},
