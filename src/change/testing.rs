@@ -63,11 +63,11 @@ impl World {
     /// A cluster of three t3.small brokers that kgen.toml and `terraform/` describe, with a topic of six partitions.
     pub fn new() -> World {
         let folder = tempfile::tempdir().unwrap();
-        let brokers = Brokers::start(6, 3);
+        let brokers = Brokers::start(9, 3);
         brokers.cluster().create("orders", 6, &[1, 2, 3]);
         let is_held = Arc::new(AtomicBool::new(false));
         let crew = Crew {
-            addresses: (1..=6).map(|id| brokers.address(id)).collect(),
+            addresses: (1..=9).map(|id| brokers.address(id)).collect(),
             kafka: brokers.shared(),
             is_held: Arc::clone(&is_held),
         };

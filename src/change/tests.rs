@@ -1,5 +1,6 @@
 //! Changes from their request to what came of them, without brokers and without terraform ([`testing`](super::testing)).
 
+mod foreign;
 mod resize;
 mod resume;
 mod scale_out;

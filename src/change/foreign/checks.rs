@@ -10,7 +10,7 @@ use crate::{
     catalogue::{BrokerType, KafkaVersion},
     change::{
         Change,
-        guard::{ensure_active, ensure_changeable, replication},
+        guard::{ensure_active, ensure_changeable, ensure_type_changes, replication},
     },
     kafka::admin::{BrokerPartitions, Replication},
     locate::Located,
@@ -25,10 +25,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(10);
 /// Checks the change by what the files say, and returns what was not checked.
 pub fn checked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>> {
     let mut unchecked = Vec::new();
-    match located.edit.old.parse::<BrokerType>() {
-        Ok(from) => from.check_change_to(to, None)?,
-        Err(_) => unchecked.push(format!("not checked: whether MSK changes {:?} to {to}", located.edit.old)),
-    }
+    ensure_type_changes(&located.edit.old, to, None)?;
     match located.kafka_version.as_deref().map(str::parse::<KafkaVersion>) {
         Some(Ok(version)) => version.check_sold_with(to)?,
         _ => unchecked.push(format!("not checked: whether {to} is sold with the cluster's Kafka version")),

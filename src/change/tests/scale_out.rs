@@ -71,9 +71,9 @@ fn an_apply_that_is_refused_puts_the_files_back() {
 #[test]
 fn brokers_are_not_taken_away() {
     let world = world();
-    world.updated(crate::lab::cluster::Update::BrokerCount(6));
+    world.updated(crate::lab::cluster::Update::BrokerCount(9));
     // kgen.toml still has three, so it is the cluster that says so.
-    is_refused(&world, Change::BrokerCount(3), "");
+    is_refused(&world, SIX, "has 9 brokers already, and none are taken away");
 }
 
 #[test]
