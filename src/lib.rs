@@ -47,6 +47,7 @@ mod lab;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
+mod sandbox;
 mod watch;
 
 // What a user types and reads.

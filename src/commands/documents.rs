@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{demo::Story, out};
+use super::{demo::timeline::Story, out};
 use crate::{
     benchmark,
     change::{Figures, moving, rolling},

@@ -55,30 +55,6 @@ const ALLOWED_CIRCLES: &[(&str, &[&str])] = &[
         "limits are checked for producers and consumers, whose summaries show them",
         &["load/consumer.rs", "load/producer.rs", "load/producer/summary.rs", "load/slo.rs"],
     ),
-    (
-        "until there is a layer of activities below the commands",
-        &[
-            "commands/change.rs",
-            "commands/config.rs",
-            "commands/demo.rs",
-            "commands/demo/stage.rs",
-            "commands/demo/story.rs",
-            "commands/documents.rs",
-            "commands/foreign.rs",
-            "commands/foreign/all.rs",
-            "commands/foreign/work.rs",
-            "commands/journal.rs",
-            "commands/lab.rs",
-            "commands/lab/fault.rs",
-            "commands/moving.rs",
-            "commands/produce.rs",
-            "commands/proven.rs",
-            "commands/report.rs",
-            "commands/resize.rs",
-            "commands/watching.rs",
-            "commands/working_dir.rs",
-        ],
-    ),
 ];
 
 type Module = Vec<String>;
