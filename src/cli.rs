@@ -20,7 +20,6 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use clusters::Clusters;
-pub use exit::{Outcome, Refused, refused, refused_if_not_begun};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
 pub use render::Render;
@@ -29,6 +28,8 @@ pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
 pub use runs::{Replay, Runs, RunsAction};
 pub use size::Size;
 pub use terraform::{Apply, Bootstrap, Connect, Destroy, Locking, Output, Plan, TerraformArgs};
+
+pub use crate::outcome::{Outcome, Refused, refused, refused_if_not_begun};
 
 /// Heading of what every command takes.
 const GLOBAL: &str = "Global options";

@@ -1,29 +1,29 @@
 //! One thin file a command: parse, decide, show, act. Only here is anything printed.
 
-/// Prints a result by way of the edge ([`out`]). All commands have this one.
+/// Prints a result by way of the [`edge`](crate::edge). All commands have this one.
 macro_rules! println {
-    () => { $crate::commands::out::print(format_args!("\n")) };
-    ($($text:tt)*) => { $crate::commands::out::print(format_args!("{}\n", format_args!($($text)*))) };
+    () => { $crate::edge::print(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::edge::print(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 macro_rules! print {
-    ($($text:tt)*) => { $crate::commands::out::print(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::edge::print(format_args!($($text)*)) };
 }
 
 /// Prints a message to standard error, likewise.
 macro_rules! eprintln {
-    () => { $crate::commands::out::message(format_args!("\n")) };
-    ($($text:tt)*) => { $crate::commands::out::message(format_args!("{}\n", format_args!($($text)*))) };
+    () => { $crate::edge::message(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::edge::message(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 macro_rules! eprint {
-    ($($text:tt)*) => { $crate::commands::out::message(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::edge::message(format_args!($($text)*)) };
 }
 
 mod apply;
 mod bench;
 mod bootstrap;
-mod change;
+mod changing;
 mod clusters;
 mod compare;
 mod config;
@@ -39,17 +39,13 @@ mod figures;
 mod fix;
 mod foreign;
 mod generate;
-mod journal;
 mod lab;
 mod look;
-mod moving;
-mod out;
 mod output;
 mod place;
 mod plan;
 mod produce;
 mod progress;
-mod proven;
 mod record;
 mod reference;
 mod render;
@@ -57,7 +53,6 @@ mod replay;
 mod report;
 mod resize;
 mod resume;
-mod rolling;
 mod runs;
 mod scale_out;
 mod schemas;
@@ -75,6 +70,7 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use crate::{
     aws::cluster_name,
     cli::{Cli, Color, Command, Outcome, Refused, refused},
+    edge as out,
     process::ensure_descriptors,
     project::Project,
     screen::ColorChoice,
@@ -97,7 +93,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match ended {
         Ok(code) => code,
         // At a question; whatever else is interrupted says itself what becomes of it.
-        Err(error) if error.is::<journal::Interrupted>() => {
+        Err(error) if error.is::<crate::change::Interrupted>() => {
             eprintln!("interrupted; nothing was changed");
             Outcome::Interrupted.code()
         }

@@ -6,6 +6,8 @@ pub mod partitions;
 pub mod quota;
 pub mod scram;
 mod security;
+#[cfg(test)]
+pub mod testing;
 mod wire;
 
 use std::{

@@ -27,6 +27,7 @@ mod remedy;
 mod sizing;
 
 // What happened, written down as it happens.
+mod record;
 mod run;
 
 // Other programs, files, the folder that a user works in.
@@ -46,11 +47,15 @@ mod metrics;
 mod lab;
 
 // What is done with all of that: activities, which take requests and return events.
+mod change;
+mod sandbox;
 mod watch;
 
 // What a user types and reads.
 mod cli;
 mod commands;
+mod edge;
+mod outcome;
 mod report;
 mod screen;
 

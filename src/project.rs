@@ -7,6 +7,7 @@ mod lock;
 mod replace;
 mod repository;
 mod terraform_files;
+mod working_dir;
 
 use std::{
     io::ErrorKind,
@@ -19,6 +20,7 @@ pub use folder::Disk;
 pub use lock::{Lock, LockError};
 pub use replace::{replace_all, replace_unchanged};
 pub use terraform_files::{Change, FileState, compare, unified_diff};
+pub use working_dir::{Patience, WorkingDir};
 
 use crate::{
     files::{bounded, own},

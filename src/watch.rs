@@ -19,7 +19,7 @@ pub use fixes::{Naming, fixes};
 pub use fleet::{DATAPOINTS, periods};
 pub use marks::Marks;
 pub use open::{Opened, Request, Seen, View, found, open, refresh};
-pub use place::Place;
+pub use place::{Place, cluster, plaintext};
 pub use recorded::{Line, recorded};
 pub use target::{Regions, Target, Wanted};
 pub use watcher::{Background, STATE_EVERY, Tell, Watchable, Watcher};

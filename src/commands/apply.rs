@@ -9,11 +9,11 @@ use super::{
     place::Place,
     plan::notes,
     progress::Progress,
-    rolling,
-    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable, show},
+    working_dir::{self, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
     catalogue::BrokerType,
+    change::{await_earlier, rolling},
     cli::{Apply, Outcome, refused},
     terraform::{
         Goal, Terraform,
@@ -23,10 +23,10 @@ use crate::{
 
 pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes || args.dry_run, "apply")?;
-    let working_dir = WorkingDir::lock_rendered(project, &args.terraform, Some(&args.locking))?;
+    let working_dir = working_dir::lock_rendered(project, &args.terraform, Some(&args.locking))?;
     let terraform = working_dir.terraform();
     let mut progress = Progress::new();
-    working_dir.await_earlier(&mut progress)?;
+    await_earlier(&working_dir, &mut |event| progress.see(event))?;
 
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
@@ -48,7 +48,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Done);
         }
         progress.phase("applying");
-        match rolling::apply(terraform, &plan, &Place::Environment, &mut progress) {
+        match rolling::apply(terraform, &plan, &Place::Environment, &mut |event| progress.see(event)) {
             Ok(ended) => steps = ended,
             Err(error) => return ended(error, &mut progress),
         }

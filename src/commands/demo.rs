@@ -1,52 +1,52 @@
 //! `kgen demo`: the whole story in a lab of its own, told as it happens and summed up at the end.
 
-mod stage;
 mod story;
+pub mod timeline;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 
-pub use self::story::Story;
 use self::{
-    stage::Stage,
-    story::{Events, Moment, WINDOW},
+    story::{Events, WINDOW},
+    timeline::{Moment, Story},
 };
 use super::{
-    change::{Change, prepare},
+    changing::Words,
     diagnose::{fixes, text},
     documents::{self, Played},
-    figures::{Figures, table},
-    journal::Journal,
+    figures::table,
     look::refresh,
     out, place,
     produce::stack_load,
     progress::Progress,
-    record::Record,
+    record::{self, Record},
     report::write_page,
-    resize,
 };
 use crate::{
     catalogue::BrokerType,
-    cli::{Demo, Outcome, refused},
+    change::{Change, Figures, INTERVAL, Journal, Timing, prepare},
+    cli::{Demo, Outcome, lab::T3Mode, refused},
     diagnose::Verdict,
     kafka::{
         Connection, REACHABLE_WITHIN,
         admin::{Admin, TopicSpec},
     },
+    lab::hardware::Hardware,
     load::{
         consumer,
         ledger::Ledger,
         producer::{Acks, ProducerConfig, new_run},
     },
-    project::Project,
+    project::{Project, WorkingDir},
     proof::proof,
     report::{STRETCHES, Stretches},
     run::{Event, Fix, Found},
-    terraform::Goal,
+    sandbox::{self, Request, Stage},
+    terraform::{Goal, Terraform},
 };
 
 /// How long brokers without load are watched at least, and at most until they are calm.
@@ -64,12 +64,14 @@ const AFTER: Duration = Duration::from_secs(30);
 
 pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let outer = Project::open(dir).map_err(refused)?;
-    let mut stage = Stage::set(&outer, args)?;
-    let record = Record::begin(&outer, "demo", Some(stage.hardware_scale(args)))?;
-    record.show(args.json || args.plain);
-    let played = play(&outer, args, &mut stage, &record);
+    Terraform::find(args.terraform.terraform_bin.as_deref()).map_err(refused)?;
+    let mut stage = Stage::set(&outer, &sandbox(&outer)?, &say)?;
+    let hardware = sandbox::hardware(args.t3 == T3Mode::Credits);
+    let record = Record::begin(&outer, "demo", Some(hardware.scale))?;
+    record::show(&record, args.json || args.plain);
+    let played = play(&outer, args, hardware, &mut stage, &record);
     // Whatever happened, nothing of it stays.
-    let struck = stage.strike();
+    let struck = stage.strike(&say);
     let page = record.end(&played, stage.was_interrupted()).and_then(|()| write_page(record.dir()));
     match page {
         Ok(page) => eprintln!("report: {}", page.display()),
@@ -88,16 +90,35 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> anyhow::Result<Outcome> {
+/// The outer project's kgen.toml, and the Terraform that it renders to.
+fn sandbox(outer: &Project) -> anyhow::Result<Request<'static>> {
+    let mut files = vec![(PathBuf::from("kgen.toml"), outer.kgen_toml_text()?.into_bytes())];
+    let rendered = outer.stack().render();
+    files.extend(rendered.files().map(|(name, text)| (Path::new("terraform").join(name), text.as_bytes().to_vec())));
+    Ok(Request { name: "demo", files })
+}
+
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+fn play(
+    outer: &Project,
+    args: &Demo,
+    hardware: Hardware,
+    stage: &mut Stage,
+    record: &Record,
+) -> anyhow::Result<Outcome> {
     let mut story = Story::begin(record.clone());
-    let project = Project::open(stage.dir()).map_err(refused)?;
+    let project = stage.project().clone();
     let stack = project.stack();
     let mut progress = Progress::new();
 
-    stage.raise_lab(args)?;
-    let place = stage.place(stack.region())?;
-    story.tell(Moment::LabUp, format!("lab at scale {} of real Kafka brokers", stage.scale()));
-    let working_dir = stage.terraform(&args.terraform, &place)?;
+    stage.raise_lab(args.port, hardware, &say)?;
+    let place = stage.place()?;
+    story.tell(Moment::LabUp, format!("lab at scale {} of real Kafka brokers", hardware));
+    let program = args.terraform.terraform_bin.as_deref();
+    let working_dir = WorkingDir::lock(project.dir(), program, None, || place.env()).map_err(refused)?;
     let terraform = working_dir.terraform();
     let plan = working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen))?;
     terraform.apply(&plan, &mut |seen| progress.show(seen))?;
@@ -133,7 +154,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
     while events.busiest().is_none_or(|(_, cpu)| cpu > CALM_CPU_PERCENT) && started.elapsed() < CALM_WITHIN {
         events.next(stage)?;
     }
-    let calm = Figures::of(from.as_str(), events.samples(resize::INTERVAL * 2));
+    let calm = Figures::of(from.as_str(), events.samples(INTERVAL * 2));
     story.tell(Moment::Calm, format!("{from}: CPU {:.0} %, no load", calm.cpu_percent.unwrap_or(f64::NAN)));
 
     let load = stack_load(stack);
@@ -204,7 +225,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
         let ready = prepare(&project, Change::BrokerType(to), &place)?;
         record
             .tell(Event::Remedy(Box::new(Fix { command: format!("kgen resize {to}"), rendered: ready.rendered() })))?;
-        ready.carry_out(&working_dir, &Journal::new(None)?, &mut progress)
+        ready.carry_out(&working_dir, &Journal::new(None, Timing::default(), &mut Words::new(true, true))?)
     });
     if fixed?.is_none() {
         return Ok(Outcome::Interrupted);
@@ -280,7 +301,7 @@ fn play(outer: &Project, args: &Demo, stage: &mut Stage, record: &Record) -> any
             samples: &events.record(),
         })?;
     } else {
-        println!("\n{} (lab, scale {}; {})", story.title(from, to), stage.scale(), events.record().display());
+        println!("\n{} (lab, scale {}; {})", story.title(from, to), hardware, events.record().display());
         print!("{}", story.timeline());
         println!("\n{}", table((from.as_str(), to.as_str()), &change));
         println!(

@@ -6,9 +6,10 @@ use super::{
     apply::price,
     documents::{self, Destroyed},
     progress::Progress,
-    working_dir::{WorkingDir, confirmed, ended, ensure_confirmable, show},
+    working_dir::{self, confirmed, ended, ensure_confirmable, show},
 };
 use crate::{
+    change::await_earlier,
     cli::{Destroy, Outcome},
     terraform::Goal,
 };
@@ -16,9 +17,9 @@ use crate::{
 pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes || args.dry_run, "destroy")?;
     // What is destroyed is what the state holds, whether or not kgen.toml has changed since.
-    let working_dir = WorkingDir::lock(project, &args.terraform, Some(&args.locking))?;
+    let working_dir = working_dir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
-    working_dir.await_earlier(&mut progress)?;
+    await_earlier(&working_dir, &mut |event| progress.see(event))?;
 
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Destroy, &mut |seen| progress.show(seen)) {

@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{demo::Story, figures::Figures, out};
+use super::{demo::timeline::Story, out};
 use crate::{
     benchmark,
+    change::{Figures, moving, rolling},
     comparison::Comparison,
     diagnose::{Context, Verdict},
     kafka,
@@ -100,7 +101,7 @@ pub struct Applied {
     /// In the order in which they were done.
     pub resources: Vec<super::progress::Ended>,
     /// Steps of the control plane's operations, such as a broker's restart.
-    pub steps: Vec<super::rolling::Ended>,
+    pub steps: Vec<rolling::Ended>,
     /// Those that are not sensitive.
     pub outputs: BTreeMap<String, Value>,
 }
@@ -168,7 +169,7 @@ pub struct Explanation {
 pub struct Resized {
     pub cluster: Context,
     /// Steps of the rolling update that were seen to end, in their order; of a run that was gone on with, since then.
-    pub steps: Vec<super::rolling::Ended>,
+    pub steps: Vec<rolling::Ended>,
     pub before: Figures,
     pub after: Figures,
     /// What the resize brought, with its interval.
@@ -186,8 +187,8 @@ pub struct ScaledOut {
     pub from: u32,
     pub to: u32,
     /// Steps of the operation that were seen to end, in their order; of a run that was gone on with, since then.
-    pub steps: Vec<super::rolling::Ended>,
-    pub moved: super::moving::Moved,
+    pub steps: Vec<rolling::Ended>,
+    pub moved: moving::Moved,
     pub before: Figures,
     pub after: Figures,
     /// What the brokers brought, with its interval.

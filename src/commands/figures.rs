@@ -1,103 +1,8 @@
-//! What a stretch of samples amounts to, and two of them side by side.
+//! Two stretches of samples side by side, in words.
 
 use comfy_table::Table;
-use serde::Serialize;
 
-use crate::{
-    load::{
-        latency::{Quantiles, Times},
-        producer::Tick,
-    },
-    proof::{Proof, total, worst},
-    run::LoadSecond,
-    sample::{BrokerSample, Sample},
-    statistics::{Verdict, mean},
-};
-
-/// A second of the load as runs record it.
-pub fn second(tick: &Tick) -> LoadSecond {
-    LoadSecond {
-        at_s: tick.at_s,
-        sample: tick.sample,
-        max_ms: tick.max_ms,
-        service_p99_ms: tick.service_p99_ms,
-        offered: tick.total_offered,
-        acknowledged: tick.total_acknowledged,
-        failed: tick.total_failed,
-    }
-}
-
-/// One stretch of time: the worst broker of each kind, by its mean over the stretch.
-#[derive(Debug, Clone, Default, Serialize, schemars::JsonSchema)]
-pub struct Figures {
-    pub broker_type: String,
-    pub seconds: f64,
-    /// `CpuUser` + `CpuSystem`, percent of what a broker may use.
-    pub cpu_percent: Option<f64>,
-    /// Share of periods in which the CPU limit held it back, percent. The lab only.
-    pub cpu_throttled_percent: Option<f64>,
-    pub memory_percent: Option<f64>,
-    pub heap_percent: Option<f64>,
-    pub produce_local_ms: Option<f64>,
-    pub produce_total_ms: Option<f64>,
-    /// Of the whole cluster.
-    pub messages_in_per_s: Option<f64>,
-    pub under_replicated_partitions: Option<f64>,
-    /// Due and acknowledged in the stretch, records/s, where kgen made the load itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub offered_per_s: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub acknowledged_per_s: Option<f64>,
-    /// From due to acknowledged.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency: Option<Quantiles>,
-}
-
-/// What the load generator saw in the same stretch.
-#[derive(Debug, Clone, Default)]
-pub struct LoadFigures {
-    pub seconds: f64,
-    pub offered: f64,
-    pub acknowledged: f64,
-    pub response: Times,
-}
-
-impl Figures {
-    pub fn of(broker_type: &str, samples: &[Sample]) -> Figures {
-        let worst = |value| mean(worst(samples, value));
-        let seconds = match samples {
-            [first, .., last] => (last.at_ms - first.at_ms) as f64 / 1000.0,
-            _ => 0.0,
-        };
-        Figures {
-            broker_type: broker_type.to_owned(),
-            seconds,
-            cpu_percent: worst(BrokerSample::cpu_percent),
-            cpu_throttled_percent: worst(|broker| broker.cpu_throttled_percent),
-            memory_percent: worst(BrokerSample::memory_percent),
-            heap_percent: worst(|broker| broker.heap_after_gc_percent.or(broker.heap_used_percent)),
-            produce_local_ms: worst(|broker| broker.produce?.local_ms),
-            produce_total_ms: worst(|broker| Some(broker.produce?.total_ms)),
-            messages_in_per_s: mean(total(samples, |broker| broker.messages_in_per_s)),
-            under_replicated_partitions: worst(|broker| broker.under_replicated_partitions.map(|count| count as f64)),
-            ..Figures::default()
-        }
-    }
-
-    /// These figures with those of the load.
-    pub fn with_load(mut self, load: &LoadFigures) -> Figures {
-        let per_s = |count: f64| (load.seconds > 0.0).then(|| count / load.seconds);
-        self.offered_per_s = per_s(load.offered);
-        self.acknowledged_per_s = per_s(load.acknowledged);
-        self.latency = load.response.quantiles();
-        self
-    }
-
-    /// Whether clients produced anything worth comparing.
-    pub fn has_load(&self) -> bool {
-        self.messages_in_per_s.is_some_and(|rate| rate >= 1.0)
-    }
-}
+use crate::{proof::Proof, statistics::Verdict};
 
 /// Before and after, a row a figure with the 95 % interval of its change, and what it comes to.
 pub fn table((from, to): (&str, &str), proof: &Proof) -> String {
@@ -122,7 +27,10 @@ pub fn table((from, to): (&str, &str), proof: &Proof) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proof::{Measured, proof};
+    use crate::{
+        proof::{Measured, proof},
+        sample::{BrokerSample, Sample},
+    };
 
     fn sample(at_ms: i64, cpus: [f64; 2]) -> Sample {
         let broker = |cpu| BrokerSample {
@@ -133,13 +41,6 @@ mod tests {
         };
         let brokers = (1..).zip(cpus.map(broker)).collect();
         Sample { at_ms, brokers, ..Sample::default() }
-    }
-
-    #[test]
-    fn the_busiest_broker_counts_by_its_mean() {
-        let figures = Figures::of("kafka.t3.small", &[sample(0, [10.0, 90.0]), sample(2000, [60.0, 20.0])]);
-        assert_eq!((figures.cpu_percent, figures.seconds), (Some(56.0), 2.0));
-        assert_eq!((figures.messages_in_per_s, figures.memory_percent), (Some(200.0), None));
     }
 
     #[test]

@@ -9,17 +9,19 @@ use std::{
 use anyhow::bail;
 
 use super::{
-    change::find,
+    changing::Words,
     diagnose::{fixes, text, watched},
     documents::{self, Fixed},
-    journal::Journal,
     look::{headline, runtime},
-    moving::{self, described},
     place::Place,
     record::Record,
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
+    change::{
+        Journal, Timing, find,
+        moving::{self, described},
+    },
     cli::{Fix, Outcome, refused},
     diagnose::{Context, Diagnosis, Verdict, diagnose},
     finding_id,
@@ -89,7 +91,9 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
         eprintln!("nothing was changed");
         return Ok(Outcome::Unhealthy);
     }
-    let journal = Journal::new(Some(Record::begin(&project, "fix", context.lab_scale)?))?;
+    let mut words = Words::new(args.yes, args.json);
+    let record = Record::begin(&project, "fix", context.lab_scale)?;
+    let journal = Journal::new(Some(record), Timing::default(), &mut words)?;
     let played = carried_out(&project, &looked, &chosen, &partitions, &journal);
     let was_interrupted = journal.was_interrupted();
     let outcome = played.as_ref().map(|(outcome, _)| *outcome).map_err(|error| anyhow::anyhow!("{error:#}"));
@@ -196,7 +200,7 @@ fn carried_out(
     (context, _, diagnosis): &Looked,
     chosen: &Chosen,
     partitions: &Partitions,
-    journal: &Journal,
+    journal: &Journal<'_>,
 ) -> anyhow::Result<(Outcome, u64)> {
     for finding in diagnosis.findings.iter().filter(|finding| finding.id == chosen.finding) {
         let found = Found::new(&context.cluster, diagnosis.verdict, finding, chosen.rendered.clone());
@@ -231,7 +235,7 @@ fn carried_out(
 }
 
 /// Gives partitions other first replicas, in batches, and elects them.
-fn reassign(partitions: &Partitions, moves: &[Move], journal: &Journal) -> anyhow::Result<()> {
+fn reassign(partitions: &Partitions, moves: &[Move], journal: &Journal<'_>) -> anyhow::Result<()> {
     let all = moving::targets(moves);
     let placement = partitions.placement()?;
     if let Some((topic, number)) = placement.not_whole().next() {
@@ -241,11 +245,11 @@ fn reassign(partitions: &Partitions, moves: &[Move], journal: &Journal) -> anyho
         journal.ensure_not_interrupted()?;
         moving::move_batch(partitions, batch, journal)?;
     }
-    moving::elect(partitions, &all)
+    moving::elect(partitions, &all, journal.look_every())
 }
 
 /// Waits until the brokers show what was done.
-fn await_made(partitions: &Partitions, act: &Act, journal: &Journal) -> anyhow::Result<()> {
+fn await_made(partitions: &Partitions, act: &Act, journal: &Journal<'_>) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
         let left = match act {

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::out;
 use crate::{
     aws::{self, Aws, ClusterInfo},
+    change::INTERVAL,
     cli::{Look, SourceChoice, Which, refused},
     diagnose::Context,
     project::Project,
@@ -16,7 +17,7 @@ use crate::{
     watch::{self, Naming, Place, Regions, Request, Target, View, Wanted},
 };
 
-pub use crate::watch::{Line, Opened, collected, collected_with, refresh, runtime};
+pub use crate::watch::{Line, Opened, collected, refresh, runtime};
 
 /// Time between two samples from inside.
 pub const INSIDE_INTERVAL: Duration = Duration::from_secs(1);
@@ -119,6 +120,11 @@ async fn regions(flag: Option<&str>, project: &Project) -> anyhow::Result<Region
         default_profile: default,
         default: region,
     })
+}
+
+/// The look of kgen's own measurements.
+pub fn own_look() -> Look {
+    Look { interval: Some(INTERVAL), ..Look::default() }
 }
 
 /// Samples of a run's record, or that `kgen watch --json` wrote, and the cluster as it was at the last of them.

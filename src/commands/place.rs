@@ -6,46 +6,14 @@ use anyhow::{Context, anyhow};
 
 use super::look;
 use crate::{
-    aws::{self, Aws, Bootstrap, Cluster},
+    aws::{self, Bootstrap},
     cli::{load::Brokers, refused},
     kafka::{Connection, Security, region_of},
     project::Project,
     watch::runtime,
 };
 
-pub use crate::watch::Place;
-
-impl Place {
-    /// What programs started by kgen get on top of its own environment.
-    ///
-    /// # Errors
-    /// Refused: they would send real credentials to this machine.
-    pub fn env(&self) -> anyhow::Result<Vec<(String, String)>> {
-        match self {
-            Place::Environment => runtime()?.block_on(aws::for_programs()).map_err(refused),
-            Place::Lab { env, .. } => Ok(env.clone()),
-        }
-    }
-}
-
-/// The stack's cluster and its plaintext bootstrap brokers, as the API has them.
-///
-/// # Errors
-/// There is no such cluster, the API cannot be reached, or the cluster has no plaintext listener.
-pub async fn cluster(aws: &Aws, name: &str) -> anyhow::Result<(Cluster, String)> {
-    let cluster = aws.cluster(name).await?;
-    let plaintext = plaintext(aws, &cluster).await?;
-    Ok((cluster, plaintext))
-}
-
-/// The plaintext bootstrap brokers of `cluster`.
-///
-/// # Errors
-/// The API cannot be reached, or the cluster has no plaintext listener.
-pub async fn plaintext(aws: &Aws, cluster: &Cluster) -> anyhow::Result<String> {
-    let bootstrap = aws.bootstrap(cluster).await?;
-    bootstrap.plaintext.with_context(|| no_plaintext(&cluster.name))
-}
+pub use crate::watch::{Place, cluster};
 
 /// How brokers are reached, and of which cluster they are if kgen looked that up.
 pub struct Reached {

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::{
     documents::{self, Planned},
     progress::Progress,
-    working_dir::{WorkingDir, ended},
+    working_dir::{self, ended},
 };
 use crate::{
+    change::await_earlier,
     cli::{Outcome, Plan},
     project::Project,
     terraform::{Goal, plan::Changes},
@@ -22,9 +23,9 @@ pub fn notes(project: &Path, changes: &Changes) -> Vec<String> {
 }
 
 pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
-    let working_dir = WorkingDir::lock(project, &args.terraform, Some(&args.locking))?;
+    let working_dir = working_dir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
-    working_dir.await_earlier(&mut progress)?;
+    await_earlier(&working_dir, &mut |event| progress.see(event))?;
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,

@@ -6,10 +6,10 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    look::own_look,
     out,
     place::{Found, Place, Reached, reached},
-    record::{Record, environment},
-    resize::own_look,
+    record::{self, Record, environment},
     stopping::Stopping,
     watching::{Beside, Marks, Watched},
 };
@@ -45,13 +45,13 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
         }
         None => environment(&project),
     };
-    let record = Record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment);
+    let record = record::begin_if_possible(&project, "produce", Some(format!("{:016x}", config.run)), environment);
     let interrupted = record.clone();
     let stopping = Stopping::begin(move || {
         let _ = interrupted.end(&Ok(Outcome::Interrupted), true);
         eprintln!("ended at once: of the records that had no answer yet it is not known whether they are there");
     })?;
-    record.show(args.json || args.json_stream || args.plain);
+    record::show(&record, args.json || args.json_stream || args.plain);
     let ran = send(&args, &project, &config, found, stopping.flag(), &record);
     let recorded = record.end(&ran, stopping.was_asked());
     let outcome = ran?;

@@ -6,10 +6,13 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::out;
-use crate::terraform::{
-    Seen,
-    plan::Action,
-    progress::{Event, Severity, Summary},
+use crate::{
+    change::human,
+    terraform::{
+        Seen,
+        plan::Action,
+        progress::{Event, Severity, Summary},
+    },
 };
 
 /// Draws while it lives; what it has printed stays.
@@ -183,13 +186,5 @@ fn done(action: Action) -> &'static str {
         Action::Replace => "replaced",
         Action::Read => "read",
         _ => "done",
-    }
-}
-
-/// A time as people say it.
-pub fn human(elapsed: Duration) -> String {
-    match elapsed.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
     }
 }

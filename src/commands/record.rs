@@ -1,231 +1,30 @@
-//! The run that a command makes: told once, it is recorded in .kgen/runs as it happens, and drawn where there is a screen.
+//! The record of the run that a command makes, with what is said of it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use anyhow::Context as _;
-use jiff::Timestamp;
-use serde::Serialize;
-
-use super::{figures::second, out};
 use crate::{
-    cli::{Outcome, refused},
-    load::producer::Tick,
+    edge,
     project::Project,
-    run::{self, End, Entry, Environment, Event, FILE, Head, Run, Start, Writer, masked, new_id, now},
-    screen::{self, Live, Quit},
+    run::Environment,
+    screen::{self, Live},
 };
 
-/// Written while it happens, from every part of a command.
-#[derive(Clone)]
-pub struct Record(Arc<Inner>);
+pub use crate::record::{Record, environment};
 
-struct Inner {
-    head: Head,
-    dir: PathBuf,
-    /// Until the end is written.
-    writer: Mutex<Option<Writer>>,
-    screen: Mutex<Option<Live>>,
+/// As [`Record::begin_if_possible`]. That a run is not recorded is said.
+pub fn begin_if_possible(project: &Project, command: &str, id: Option<String>, environment: Environment) -> Record {
+    let (record, why_not) = Record::begin_if_possible(project, command, id, environment);
+    if let Some(why) = why_not {
+        eprintln!("note: this run is not recorded: {why}");
+    }
+    record
 }
 
-impl Record {
-    /// Begins a run of `command` on the stack's cluster; `lab_scale` is that of the lab, where it is known already.
-    ///
-    /// # Errors
-    /// The run's folder or its file cannot be made.
-    pub fn begin(project: &Project, command: &str, lab_scale: Option<f64>) -> anyhow::Result<Record> {
-        Record::begin_in(project, command, Environment { lab_scale, ..environment(project) })
+/// Draws the run from now on, if there is a terminal to draw on and it is wanted.
+pub fn show(record: &Record, is_unwanted: bool) {
+    if is_unwanted || !screen::is_usable() {
+        return;
     }
-
-    /// As [`Record::begin`], on the cluster that `environment` names.
-    pub fn begin_in(project: &Project, command: &str, environment: Environment) -> anyhow::Result<Record> {
-        Record::begun(project, start(command, None, environment))
+    match Live::open(record.head(), edge::palette(true), edge::release) {
+        Ok(screen) => record.draw_on(screen),
+        Err(error) => eprintln!("note: nothing is drawn: {error}"),
     }
-
-    /// Goes on with the run in `dir`.
-    ///
-    /// # Errors
-    /// Refused: another kgen still writes it; its file cannot be written.
-    pub fn resume(dir: &Path) -> anyhow::Result<Record> {
-        let writer =
-            Writer::resume(dir).with_context(|| format!("going on with {}", dir.display())).map_err(refused)?;
-        let head = Run::read(&dir.join(FILE))?.head;
-        Ok(Record::of(head, dir.to_owned(), Some(writer)))
-    }
-
-    fn begun(project: &Project, start: Start) -> anyhow::Result<Record> {
-        let runs = project.runs_dir();
-        let writer =
-            Writer::create(&runs, start).with_context(|| format!("recording the run in {}", runs.display()))?;
-        let dir = writer.dir().to_owned();
-        let head = Run::read(&dir.join(FILE))?.head;
-        Ok(Record::of(head, dir, Some(writer)))
-    }
-
-    /// As [`Record::begin`], under the name `id` if there is one; where nothing can be written, the run goes on without a
-    /// record, and that is said.
-    pub fn begin_if_possible(project: &Project, command: &str, id: Option<String>, environment: Environment) -> Record {
-        let start = start(command, id, environment);
-        Record::begun(project, start.clone()).unwrap_or_else(|error| {
-            eprintln!("note: this run is not recorded: {error:#}");
-            ensure_unwritable(error);
-            let Start { id, command, args, started, environment } = start;
-            let schema = crate::run::SCHEMA.to_owned();
-            Record::of(Head { schema, id, command, args, started, environment }, PathBuf::new(), None)
-        })
-    }
-
-    fn of(head: Head, dir: PathBuf, writer: Option<Writer>) -> Record {
-        Record(Arc::new(Inner { head, dir, writer: Mutex::new(writer), screen: Mutex::new(None) }))
-    }
-
-    pub fn head(&self) -> &Head {
-        &self.0.head
-    }
-
-    pub fn id(&self) -> &str {
-        &self.0.head.id
-    }
-
-    pub fn dir(&self) -> &Path {
-        &self.0.dir
-    }
-
-    /// Draws the run from now on, if there is a terminal to draw on and nothing speaks against it. Until the screen is
-    /// closed, what is printed is kept for afterwards.
-    pub fn show(&self, is_unwanted: bool) {
-        if is_unwanted || !screen::is_usable() {
-            return;
-        }
-        let opened = Live::open(&self.0.head, out::palette(true), out::release);
-        match opened {
-            Ok(live) => {
-                let tell = live.teller();
-                out::hold(move |text| tell(Entry { at: now(), event: Event::note(text) }));
-                // It may have been left already.
-                if live.is_closed() {
-                    out::release();
-                }
-                *lock(&self.0.screen) = Some(live);
-            }
-            Err(error) => eprintln!("note: nothing is drawn: {error}"),
-        }
-    }
-
-    /// Whether the run is being drawn.
-    pub fn is_shown(&self) -> bool {
-        lock(&self.0.screen).as_ref().is_some_and(|screen| !screen.is_closed())
-    }
-
-    /// How the screen was left, if it was.
-    pub fn left(&self) -> Option<Quit> {
-        lock(&self.0.screen).as_ref().and_then(Live::left)
-    }
-
-    /// Gives the terminal back, and prints what was kept.
-    pub fn close(&self) {
-        let screen = lock(&self.0.screen).take();
-        drop(screen);
-        out::release();
-    }
-
-    /// # Errors
-    /// The record cannot be written.
-    pub fn tell(&self, event: Event) -> anyhow::Result<()> {
-        self.tell_at(now(), event)
-    }
-
-    /// # Errors
-    /// The record cannot be written.
-    pub fn tell_at(&self, at: Timestamp, event: Event) -> anyhow::Result<()> {
-        let entry = out::redacted_entry(Entry { at, event });
-        if let Some(screen) = &*lock(&self.0.screen) {
-            screen.tell(&entry);
-        }
-        let mut writer = lock(&self.0.writer);
-        let written = writer.as_mut().map_or(Ok(()), |writer| writer.write(&entry));
-        if matches!(entry.event, Event::End(_)) {
-            // The last line: another thread may still tell something, also another end.
-            *writer = None;
-        }
-        written
-            .inspect_err(|error| {
-                // Whoever tells may go on, and the rest may be written: the record has a gap all the same.
-                let copy = io::Error::new(error.kind(), error.to_string());
-                out::failed(anyhow::Error::new(copy).context(format!("writing {}", self.0.dir.display())));
-            })
-            .with_context(|| format!("writing {}", self.0.dir.display()))
-    }
-
-    /// A second of the load.
-    ///
-    /// # Errors
-    /// The record cannot be written.
-    pub fn load(&self, tick: &Tick) -> anyhow::Result<()> {
-        let at = run::at(tick.at_ms);
-        for note in &tick.notes {
-            self.tell_at(at, Event::note(format!("client: {note}")))?;
-        }
-        self.tell_at(at, Event::Load(second(tick)))
-    }
-
-    /// # Errors
-    /// The record cannot be written.
-    pub fn result(&self, name: &str, value: &impl Serialize) -> anyhow::Result<()> {
-        self.tell(Event::result(name, value)?)
-    }
-
-    /// The last line, whatever the outcome was; the first who says it is believed. Closes the screen.
-    ///
-    /// # Errors
-    /// The record cannot be written.
-    pub fn end(&self, played: &anyhow::Result<Outcome>, was_interrupted: bool) -> anyhow::Result<()> {
-        let (exit_code, outcome, error) = match played {
-            _ if was_interrupted => (Outcome::Interrupted.code(), "interrupted", None),
-            Ok(outcome) => (outcome.code(), outcome.word(), None),
-            Err(error) => (1, "failed", Some(format!("{error:#}"))),
-        };
-        let told = self.tell(Event::End(End { exit_code, outcome: outcome.to_owned(), error }));
-        self.close();
-        told
-    }
-}
-
-/// Of a run on the stack's cluster.
-pub fn environment(project: &Project) -> Environment {
-    let stack = project.stack();
-    let (region, cluster) = (Some(stack.region().to_owned()), Some(stack.cluster().name.clone()));
-    Environment { region, cluster, ..Environment::here() }
-}
-
-fn start(command: &str, id: Option<String>, environment: Environment) -> Start {
-    let started = now();
-    environment.cluster.iter().for_each(|name| out::learn_cluster(name));
-    let environment =
-        Environment { cluster: environment.cluster.map(|name| out::redacted(&name).into_owned()), ..environment };
-    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    Start {
-        id: id.unwrap_or_else(|| new_id(command, started)),
-        command: command.to_owned(),
-        args: masked(args).iter().map(|arg| out::redacted(arg).into_owned()).collect(),
-        started,
-        environment,
-    }
-}
-
-/// A folder that nobody may write in is no failure. A disk that is full, or broken, is one.
-fn ensure_unwritable(error: anyhow::Error) {
-    use std::io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
-    let is_unwritable = |kind| [NotADirectory, PermissionDenied, ReadOnlyFilesystem].contains(&kind);
-    let cause = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    if !cause.is_some_and(|cause| is_unwritable(cause.kind())) {
-        out::failed(error);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,57 +3,21 @@
 use std::path::Path;
 
 use super::{
-    change::{Change, prepare, replication},
-    documents::{self, PreparedMoves},
-    journal::Intent,
-    moving,
-    place::Place,
-    proven,
-    working_dir::{WorkingDir, confirmed, ensure_confirmable},
+    changing::{self, Words},
+    working_dir::ensure_confirmable,
 };
 use crate::{
-    cli::{Outcome, ScaleOut, refused},
-    kafka::partitions::Partitions,
-    project::Project,
+    change::{self, Change, Request, Site},
+    cli::{Outcome, ScaleOut},
 };
 
 pub fn run(dir: &Path, args: &ScaleOut) -> anyhow::Result<Outcome> {
     if !args.dry_run {
         ensure_confirmable(args.yes, "scale-out")?;
     }
-    let project = Project::open(dir).map_err(refused)?;
-    let change = Change::BrokerCount(args.brokers);
-    change.applied_to(&project)?;
-    let place = Place::Environment;
-    let working_dir = WorkingDir::lock_rendered(dir, &args.terraform, None)?;
-    // Another kgen may have changed it until it was locked.
-    let project = Project::open(dir).map_err(refused)?;
-    let ready = prepare(&project, change, &place)?;
-    // Before brokers are paid for: somebody else's moves would be in the way of ours.
-    let partitions = Partitions::of(&ready.bootstrap);
-    moving::ensure_alone(&partitions.moving()?.into_keys().collect::<Vec<_>>(), &partitions.throttled()?)?;
-    eprint!("{}", ready.summary());
-    let replicas: u64 = replication(&ready.bootstrap)?.brokers.values().map(|broker| broker.replicas).sum();
-    let new = u64::from(args.brokers.saturating_sub(ready.cluster.broker_count));
-    let moved = replicas * new / u64::from(args.brokers);
-    eprintln!(
-        "then about {moved} of {replicas} replicas move onto the new brokers, at most {} MiB/s each",
-        args.throttle
-    );
-    let throttle_bytes_per_s = u64::from(args.throttle) << 20;
-    if args.dry_run {
-        if args.json {
-            let moves = PreparedMoves { replicas: moved, of: replicas, throttle_bytes_per_s };
-            documents::print(ready.prepared(Some(moves)))?;
-        }
-        return Ok(Outcome::Done);
-    }
-    let (now, name) = (ready.cluster.broker_count, &ready.cluster.name);
-    let question = format!("Add {} brokers to {name} and move partitions onto them?", args.brokers.saturating_sub(now));
-    if !args.yes && !confirmed(&question)? {
-        eprintln!("nothing was changed");
-        return Ok(Outcome::Done);
-    }
-    let intent = Intent { change, measure_s: args.measure.as_secs_f64(), throttle_bytes_per_s };
-    proven::begin(&ready, &intent, &working_dir, args.json, args.plain)
+    let (change, throttle_bytes_per_s) = (Change::BrokerCount(args.brokers), u64::from(args.throttle) << 20);
+    let request = Request { change, measure: args.measure, throttle_bytes_per_s, dry_run: args.dry_run };
+    let site = Site::new(dir, args.terraform.terraform_bin.as_deref());
+    let mut words = Words::new(args.yes, args.json).plain(args.plain);
+    changing::show(change::run(&request, &site, &mut words)?, args.json)
 }

@@ -8,7 +8,7 @@ use tokio::time::{self, Instant};
 use super::{
     look::{INSIDE_INTERVAL, Opened, headline, open_named, runtime},
     out,
-    record::Record,
+    record::{self, Record},
     watching::{Marks, line, watcher},
 };
 use crate::{
@@ -34,7 +34,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     let interval = interval(args.look.interval, &opened)?;
     let interrupts = Interrupts::hold()?;
     let context = &opened.context;
-    let record = Record::begin_if_possible(
+    let record = record::begin_if_possible(
         project,
         "watch",
         None,
@@ -47,7 +47,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     );
     let mut output =
         Output { json: args.json, record: record.clone(), lines: Lines::new(record.head(), out::lines_palette()) };
-    record.show(args.json || args.plain);
+    record::show(&record, args.json || args.plain);
     if !record.is_shown() {
         eprintln!("watching {}", headline(context));
     }

@@ -1,10 +1,9 @@
 //! A cluster that is watched beside the work of a command, into the command's record.
 
 use super::{
-    look::{INSIDE_INTERVAL, Opened, open},
+    look::{INSIDE_INTERVAL, Opened, open, own_look},
     place::Place,
     record::Record,
-    resize::own_look,
 };
 use crate::{
     cli::Look,

@@ -13,125 +13,44 @@ use rustix::{
     termios::{QueueSelector, tcflush},
 };
 
-use super::{journal::Interrupted, place::Place, progress::Progress};
+use super::{place::Place, progress::Progress};
 use crate::{
+    change::Interrupted,
     cli::{Locking, Outcome, TerraformArgs, refused},
-    files::own,
     process::Interrupts,
-    project::{Lock, LockError, Project},
-    terraform::{Exclusive, Goal, Terraform, TerraformError, Watch, plan::Plan},
+    project::{LockError, Patience, WorkingDir},
+    terraform::{Terraform, TerraformError, plan::Plan},
 };
 
 /// Bytes of an answer that are read.
 const LONGEST_ANSWER: usize = 4096;
-
-/// `terraform/` of a project, to plan and apply in. While this lives, no other kgen does so there.
-#[derive(Debug)]
-pub struct WorkingDir {
-    terraform: Terraform,
-    /// Two projects may share a working directory, and `resize --dir` works without a project.
-    _locks: [Lock; 2],
-}
-
-impl Exclusive for WorkingDir {}
 
 /// `terraform/` of a project and its terraform, to read outputs only.
 ///
 /// # Errors
 /// Refused: the project has no Terraform, the machine has no terraform, or it would send real credentials to this machine.
 pub fn readable(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf, Terraform)> {
-    let (dir, terraform) = found(project, args)?;
+    let (dir, terraform) = WorkingDir::find(project, args.terraform_bin.as_deref()).map_err(refused)?;
     Ok((dir, terraform.with_env(&Place::Environment.env()?)))
 }
 
-fn found(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf, Terraform)> {
-    let dir = project.join("terraform");
-    for own in [project.join(".kgen"), project.join(".kgen/terraform")] {
-        own::check_folder(&own).map_err(refused)?;
-    }
-    if !has_configuration(&dir) {
-        return Err(refused(anyhow!(
-            "there is no Terraform in {} (run `kgen render` first, or name the project folder with -C)",
-            dir.strip_prefix(".").unwrap_or(&dir).display()
-        )));
-    }
-    let program = Terraform::find(args.terraform_bin.as_deref()).map_err(refused)?;
-    let terraform = Terraform::new(&program, &dir, &project.join(".kgen/terraform"));
-    Ok((dir, terraform))
+/// Locks the project. Another kgen is waited for as long as `locking` says, and so is another run of terraform.
+///
+/// # Errors
+/// Refused: the project has no Terraform, the machine has no terraform, or another kgen is at work.
+pub fn lock(project: &Path, args: &TerraformArgs, locking: Option<&Locking>) -> anyhow::Result<WorkingDir> {
+    let time = locking.map_or(Duration::ZERO, |locking| locking.lock_timeout);
+    let waiting = |held: &LockError| eprintln!("waiting at most {time:?}: {held}");
+    let patience = locking.map(|_| Patience { time, waiting: &waiting });
+    let env = || Place::Environment.env();
+    WorkingDir::lock(project, args.terraform_bin.as_deref(), patience, env).map_err(refused)
 }
 
-impl WorkingDir {
-    /// Locks the project. With `locking`, another kgen is waited for so long, and so is another run of terraform.
-    ///
-    /// # Errors
-    /// Refused: the project has no Terraform, the machine has no terraform, or another kgen is at work.
-    pub fn lock(project: &Path, args: &TerraformArgs, locking: Option<&Locking>) -> anyhow::Result<WorkingDir> {
-        WorkingDir::lock_in(project, args, locking, &Place::Environment)
-    }
-
-    /// As [`WorkingDir::lock`], with terraform pointed at `place`.
-    pub fn lock_in(
-        project: &Path,
-        args: &TerraformArgs,
-        locking: Option<&Locking>,
-        place: &Place,
-    ) -> anyhow::Result<WorkingDir> {
-        let (dir, terraform) = found(project, args)?;
-        let patience = locking.map_or(Duration::ZERO, |locking| locking.lock_timeout);
-        let wait = |held: &LockError| eprintln!("waiting at most {patience:?}: {held}");
-        let own = project.strip_prefix(".").unwrap_or(project).join(".kgen");
-        let project = Lock::within(patience, || Lock::take(&own), wait).map_err(refused)?;
-        let folder = Lock::within(patience, || Lock::folder(&dir), wait).map_err(refused)?;
-        let terraform = terraform.with_env(&place.env()?);
-        let terraform = match locking {
-            Some(_) => terraform.with_lock_timeout(patience),
-            None => terraform,
-        };
-        Ok(WorkingDir { terraform, _locks: [project, folder] })
-    }
-
-    /// As [`WorkingDir::lock`], for applying: what is applied must be what kgen.toml says.
-    pub fn lock_rendered(
-        project: &Path,
-        args: &TerraformArgs,
-        locking: Option<&Locking>,
-    ) -> anyhow::Result<WorkingDir> {
-        let locked = WorkingDir::lock(project, args, locking)?;
-        Project::open(project).and_then(|project| project.check_rendered()).map_err(refused)?;
-        Ok(locked)
-    }
-
-    pub fn terraform(&self) -> &Terraform {
-        &self.terraform
-    }
-
-    /// Plans here.
-    ///
-    /// # Errors
-    /// See [`TerraformError`].
-    pub fn plan(&self, goal: Goal, watch: Watch<'_>) -> Result<Plan<'_>, TerraformError> {
-        self.terraform.plan(goal, self, watch)
-    }
-
-    /// Waits for a terraform that a killed kgen left at work here, showing what it does.
-    pub fn await_earlier(&self, progress: &mut Progress) -> anyhow::Result<()> {
-        let Some(earlier) = self.terraform.earlier() else { return Ok(()) };
-        progress.line(&format!(
-            "`{}` (process {}), started earlier, is still running; waiting for it. Ctrl-C ends the waiting only",
-            earlier.command_line, earlier.pid
-        ));
-        progress.phase("waiting for an earlier terraform");
-        self.terraform.follow(&earlier, &mut |seen| progress.show(seen)).context("following an earlier terraform")?;
-        progress.line("the earlier terraform has ended");
-        Ok(())
-    }
-}
-
-fn has_configuration(dir: &Path) -> bool {
-    let is_configuration = |name: &str| name.ends_with(".tf") || name.ends_with(".tf.json") || name.ends_with(".tofu");
-    std::fs::read_dir(dir).is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|e| is_configuration(&e.file_name().to_string_lossy())))
-    })
+/// As [`lock`], for applying: what is applied must be what kgen.toml says.
+pub fn lock_rendered(project: &Path, args: &TerraformArgs, locking: Option<&Locking>) -> anyhow::Result<WorkingDir> {
+    let locked = lock(project, args, locking)?;
+    locked.check_rendered(project).map_err(refused)?;
+    Ok(locked)
 }
 
 /// Refuses to go on where nobody can be asked.

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -19,15 +18,14 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::{
     aws::Aws,
     benchmark::{LOOK_BACK, SCENARIOS, Scenario, TRUTH, Truth, Variation, answer, find},
-    cli::{Outcome, bench::BenchDiagnose, lab::LabUp, refused},
+    cli::{Outcome, bench::BenchDiagnose, lab::T3Mode, refused},
     commands::{
         documents::LabFault,
-        lab::{env_of_programs, fault, folder, found, stop, up},
-        look::{Opened, open, refresh, runtime},
+        lab::fault,
+        look::{Opened, open, own_look, refresh, runtime},
         out,
         place::Place,
         record::environment,
-        resize::own_look,
     },
     diagnose::{Context, diagnose},
     files::{bounded, own},
@@ -39,7 +37,6 @@ use crate::{
     lab::{
         fault::{Abilities, Hits, Order},
         limits::Means,
-        service::Running,
     },
     load::{
         keys::Keys,
@@ -48,10 +45,10 @@ use crate::{
         producer::{self, Acks, Load, ProducerConfig, Summary, Tick, new_run},
         sizes::Sizes,
     },
-    process::Interrupts,
-    project::{Lock, Project},
+    project::Project,
     run::{self, Entry, Event, Mark, Observed, Start, Writer, new_id, now},
     sample::{LoadSample, Sample},
+    sandbox,
 };
 
 /// Seconds of calm before a fault at least.
@@ -77,12 +74,9 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
 /// The lab of the benchmark and what is known of it.
 struct Stage {
-    project: Project,
-    running: Running,
+    sandbox: sandbox::Stage,
     place: Place,
     bootstrap: String,
-    interrupts: Interrupts,
-    _lock: Lock,
 }
 
 /// Makes every run that is asked for and possible, below `out`.
@@ -100,13 +94,17 @@ pub fn play(outer: &Project, args: &BenchDiagnose, out: &Path) -> anyhow::Result
             None => possible.push(scenario),
         }
     }
-    let stage = Stage::raise(outer, args)?;
+    let mut stage = Stage::raise(outer, args)?;
     let played = stage.play(args, &possible, out);
-    let struck = stop(&folder(&stage.project), stage.running.pid);
+    let ended = stage.sandbox.end_lab();
     let outcome = played?;
-    struck?;
-    own::remove_folder(stage.project.dir()).with_context(|| format!("removing {}", stage.project.dir().display()))?;
+    ended?;
+    stage.sandbox.strike(&say)?;
     Ok(outcome)
+}
+
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 fn scenarios(names: &[String]) -> anyhow::Result<Vec<&'static Scenario>> {
@@ -122,45 +120,17 @@ fn scenarios(names: &[String]) -> anyhow::Result<Vec<&'static Scenario>> {
 
 impl Stage {
     fn raise(outer: &Project, args: &BenchDiagnose) -> anyhow::Result<Stage> {
-        let dir = outer.kgen_dir().join("bench");
-        let lock = Lock::take(&outer.kgen_dir().join("bench.lock")).map_err(refused)?;
-        let interrupts = Interrupts::hold().context("taking interrupts")?;
-        own::check(&dir).map_err(refused)?;
-        if dir.exists() {
-            let left = folder(&Project::open(&dir)?);
-            if let Some(pid) = found(&left)? {
-                stop(&left, pid)?;
-            }
-            own::remove_folder(&dir).with_context(|| format!("removing {}", dir.display()))?;
-        }
-        own::make_folder(&dir, 0o777).with_context(|| format!("making {}", dir.display()))?;
         let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{}\"\n", args.broker_type);
-        fs::write(dir.join("kgen.toml"), text).with_context(|| format!("writing in {}", dir.display()))?;
-        let project = Project::open(&dir).map_err(refused)?;
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|free| free.local_addr())
-            .context("finding a free port")?
-            .port();
-        let running = up(
-            &project,
-            &LabUp {
-                port,
-                scale: None,
-                t3: args.t3,
-                metrics_period: 60,
-                without_brokers: false,
-                deny: Vec::new(),
-                json: false,
-            },
-        )?;
-        let env = env_of_programs(&folder(&project), &running, project.stack().region());
-        let place = Place::Lab { env, running: running.clone() };
-        let made = runtime()?.block_on(made(&place, &project));
+        let files = vec![(PathBuf::from("kgen.toml"), text.into_bytes())];
+        let mut sandbox = sandbox::Stage::set(outer, &sandbox::Request { name: "bench", files }, &say)?;
+        sandbox.raise_lab(None, sandbox::hardware(args.t3 == T3Mode::Credits), &say)?;
+        let place = sandbox.place()?;
+        let made = runtime()?.block_on(made(&place, sandbox.project()));
         let bootstrap = made.inspect_err(|_| {
             // The error of the cluster counts.
-            let _ = stop(&folder(&project), running.pid);
+            let _ = sandbox.end_lab();
         })?;
-        Ok(Stage { project, running, place, bootstrap, interrupts, _lock: lock })
+        Ok(Stage { sandbox, place, bootstrap })
     }
 
     fn play(&self, args: &BenchDiagnose, scenarios: &[&'static Scenario], out: &Path) -> anyhow::Result<Outcome> {
@@ -168,7 +138,7 @@ impl Stage {
         self.warm_up()?;
         for number in args.first..=args.variations {
             for scenario in scenarios {
-                if self.interrupts.count() > 0 {
+                if self.sandbox.was_interrupted() {
                     eprintln!("interrupted; what was recorded is in {}", out.display());
                     return Ok(Outcome::Interrupted);
                 }
@@ -193,7 +163,7 @@ impl Stage {
         create(&self.admin()?, topic, &variation)?;
         let load = LoadThread::start(self.load(&variation, topic), |_| true);
         let end = Instant::now() + BROKERS_WARM_UP;
-        while Instant::now() < end && self.interrupts.count() == 0 {
+        while Instant::now() < end && !self.sandbox.was_interrupted() {
             std::thread::sleep(Duration::from_millis(200));
         }
         load.stop();
@@ -218,7 +188,8 @@ impl Stage {
             move |tick| sender.send(Come::Tick(Box::new(LoadSample::from(tick)))).is_ok()
         });
         std::thread::sleep(WARM_UP);
-        let sampler = Sampler::start(self.project.clone(), self.place.clone(), move |come| sender.send(come).is_ok());
+        let sampler =
+            Sampler::start(self.sandbox.project().clone(), self.place.clone(), move |come| sender.send(come).is_ok());
         let id = new_id(&format!("{}-{}", scenario.name, variation.number), now());
         let writer = Writer::create(
             out,
@@ -227,7 +198,7 @@ impl Stage {
                 command: "bench".to_owned(),
                 args: vec![scenario.name.to_owned(), variation.number.to_string()],
                 started: now(),
-                environment: environment(&self.project),
+                environment: environment(self.sandbox.project()),
             },
         )?;
         let truth = Truth { scenario: scenario.name.to_owned(), variation: variation.clone(), ..Truth::default() };
@@ -289,7 +260,7 @@ impl Stage {
         let stopped = if scenario.faults.is_empty() || scenario.faults == [finding_id::CLUSTER_MAINTENANCE] {
             Ok(Vec::new())
         } else {
-            fault::stop(&self.project, &self.running, None)
+            fault::stop(self.sandbox.project(), self.sandbox.lab()?, None)
         };
         fault?;
         stopped?;
@@ -305,13 +276,13 @@ impl Stage {
             topic: known.needs_topic().then(|| topic.to_owned()),
             strength: variation.strength,
         };
-        fault::start(&self.project, &self.running, &order)
+        fault::start(self.sandbox.project(), self.sandbox.lab()?, &order)
     }
 
     /// Waits until every broker takes part and every replica is in sync, and removes the topics of the run.
     fn recover(&self) -> anyhow::Result<()> {
         // Whatever a run that failed has left.
-        let _ = fault::stop(&self.project, &self.running, None);
+        let _ = fault::stop(self.sandbox.project(), self.sandbox.lab()?, None);
         let admin = self.admin()?;
         let began = Instant::now();
         while !admin.replication(Duration::from_secs(5)).is_ok_and(|seen| seen.is_whole(BROKERS as usize)) {
@@ -325,7 +296,7 @@ impl Stage {
         for topic in cluster.topics.keys().filter(|topic| topic.starts_with("bench-")) {
             admin.delete(topic)?;
         }
-        await_active(&self.place, &self.project)?;
+        await_active(&self.place, self.sandbox.project())?;
         // Collections of garbage and the closing of connections are of the run before.
         std::thread::sleep(Duration::from_secs(3));
         Ok(())
@@ -357,7 +328,7 @@ impl Stage {
             transactions: None,
             compression: "none".to_owned(),
             clients: 1,
-            runs: self.project.runs_dir(),
+            runs: self.sandbox.project().runs_dir(),
             flush_within: FLUSH_WITHIN,
         }
     }
@@ -586,7 +557,7 @@ async fn watch(
     stopped: &AtomicBool,
 ) -> anyhow::Result<()> {
     let Opened { aws, mut context, source, .. } = open(&own_look(), project.stack(), place).await?;
-    let mut stream = source.stream(crate::commands::resize::INTERVAL);
+    let mut stream = source.stream(crate::change::INTERVAL);
     let mut read = Instant::now();
     while let Some(sample) = stream.recv().await {
         if read.elapsed() >= STATE_EVERY {

@@ -1,7 +1,6 @@
 //! What happens in the demo, in the order in which it happens.
 
 use std::{
-    fmt::Write as _,
     fs::File,
     io::Write as _,
     path::PathBuf,
@@ -15,20 +14,16 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use serde::Serialize;
 use tokio::runtime::{Handle, Runtime};
 
-use super::stage::Stage;
 use crate::{
     aws::Aws,
-    catalogue::BrokerType,
+    change::{Figures, INTERVAL, LoadFigures},
     commands::{
-        figures::{Figures, LoadFigures},
-        look::{Opened, open, refresh},
-        out::{self, aside},
+        look::{Opened, open, own_look, refresh},
+        out,
         place::Place,
         record::Record,
-        resize::{INTERVAL, own_look},
         watching::{STATE_EVERY, line},
     },
     diagnose::{Context, Diagnosis, diagnose},
@@ -36,118 +31,11 @@ use crate::{
     load::producer::{self, ProducerConfig, Summary, Tick},
     proof::Measured,
     report::Span,
-    run::{self, Event, Mark, Observed, now},
+    run::{self, Event, Observed, now},
     sample::{BrokerId, LoadSample, Sample},
+    sandbox::Stage,
     stack::Stack,
 };
-
-/// The points of the story.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Moment {
-    LabUp,
-    Applied,
-    Calm,
-    LoadStarted,
-    Seen,
-    Named,
-    FixStarted,
-    Fixed,
-    Recovered,
-    Verified,
-    Destroyed,
-}
-
-impl Moment {
-    fn name(self) -> &'static str {
-        match self {
-            Moment::LabUp => "lab up",
-            Moment::Applied => "started",
-            Moment::Calm => "calm",
-            Moment::LoadStarted => "load",
-            Moment::Seen => "constraint seen",
-            Moment::Named => "cause named",
-            Moment::FixStarted => "fix begun",
-            Moment::Fixed => "fixed",
-            Moment::Recovered => "recovered",
-            Moment::Verified => "records verified",
-            Moment::Destroyed => "destroyed",
-        }
-    }
-
-    /// The point on the time axis of every chart that it is.
-    fn mark(self) -> Option<Mark> {
-        match self {
-            Moment::LoadStarted => Some(Mark::Onset),
-            Moment::Seen => Some(Mark::Seen),
-            Moment::Named => Some(Mark::Named),
-            Moment::Fixed => Some(Mark::Fixed),
-            Moment::Recovered => Some(Mark::Verified),
-            _ => None,
-        }
-    }
-}
-
-/// The timeline so far.
-#[derive(Serialize, schemars::JsonSchema)]
-#[serde(transparent)]
-pub struct Story {
-    told: Vec<Told>,
-    #[serde(skip)]
-    begun: Instant,
-    #[serde(skip)]
-    record: Record,
-}
-
-#[derive(Serialize, schemars::JsonSchema)]
-struct Told {
-    at_s: f64,
-    moment: Moment,
-    text: String,
-}
-
-impl Story {
-    pub fn begin(record: Record) -> Story {
-        Story { told: Vec::new(), begun: Instant::now(), record }
-    }
-
-    /// Adds a moment, shows it and records it.
-    pub fn tell(&mut self, moment: Moment, text: String) {
-        let told = Told { at_s: self.begun.elapsed().as_secs_f64(), moment, text };
-        aside(format_args!("{}\n", line_of(&told)));
-        let event = match moment.mark() {
-            Some(mark) => Event::mark(mark, told.text.clone()),
-            None => Event::note(format!("{}: {}", moment.name(), told.text)),
-        };
-        // The story goes on; the samples say so too when the record cannot be written.
-        if let Err(error) = self.record.tell(event) {
-            eprintln!("note: {error:#}");
-        }
-        self.told.push(told);
-    }
-
-    pub fn has(&self, moment: Moment) -> bool {
-        self.told.iter().any(|told| told.moment == moment)
-    }
-
-    pub fn title(&self, from: BrokerType, to: BrokerType) -> String {
-        let at = |moment| self.told.iter().find(|told| told.moment == moment).map(|told| told.at_s);
-        let named = at(Moment::Named).zip(at(Moment::LoadStarted)).map_or(0.0, |(named, load)| named - load);
-        format!("{from} was too small, named {named:.0} s after the load began; as {to} the cluster is healthy")
-    }
-
-    pub fn timeline(&self) -> String {
-        self.told.iter().fold(String::new(), |mut lines, told| {
-            // Writing to a String does not fail.
-            let _ = writeln!(lines, "{}", line_of(told));
-            lines
-        })
-    }
-}
-
-fn line_of(told: &Told) -> String {
-    format!("{:>6.1} s  {:<16}  {}", told.at_s, told.moment.name(), told.text)
-}
 
 /// What comes from the threads that look and load.
 enum Come {

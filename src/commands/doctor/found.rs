@@ -9,13 +9,14 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::super::{lab::folder, look::runtime};
+use super::super::look::runtime;
 use crate::{
     aws,
     doctor::{Binary, CpuLimits, Credentials, Found, Lab, Platform, Program, Provider, binary_needs, provider_sources},
     files,
     lab::{hardware::machine_cores, install, limits::Means},
     project::Project,
+    sandbox::lab::folder,
     terraform::Terraform,
 };
 

@@ -3,11 +3,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{bail, ensure};
 
 use crate::{
-    cli::{Cli, Command, Demo, TerraformArgs, lab::T3Mode},
-    commands::{change::Edit, journal::Reached},
+    change::{Edit, journal::Reached},
     files::own,
     process::shell_word,
     project::Project,
@@ -26,43 +25,6 @@ const MEASURE_MAX_S: f64 = 24.0 * 3600.0;
 pub fn command_line(head: &Head) -> String {
     let words = head.args.iter().take(ARGS_MAX).map(|word| word.chars().take(ARG_MAX).collect::<String>());
     let words: Vec<String> = words.map(|word| shell_word(&word)).collect();
-    words.join(" ")
-}
-
-/// The demo that a record asks for: how it is shown and what a T3 broker gets. The program that is started, the port and the
-/// folder are those of whoever resumes it.
-///
-/// # Errors
-/// The recorded command line is not one of `kgen demo`.
-pub fn demo(head: &Head, terraform: &TerraformArgs, json: bool) -> anyhow::Result<(Demo, Vec<String>)> {
-    let unreadable = || anyhow!("{}: its command line is not one of `kgen demo`; run `kgen demo`", head.id);
-    ensure!(head.args.len() <= ARGS_MAX && head.args.iter().all(|arg| arg.len() <= ARG_MAX), unreadable());
-    let args = std::iter::once("kgen".to_owned()).chain(head.args.iter().cloned());
-    let parsed = <Cli as clap::Parser>::try_parse_from(args).map_err(|_| unreadable())?;
-    let Command::Demo(recorded) = parsed.command else { return Err(unreadable()) };
-    let named = |option: &str| head.args.iter().any(|arg| arg.split('=').next() == Some(option));
-    let mut dropped: Vec<String> = ["--terraform-bin", "--port", "--project", "-C", "--redact", "--color"]
-        .into_iter()
-        .filter(|option| named(option))
-        .map(str::to_owned)
-        .collect();
-    dropped.sort();
-    let demo = Demo {
-        port: None,
-        t3: recorded.t3,
-        json: json || recorded.json,
-        plain: recorded.plain,
-        terraform: terraform.clone(),
-    };
-    Ok((demo, dropped))
-}
-
-/// The command that plays `demo`.
-pub fn demo_command(demo: &Demo) -> String {
-    let mut words = vec!["kgen demo"];
-    words.extend((demo.t3 == T3Mode::Credits).then_some("--t3 credits"));
-    words.extend(demo.json.then_some("--json"));
-    words.extend(demo.plain.then_some("--plain"));
     words.join(" ")
 }
 
@@ -164,42 +126,12 @@ fn quoted(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::{
-        commands::{
-            change::Change,
+        change::{
+            Change,
             journal::{Intent, Step},
         },
-        run::{SCHEMA, now},
+        run,
     };
-
-    fn head(args: &[&str]) -> Head {
-        Head {
-            schema: SCHEMA.to_owned(),
-            id: "demo-1".to_owned(),
-            command: "demo".to_owned(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            started: now(),
-            environment: Default::default(),
-        }
-    }
-
-    #[test]
-    fn a_recorded_demo_starts_no_recorded_program() {
-        let own = TerraformArgs { terraform_bin: None };
-        let (demo, dropped) = demo(
-            &head(&["-C", "/x", "demo", "--terraform-bin=/x/evil", "--port", "80", "--t3", "credits"]),
-            &own,
-            false,
-        )
-        .unwrap();
-        assert_eq!((demo.terraform.terraform_bin.as_ref(), demo.port), (None, None));
-        assert_eq!(demo_command(&demo), "kgen demo --t3 credits");
-        assert_eq!(dropped, ["--port", "--terraform-bin", "-C"]);
-        for args in [&["resize", "kafka.m5.large"][..], &["demo", "--help"], &[], &["demo; rm -rf x"]] {
-            assert!(super::demo(&head(args), &own, false).is_err(), "{args:?}");
-        }
-        assert!(super::demo(&head(&["demo"; 1000]), &own, false).is_err());
-        assert_eq!(command_line(&head(&["watch", "; rm -rf ~"])), "watch '; rm -rf ~'");
-    }
 
     /// A project before the change, and the record of one that kgen would make of it.
     fn changed(dir: &Path) -> (Project, Reached) {
@@ -218,6 +150,19 @@ mod tests {
         }));
         let intent = Intent { change, measure_s: 5.0, throttle_bytes_per_s: 0 };
         (project, Reached { intent, step: Step::Writing, edits, before: None })
+    }
+
+    #[test]
+    fn a_recorded_command_line_is_quoted_for_a_shell() {
+        let head = Head {
+            schema: run::SCHEMA.to_owned(),
+            id: "watch-1".to_owned(),
+            command: "watch".to_owned(),
+            args: vec!["watch".to_owned(), "; rm -rf ~".to_owned()],
+            started: run::now(),
+            environment: Default::default(),
+        };
+        assert_eq!(command_line(&head), "watch '; rm -rf ~'");
     }
 
     #[test]

@@ -11,25 +11,15 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
-use super::{
-    change::Ready,
-    figures::Figures,
-    journal::Journal,
-    look::{Opened, collected, open, runtime},
-    progress::{Progress, human},
-    resize::{INTERVAL, own_look},
-};
+use super::{Event, Figures, Journal, Phase, Ready, human, measure::Watched};
 use crate::{
-    cli::refused,
     kafka::partitions::{Partition, Partitions, Placement, Throttled},
+    outcome::refused,
     remedy::{Brokers, Move, PARTITIONS_A_BATCH, REASSIGN_BELOW_CPU_PERCENT, received, spread},
-    run::Event,
+    run,
+    watch::{collected, runtime},
 };
 
-/// How long brokers may be too busy, or partitions out of sync, before a batch.
-const CALM_WITHIN: Duration = Duration::from_secs(30 * 60);
-/// Time between two looks at a batch.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long one batch may take: 10 partitions of 100 GiB at 20 MiB/s.
 const BATCH_WITHIN: Duration = Duration::from_secs(16 * 3600);
 /// How long brokers may be asked in vain in the middle of a batch.
@@ -37,12 +27,15 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// How long an election may take to be seen.
 const ELECTED_WITHIN: Duration = Duration::from_secs(30);
 
+/// Replicas that each broker gets.
+pub type Replicas = BTreeMap<i32, usize>;
+
 /// What was moved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Moved {
     pub partitions: usize,
     /// Replicas that each broker got.
-    pub replicas: BTreeMap<i32, usize>,
+    pub replicas: Replicas,
     pub batches: usize,
     pub seconds: u64,
 }
@@ -75,20 +68,14 @@ fn wanted(placement: &Placement) -> (Vec<Move>, Vec<Move>) {
 /// # Errors
 /// Refused: somebody else moves partitions. A limit does not come to hold, brokers refuse, it is interrupted; then what runs is
 /// given up and the throttle is gone.
-pub fn onto_all(
-    ready: &Ready,
-    bytes_per_s: u64,
-    is_resumed: bool,
-    journal: &Journal,
-    progress: &mut Progress,
-) -> anyhow::Result<Moved> {
+pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Journal<'_>) -> anyhow::Result<Moved> {
     let partitions = Partitions::of(&ready.bootstrap);
     let started = Instant::now();
     let (under_way, throttled) = (partitions.moving()?, partitions.throttled()?);
     if !is_resumed {
         ensure_alone(&under_way.into_keys().collect::<Vec<_>>(), &throttled)?;
     } else if !under_way.is_empty() {
-        progress.line(&format!("{} partitions are still being moved; waiting for them", under_way.len()));
+        journal.see(&Event::StillMoving(under_way.len()));
         await_batch(&partitions, &under_way.into_keys().collect(), journal)?;
     }
     let (placed, moves) = wanted(&partitions.placement()?);
@@ -97,39 +84,28 @@ pub fn onto_all(
     let all = targets(&moves);
     let carried_out = match moves.is_empty() {
         true => {
-            progress.line("every broker has its share of the partitions");
+            journal.see(&Event::Balanced);
             Ok(())
         }
         false => {
-            let copies: Vec<String> =
-                moved.replicas.iter().map(|(id, count)| format!("{count} to broker {id}")).collect();
-            let mib = bytes_per_s >> 20;
-            progress.line(&format!(
-                "moving replicas of {} partitions, {PARTITIONS_A_BATCH} at a time, at most {mib} MiB/s a broker: {}",
-                moves.len(),
-                copies.join(", ")
-            ));
+            journal.see(&Event::Moving { partitions: moves.len(), bytes_per_s, replicas: &moved.replicas });
             partitions
                 .throttle(&all, bytes_per_s)
                 .map_err(anyhow::Error::from)
-                .and_then(|()| batches(ready, &partitions, &all, &mut moved, journal, progress))
+                .and_then(|()| batches(ready, &partitions, &all, &mut moved, journal))
         }
     };
-    progress.clear();
+    journal.end_phase();
     let freed = freed(&partitions, &all, throttled, carried_out.is_err());
     carried_out.map_err(|error| match &freed {
         Ok(()) => error,
         Err(left) => error.context(format!("the throttle is still set ({left:#}); `kgen fix` takes it off")),
     })?;
     freed.context("taking the throttle off (`kgen fix` does so too)")?;
-    elect(&partitions, &all)?;
+    elect(&partitions, &all, journal.look_every())?;
     moved.seconds = started.elapsed().as_secs();
     if !moves.is_empty() {
-        progress.line(&format!(
-            "{} partitions moved in {}; the throttle is gone",
-            moved.partitions,
-            human(started.elapsed())
-        ));
+        journal.see(&Event::Moved { partitions: moved.partitions, time: started.elapsed() });
     }
     Ok(moved)
 }
@@ -165,32 +141,27 @@ fn batches(
     partitions: &Partitions,
     all: &[(Partition, Vec<i32>)],
     moved: &mut Moved,
-    journal: &Journal,
-    progress: &mut Progress,
+    journal: &Journal<'_>,
 ) -> anyhow::Result<()> {
     let mut done = 0;
     for batch in all.chunks(PARTITIONS_A_BATCH as usize) {
-        progress.phase("waiting until brokers have room and every partition is in sync");
+        journal.begin(Phase::AwaitingCalm);
         await_calm(ready, partitions, journal)?;
-        progress.phase("moving partitions");
+        journal.begin(Phase::MovingPartitions);
         let started = Instant::now();
         move_batch(partitions, batch, journal)?;
         done += batch.len();
         moved.batches += 1;
-        let told = format!(
-            "{done} of {} partitions moved, the last {} in {}",
-            all.len(),
-            batch.len(),
-            human(started.elapsed())
-        );
-        progress.line(&told);
-        journal.tell(Event::note(told))?;
+        let time = started.elapsed();
+        journal.see(&Event::Batch { moved: done, of: all.len(), batch: batch.len(), time });
+        let text = format!("{done} of {} partitions moved, the last {} in {}", all.len(), batch.len(), human(time));
+        journal.tell(run::Event::note(text))?;
     }
     Ok(())
 }
 
 /// Waits until no partition lacks a replica and no broker is above the CPU at which AWS advises against moving.
-fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal) -> anyhow::Result<()> {
+fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal<'_>) -> anyhow::Result<()> {
     let started = Instant::now();
     let limit = f64::from(REASSIGN_BELOW_CPU_PERCENT);
     loop {
@@ -204,18 +175,20 @@ fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal) -> anyh
                 Some(cpu) => format!("CPU of the busiest broker is {cpu:.0} %, above {limit:.0} %"),
             }
         };
-        if started.elapsed() > CALM_WITHIN {
-            bail!("no partition is moved: for {} {why}", human(CALM_WITHIN));
+        let within = ready.timing().calm_within;
+        if started.elapsed() > within {
+            bail!("no partition is moved: for {} {why}", human(within));
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(journal.look_every());
     }
 }
 
 /// CPU of the busiest broker, of what it may use; nothing where no source has it.
 fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
+    let interval = ready.timing().interval;
     let samples = runtime()?.block_on(async {
-        let Opened { source, .. } = open(&own_look(), ready.project().stack(), ready.place()).await?;
-        collected(source, INTERVAL * 2, INTERVAL).await
+        let opened = Watched::of_stack(ready).open().await?;
+        collected(opened.source, interval * 2, interval).await
     })?;
     Ok(Figures::of("", &samples).cpu_percent)
 }
@@ -229,13 +202,17 @@ pub fn targets(moves: &[Move]) -> Vec<(Partition, Vec<i32>)> {
 ///
 /// # Errors
 /// Brokers refuse or fall silent, it takes too long, it is interrupted.
-pub fn move_batch(partitions: &Partitions, batch: &[(Partition, Vec<i32>)], journal: &Journal) -> anyhow::Result<()> {
+pub fn move_batch(
+    partitions: &Partitions,
+    batch: &[(Partition, Vec<i32>)],
+    journal: &Journal<'_>,
+) -> anyhow::Result<()> {
     partitions.begin(batch)?;
     await_batch(partitions, &batch.iter().map(|(partition, _)| partition.clone()).collect(), journal)
 }
 
 /// Waits until none of `batch` is being moved any more.
-fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &Journal) -> anyhow::Result<()> {
+fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &Journal<'_>) -> anyhow::Result<()> {
     let (started, mut heard) = (Instant::now(), Instant::now());
     loop {
         journal.ensure_not_interrupted()?;
@@ -253,7 +230,7 @@ fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &J
                 human(BATCH_WITHIN)
             );
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(journal.look_every());
     }
 }
 
@@ -280,7 +257,7 @@ fn freed(
 }
 
 /// Lets the first replicas of what was moved lead.
-pub fn elect(partitions: &Partitions, all: &[(Partition, Vec<i32>)]) -> anyhow::Result<()> {
+pub fn elect(partitions: &Partitions, all: &[(Partition, Vec<i32>)], look_every: Duration) -> anyhow::Result<()> {
     let moved: BTreeSet<&Partition> = all.iter().map(|(partition, _)| partition).collect();
     let started = Instant::now();
     while started.elapsed() < ELECTED_WITHIN {
@@ -291,7 +268,7 @@ pub fn elect(partitions: &Partitions, all: &[(Partition, Vec<i32>)]) -> anyhow::
             return Ok(());
         }
         partitions.elect_preferred(&due)?;
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(look_every);
     }
     // Leaders that stay where they are do no harm that would be worth failing for; `kgen diagnose` names them.
     Ok(())

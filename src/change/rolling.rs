@@ -1,6 +1,6 @@
-//! Applying a plan, with the rolling update of a cluster shown broker by broker.
+//! Applying a plan, with the rolling update of a cluster followed broker by broker.
 //!
-//! Terraform says only that a cluster is still being updated. Which broker has its turn is asked of the MSK API.
+//! Terraform says only that a cluster is still being updated. The MSK API says which broker is being updated.
 
 use std::{
     collections::HashMap,
@@ -9,19 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{
-    place::Place,
-    progress::{Progress, human},
-};
+use super::{Event, Phase, See};
 use crate::{
     aws::{Aws, AwsError, Operation, Step},
+    project::WorkingDir,
     terraform::{
         Seen, Terraform, TerraformError,
         plan::{Action, Plan},
-        progress::Event,
+        progress,
     },
+    watch::Place,
 };
 
 /// Time between two looks at an operation: a broker takes minutes on AWS and seconds in the lab.
@@ -44,7 +44,33 @@ pub struct Ended {
     pub seconds: Option<u64>,
 }
 
-/// Applies `plan`, showing what terraform does and each step of the operations that it starts on clusters.
+/// News of an operation on a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A step of it has another status: broker `broker` of `brokers`, or the step that is called `name`.
+    Step { name: String, broker: Option<u32>, brokers: usize, status: String, time: Option<Duration> },
+    /// The operation has failed.
+    Failed { operation: String, error: String },
+    /// Nothing more can be asked of it. The update goes on all the same, and terraform says how it ends.
+    Lost(String),
+}
+
+/// Waits for a terraform that a killed kgen has left at work in `working_dir`.
+///
+/// # Errors
+/// Its log cannot be read.
+pub fn await_earlier(working_dir: &WorkingDir, see: See<'_>) -> anyhow::Result<()> {
+    let terraform = working_dir.terraform();
+    let Some(earlier) = terraform.earlier() else { return Ok(()) };
+    see(&Event::EarlierTerraform(&earlier));
+    see(&Event::Began(Phase::AwaitingTerraform));
+    let followed = terraform.follow(&earlier, &mut |seen| see(&Event::Terraform(seen)));
+    followed.context("following an earlier terraform")?;
+    see(&Event::EarlierTerraformEnded);
+    Ok(())
+}
+
+/// Applies `plan`; `see` is told what terraform does, and each step of the operations that it starts on clusters.
 ///
 /// Returns the steps that were seen to end.
 ///
@@ -54,7 +80,7 @@ pub fn apply(
     terraform: &Terraform,
     plan: &Plan<'_>,
     place: &Place,
-    progress: &mut Progress,
+    see: See<'_>,
 ) -> Result<Vec<Ended>, TerraformError> {
     let updated = plan.changes.of_type("aws_msk_cluster").filter(|cluster| cluster.action() == Action::Update);
     let arns: HashMap<String, String> = updated
@@ -64,20 +90,20 @@ pub fn apply(
     let mut ended = Vec::new();
     terraform.apply(plan, &mut |seen| {
         match seen {
-            Seen::Event(Event::Started { address, .. }) => {
+            Seen::Event(progress::Event::Started { address, .. }) => {
                 if let Some(arn) = arns.get(address) {
                     followed.insert(address.clone(), Followed::start(address, arn, place));
                 }
             }
-            Seen::Event(Event::Done { address, .. } | Event::Errored { address, .. }) => {
+            Seen::Event(progress::Event::Done { address, .. } | progress::Event::Errored { address, .. }) => {
                 if let Some(mut done) = followed.remove(address) {
-                    done.finish(progress);
+                    done.finish(see);
                     ended.append(&mut done.steps.ended);
                 }
             }
-            _ => followed.values_mut().for_each(|followed| followed.show(progress)),
+            _ => followed.values_mut().for_each(|followed| followed.show(see)),
         }
-        progress.show(seen);
+        see(&Event::Terraform(seen));
     })?;
     Ok(ended)
 }
@@ -100,18 +126,18 @@ impl Followed {
     }
 
     /// Shows what was found since the last call.
-    fn show(&mut self, progress: &mut Progress) {
+    fn show(&mut self, see: See<'_>) {
         while let Ok(found) = self.found.try_recv() {
-            self.steps.show(found, progress);
+            self.steps.show(found, see);
         }
     }
 
     /// Shows what is found by a last look.
-    fn finish(&mut self, progress: &mut Progress) {
+    fn finish(&mut self, see: See<'_>) {
         self.stop = None;
         let started = Instant::now();
         while let Ok(found) = self.found.recv_timeout(LAST_LOOK.saturating_sub(started.elapsed())) {
-            self.steps.show(found, progress);
+            self.steps.show(found, see);
         }
     }
 }
@@ -155,28 +181,29 @@ struct Steps {
     /// Name, status, and when it was first seen in progress.
     known: Vec<(Step, Option<Instant>)>,
     ended: Vec<Ended>,
+    /// That the operation has failed was told.
+    is_failed: bool,
 }
 
 impl Steps {
     fn new(address: &str) -> Steps {
-        Steps { address: address.to_owned(), known: Vec::new(), ended: Vec::new() }
+        Steps { address: address.to_owned(), known: Vec::new(), ended: Vec::new(), is_failed: false }
     }
 
-    fn show(&mut self, found: Result<Operation, AwsError>, progress: &mut Progress) {
-        let lines = match found {
+    fn show(&mut self, found: Result<Operation, AwsError>, see: See<'_>) {
+        let news = match found {
             Ok(operation) => self.news(&operation, Instant::now()),
-            // The update goes on all the same, and terraform tells how it ends.
-            Err(error) => vec![format!("the steps of the update cannot be shown: {error}")],
+            Err(error) => vec![News::Lost(error.to_string())],
         };
-        for line in lines {
-            progress.detail(&self.address, &line);
+        for news in &news {
+            see(&Event::Operation { address: &self.address, news });
         }
     }
 
-    /// A line for each step that has changed since the last call.
-    fn news(&mut self, operation: &Operation, now: Instant) -> Vec<String> {
-        let count = operation.steps.iter().filter(|step| broker(&step.name).is_some()).count();
-        let mut lines = Vec::new();
+    /// News of each step that has changed since the last call.
+    fn news(&mut self, operation: &Operation, now: Instant) -> Vec<News> {
+        let brokers = operation.steps.iter().filter(|step| broker(&step.name).is_some()).count();
+        let mut news = Vec::new();
         for step in &operation.steps {
             let at = self.known.iter().position(|(known, _)| known.name == step.name);
             let (before, since) =
@@ -184,26 +211,15 @@ impl Steps {
             if before.as_ref() == Some(&step.status) {
                 continue;
             }
-            let name = match broker(&step.name) {
-                Some(id) => format!("broker {id} of {count}"),
-                None => format!("step {}", step.name),
-            };
-            let took = since.map(|since| now.duration_since(since));
-            let after = took.map(|took| format!(" after {}", human(took))).unwrap_or_default();
-            match step.status.as_str() {
-                "PENDING" | "" => {}
-                "IN_PROGRESS" => lines.push(format!("{name}: updating")),
-                "COMPLETED" => lines.push(format!("{name}: updated{after}")),
-                other => lines.push(format!("{name}: {}{after}", other.to_lowercase().replace('_', " "))),
+            let time = since.map(|since| now.duration_since(since));
+            let (name, status, broker) = (step.name.clone(), step.status.clone(), broker(&step.name));
+            let is_pending = ["PENDING", ""].contains(&step.status.as_str());
+            if !is_pending && step.status != "IN_PROGRESS" {
+                let (address, seconds) = (self.address.clone(), time.map(|time| time.as_secs()));
+                self.ended.push(Ended { address, step: name.clone(), broker, status: status.clone(), seconds });
             }
-            if !["PENDING", "", "IN_PROGRESS"].contains(&step.status.as_str()) {
-                self.ended.push(Ended {
-                    address: self.address.clone(),
-                    step: step.name.clone(),
-                    broker: broker(&step.name),
-                    status: step.status.clone(),
-                    seconds: took.map(|took| took.as_secs()),
-                });
+            if !is_pending {
+                news.push(News::Step { name, broker, brokers, status, time });
             }
             let begun = (step.status == "IN_PROGRESS").then_some(now);
             match at {
@@ -211,15 +227,11 @@ impl Steps {
                 None => self.known.push((step.clone(), begun)),
             }
         }
-        if let Some(error) = &operation.error {
-            let line = format!("{} failed: {error}", operation.operation_type);
-            if !self.known.iter().any(|(step, _)| step.name == line) {
-                // Noted as a step, so that it is said once.
-                self.known.push((Step { name: line.clone(), status: String::new() }, None));
-                lines.push(line);
-            }
+        if let Some(error) = operation.error.as_ref().filter(|_| !self.is_failed) {
+            self.is_failed = true;
+            news.push(News::Failed { operation: operation.operation_type.clone(), error: error.clone() });
         }
-        lines
+        news
     }
 }
 
@@ -232,8 +244,19 @@ fn broker(step: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
+    fn short(news: &News) -> String {
+        match news {
+            News::Step { name, broker, brokers, status, time } => {
+                let name = broker.map_or(name.clone(), |id| format!("{id}/{brokers}"));
+                format!("{name} {status}{}", time.map(|time| format!(" {time:?}")).unwrap_or_default())
+            }
+            News::Failed { operation, error } => format!("{operation}: {error}"),
+            News::Lost(error) => error.clone(),
+        }
+    }
+
     #[test]
-    fn each_change_of_a_step_is_a_line() {
+    fn each_change_of_a_step_is_told_once() {
         let operation = |statuses: &[(&str, &str)], error: Option<&str>| Operation {
             operation_type: "UPDATE_BROKER_TYPE".to_owned(),
             steps: statuses
@@ -250,32 +273,25 @@ mod tests {
                 0,
                 vec![(first, "IN_PROGRESS"), (one, "PENDING"), (two, "PENDING")],
                 None,
-                vec!["step INITIALIZE_UPDATE: updating"],
+                vec!["INITIALIZE_UPDATE IN_PROGRESS"],
             ),
             (5, vec![(first, "IN_PROGRESS"), (one, "PENDING"), (two, "PENDING")], None, vec![]),
             (
                 20,
                 vec![(first, "COMPLETED"), (one, "IN_PROGRESS"), (two, "PENDING")],
                 None,
-                vec!["step INITIALIZE_UPDATE: updated after 20 s", "broker 1 of 2: updating"],
+                vec!["INITIALIZE_UPDATE COMPLETED 20s", "1/2 IN_PROGRESS"],
             ),
             (
                 120,
                 vec![(first, "COMPLETED"), (one, "COMPLETED"), (two, "FAILED")],
                 Some("no capacity"),
-                vec![
-                    "broker 1 of 2: updated after 1 min 40 s",
-                    "broker 2 of 2: failed",
-                    "UPDATE_BROKER_TYPE failed: no capacity",
-                ],
+                vec!["1/2 COMPLETED 100s", "2/2 FAILED", "UPDATE_BROKER_TYPE: no capacity"],
             ),
             (121, vec![(two, "FAILED")], Some("no capacity"), vec![]),
         ] {
-            assert_eq!(
-                steps.news(&operation(&statuses, error), start + Duration::from_secs(at)),
-                expected,
-                "at {at} s"
-            );
+            let news = steps.news(&operation(&statuses, error), start + Duration::from_secs(at));
+            assert_eq!(news.iter().map(short).collect::<Vec<_>>(), expected, "at {at} s");
         }
         let ended: Vec<_> = steps.ended.iter().map(|step| (step.broker, step.status.as_str(), step.seconds)).collect();
         assert_eq!(

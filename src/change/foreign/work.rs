@@ -5,30 +5,29 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::{Ended, Request, Written};
 use crate::{
-    cli::{Look, Outcome, Resize, refused},
-    commands::{
-        change::{BROKER_TYPE, Change, RESOURCE, alone},
+    change::{
+        Change, Event, Observer, Phase, Question, Site,
+        conclusion::{Done, concluded},
         journal::{Interrupted, Journal, Step},
-        place::Place,
-        progress::Progress,
-        proven::{Done, Stretch, concluded, measured, warmed_up},
-        record::Record,
-        resize::own_look,
+        kind::{BROKER_TYPE, RESOURCE, alone},
+        measure::{Stretch, Watched, measured, warmed_up},
         rolling,
-        watching::{Beside, Marks, Watched},
-        working_dir::{confirmed, ended, show},
     },
     diagnose, files,
     locate::Located,
+    outcome::refused,
     process::{absolute, shell_word},
     project::{Lock, Project, replace_unchanged},
+    record::Record,
     remedy::Rendered,
-    run::{Environment, Event, Fix, Head, Mark, Run},
+    run::{self, Environment, Fix, Head, Mark, Run},
     terraform::{
-        Goal, Terraform, TerraformError,
+        Goal, Seen, Terraform, TerraformError,
         plan::{Plan, ResourceChange},
     },
+    watch::Marks,
 };
 
 /// Name of [`Elsewhere`] in the record.
@@ -38,7 +37,8 @@ const ELSEWHERE: &str = "elsewhere";
 pub struct Work<'a> {
     /// Where the run is recorded.
     pub project: Project,
-    pub args: &'a Resize,
+    pub request: &'a Request,
+    pub site: &'a Site,
     pub terraform: &'a Terraform,
     /// No other kgen plans or applies there.
     pub alone: &'a Lock,
@@ -55,7 +55,6 @@ struct Begun<'a> {
     plan: Plan<'a>,
     cluster: diagnose::Context,
     watched: Watched,
-    journal: Journal,
     /// Nothing, where the brokers cannot be measured.
     before: Option<Stretch>,
 }
@@ -63,46 +62,47 @@ struct Begun<'a> {
 impl Work<'_> {
     /// # Errors
     /// The plan would do something else, or terraform failed. The record has its end in each case.
-    pub fn carry_out(&self) -> anyhow::Result<Outcome> {
+    pub fn carry_out(&self, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
         let Located { region, cluster_name, .. } = self.located.clone();
         let environment = Environment { region, cluster: cluster_name, ..Environment::here() };
         let record = Record::begin_in(&self.project, "resize", environment)?;
-        let played = match self.play(&record) {
-            Err(error) if error.is::<Interrupted>() => Ok(Outcome::Interrupted),
+        let journal = Journal::new(Some(record.clone()), self.site.timing, observer)?;
+        let played = match self.play(&record, &journal) {
+            Err(error) if error.is::<Interrupted>() => Ok(Ended::Interrupted),
             played => played,
         };
-        let was_interrupted = matches!(played, Ok(Outcome::Interrupted));
-        if let Err(error) = record.end(&played, was_interrupted) {
-            eprintln!("note: {error:#}");
+        let is_interrupted = matches!(played, Ok(Ended::Interrupted));
+        let outcome = played.as_ref().map(Ended::outcome).map_err(|error| anyhow!("{error:#}"));
+        if let Err(error) = record.end(&outcome, is_interrupted) {
+            journal.see(&Event::NotRecorded(&error));
         }
         played
     }
 
     /// Makes the edit and carries it out when that is wanted; else undoes it.
-    fn play(&self, record: &Record) -> anyhow::Result<Outcome> {
-        let (edit, to) = (&self.located.edit, self.args.broker_type);
-        let name = edit.file.display();
+    fn play(&self, record: &Record, journal: &Journal<'_>) -> anyhow::Result<Ended> {
+        let (edit, to) = (&self.located.edit, self.request.to);
         let (file, old, new) = (absolute(&edit.file), edit.old.clone(), to.to_string());
         record.result(ELSEWHERE, &Elsewhere { file, line: edit.line, old, new, plan: self.plan.clone() })?;
         replace_unchanged(&edit.file, edit.before.as_bytes(), self.after.as_bytes()).map_err(refused)?;
-        eprintln!("{name}:{}: {} is now {to}", edit.line, edit.old);
-        let failed = match self.begin(record) {
-            Ok(Some(begun)) => return self.finish(begun, record),
+        journal.see(&Event::Edited(&Written { file: &edit.file, line: edit.line, old: &edit.old, to, address: None }));
+        let failed = match self.begin(record, journal) {
+            Ok(Some(begun)) => return self.finish(begun, record, journal),
             Ok(None) => None,
             Err(error) => Some(error),
         };
-        self.undo()?;
+        self.undo(journal)?;
         match failed.map(anyhow::Error::downcast::<TerraformError>) {
-            None => Ok(Outcome::Done),
-            Some(Ok(error)) => ended(error, &mut Progress::new()),
+            None => Ok(Ended::Declined),
+            Some(Ok(error)) => stopped(error, journal),
             Some(Err(error)) => Err(error),
         }
     }
 
-    fn undo(&self) -> anyhow::Result<()> {
+    fn undo(&self, journal: &Journal<'_>) -> anyhow::Result<()> {
         let edit = &self.located.edit;
         replace_unchanged(&edit.file, self.after.as_bytes(), edit.before.as_bytes()).context("undoing the edit")?;
-        eprintln!("{} is as it was before", edit.file.display());
+        journal.see(&Event::Undone { file: &edit.file });
         Ok(())
     }
 
@@ -110,36 +110,35 @@ impl Work<'_> {
     ///
     /// # Errors
     /// Nothing of the cluster has changed.
-    fn begin(&self, record: &Record) -> anyhow::Result<Option<Begun<'_>>> {
-        let (plan, cluster) = self.planned()?;
-        if !self.args.yes && !confirmed(&format!("Apply this to {}?", self.located.address))? {
+    fn begin(&self, record: &Record, journal: &Journal<'_>) -> anyhow::Result<Option<Begun<'_>>> {
+        let (plan, cluster) = self.planned(journal)?;
+        if !journal.approve(&Question::Apply { address: &self.located.address })? {
             return Ok(None);
         }
-        let journal = Journal::new(Some(record.clone()))?;
-        record.show(self.args.json || self.args.plain);
-        let named = (Some(cluster.cluster.clone()), Some(cluster.region.clone()));
-        let look = Look { cluster: named.0, region: named.1, ..own_look() };
-        let watched = Watched { project: self.project.clone(), look, place: Place::Environment };
-        eprintln!("measuring for {} s before the change", self.args.measure.as_secs());
-        let before = self.measured(&watched, &journal)?;
+        journal.see(&Event::Recording(record));
+        let (name, region) = (cluster.cluster.clone(), cluster.region.clone());
+        let watched = Watched::of(name, region, &self.site.place, self.site.timing);
+        journal.see(&Event::Measuring { time: self.request.measure, warm_up: None });
+        let before = self.measured(&watched, journal)?;
         let command = self.command();
-        let summary = format!("{}: {} instead of {}", cluster.cluster, self.args.broker_type, self.located.edit.old);
+        let summary = format!("{}: {} instead of {}", cluster.cluster, self.request.to, self.located.edit.old);
         let (kgen, hcl_diff) = (Some(command.clone()), Some(self.diff.clone()));
         let rendered = Rendered { summary, kgen, hcl_diff, ..Rendered::default() };
-        journal.tell(Event::Remedy(Box::new(Fix { command, rendered })))?;
+        journal.tell(run::Event::Remedy(Box::new(Fix { command, rendered })))?;
         journal.step(Step::Applying)?;
-        Ok(Some(Begun { plan, cluster, watched, journal, before }))
+        Ok(Some(Begun { plan, cluster, watched, before }))
     }
 
     /// Plans the edit. Returns what the plan says of the cluster.
     ///
     /// # Errors
     /// The plan does anything but update that cluster's broker type in place.
-    fn planned(&self) -> anyhow::Result<(Plan<'_>, diagnose::Context)> {
-        let mut progress = Progress::new();
-        progress.phase("planning");
-        let plan = self.terraform.plan(Goal::Apply, self.alone, &mut |seen| progress.show(seen))?;
-        show(&plan, true, &mut progress);
+    fn planned(&self, journal: &Journal<'_>) -> anyhow::Result<(Plan<'_>, diagnose::Context)> {
+        journal.begin(Phase::Planning);
+        let mut see = |seen: &Seen| journal.see(&Event::Terraform(seen));
+        let plan = self.terraform.plan(Goal::Apply, self.alone, &mut see)?;
+        journal.end_phase();
+        journal.see(&Event::Planned(&plan));
         let other =
             "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
         let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE);
@@ -147,7 +146,7 @@ impl Work<'_> {
         let address = &self.located.address;
         let is_meant = updated.address == *address || updated.address.starts_with(&format!("{address}."));
         ensure!(is_meant, "the plan updates {}, and {address} was meant", updated.address);
-        Change::BrokerType(self.args.broker_type).ensure_becomes(&updated.change.after)?;
+        Change::BrokerType(self.request.to).ensure_becomes(&updated.change.after)?;
         let cluster = self.cluster(updated);
         Ok((plan, cluster))
     }
@@ -163,7 +162,7 @@ impl Work<'_> {
             cluster: text("cluster_name").or(self.located.cluster_name.clone()).unwrap_or_default(),
             region: region.or(self.located.region.clone()).unwrap_or_default(),
             arn,
-            broker_type: Some(self.args.broker_type.to_string()),
+            broker_type: Some(self.request.to.to_string()),
             broker_count: before["number_of_broker_nodes"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
             kafka_version: text("kafka_version"),
             ..diagnose::Context::default()
@@ -171,52 +170,51 @@ impl Work<'_> {
     }
 
     /// Applies the plan. What fails from here on may have begun to change the cluster, so the edit stays.
-    fn finish(&self, begun: Begun<'_>, record: &Record) -> anyhow::Result<Outcome> {
-        let Begun { plan, cluster, watched, journal, before } = begun;
-        let mut progress = Progress::new();
+    fn finish(&self, begun: Begun<'_>, record: &Record, journal: &Journal<'_>) -> anyhow::Result<Ended> {
+        let Begun { plan, cluster, watched, before } = begun;
         let marks = Marks::new(self.project.stack()).without_fixed();
-        let beside = before.is_some().then(|| Beside::start(watched.clone(), record, marks));
-        progress.phase("applying");
-        let steps = match rolling::apply(self.terraform, &plan, &Place::Environment, &mut progress) {
+        let beside = before.is_some().then(|| watched.beside(record, marks, self.project.terraform_dir()));
+        journal.begin(Phase::Applying);
+        let steps = match rolling::apply(self.terraform, &plan, &self.site.place, &mut |event| journal.see(event)) {
             Ok(steps) => steps,
             // Terraform was not even started.
             Err(error @ TerraformError::OtherPlan { .. }) => {
-                progress.clear();
-                self.undo()?;
+                journal.end_phase();
+                self.undo(journal)?;
                 return Err(error.into());
             }
-            Err(error) => return ended(error, &mut progress),
+            Err(error) => return stopped(error, journal),
         };
-        progress.clear();
+        journal.end_phase();
         journal.step(Step::Settled)?;
-        let to = self.args.broker_type;
-        journal.tell(Event::mark(Mark::Fixed, format!("every broker is {to}")))?;
-        eprintln!("{}: {to}", cluster.cluster);
+        let change = Change::BrokerType(self.request.to);
+        journal.tell(run::Event::mark(Mark::Fixed, format!("every broker is {}", self.request.to)))?;
+        journal.see(&Event::TypeIs { cluster: &cluster.cluster, to: self.request.to });
         let after = match before.is_some() {
-            true => warmed_up(self.args.measure, &journal).and_then(|()| {
+            true => warmed_up(self.request.measure, self.site.timing, journal).and_then(|()| {
                 drop(beside);
-                self.measured(&watched, &journal)
+                self.measured(&watched, journal)
             }),
             false => Ok(None),
         };
         if after.is_err() {
-            eprintln!("the brokers are {to}, and were not measured afterwards");
+            journal.see(&Event::NotMeasuredAfter { change });
         }
         let after = after?;
-        let done = Done { change: Change::BrokerType(to), steps, moved: None };
+        let done = Done { change, steps, moved: None };
         let was = diagnose::Context { broker_type: Some(self.located.edit.old.clone()), ..cluster.clone() };
         let (before, after) =
             (before.unwrap_or_else(|| Stretch::empty(was)), after.unwrap_or_else(|| Stretch::empty(cluster)));
-        concluded(done, Some(before), after, &journal, self.args.json)
+        Ok(Ended::Concluded(Box::new(concluded(done, Some(before), after, journal)?)))
     }
 
     /// Measures the brokers, where they can be: terraform may have rights or ways to AWS that kgen has not.
-    fn measured(&self, watched: &Watched, journal: &Journal) -> anyhow::Result<Option<Stretch>> {
-        match measured(watched, self.args.measure, journal) {
+    fn measured(&self, watched: &Watched, journal: &Journal<'_>) -> anyhow::Result<Option<Stretch>> {
+        match measured(watched, self.request.measure, journal) {
             Ok(stretch) => Ok(Some(stretch)),
             Err(error) if error.is::<Interrupted>() => Err(error),
             Err(error) => {
-                eprintln!("note: the brokers are not measured: {error:#}");
+                journal.see(&Event::NotMeasured(&error));
                 Ok(None)
             }
         }
@@ -224,12 +222,28 @@ impl Work<'_> {
 
     /// As it was typed, whole: a report is read elsewhere.
     fn command(&self) -> String {
-        let args = &self.args;
-        let dir = args.dir.as_deref().map(|dir| dir.display().to_string()).unwrap_or_default();
-        let cluster = args.cluster.as_deref().map(|name| format!(" --cluster {name}")).unwrap_or_default();
-        let files: String = args.var_file.iter().map(|file| format!(" --var-file {}", file.display())).collect();
-        let given: String = args.var.iter().map(|(name, value)| format!(" --var {name}={value}")).collect();
-        format!("kgen resize {} --dir {dir}{cluster}{files}{given} --apply", args.broker_type)
+        let Request { dir, cluster, var_files, variables, to, .. } = self.request;
+        let cluster = cluster.as_deref().map(|name| format!(" --cluster {name}")).unwrap_or_default();
+        let files: String = var_files.iter().map(|file| format!(" --var-file {}", file.display())).collect();
+        let given: String = variables.iter().map(|(name, value)| format!(" --var {name}={value}")).collect();
+        format!("kgen resize {to} --dir {}{cluster}{files}{given} --apply", dir.display())
+    }
+}
+
+/// What it means that terraform did not do its work.
+///
+/// # Errors
+/// It was not interrupted.
+fn stopped(error: TerraformError, journal: &Journal<'_>) -> anyhow::Result<Ended> {
+    journal.end_phase();
+    match error {
+        TerraformError::Interrupted { .. } => {
+            journal.see(&Event::TerraformStopped { error: &error, goes_on: true });
+            Ok(Ended::Interrupted)
+        }
+        // Where plans are kept, something is in the way: terraform was not started.
+        error @ TerraformError::PlanFile { .. } => Err(refused(error)),
+        error => Err(error.into()),
     }
 }
 

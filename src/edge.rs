@@ -4,7 +4,7 @@
 //! are put around a text only afterwards ([`styled`]). A write that fails is kept for [`failure`], so that the command does
 //! not end with 0. While a screen has the terminal, what is printed is held, and released when the terminal is given back.
 //!
-//! `println!` and its like in the commands are those of `commands.rs`, which come here.
+//! `println!` and its like in the commands are those of `commands.rs`, which come here. No other module prints.
 
 use std::{
     borrow::Cow,
@@ -12,30 +12,21 @@ use std::{
     fmt,
     io::{self, ErrorKind, IsTerminal as _, Write},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    cli::refused_if_not_begun,
     diagnose::Context,
     files::{self, own},
+    outcome::refused_if_not_begun,
     redact::Redactor,
     run::{Entry, Event, Head, Run},
     screen::{ColorChoice, Palette, TextLine},
     visible,
 };
-
-/// There once `--redact` was given.
-static REDACTOR: Mutex<Option<Redactor>> = Mutex::new(None);
-
-/// What `--color` said.
-static COLOR: Mutex<ColorChoice> = Mutex::new(ColorChoice::Auto);
-
-/// There while a screen has the terminal.
-static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
 /// Messages that are held at most; of more, the latest.
 const MESSAGES: usize = 1000;
@@ -47,17 +38,29 @@ struct Held {
     tell: Box<dyn Fn(&str) + Send>,
 }
 
-/// Why a result could not be printed whole, or a file not be written.
-static FAILED: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+/// How this process prints. It is what everything that prints shares, down to a panic's hook, so it is the one static of kgen
+/// besides what signals need. Nothing that is called while it is locked comes back here.
+static EDGE: Mutex<Edge> = Mutex::new(Edge { redactor: None, color: ColorChoice::Auto, held: None, failure: None });
+
+struct Edge {
+    /// There once `--redact` was given.
+    redactor: Option<Redactor>,
+    /// What `--color` said.
+    color: ColorChoice,
+    /// There while a screen has the terminal.
+    held: Option<Held>,
+    /// Why a result could not be printed whole, or a file not be written.
+    failure: Option<anyhow::Error>,
+}
 
 /// From now on everything that leaves is redacted.
 pub fn redact_from_now_on() {
-    lock(&REDACTOR).get_or_insert_default();
+    edge().redactor.get_or_insert_default();
 }
 
 /// These count as names of hosts in what is redacted.
 pub fn learn_hosts(names: impl IntoIterator<Item = String>) {
-    if let Some(redactor) = lock(&REDACTOR).as_mut() {
+    if let Some(redactor) = edge().redactor.as_mut() {
         names.into_iter().for_each(|name| redactor.learn_host(&name));
     }
 }
@@ -70,7 +73,7 @@ pub fn learn_servers(servers: &str) {
 
 /// This is the name of a cluster in what is redacted.
 pub fn learn_cluster(name: &str) {
-    if let Some(redactor) = lock(&REDACTOR).as_mut() {
+    if let Some(redactor) = edge().redactor.as_mut() {
         redactor.learn_cluster(name);
     }
 }
@@ -89,7 +92,7 @@ pub fn learn_run(run: &Run) {
 
 /// `run` as it may be shown: with a stand-in for everything that identifies its cluster, if that was asked for.
 pub fn redacted_run(mut run: Run) -> Run {
-    if lock(&REDACTOR).is_none() {
+    if edge().redactor.is_none() {
         return run;
     }
     learn_run(&run);
@@ -100,7 +103,7 @@ pub fn redacted_run(mut run: Run) -> Run {
 
 /// `text` with stand-ins, if that was asked for.
 pub fn redacted(text: &str) -> Cow<'_, str> {
-    match lock(&REDACTOR).as_mut() {
+    match edge().redactor.as_mut() {
         Some(redactor) => Cow::Owned(redactor.redact(text)),
         None => Cow::Borrowed(text),
     }
@@ -121,8 +124,8 @@ pub fn redacted_entry(entry: Entry) -> Entry {
 
 /// The same of every text in a value; nothing where what is left is no such value.
 fn redacted_value<T: Serialize + DeserializeOwned>(value: T) -> Option<T> {
-    let mut redactor = lock(&REDACTOR);
-    let Some(redactor) = redactor.as_mut() else { return Some(value) };
+    let mut edge = edge();
+    let Some(redactor) = edge.redactor.as_mut() else { return Some(value) };
     let mut document = serde_json::to_value(&value).ok()?;
     redactor.redact_json(&mut document);
     serde_json::from_value(document).ok()
@@ -144,8 +147,8 @@ pub fn leaving_json(document: &impl Serialize) -> serde_json::Result<String> {
 /// A document whose texts are redacted, in the form that it is printed in.
 fn redacted_document(document: &impl Serialize) -> serde_json::Result<Document> {
     let text = serde_json::to_string(document)?;
-    let mut redactor = lock(&REDACTOR);
-    let Some(redactor) = redactor.as_mut() else { return Ok(Document::AsItIs(text)) };
+    let mut edge = edge();
+    let Some(redactor) = edge.redactor.as_mut() else { return Ok(Document::AsItIs(text)) };
     let mut value = serde_json::from_str(&text)?;
     redactor.redact_json(&mut value);
     Ok(Document::Redacted(value))
@@ -166,12 +169,12 @@ impl fmt::Display for Document {
 }
 
 pub fn color_from_now_on(choice: ColorChoice) {
-    *lock(&COLOR) = choice;
+    edge().color = choice;
 }
 
 /// The colours of what is drawn or printed on standard output.
 pub fn palette(is_terminal: bool) -> Palette {
-    let palette = Palette::choose(*lock(&COLOR), is_terminal, |name| std::env::var(name).ok());
+    let palette = Palette::choose(edge().color, is_terminal, |name| std::env::var(name).ok());
     // Crossterm has an opinion of its own on NO_COLOR.
     ratatui::crossterm::style::force_color_output(palette.is_coloured);
     palette
@@ -184,16 +187,16 @@ pub fn lines_palette() -> Palette {
 
 /// From now on what is printed is held; `tell` is given each message meanwhile.
 pub fn hold(tell: impl Fn(&str) + Send + 'static) {
-    *lock(&HELD) = Some(Held { results: String::new(), messages: VecDeque::new(), tell: Box::new(tell) });
+    edge().held = Some(Held { results: String::new(), messages: VecDeque::new(), tell: Box::new(tell) });
 }
 
 pub fn is_holding() -> bool {
-    lock(&HELD).is_some()
+    edge().held.is_some()
 }
 
 /// Prints what was held, messages first, and holds nothing any more.
 pub fn release() {
-    let Some(held) = lock(&HELD).take() else { return };
+    let Some(held) = edge().held.take() else { return };
     held.messages.iter().for_each(|text| say(text));
     keep_failure(put(&held.results));
 }
@@ -208,8 +211,8 @@ pub fn aside(text: fmt::Arguments<'_>) {
 
 /// Holds a message, if messages are held.
 fn held(text: &str, is_told: bool) -> bool {
-    let mut held = lock(&HELD);
-    let Some(held) = &mut *held else { return false };
+    let mut edge = edge();
+    let Some(held) = &mut edge.held else { return false };
     if is_told {
         (held.tell)(text.trim_end());
     }
@@ -281,17 +284,17 @@ pub fn write_own_file(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// Something was not written, and the command goes on: it does not end with 0.
 pub fn failed(error: anyhow::Error) {
-    lock(&FAILED).get_or_insert(error);
+    edge().failure.get_or_insert(error);
 }
 
 /// Why something that was to be printed or written is not there, if so: a full disk behind a `>`.
 pub fn failure() -> Option<anyhow::Error> {
-    lock(&FAILED).take()
+    edge().failure.take()
 }
 
 /// Writes to standard output what may leave as it is, or holds it.
 fn put(text: &str) -> io::Result<()> {
-    if let Some(held) = &mut *lock(&HELD) {
+    if let Some(held) = &mut edge().held {
         held.results += text;
         return Ok(());
     }
@@ -323,6 +326,6 @@ fn keep_failure(written: io::Result<()>) {
     let _ = kept(written);
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn edge() -> MutexGuard<'static, Edge> {
+    EDGE.lock().unwrap_or_else(PoisonError::into_inner)
 }

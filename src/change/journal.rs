@@ -1,16 +1,16 @@
 //! How far a change has come, written into its record before each step, so that a killed one can be gone on with.
 
+use std::{cell::RefCell, time::Duration};
+
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    change::{Change, Edit},
-    record::Record,
-};
+use super::{Change, Edit, Event, Observer, Phase, Question, Timing};
 use crate::{
     process::Interrupts,
+    record::Record,
     report::Span,
-    run::{Event, Run},
+    run::{self, Run},
 };
 
 /// Names of results in the record.
@@ -52,11 +52,13 @@ pub enum Step {
     PutBack,
 }
 
-/// Writes the steps of one change.
-pub struct Journal {
+/// Writes the steps of one change, and tells them to its observer.
+pub struct Journal<'a> {
     /// The demo tells its own story.
     record: Option<Record>,
     interrupts: Interrupts,
+    observer: RefCell<&'a mut dyn Observer>,
+    look_every: Duration,
 }
 
 /// Ctrl-C, SIGTERM or SIGHUP.
@@ -64,11 +66,38 @@ pub struct Journal {
 #[error("interrupted")]
 pub struct Interrupted;
 
-impl Journal {
+impl<'a> Journal<'a> {
     /// # Errors
     /// Signals cannot be taken.
-    pub fn new(record: Option<Record>) -> anyhow::Result<Journal> {
-        Ok(Journal { record, interrupts: Interrupts::hold().context("taking interrupts")? })
+    pub fn new(record: Option<Record>, timing: Timing, observer: &'a mut dyn Observer) -> anyhow::Result<Journal<'a>> {
+        let interrupts = Interrupts::hold().context("taking interrupts")?;
+        Ok(Journal { record, interrupts, observer: RefCell::new(observer), look_every: timing.look_every })
+    }
+
+    /// Time between two looks at what is waited for.
+    pub fn look_every(&self) -> Duration {
+        self.look_every
+    }
+
+    /// Tells the observer what has happened.
+    pub fn see(&self, event: &Event<'_>) {
+        self.observer.borrow_mut().see(event);
+    }
+
+    /// Asks the observer.
+    ///
+    /// # Errors
+    /// [`Interrupted`], or there is no answer.
+    pub fn approve(&self, question: &Question<'_>) -> anyhow::Result<bool> {
+        self.observer.borrow_mut().approve(question)
+    }
+
+    pub fn begin(&self, phase: Phase) {
+        self.see(&Event::Began(phase));
+    }
+
+    pub fn end_phase(&self) {
+        self.see(&Event::PhaseOver);
     }
 
     /// Where it is written; nothing in a demo.
@@ -110,7 +139,7 @@ impl Journal {
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn tell(&self, event: Event) -> anyhow::Result<()> {
+    pub fn tell(&self, event: run::Event) -> anyhow::Result<()> {
         self.record.as_ref().map_or(Ok(()), |record| record.tell(event))
     }
 
@@ -120,9 +149,9 @@ impl Journal {
         self.record.as_ref().map_or(Ok(()), |record| record.result(name, value))
     }
 
-    /// A signal came since this was made.
+    /// A signal came since this was made, or the observer wants an end.
     pub fn was_interrupted(&self) -> bool {
-        self.interrupts.count() > 0
+        self.interrupts.count() > 0 || self.observer.borrow().is_interrupting()
     }
 
     /// # Errors

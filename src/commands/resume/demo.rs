@@ -1,0 +1,84 @@
+//! The demo that a record asks for.
+
+use anyhow::{anyhow, ensure};
+
+use crate::{
+    cli::{Cli, Command, Demo, TerraformArgs, lab::T3Mode},
+    run::Head,
+};
+
+/// Words of a recorded command line that are read, and characters of each.
+const ARGS_MAX: usize = 64;
+const ARG_MAX: usize = 4096;
+
+/// The demo that a record asks for: how it is shown and what a T3 broker gets. The program that is started, the port and the
+/// folder are those of whoever resumes it.
+///
+/// # Errors
+/// The recorded command line is not one of `kgen demo`.
+pub fn demo(head: &Head, terraform: &TerraformArgs, json: bool) -> anyhow::Result<(Demo, Vec<String>)> {
+    let unreadable = || anyhow!("{}: its command line is not one of `kgen demo`; run `kgen demo`", head.id);
+    ensure!(head.args.len() <= ARGS_MAX && head.args.iter().all(|arg| arg.len() <= ARG_MAX), unreadable());
+    let args = std::iter::once("kgen".to_owned()).chain(head.args.iter().cloned());
+    let parsed = <Cli as clap::Parser>::try_parse_from(args).map_err(|_| unreadable())?;
+    let Command::Demo(recorded) = parsed.command else { return Err(unreadable()) };
+    let named = |option: &str| head.args.iter().any(|arg| arg.split('=').next() == Some(option));
+    let mut dropped: Vec<String> = ["--terraform-bin", "--port", "--project", "-C", "--redact", "--color"]
+        .into_iter()
+        .filter(|option| named(option))
+        .map(str::to_owned)
+        .collect();
+    dropped.sort();
+    let demo = Demo {
+        port: None,
+        t3: recorded.t3,
+        json: json || recorded.json,
+        plain: recorded.plain,
+        terraform: terraform.clone(),
+    };
+    Ok((demo, dropped))
+}
+
+/// The command that plays `demo`.
+pub fn demo_command(demo: &Demo) -> String {
+    let mut words = vec!["kgen demo"];
+    words.extend((demo.t3 == T3Mode::Credits).then_some("--t3 credits"));
+    words.extend(demo.json.then_some("--json"));
+    words.extend(demo.plain.then_some("--plain"));
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{SCHEMA, now};
+
+    fn head(args: &[&str]) -> Head {
+        Head {
+            schema: SCHEMA.to_owned(),
+            id: "demo-1".to_owned(),
+            command: "demo".to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            started: now(),
+            environment: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_recorded_demo_starts_no_recorded_program() {
+        let own = TerraformArgs { terraform_bin: None };
+        let (demo, dropped) = demo(
+            &head(&["-C", "/x", "demo", "--terraform-bin=/x/evil", "--port", "80", "--t3", "credits"]),
+            &own,
+            false,
+        )
+        .unwrap();
+        assert_eq!((demo.terraform.terraform_bin.as_ref(), demo.port), (None, None));
+        assert_eq!(demo_command(&demo), "kgen demo --t3 credits");
+        assert_eq!(dropped, ["--port", "--terraform-bin", "-C"]);
+        for args in [&["resize", "kafka.m5.large"][..], &["demo", "--help"], &[], &["demo; rm -rf x"]] {
+            assert!(super::demo(&head(args), &own, false).is_err(), "{args:?}");
+        }
+        assert!(super::demo(&head(&["demo"; 1000]), &own, false).is_err());
+    }
+}
