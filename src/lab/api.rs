@@ -17,7 +17,7 @@ mod updates;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     http::{HeaderValue, Method, StatusCode, Uri},
     middleware,
     response::{IntoResponse, Response},
@@ -45,6 +45,7 @@ pub fn router(lab: Arc<Lab>, door: Door) -> Router {
         .fallback(unplaced)
         .method_not_allowed_fallback(unplaced)
         .with_state(lab)
+        .layer(Extension(door.proxy.clone()))
         .layer(middleware::from_fn_with_state(door, front::front))
 }
 

@@ -258,6 +258,29 @@ async fn cloudwatch_answers_in_the_protocol_of_the_client() {
     running.end().await;
 }
 
+/// Secrets are read from the emulator.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_none_is_not_associated() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let body = json!({
+        "clusterName": "demo", "kafkaVersion": "3.9.x", "numberOfBrokerNodes": 3,
+        "brokerNodeGroupInfo": { "clientSubnets": ["a", "b", "c"], "instanceType": "kafka.t3.small" },
+        "clientAuthentication": { "sasl": { "scram": { "enabled": true } } },
+    });
+    let created = running.call("POST", "/v1/clusters", Some(body)).await.1;
+    let arn = utf8_percent_encode(created["clusterArn"].as_str().unwrap(), NON_ALPHANUMERIC).to_string();
+    running.wait_for(&arn, "ACTIVE").await;
+    let path = format!("/v1/clusters/{arn}/scram-secrets");
+    let (status, answer) = running.call("POST", &path, Some(json!({ "secretArnList": ["nonsense"] }))).await;
+    assert_eq!(
+        (status.as_u16(), &answer["unprocessedScramSecrets"][0]["secretArn"]),
+        (200, &json!("nonsense")),
+        "{answer}"
+    );
+    running.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_emulator_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
