@@ -93,8 +93,10 @@ fn may_hold_logs(labels: &Labels) -> bool {
 mod tests {
     use super::*;
 
-    /// Each mount with its type and how full it is, percent.
-    fn used(mounts: &[(&str, &str, f64)]) -> Option<f64> {
+    /// A mount, its type, and how full it is, percent.
+    type Mount = (&'static str, &'static str, f64);
+
+    fn used(mounts: &[Mount]) -> Option<f64> {
         let lines = mounts.iter().map(|(mount, kind, used)| {
             let labels = format!("{{device=\"/dev/{kind}\",fstype=\"{kind}\",mountpoint=\"{mount}\"}}");
             format!(
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn only_the_volume_of_the_logs_counts() {
         let (root, data) = (("/", "ext4", 92.0), ("/kafka/datalogs", "ext4", 30.0));
-        let rows: &[(&[(&str, &str, f64)], Option<f64>)] = &[
+        let rows: &[(&[Mount], Option<f64>)] = &[
             (&[root, data], Some(30.0)),
             (&[root], None),
             (&[root, ("/snap/core/1", "squashfs", 100.0)], None),
