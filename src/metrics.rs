@@ -28,6 +28,7 @@ use crate::{
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Where samples come from.
+#[allow(clippy::large_enum_variant, reason = "a command has one")]
 #[derive(Debug)]
 pub enum Source {
     Prometheus(Prometheus),
