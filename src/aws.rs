@@ -29,14 +29,13 @@ pub use endpoint::names_endpoint;
 pub use error::AwsError;
 pub use guard::{for_brokers, for_programs};
 pub use identity::{Identity, region_of_profile};
-pub use info::{
-    Authentication, ClusterInfo, ClusterState, MetadataMode, OpenMonitoring, TypeName, cluster_name, region_of_arn,
-};
+#[cfg(test)]
+pub use info::{Authentication, MetadataMode};
+pub use info::{ClusterInfo, ClusterState, TypeName, cluster_name, region_of_arn};
 pub use lab::{LabStatus, TargetGroup};
-pub use nodes::Node;
 pub use operation::{Operation, PastOperation, Step};
 pub use reach::{credentials, endpoint_answers};
-pub use topics::{Topic, TopicsError};
+pub use topics::Topic;
 
 use bounds::BoundedAnswers;
 use endpoint::Endpoint;

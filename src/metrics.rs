@@ -92,17 +92,6 @@ impl Source {
         }
     }
 
-    /// Reads every broker once. A broker that does not answer is in the sample as unreachable.
-    ///
-    /// # Errors
-    /// Why not even a broker to ask is known.
-    pub async fn sample(&mut self) -> Result<Sample, MetricsError> {
-        match self {
-            Source::Prometheus(source) => source.sample().await,
-            Source::CloudWatch(source) => source.sample().await,
-        }
-    }
-
     /// Samples every `interval`, for as long as the receiver is held.
     ///
     /// When one takes longer than the interval, the next follows at once and none is made up for. From CloudWatch a sample

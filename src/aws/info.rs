@@ -200,13 +200,6 @@ impl MetadataMode {
         }
         zookeeper.filter(|addresses| !addresses.is_empty()).map(|_| MetadataMode::ZooKeeper)
     }
-
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            MetadataMode::ZooKeeper => "ZooKeeper",
-            MetadataMode::Kraft => "KRaft",
-        }
-    }
 }
 
 impl OpenMonitoring {
@@ -225,15 +218,6 @@ impl OpenMonitoring {
 }
 
 impl Authentication {
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Authentication::Iam => "IAM",
-            Authentication::Scram => "SASL/SCRAM",
-            Authentication::Tls => "TLS",
-            Authentication::Unauthenticated => "unauthenticated",
-        }
-    }
-
     fn of(info: Option<types::ClientAuthentication>) -> Vec<Authentication> {
         let Some(info) = info else { return Vec::new() };
         let (iam, scram) = info.sasl.map_or((None, None), |sasl| (sasl.iam, sasl.scram));

@@ -387,6 +387,9 @@ impl Crew {
     }
 }
 
+/// What a test does in the middle of a change.
+type Act = Box<dyn Fn()>;
+
 /// What was seen of a change, and how questions were answered.
 #[derive(Default)]
 pub struct Seen {
@@ -399,7 +402,7 @@ pub struct Seen {
     pub interrupts_at: Option<&'static str>,
     is_interrupting: bool,
     /// What is done when an event begins so.
-    pub acts: Vec<(&'static str, Box<dyn Fn()>)>,
+    pub acts: Vec<(&'static str, Act)>,
 }
 
 impl Seen {

@@ -108,6 +108,8 @@ async fn history(args: &Size, project: &Project) -> anyhow::Result<(Context, Vec
             return Err(refused(anyhow!("nothing was read")));
         }
     }
+    // Never more than what was shown.
+    source.set_limit_usd(Some(requests.usd()));
     let samples = source.between(from, now).await.context("reading CloudWatch")?;
     Ok((opened.context, samples))
 }

@@ -1,7 +1,7 @@
 //! A cluster that is watched beside the work of a command, into the command's record.
 
 use super::{
-    look::{INSIDE_INTERVAL, Opened, open, own_look},
+    look::{INSIDE_INTERVAL, Opened, open},
     place::Place,
     record::Record,
 };
@@ -28,11 +28,6 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// The stack's cluster.
-    pub fn of_stack(project: &Project, place: &Place) -> Watched {
-        Watched { project: project.clone(), look: own_look(), place: place.clone() }
-    }
-
     /// Without the project's Terraform for a cluster that is not the project's.
     fn naming(&self) -> Naming {
         let (stack, look) = (self.project.stack(), &self.look);

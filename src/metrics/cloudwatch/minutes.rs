@@ -362,8 +362,8 @@ mod tests {
         };
         let whole = all(None);
         assert_eq!(whole.len(), 1);
-        for row in 0..TABLE.len() {
-            assert_ne!(all(Some(row)), whole, "{} is read for nothing", TABLE[row].name);
+        for (n, row) in TABLE.iter().enumerate() {
+            assert_ne!(all(Some(n)), whole, "{} is read for nothing", row.name);
         }
     }
 
