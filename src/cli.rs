@@ -34,18 +34,17 @@ pub use crate::outcome::{Outcome, Refused, refused, refused_if_not_begun};
 /// Heading of what every command takes.
 const GLOBAL: &str = "Global options";
 
-/// Reproduce, detect and fix an undersized Amazon MSK cluster
+/// Diagnose, resize and prove Amazon MSK clusters, on AWS or in a local lab
 #[derive(Debug, Parser)]
 #[command(name = "kgen", version, propagate_version = true, help_template = groups::template(), after_help = exit::BELOW_HELP)]
 pub struct Cli {
-    /// Project folder: kgen.toml, terraform/ and .kgen/ are in it
+    /// Project folder, with kgen.toml, terraform/ and .kgen/
     #[arg(long, short = 'C', global = true, help_heading = GLOBAL, default_value = ".", value_name = "DIR", env = "KGEN_PROJECT")]
     pub project: PathBuf,
-    /// Put stand-ins for what identifies an account or a person into all that is printed, recorded or reported: `kgen --help`
-    /// lists what
+    /// Replace what identifies an account or a person in all output, records and reports; `kgen --help` lists what
     #[arg(long, global = true, env = "KGEN_REDACT", help_heading = GLOBAL, value_parser = clap::builder::FalseyValueParser::new())]
     pub redact: bool,
-    /// Colours of the screen and of lines; auto heeds NO_COLOR, CLICOLOR, CLICOLOR_FORCE and whether there is a terminal
+    /// Colours; auto follows NO_COLOR, CLICOLOR, CLICOLOR_FORCE and whether there is a terminal
     #[arg(long, global = true, value_enum, help_heading = GLOBAL, default_value_t, value_name = "WHEN")]
     pub color: Color,
     #[command(subcommand)]
@@ -87,7 +86,7 @@ pub enum Command {
     Produce(load::Produce),
     Consume(load::Consume),
     Compare(load::Compare),
-    /// Run the local MSK
+    /// Run MSK on this machine
     #[command(subcommand)]
     #[command(after_help = "\
 Examples:
@@ -95,7 +94,7 @@ Examples:
   kgen lab status
   kgen lab down")]
     Lab(lab::LabCommand),
-    /// Measure how well the diagnosis names faults that are made for real
+    /// Measure the accuracy of the diagnosis on real faults
     #[command(subcommand)]
     #[command(after_help = "\
 Examples:

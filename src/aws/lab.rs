@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_kafka::types::{BrokerNodeGroupInfo, ClientBroker, EncryptionInTransit, EncryptionInfo};
+use aws_sdk_kafka::types::{
+    BrokerNodeGroupInfo, ClientBroker, EbsStorageInfo, EncryptionInTransit, EncryptionInfo, StorageInfo,
+};
 use reqwest::RequestBuilder;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -76,11 +78,19 @@ impl Aws {
     ///
     /// # Errors
     /// The endpoint is none of this machine, or the lab refuses.
-    pub async fn create_lab_cluster(&self, name: &str, broker_type: &str, brokers: i32) -> Result<(), AwsError> {
+    pub async fn create_lab_cluster(
+        &self,
+        name: &str,
+        broker_type: &str,
+        brokers: i32,
+        volume_gib: i32,
+    ) -> Result<(), AwsError> {
         self.permitted()?;
         self.lab_url("").ok_or_else(|| unreachable("no lab".to_owned()))?;
         let in_transit = EncryptionInTransit::builder().client_broker(ClientBroker::TlsPlaintext).build();
-        let group = BrokerNodeGroupInfo::builder().instance_type(broker_type);
+        let volume = EbsStorageInfo::builder().volume_size(volume_gib).build();
+        let storage = StorageInfo::builder().ebs_storage_info(volume).build();
+        let group = BrokerNodeGroupInfo::builder().instance_type(broker_type).storage_info(storage);
         let group =
             ["subnet-a", "subnet-b", "subnet-c"].iter().fold(group, |group, subnet| group.client_subnets(*subnet));
         self.kafka()?

@@ -135,7 +135,7 @@ mod tests {
             assert!(error.is::<Refused>() && names, "{error:#}");
         }
         let error = judged("express.m7g.large").unwrap_err();
-        assert!(error.to_string().contains("Standard and Express"), "{error:#}");
+        assert!(error.to_string().contains("from Express brokers to Standard"), "{error:#}");
     }
 
     #[test]

@@ -136,10 +136,11 @@ impl World {
     }
 
     fn create(&mut self) {
-        let (name, region) = (self.project().stack().cluster().name.clone(), self.region());
+        let (project, region) = (self.project(), self.region());
+        let (name, volume_gib) = (&project.stack().cluster().name, project.stack().cluster().volume_gib as i32);
         runtime().unwrap().block_on(async {
             let aws = self.place().aws(&region).await;
-            aws.create_lab_cluster(&name, "kafka.t3.small", ZONES as i32).await.unwrap();
+            aws.create_lab_cluster(name, "kafka.t3.small", ZONES as i32, volume_gib).await.unwrap();
         });
         self.arn = self.lab.plane().all_clusters()[0].arn.clone();
         self.await_state(ClusterState::Active);

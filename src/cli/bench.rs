@@ -8,14 +8,14 @@ use super::lab::T3Mode;
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Make each fault on real brokers, record what is seen, and score the diagnosis
+    /// Create each fault on real brokers, record it, and score the diagnosis
     #[command(after_help = "\
 Examples:
   kgen bench diagnose
   kgen bench diagnose --scenario broker.hung,disk.full --variations 2
   kgen bench diagnose --broker-type kafka.t3.small --t3 credits --seconds 60")]
     Diagnose(BenchDiagnose),
-    /// Score recorded runs: judged at each sample as a live watcher would, with the baselines beside it
+    /// Score the diagnosis on recorded runs and compare it with the baselines
     #[command(after_help = "\
 Examples:
   kgen bench score .kgen/bench-runs
@@ -27,25 +27,25 @@ Examples:
 
 #[derive(Debug, Args)]
 pub struct BenchDiagnose {
-    /// Scenarios, by turns; all that this machine allows unless named
+    /// Scenarios to run [default: all that this machine allows]
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub scenario: Vec<String>,
-    /// The last variation of each; 4 and later ones are held out from tuning (docs/benchmark.md has exceptions)
+    /// Last variation of each scenario; 4 and later are held out from tuning (exceptions: docs/benchmark.md)
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub variations: u32,
-    /// The first variation of each
+    /// First variation of each scenario
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub first: u32,
-    /// Folder of the recorded runs, one folder each; .kgen/bench-runs unless given
+    /// Folder for the recorded runs, one folder per run [default: .kgen/bench-runs]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How long a fault lasts at most, seconds
+    /// Longest duration of a fault, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 40, value_parser = clap::value_parser!(u32).range(10..=3600))]
     pub seconds: u32,
-    /// Type of the three brokers
+    /// Broker type of the three brokers
     #[arg(long, value_name = "TYPE", default_value = "kafka.m5.large")]
     pub broker_type: String,
-    /// What a T3 broker may use of its CPU
+    /// CPU that T3 brokers get
     #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
     pub t3: T3Mode,
     /// Print one JSON document
@@ -60,7 +60,7 @@ pub struct BenchScore {
     /// Where the runs are seen from: `inside` as recorded, `outside` as minutes of CloudWatch and the MSK API
     #[arg(long, value_enum, default_value_t = BenchView::Inside)]
     pub view: BenchView,
-    /// Also write the runs that count to this folder, compressed, without what scoring does not need
+    /// Also write the scored runs to this folder, compressed and without what scoring does not need
     #[arg(long, value_name = "DIR")]
     pub pack: Option<PathBuf>,
     /// Print one JSON document

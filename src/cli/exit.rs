@@ -3,14 +3,14 @@
 /// Shown below the help.
 pub const BELOW_HELP: &str = "\
 Examples:
-  kgen doctor                    # what this machine lacks
-  kgen demo                      # the whole story, in a lab of its own
-  kgen diagnose                  # what is wrong with the cluster, and its fix
+  kgen doctor                    # check this machine
+  kgen demo                      # the whole scenario in its own lab
+  kgen diagnose                  # find the cause of a problem, and the fix
 
-A setting is that of the command line, else of the environment (KGEN_...), else of kgen.toml, else the default: \
-`kgen config` shows each with where it comes from.
+A setting comes from the command line, then the environment (KGEN_...), then kgen.toml, then the default: `kgen config` \
+shows every setting and its origin.
 
-With --redact these are replaced, the same value by the same stand-in, on the screen and in files as well: \
+--redact replaces the following on the screen and in files, the same value always by the same stand-in: \
 AWS account ids, ARNs (percent-encoded ones too), access key ids, secret access keys, values of settings called secret, \
 password, token or private key, IP addresses, host names (this machine's, those of brokers, any with a port or under a \
 usual top-level domain), names of clusters, e-mail addresses, user names in /home/NAME and /Users/NAME. \
@@ -23,8 +23,8 @@ Exit codes:
   1    failed; `render --check`: files differ; `doctor`: something is missing
   2    refused before anything was touched: arguments, kgen.toml, environment;
        `plan --detailed-exitcode`: there are changes
-  3    a cause was found (diagnose), or is still there (fix, resize, scale-out,
-       demo)
+  3    a cause was found (diagnose, clusters) or is still there (fix, resize,
+       scale-out, demo); another shape is better (size)
   4    inconclusive: not enough was seen, or the run is void
   5    records were lost, duplicated or damaged (produce, demo,
        consume --verify)

@@ -13,16 +13,16 @@ Examples:
   kgen lab up --port 5000 --t3 credits
   kgen lab up --metrics-period 5s")]
     Up(LabUp),
-    /// Stop the lab: its brokers, its control plane and its emulator
+    /// Stop the lab: brokers, control plane and AWS emulator
     #[command(after_help = "Examples:\n  kgen lab down\n  kgen lab down --purge\n  kgen lab down --purge --yes")]
     Down(LabDown),
-    /// Show what runs in the lab, and how the machine was divided
+    /// Show what runs in the lab and how it divides the machine
     #[command(after_help = "Examples:\n  kgen lab status\n  kgen lab status --json")]
     Status(LabStatus),
-    /// Print the shell commands that point terraform, aws and the Kafka tools at the lab
+    /// Print shell commands that point terraform, aws and the Kafka tools at the lab
     #[command(after_help = "Examples:\n  eval \"$(kgen lab env)\"\n  kgen lab env --json")]
     Env(LabEnv),
-    /// Make faults: start one, stop it, list them
+    /// Start, stop and list faults
     #[command(subcommand)]
     #[command(after_help = "\
 Examples:
@@ -30,10 +30,10 @@ Examples:
   kgen lab fault start broker.hung --broker 2
   kgen lab fault stop")]
     Fault(FaultCommand),
-    /// Open connections without end (started by the fault client.connection-storm)
+    /// Open connections until stopped (started by the fault client.connection-storm)
     #[command(hide = true)]
     OpenConnections(OpenConnections),
-    /// Be the lab's process (started by `lab up`)
+    /// Run the lab's process (started by `lab up`)
     #[command(hide = true)]
     Serve(LabUp),
 }
@@ -43,10 +43,10 @@ pub struct LabUp {
     /// Port of the AWS endpoint on 127.0.0.1
     #[arg(long, default_value_t = 4566)]
     pub port: u16,
-    /// How much smaller than AWS the brokers are, 1:N; the default follows this machine's cores
+    /// Scale of the brokers compared with AWS, 1:N [default: from this machine's cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub scale: Option<u32>,
-    /// What a T3 broker may use of its CPU
+    /// CPU that T3 brokers get
     #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
     pub t3: T3Mode,
     /// Length of the minutes of CloudWatch: 60s as on MSK, or less (5s, 10s, 15s, 20s, 30s) for tests
@@ -82,39 +82,39 @@ fn metrics_period(text: &str) -> Result<u64, String> {
 /// How the lab treats burstable broker types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum T3Mode {
-    /// What it can sustain: its baseline, as if the credits were always just spent
+    /// The baseline, as if the credits were always spent
     Sustained,
-    /// Burst until its credits are gone, then its baseline
+    /// Full CPU until the credits are spent, then the baseline
     Credits,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum FaultCommand {
-    /// Make a fault on the stack's cluster; it goes on until it is stopped or the lab ends
+    /// Start a fault on the stack's cluster; it lasts until you stop it or the lab ends
     #[command(after_help = "\
 Examples:
   kgen lab fault start broker.degraded --broker 3
   kgen lab fault start partition.hot-key --topic orders --strength 1.3")]
     Start(FaultStart),
-    /// Take a fault back, or all of them
+    /// Stop a fault, or all of them
     #[command(after_help = "Examples:\n  kgen lab fault stop\n  kgen lab fault stop broker.hung")]
     Stop(FaultStop),
-    /// List every scenario: what is done, and whether this machine allows it
+    /// List every fault: what it does, and whether this machine allows it
     #[command(after_help = "Examples:\n  kgen lab fault list\n  kgen lab fault list --json")]
     List(FaultList),
 }
 
 #[derive(Debug, Args)]
 pub struct FaultStart {
-    /// The scenario, which is the finding that is right, such as broker.hung
+    /// Fault, named after the finding that it should lead to, such as broker.hung
     pub id: String,
-    /// The broker that is hit; the second unless given
+    /// Broker to disturb [default: the second]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub broker: Option<i32>,
-    /// The topic that it is about; the stack's unless given
+    /// Topic to disturb [default: the stack's]
     #[arg(long)]
     pub topic: Option<String>,
-    /// How bad it is: 1 is the middle, 1.3 is worse, 0.7 is milder
+    /// Strength: 1 is normal, 1.3 is worse, 0.7 is milder
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub strength: f64,
     /// Print one JSON document, that of `kgen lab fault list`
@@ -124,7 +124,7 @@ pub struct FaultStart {
 
 #[derive(Debug, Args)]
 pub struct FaultStop {
-    /// The scenario; all unless given
+    /// Fault to stop [default: all]
     pub id: Option<String>,
     /// Print one JSON document, that of `kgen lab fault list`
     #[arg(long)]
@@ -140,7 +140,7 @@ pub struct FaultList {
 
 #[derive(Debug, Args)]
 pub struct OpenConnections {
-    /// Brokers by turns
+    /// Brokers, used in turn
     #[arg(value_delimiter = ',', required = true)]
     pub brokers: Vec<SocketAddr>,
     /// New connections a second
@@ -156,7 +156,7 @@ pub struct LabDown {
     /// Also delete the lab's clusters and their records
     #[arg(long)]
     pub purge: bool,
-    /// Do not ask before deleting
+    /// Delete without asking
     #[arg(long, short)]
     pub yes: bool,
     /// Print one JSON document (schema kgen.lab-down/1)

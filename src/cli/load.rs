@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Which cluster, and how to talk to it.
+/// The cluster, and how to connect to it.
 #[derive(Debug, Clone, Args)]
 pub struct Brokers {
     /// Bootstrap brokers, host:port,host:port [default: those of the cluster, from the MSK API]
@@ -26,10 +26,10 @@ pub struct Brokers {
     pub bootstrap_servers: Option<String>,
     #[command(flatten)]
     pub which: Which,
-    /// How the brokers are talked to; plaintext unless given
+    /// Security of the connection [default: plaintext]
     #[arg(long, value_enum, env = "KGEN_SECURITY")]
     pub security: Option<Security>,
-    /// Client setting by librdkafka's name, such as linger.ms=0 or ssl.ca.location=FILE; wins over all others
+    /// Client setting by librdkafka's name, such as linger.ms=0 or ssl.ca.location=FILE; overrides all others
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
 }
@@ -55,21 +55,21 @@ Examples:
   kgen topic create --dry-run
   kgen topic create orders --partitions 12 --replication-factor 3 --config min.insync.replicas=2")]
     Create {
-        /// Name of the topic; the stack's unless named
+        /// Topic name [default: the stack's]
         topic: Option<String>,
-        /// Number of partitions; the stack's unless given
+        /// Number of partitions [default: the stack's]
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
         partitions: Option<i32>,
-        /// Replicas of each partition; the stack's unless given
+        /// Replicas of each partition [default: the stack's]
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..=32767))]
         replication_factor: Option<i32>,
         /// Topic setting by Kafka's name, such as min.insync.replicas=1
         #[arg(long = "config", value_name = "NAME=VALUE", value_parser = pair)]
         configs: Vec<(String, String)>,
-        /// Accept that the topic is there already
+        /// Succeed if the topic already exists
         #[arg(long)]
         if_not_exists: bool,
-        /// Show what would be created, and create nothing
+        /// Show what would be created without creating it
         #[arg(long)]
         dry_run: bool,
         /// Print one JSON document (schema kgen.topic-change/1)
@@ -81,7 +81,7 @@ Examples:
     /// Show partitions, leaders, replicas and offsets
     #[command(after_help = "Examples:\n  kgen topic describe\n  kgen topic describe orders --json")]
     Describe {
-        /// Name of the topic; the stack's unless named
+        /// Topic name [default: the stack's]
         topic: Option<String>,
         /// Print one JSON document
         #[arg(long)]
@@ -96,10 +96,10 @@ Examples:
     Delete {
         /// Name of the topic
         topic: String,
-        /// Show what would be deleted, and delete nothing
+        /// Show what would be deleted without deleting it
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Do not ask for approval
         #[arg(long, short)]
         yes: bool,
         /// Print one JSON document (schema kgen.topic-change/1)
@@ -121,7 +121,7 @@ impl Topic {
     }
 }
 
-/// Send records at a steady rate and measure from the moment each was due
+/// Send records at a steady rate and measure each from the moment it was due
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -133,38 +133,38 @@ Examples:
 pub struct Produce {
     #[command(flatten)]
     pub brokers: Brokers,
-    /// Topics, by turns: a,b; the stack's unless named
+    /// Topics, used in turn: a,b [default: the stack's]
     #[arg(long, value_name = "TOPIC,…", value_delimiter = ',')]
     pub topic: Vec<String>,
-    /// Records/s: 500, 100..900 (a ramp), 100x30s,500x1m (steps), poisson:500, or max; the stack's unless given
+    /// Records/s: 500, 100..900 (ramp), 100x30s,500x1m (steps), poisson:500, or max [default: the stack's]
     #[arg(long, visible_alias = "ramp", visible_alias = "steps")]
     pub rate: Option<Rate>,
-    /// How long: seconds, or 90s, 10m, 1h; the stack's unless given
+    /// Duration: seconds, or 90s, 10m, 1h [default: the stack's]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// End after so many records
+    /// Stop after this many records
     #[arg(long, value_name = "N")]
     pub records: Option<u64>,
-    /// Bytes of each record's value: 1024, uniform:100..2000, or normal:MEAN:DEVIATION; the stack's unless given
+    /// Size of each record's value, bytes: 1024, uniform:100..2000, or normal:MEAN:DEVIATION [default: the stack's]
     #[arg(long, value_name = "BYTES")]
     pub record_size: Option<Sizes>,
-    /// Key of each record: none, uniform:KEYS, hot (80 % to 2 keys), hot:PERCENT:HOT:KEYS, zipf:KEYS:EXPONENT;
-    /// the stack's unless given
+    /// Key of each record: none, uniform:KEYS, hot (80 % to 2 keys), hot:PERCENT:HOT:KEYS, zipf:KEYS:EXPONENT [default: the
+    /// stack's]
     #[arg(long)]
     pub keys: Option<Keys>,
-    /// Value of each record: json, random, random:PERCENT (of bytes that compress away), or lines:FILE (a record a line)
+    /// Value of each record: json, random, random:PERCENT (of bytes that compress away), or lines:FILE (one record per line)
     #[arg(long, default_value = "json")]
     pub payload: Payload,
-    /// Header of each record; again for more
+    /// Header of each record; may be repeated
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = pair)]
     pub headers: Vec<(String, String)>,
-    /// Which replicas must have a record
+    /// Replicas that must acknowledge a record
     #[arg(long, value_enum, default_value_t = Acks::All)]
     pub acks: Acks,
-    /// Rule out duplicates and reordering by retries
+    /// Use the idempotent producer: retries cause no duplicates and no reordering
     #[arg(long)]
     pub idempotent: bool,
-    /// Send in transactions of so many records, or so long: 1000, 500ms; 100ms unless said; a record counts when its own is
+    /// Send in transactions of this many records or this length: 1000, 500ms; a record counts when its transaction is
     /// committed
     #[arg(long, value_name = "SIZE", num_args = 0..=1, default_missing_value = "100ms")]
     pub transactions: Option<Commit>,
@@ -174,27 +174,27 @@ pub struct Produce {
     /// Client instances, each with its own connections
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub clients: u16,
-    /// The same seed gives the same load
+    /// Seed of the load; the same seed gives the same load
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// How long the end waits for outstanding answers
+    /// How long to wait for outstanding acknowledgements at the end
     #[arg(long, value_name = "TIME", default_value = "30", value_parser = duration)]
     pub flush_within: Duration,
-    /// What the run has to keep: p99=50ms,errors=0,rate=499 (also mean, p50 … p99.99, max); else the exit code is 6
+    /// Objectives: p99=50ms,errors=0,rate=499 (also mean, p50 … p99.99, max); exit code 6 if one is missed
     #[arg(long, value_name = "NAME=LIMIT,…")]
     pub slo: Option<Slo>,
     /// Print one JSON document at the end
     #[arg(long)]
     pub json: bool,
-    /// Print a JSON line each second
+    /// Print a JSON line every second
     #[arg(long, conflicts_with = "json")]
     pub json_stream: bool,
-    /// Print lines, draw nothing
+    /// Print lines instead of the live screen
     #[arg(long)]
     pub plain: bool,
 }
 
-/// Read a topic, or prove a run's ledger against it
+/// Read a topic, or verify that it holds every acknowledged record of a run
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -205,56 +205,56 @@ Examples:
 pub struct Consume {
     #[command(flatten)]
     pub brokers: Brokers,
-    /// Topics: a,b; the stack's unless named; with --verify, the ledger's own unless named
+    /// Topics: a,b [default: the stack's, or with --verify the ledger's]
     #[arg(long, value_name = "TOPIC,…", value_delimiter = ',')]
     pub topic: Vec<String>,
-    /// Prove that what this run's ledger calls acknowledged is there: a run id, its folder, or a ledger file
+    /// Verify that every record acknowledged in this run's ledger is there: a run id, its folder, or a ledger file
     #[arg(long, value_name = "RUN|PATH", conflicts_with_all = ["group", "from", "max", "duration", "delay", "rate", "stalls", "slo", "json_stream"])]
     pub verify: Option<PathBuf>,
     /// Consumer group
     #[arg(long, default_value = "kgen")]
     pub group: String,
-    /// Where a new group starts
+    /// Where a new consumer group starts
     #[arg(long, default_value = "beginning", value_parser = ["beginning", "end"])]
     pub from: String,
-    /// End after so many records
+    /// Stop after this many records
     #[arg(long, value_name = "N")]
     pub max: Option<u64>,
-    /// End after this time
+    /// Stop after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Wait so long after each record: seconds, or 5ms
+    /// Time to wait after each record: seconds, or 5ms
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0")]
     pub delay: Duration,
-    /// Read at most so many records/s
+    /// Read at most this many records/s
     #[arg(long, value_parser = positive)]
     pub rate: Option<f64>,
-    /// Read nothing for a while: 30s@10s is 30 s from 10 s on; again for more. The signal USR1 stalls and continues
+    /// Pause reading: 30s@10s pauses for 30 s after 10 s; may be repeated. The signal USR1 pauses and continues
     #[arg(long = "stall", value_name = "LENGTH@START")]
     pub stalls: Vec<Stall>,
-    /// What the run has to keep: p99=2s,lag=5000,rate=100 (times are from due to read); else the exit code is 6
+    /// Objectives: p99=2s,lag=5000,rate=100 (times are from due to read); exit code 6 if one is missed
     #[arg(long, value_name = "NAME=LIMIT,…")]
     pub slo: Option<Slo>,
     /// Print one JSON document at the end
     #[arg(long)]
     pub json: bool,
-    /// Print a JSON line each second
+    /// Print a JSON line every second
     #[arg(long, conflicts_with = "json")]
     pub json_stream: bool,
 }
 
-/// Compare two runs: what changed, with the interval that holds the change in 95 of 100 cases
+/// Compare two runs of a load, with 95 % confidence intervals
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kgen compare 8c1f0d92ab34e677 91aa07d3c04be512
   kgen compare before.jsonl after.jsonl --json")]
 pub struct Compare {
-    /// The run before: its id, its folder, or what `--json-stream` of produce or consume printed
+    /// Earlier run: its id, its folder, or the output of `--json-stream` of produce or consume
     pub before: PathBuf,
-    /// The run after
+    /// Later run
     pub after: PathBuf,
-    /// Leave out the first seconds of each run: connections are made and caches filled
+    /// Ignore the first part of each run, while connections open and caches fill
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0")]
     pub skip: Duration,
     /// Print one JSON document
@@ -272,6 +272,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
-        _ => Err(format!("`{text}` is no rate above 0")),
+        _ => Err(format!("`{text}` is not a rate above 0")),
     }
 }

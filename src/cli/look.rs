@@ -15,7 +15,7 @@ pub struct Which {
     pub region: Option<String>,
 }
 
-/// Which cluster is looked at, and through what
+/// The cluster to read, and the source of its metrics
 #[derive(Debug, Clone, Default, Args)]
 pub struct Look {
     /// Name or ARN of the cluster [default: the project's, else the only one of the region]
@@ -57,10 +57,11 @@ pub enum SourceChoice {
     Cloudwatch,
 }
 
-/// Watch each broker: CPU, memory, heap, produce times, traffic, replication, and what is wrong
+/// Watch every broker live: CPU, memory, latency, traffic, replication, findings
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Draws on a terminal (? shows the keys), else prints lines and a summary. It is recorded: `kgen replay` shows it again.
+Draws a live screen on a terminal (? shows the keys); otherwise prints lines and a summary. Every watch is recorded: \
+`kgen replay` shows it again.
 
 Examples:
   kgen watch
@@ -71,21 +72,21 @@ Examples:
 pub struct Watch {
     #[command(flatten)]
     pub look: Look,
-    /// End after so long; without it, Ctrl-C ends it
+    /// Stop after this time [default: until Ctrl-C]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Print one JSON object a sample (schema kgen.sample/1)
+    /// Print one JSON object per sample (schema kgen.sample/1)
     #[arg(long)]
     pub json: bool,
-    /// Print lines, draw nothing
+    /// Print lines instead of the live screen
     #[arg(long, conflicts_with = "json")]
     pub plain: bool,
 }
 
-/// Name what is wrong with the cluster, and the exact fix
+/// Find the cause of a problem and print the exact fix
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exits with 0 if the cluster is healthy, 3 if a cause was found, 4 if nothing can be said.
+Exits with 0 if the cluster is healthy, 3 if a cause was found, 4 if the diagnosis is inconclusive.
 
 Examples:
   kgen diagnose
@@ -99,7 +100,7 @@ pub struct Diagnose {
     /// How long to watch the brokers [default: 30s], or how far back to read CloudWatch [default: 3h]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub window: Option<Duration>,
-    /// Judge recorded samples instead of a cluster
+    /// Diagnose recorded samples instead of a cluster
     #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "targets", "cluster", "region", "window", "interval", "delay"])]
     pub replay: Option<PathBuf>,
     /// Print the diagnosis as JSON (schema kgen.diagnosis/1)
@@ -107,7 +108,7 @@ pub struct Diagnose {
     pub json: bool,
 }
 
-/// Tell what a finding means, how it was told apart, and how to see it in the lab
+/// Explain a finding, what distinguishes it, and how to reproduce it in the lab
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -116,7 +117,7 @@ Examples:
 pub struct Explain {
     /// Id of a finding, such as broker.undersized
     pub id: Option<String>,
-    /// Print it as JSON (schema kgen.explanation/1)
+    /// Print the explanation as JSON (schema kgen.explanation/1)
     #[arg(long)]
     pub json: bool,
 }
@@ -130,7 +131,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed)
         .ok()
         .filter(|time| !time.is_zero())
-        .ok_or_else(|| "expected more than nothing".to_owned())
+        .ok_or_else(|| "expected a time longer than zero".to_owned())
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

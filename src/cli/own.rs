@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::TerraformArgs;
 
-/// Tell what this machine lacks for kgen, why it matters, and what mends it
+/// Check this machine's prerequisites and show how to install what is missing
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exits with 1 if something is missing. Changes nothing and installs nothing.
@@ -16,10 +16,10 @@ Examples:
   kgen doctor --for lab
   kgen doctor --json")]
 pub struct Doctor {
-    /// What the machine is to be used for
+    /// What you want to use this machine for
     #[arg(long = "for", value_enum, default_value_t = DoctorFor::All, value_name = "SIDE")]
     pub side: DoctorFor,
-    /// Print the answers as JSON (schema kgen.doctor/1)
+    /// Print the results as JSON (schema kgen.doctor/1)
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -35,10 +35,10 @@ pub enum DoctorFor {
     Aws,
 }
 
-/// Show each setting, its value, and where it comes from
+/// Show every setting, its value and where it comes from
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A setting is that of the command line, else of the environment, else of kgen.toml, else the default.
+A setting comes from the command line, then the environment, then kgen.toml, then the default.
 
 Examples:
   kgen config
@@ -54,7 +54,7 @@ pub struct Config {
     pub json: bool,
 }
 
-/// Print the completions of a shell
+/// Print the completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -64,12 +64,12 @@ Examples:
   kgen completions elvish > ~/.config/elvish/lib/kgen.elv
   kgen completions powershell > kgen.ps1       # then in $PROFILE: . kgen.ps1")]
 pub struct Completions {
-    /// The shell
+    /// Shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }
 
-/// Print the man page of a command, or write those of all
+/// Print the man page of a command, or write all of them
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -77,7 +77,7 @@ Examples:
   kgen man lab up | man -l -
   kgen man --dir /usr/local/share/man/man1")]
 pub struct Man {
-    /// The command; kgen itself unless named
+    /// Command [default: kgen itself]
     #[arg(value_name = "COMMAND", conflicts_with = "dir")]
     pub command: Vec<String>,
     /// Write the page of every command to DIR
@@ -85,7 +85,7 @@ pub struct Man {
     pub dir: Option<PathBuf>,
 }
 
-/// Print the JSON schema of what --json prints
+/// Print the JSON schemas of --json output
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -93,10 +93,10 @@ Examples:
   kgen schema kgen.diagnosis/1
   kgen schema --dir docs/schemas")]
 pub struct Schema {
-    /// Name of a schema, as in the `schema` field; a line a name unless given
+    /// Schema name, as in the `schema` field [default: list the names]
     #[arg(value_name = "NAME", conflicts_with = "dir")]
     pub name: Option<String>,
-    /// Write each to a file in DIR
+    /// Write each schema to a file in DIR
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }

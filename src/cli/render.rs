@@ -12,7 +12,7 @@ Examples:
   kgen render --check            # show what would change, and exit 1 if so (CI)
   kgen render --out /tmp/look    # write it elsewhere
 
-A file that was edited since kgen wrote it is not overwritten without --force: each carries a checksum.")]
+Each file carries a checksum. A file that was edited since kgen wrote it is only overwritten with --force.")]
 pub struct Render {
     /// Write nothing: print the differences and exit 1 if there are any
     #[arg(long)]

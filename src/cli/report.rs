@@ -4,27 +4,27 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// Tell a run as one page: story, before and after, charts, findings, fix
+/// Write a report of a recorded run (HTML or Markdown)
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The page is one file that loads nothing. Markdown is for a pull request.
+The HTML page is a single file that loads nothing else. Markdown is for pull requests.
 
 Examples:
-  kgen report                              # the last run's; prints its path
+  kgen report                              # of the last run; prints its path
   kgen report demo-20261125-003853 -o demo.html
   kgen report --format markdown | gh pr comment --body-file -")]
 pub struct Report {
-    /// Id of a run in .kgen/runs, the beginning of one, or a path; the last run unless named
+    /// Run id in .kgen/runs, the beginning of one, or a path [default: the last run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// Write to FILE, or to standard output with `-`; HTML goes to report.html in the run's folder unless named, Markdown
-    /// to standard output
+    /// Write to FILE, or to standard output with `-` [default: report.html in the run's folder for HTML, standard output for
+    /// Markdown]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The form of the report
+    /// Report format
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
-    /// Say where the report was written as one JSON document (schema kgen.report/1)
+    /// Print the path of the report as JSON (schema kgen.report/1)
     #[arg(long)]
     pub json: bool,
 }

@@ -7,25 +7,26 @@ use clap::Args;
 use super::{TerraformArgs, lab::T3Mode};
 use crate::catalogue::BrokerType;
 
-/// Carry out the remedy of a finding where that is safe, and look until the symptom is gone
+/// Apply the remedy of a finding when it is safe, then check that the symptom is gone
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Elects preferred leaders, gives misplaced first replicas to other brokers, takes a forgotten replication throttle off. \
-What else a finding needs is named: `kgen resize`, `kgen scale-out`, or what only the owners of clients and topics can do.
-Exits with 0 if the symptom is gone, 3 if it is not or kgen does not mend it, 4 if nothing can be said.
+Elects preferred leaders, moves misplaced first replicas to other brokers, and removes a forgotten replication throttle. \
+For every other finding it prints what to do: `kgen resize`, `kgen scale-out`, or a change that only the owners of clients \
+and topics can make.
+Exits with 0 if the symptom is gone, 3 if it is still there or kgen has no fix for it, 4 if the diagnosis is inconclusive.
 
 Examples:
   kgen fix --dry-run
   kgen fix
   kgen fix --yes --json")]
 pub struct Fix {
-    /// How long the brokers are watched for the diagnosis
+    /// How long to watch the brokers for the diagnosis
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
     pub window: Duration,
-    /// Show what would be done, and change nothing
+    /// Show what would be done without changing anything
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long, short)]
     pub yes: bool,
     /// Print one JSON document at the end (schema kgen.fix/1)
@@ -33,10 +34,10 @@ pub struct Fix {
     pub json: bool,
 }
 
-/// Change the broker type: rewrite the HCL, apply it, and compare before with after
+/// Change the broker type with Terraform and prove that it helped
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exits with 3 if a cause is still found afterwards.
+Exits with 3 if a cause is still found after the change.
 
 Examples:
   kgen resize kafka.m5.large --dry-run
@@ -48,41 +49,40 @@ Examples:
   kgen resize kafka.m5.large --dir infra --all
   kgen resize kafka.m5.large --dir infra/prod --apply --yes")]
 pub struct Resize {
-    /// The broker type to change to
+    /// Broker type to change to
     #[arg(value_name = "TYPE")]
     pub broker_type: BrokerType,
-    /// A folder of Terraform or Terragrunt that kgen did not write: edit it, and stop before terraform unless --apply
+    /// Edit the Terraform or Terragrunt in DIR instead of the project's; add --apply to run it
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Which cluster of --dir: its address, resource name or cluster_name
+    /// Cluster of --dir to change: its address, resource name or cluster_name
     #[arg(long, value_name = "NAME", requires = "dir")]
     pub cluster: Option<String>,
-    /// A file that terraform is given with -var-file, relative to the current folder or else to DIR; may be repeated, in the
-    /// same order
+    /// Variable file that terraform gets with -var-file, relative to the current folder or to DIR; repeat it in the same order
     #[arg(long, value_name = "FILE", requires = "dir")]
     pub var_file: Vec<PathBuf>,
-    /// A variable that terraform is given with -var; goes over every file; may be repeated
+    /// Variable that terraform gets with -var; overrides every file; may be repeated
     #[arg(long, value_name = "NAME=VALUE", requires = "dir", value_parser = variable)]
     pub var: Vec<(String, String)>,
-    /// Change every cluster of --dir, and stop before terraform
+    /// Edit every cluster of --dir without running terraform
     #[arg(long, requires = "dir", conflicts_with_all = ["cluster", "apply"])]
     pub all: bool,
-    /// After the edit of --dir, plan and apply it, if the plan updates that cluster in place and nothing else
+    /// Plan and apply the edit of --dir, if the plan only updates that cluster in place
     #[arg(long, requires = "dir")]
     pub apply: bool,
-    /// Show what would change, and change nothing
+    /// Show what would change without changing anything
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long, short)]
     pub yes: bool,
-    /// How long the brokers are measured before, and again afterwards
+    /// How long to measure the brokers before the change, and again after it
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
     pub measure: Duration,
-    /// Print one JSON document at the end (schema kgen.resize/1, or kgen.prepared/1 where nothing is applied)
+    /// Print one JSON document at the end (schema kgen.resize/1, or kgen.prepared/1 if nothing is applied)
     #[arg(long)]
     pub json: bool,
-    /// Print lines, draw nothing
+    /// Print lines instead of the live screen
     #[arg(long)]
     pub plain: bool,
     #[command(flatten)]
@@ -97,92 +97,93 @@ fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Add brokers, move partitions onto them, and compare before with after
+/// Add brokers, move partitions onto them, and prove that it helped
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In two steps, as AWS has it: the number of brokers in kgen.toml and in the Terraform rendered from it, applied; then partitions, \
-ten at a time, under a throttle, while no broker is above 70 % CPU and no partition is under-replicated. The throttle is taken off \
-whatever happens. Refused when brokers are too busy to begin with: another broker type is then the remedy (`kgen resize`).
-Exits with 3 if a cause is still found afterwards.
+Works in two steps, as AWS advises. First it changes the number of brokers in kgen.toml and the rendered Terraform, and applies it. \
+Then it moves partitions, ten at a time, under a throttle, as long as no broker is above 70 % CPU and no partition is \
+under-replicated. The throttle is always removed at the end. Refused if the brokers are too busy to begin with: then change the \
+broker type (`kgen resize`).
+Exits with 3 if a cause is still found after the change.
 
 Examples:
   kgen scale-out 6 --dry-run
   kgen scale-out 6
   kgen scale-out 9 --yes --throttle 50 --measure 1m --json")]
 pub struct ScaleOut {
-    /// How many brokers there are to be: more than now, a multiple of the zones
+    /// New number of brokers: more than now, and a multiple of the zones
     #[arg(value_name = "BROKERS")]
     pub brokers: u32,
-    /// What copying partitions may take of each broker, MiB/s
+    /// Limit for moving partitions, MiB/s per broker
     #[arg(long, value_name = "MIB", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub throttle: u32,
-    /// Show what would change, and change nothing
+    /// Show what would change without changing anything
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long, short)]
     pub yes: bool,
-    /// How long the brokers are measured before, and again afterwards
+    /// How long to measure the brokers before the change, and again after it
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::look::duration)]
     pub measure: Duration,
     /// Print one JSON document at the end (schema kgen.scale-out/1, with --dry-run kgen.prepared/1)
     #[arg(long)]
     pub json: bool,
-    /// Print lines, draw nothing
+    /// Print lines instead of the live screen
     #[arg(long)]
     pub plain: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }
 
-/// Go on with a demo, a resize or a scale-out that was interrupted, killed or has failed
+/// Resume an interrupted demo, resize or scale-out
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A resize or scale-out goes on from the step that its record names: a terraform that still runs is waited for, the plan is made \
-and guarded again, partitions that are being moved are waited for, and what was measured before counts. A demo is played again, \
-as its lab ended with it.
+A resize or scale-out continues at the step that its record names. kgen waits for a terraform that still runs and for partitions \
+that are still moving, makes and checks the plan again, and keeps the measurements from before. A demo starts again, because its \
+lab ended with it.
 
 Examples:
-  kgen resume                              # the newest that can be gone on with
+  kgen resume                              # the newest run that can be resumed
   kgen resume resize-20261126-101500 --yes
-  kgen resume --undo                       # put the files back, if it can")]
+  kgen resume --undo                       # restore the files")]
 pub struct Resume {
-    /// Id of a run in .kgen/runs, or the beginning of one
+    /// Run id in .kgen/runs, or the beginning of one
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// Put the files back instead, if the cluster has not begun to change
+    /// Restore the files instead, if the cluster has not begun to change
     #[arg(long)]
     pub undo: bool,
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long, short)]
     pub yes: bool,
-    /// Print one JSON document at the end, that of the command that is gone on with
+    /// Print one JSON document at the end: that of the resumed command
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }
 
-/// Play the whole story in a lab of its own: undersized, seen, named, resized, recovered, destroyed
+/// Run the whole scenario in its own lab: overload, diagnosis, resize, proof
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Works in .kgen/demo of the project folder, and leaves only the record of the run, in .kgen/runs.
+Works in .kgen/demo of the project folder and leaves only the record of the run, in .kgen/runs.
 Exits with 3 if the cluster did not recover, 4 if no cause could be named, 5 if a record was lost.
 
 Examples:
   kgen demo
   kgen demo --json > story.json")]
 pub struct Demo {
-    /// Port of the lab on 127.0.0.1; a free one unless given
+    /// Port of the lab on 127.0.0.1 [default: a free one]
     #[arg(long)]
     pub port: Option<u16>,
-    /// What a T3 broker may use of its CPU
+    /// CPU that T3 brokers get
     #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
     pub t3: T3Mode,
     /// Print one JSON document at the end (schema kgen.demo/1)
     #[arg(long)]
     pub json: bool,
-    /// Print lines, draw nothing
+    /// Print lines instead of the live screen
     #[arg(long)]
     pub plain: bool,
     #[command(flatten)]

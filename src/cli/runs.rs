@@ -25,13 +25,13 @@ Examples:
   kgen runs prune --keep 20 --dry-run
   kgen runs prune --keep 20")]
     Prune {
-        /// How many of the latest stay
+        /// Number of recent runs to keep
         #[arg(long, value_name = "N")]
         keep: usize,
-        /// Show which would be deleted, and delete nothing
+        /// Show which runs would be deleted without deleting them
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Do not ask for approval
         #[arg(long, short)]
         yes: bool,
         /// Print one JSON document (schema kgen.runs-prune/1)
@@ -40,11 +40,11 @@ Examples:
     },
 }
 
-/// Play a recorded run in the screen, as if it happened now
+/// Replay a recorded run on the screen
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without a terminal, or with --plain, prints the run as lines: at once, or in its own time when --speed is given.
-The keys are in docs/screen.md, and shown by ?.
+Without a terminal, or with --plain, prints the run as lines: all at once, or at its own pace if --speed is given.
+Press ? to see the keys (also in docs/screen.md).
 
 Examples:
   kgen replay                              # the last run, eight times as fast
@@ -52,13 +52,13 @@ Examples:
   kgen replay samples.jsonl --plain        # written by kgen watch --json
   kgen replay --json                       # samples, as kgen watch --json")]
 pub struct Replay {
-    /// Id of a run in .kgen/runs, the beginning of one, or a path; the last run unless named
+    /// Run id in .kgen/runs, the beginning of one, or a path [default: the last run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// How many times as fast as it happened, 0.125 to 1024; in the screen 8 unless given, and + and - change it
+    /// Speed, 0.125 to 1024 times the original [default on the screen: 8; + and - change it]
     #[arg(long, value_name = "N", value_parser = speed)]
     pub speed: Option<f64>,
-    /// Print lines, draw nothing
+    /// Print lines instead of the live screen
     #[arg(long)]
     pub plain: bool,
     /// Print one JSON object for each sample (schema kgen.sample/1)

@@ -9,7 +9,7 @@ use crate::kafka::Security;
 /// Which terraform to use
 #[derive(Debug, Clone, Args)]
 pub struct TerraformArgs {
-    /// Program to use instead of terraform, else tofu, from the PATH
+    /// Terraform program [default: terraform, then tofu, from the PATH]
     #[arg(long, env = "KGEN_TERRAFORM_BIN", value_name = "PROGRAM")]
     pub terraform_bin: Option<PathBuf>,
 }
@@ -17,7 +17,7 @@ pub struct TerraformArgs {
 /// How long to wait for others
 #[derive(Debug, Clone, Args)]
 pub struct Locking {
-    /// How long to wait while another kgen works on the project, or another run has locked the state
+    /// How long to wait while another kgen uses the project or another run holds the state lock
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::look::duration)]
     pub lock_timeout: Duration,
 }
@@ -25,8 +25,8 @@ pub struct Locking {
 /// Show what `apply` would change
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Also shows what was changed outside of Terraform. Exits with 0 whether or not there are changes, unless \
---detailed-exitcode is given: then 0 means none, 2 changes, 1 that the plan failed.
+Also shows what was changed outside of Terraform. Exits with 0 whether or not there are changes. With --detailed-exitcode, \
+0 means no changes, 2 means changes, and 1 means that the plan failed.
 
 Examples:
   kgen plan
@@ -45,23 +45,23 @@ pub struct Plan {
     pub terraform: TerraformArgs,
 }
 
-/// Make what terraform/ describes, after showing the plan and asking
+/// Apply terraform/ after showing the plan and asking for approval
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Ctrl-C stops Terraform when it safely can; what it has made stays in its state. Pressing it again changes nothing.
+Ctrl-C stops Terraform when it is safe; what it has created stays in its state. Pressing Ctrl-C again changes nothing.
 
 Examples:
   kgen apply
-  kgen apply --dry-run              # as kgen plan, with the price
+  kgen apply --dry-run              # like kgen plan, with the price
   kgen apply --yes --json           # without a terminal")]
 pub struct Apply {
-    /// Show what would change and what it costs, and change nothing
+    /// Show what would change and what it costs, without changing anything
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long, short)]
     pub yes: bool,
-    /// Print what was done, and the outputs, as JSON (schema kgen.apply/1)
+    /// Print the changes and the outputs as JSON (schema kgen.apply/1)
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub struct Apply {
     pub terraform: TerraformArgs,
 }
 
-/// Destroy everything that `apply` made, after showing it and asking
+/// Destroy everything that `apply` created, after asking for approval
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -78,13 +78,13 @@ Examples:
   kgen destroy --dry-run
   kgen destroy --yes")]
 pub struct Destroy {
-    /// Show what would be destroyed, and destroy nothing
+    /// Show what would be destroyed without destroying anything
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
+    /// Do not ask for approval
     #[arg(long, short)]
     pub yes: bool,
-    /// Print what was done as JSON (schema kgen.destroy/1)
+    /// Print the changes as JSON (schema kgen.destroy/1)
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -99,19 +99,19 @@ pub struct Destroy {
 Examples:
   kgen output
   kgen output --raw client_instance_id
-  kgen output --json                # sensitive ones too")]
+  kgen output --json                # including sensitive ones")]
 pub struct Output {
     /// Print only the value of this output
     #[arg(long, value_name = "NAME")]
     pub raw: Option<String>,
-    /// Print name and value of each as JSON, sensitive ones too
+    /// Print all names and values as JSON, including sensitive ones
     #[arg(long, conflicts_with = "raw")]
     pub json: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }
 
-/// Open a shell on the client instance, through AWS Systems Manager
+/// Open a shell on the client instance through AWS Systems Manager
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Needs the AWS CLI and its session-manager-plugin. Refused in the lab, which runs no instances.
@@ -120,7 +120,7 @@ Examples:
   kgen connect
   kgen connect --dry-run           # the command, for another machine")]
 pub struct Connect {
-    /// Print the command that would be run, and open nothing
+    /// Print the command without running it
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -139,13 +139,13 @@ Examples:
 pub struct Bootstrap {
     #[command(flatten)]
     pub which: super::Which,
-    /// The listeners of this kind
+    /// Kind of listener
     #[arg(long, value_enum, value_name = "KIND", default_value = "plaintext")]
     pub security: Security,
     /// The same as `--security tls`
     #[arg(long, conflicts_with = "security")]
     pub tls: bool,
-    /// Print all kinds as JSON (schema kgen.bootstrap/1)
+    /// Print all listeners as JSON (schema kgen.bootstrap/1)
     #[arg(long, conflicts_with_all = ["tls", "security"])]
     pub json: bool,
 }

@@ -139,7 +139,7 @@ mod tests {
     fn the_reference_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference.md");
         let there = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(there == text(), "docs/reference.md is stale: cargo run -- reference > docs/reference.md");
+        assert!(there == text(), "docs/reference.md is stale: run scripts/generate");
     }
 
     #[test]

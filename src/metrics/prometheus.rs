@@ -363,7 +363,8 @@ mod tests {
                         r#"{"nodeInfoList":[{"brokerNodeInfo":{"brokerId":4.0,"endpoints":["127.0.0.1"]}}]}"#.to_owned()
                     }
                     false => format!(
-                        r#"{{"clusterInfo":{{"provisioned":{{"openMonitoring":{{"prometheus":{prometheus}}}}}}}}}"#
+                        r#"{{"clusterInfo":{{"clusterName":"orders","clusterArn":"arn:aws:kafka:x","state":"ACTIVE",
+                        "provisioned":{{"openMonitoring":{{"prometheus":{prometheus}}}}}}}}}"#
                     ),
                 };
                 let _ = write!(

@@ -195,7 +195,7 @@ fn every_error_says_what_is_wrong_and_what_to_do() {
 fn a_command_that_needs_another_shows_its_whole_help() {
     let dir = tempfile::tempdir().unwrap();
     for (args, parts) in [
-        (&[][..], ["Commands:", "Examples:", "kgen doctor"]),
+        (&[][..], ["Start here:", "Examples:", "kgen doctor"]),
         (&["topic"], ["Commands:", "Examples:", "describe"]),
         (&["lab"], ["Commands:", "Examples:", "kgen lab status"]),
     ] {

@@ -11,7 +11,7 @@ use crate::{
     process::shell_word,
     project::Project,
     run::Head,
-    stack::Rendered,
+    stack::{Rendered, with_volume_gib},
 };
 
 /// Words of a recorded command line that are read, and characters of each.
@@ -53,9 +53,18 @@ pub fn check(project: &Project, reached: &Reached) -> anyhow::Result<()> {
         return Ok(());
     }
     let wanted = reached.intent.change.written_to(&before)?;
-    ensure!(wanted == after, "{KGEN_TOML} is not what `{}` makes of it", reached.intent.change.command());
+    let is_wanted = wanted == after || with_grown_volumes(project, &before, &after, &wanted).as_ref() == Some(&after);
+    ensure!(is_wanted, "{KGEN_TOML} is not what `{}` makes of it", reached.intent.change.command());
     let rendered = rendered?;
     reached.edits.iter().filter(|edit| edit.path != Path::new(KGEN_TOML)).try_for_each(|edit| rendered.check(edit))
+}
+
+/// `wanted` with the larger volumes of `after`: a change adopts the size that volumes grew to outside of Terraform. What the plan
+/// may change is guarded all the same.
+fn with_grown_volumes(project: &Project, before: &str, after: &str, wanted: &str) -> Option<String> {
+    let gib = project.stack_of(after).ok()?.cluster().volume_gib;
+    let is_larger = project.stack_of(before).ok()?.is_outgrown_by(gib);
+    is_larger.then(|| with_volume_gib(wanted, gib).ok()).flatten()
 }
 
 const KGEN_TOML: &str = "kgen.toml";
@@ -222,6 +231,26 @@ mod tests {
         for measure_s in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
             assert!(hostile(&|r| r.intent.measure_s = measure_s).contains("which no change of kgen does"));
         }
+    }
+
+    #[test]
+    fn volumes_that_grew_outside_of_terraform_may_be_adopted_and_never_made_smaller() {
+        let dir = tempfile::tempdir().unwrap();
+        let (project, mut reached) = changed(dir.path());
+        let sized = |gib| {
+            let after = with_volume_gib(&reached.edits[0].after, gib).unwrap();
+            let rendered = project.stack_of(&after).unwrap().render();
+            let of = |edit: &Edit| {
+                let name = edit.path.file_name().and_then(|name| name.to_str()).unwrap();
+                Edit { after: rendered.get(name).unwrap_or(&after).to_owned(), ..edit.clone() }
+            };
+            Reached { edits: reached.edits.iter().map(of).collect(), ..reached.clone() }
+        };
+        let (grown, smaller) = (sized(200), sized(50));
+        check(&project, &grown).unwrap();
+        assert!(check(&project, &smaller).unwrap_err().to_string().contains("is not what `kgen resize"));
+        reached.edits[0].after.push_str("[client]\nvolume_gib = 200\n");
+        assert!(check(&project, &reached).is_err());
     }
 
     #[test]

@@ -51,6 +51,9 @@ use crate::{
     sandbox,
 };
 
+/// Storage of one broker, GiB: MSK's own default, which the recorded runs have.
+const VOLUME_GIB: i32 = 1000;
+
 /// Seconds of calm before a fault at least.
 const CALM_S: f64 = 10.0;
 /// How long a fault goes on at least, and after it was first named rightly.
@@ -348,7 +351,7 @@ fn create(admin: &Admin, topic: &str, variation: &Variation) -> anyhow::Result<(
 async fn made(place: &Place, project: &Project) -> anyhow::Result<String> {
     let stack = project.stack();
     let aws = place.aws(stack.region()).await;
-    aws.create_lab_cluster(CLUSTER, stack.cluster().broker_type.as_str(), BROKERS as i32).await?;
+    aws.create_lab_cluster(CLUSTER, stack.cluster().broker_type.as_str(), BROKERS as i32, VOLUME_GIB).await?;
     active(&aws).await?;
     Ok(crate::commands::place::cluster(&aws, CLUSTER).await?.1)
 }

@@ -38,6 +38,10 @@ const ALLOWED_CIRCLES: &[(&str, &[&str])] = &[
         &["load/consumer.rs", "load/producer.rs", "load/producer/summary.rs", "load/slo.rs"],
     ),
     (
+        "a window has a coverage, which is made of what its samples hold",
+        &["diagnose/coverage.rs", "diagnose/seen.rs", "diagnose/window.rs"],
+    ),
+    (
         "settings are shown in a document whose type the others' file lists",
         &["commands/config.rs", "commands/documents.rs"],
     ),
