@@ -144,6 +144,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
         aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
     })?;
+    let period_s = status.metrics_period_s.map(|seconds| seconds as u64);
     let rest = status.rest;
     let clusters = rest.get("clusters").and_then(Value::as_array).into_iter().flatten();
     clusters.filter_map(|cluster| cluster["name"].as_str()).for_each(out::learn_cluster);
@@ -151,7 +152,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         let said = serde_json::from_value(Value::Object(rest.into_iter().collect()));
         let said: documents::LabStatus = said.context("reading what the lab says of itself")?;
         let (endpoint, scale) = (Some(running.endpoint), status.scale);
-        documents::print(documents::LabStatus { running: true, endpoint, scale, ..said })?;
+        documents::print(documents::LabStatus { running: true, endpoint, scale, metrics_period_s: period_s, ..said })?;
         return Ok(Outcome::Done);
     }
     let text =
@@ -167,8 +168,8 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     );
     println!(
         "datapoints of CloudWatch cover {} s{}, and are there {} s later",
-        fact("metrics_period_s"),
-        if rest.get("metrics_period_s") == Some(&json!(60)) { " as on MSK" } else { " instead of the 60 s of MSK" },
+        period_s.unwrap_or_default(),
+        if period_s == Some(60) { " as on MSK" } else { " instead of the 60 s of MSK" },
         fact("metrics_delay_s")
     );
     if rest.get("without_brokers") == Some(&json!(true)) {

@@ -162,7 +162,7 @@ fn overload_is_named_from_outside_within_three_datapoints_and_so_is_its_end() {
     // The one that the load began in does not count.
     assert!(datapoints <= WITHIN_DATAPOINTS + 1, "named after {datapoints} datapoints");
 
-    lab.begin("update-broker-type --target-instance-type kafka.m5.large").complete(Duration::from_secs(300));
+    lab.begin("update-broker-type --target-instance-type kafka.m5.xlarge").complete(Duration::from_secs(300));
     let resized = jiff::Timestamp::now();
     let datapoints = datapoints_until(&lab, resized, &|said| said["verdict"] == "healthy");
     assert!(datapoints <= WITHIN_DATAPOINTS + 1, "healthy after {datapoints} datapoints");
