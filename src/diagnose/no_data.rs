@@ -1,7 +1,7 @@
 //! A broker without a CPU figure: no statement about its size.
 
 use super::{
-    Evidence, Finding, Kind, Rule, Window,
+    ClusterKind, Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
     disk_full::full,
     window::names,
@@ -15,13 +15,18 @@ pub const RULE: Rule = Rule {
     id: finding_id::INCONCLUSIVE_NO_DATA,
     kind: Kind::Gate,
     judge,
-    needs: Needs { any: &[], helps: &[], of: Clusters::Provisioned },
+    needs: Needs { any: &[], helps: &[], of: Clusters::All },
     meaning: "A broker answers, but what was needed for a verdict was not among its metrics. No data is not zero.",
     told_apart: "By the absence of CPU values in the window.",
     in_the_lab: "kgen diagnose --targets FILE, with a file that names no node exporter",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
+    if window.context.kind == Some(ClusterKind::Serverless) {
+        // It has no brokers; what is published of it is by consumer group and topic.
+        let is_silent = window.recent().iter().all(|sample| sample.groups.is_empty());
+        return is_silent.then(no_datapoints);
+    }
     // A broker that is gone has none either; that it is gone is told elsewhere.
     let unpublished = window.unpublished().map(|(brokers, _)| brokers).unwrap_or_default();
     // Nor does one whose volume is full: that it ends then is known.
@@ -81,5 +86,34 @@ pub(super) fn no_datapoints() -> Finding {
         ),
         confidence: 0.95,
         ..Finding::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        diagnose::{ClusterKind, Context, Verdict, diagnose},
+        finding_id,
+        sample::{GroupSample, Sample, Source, TopicLag},
+    };
+
+    #[test]
+    fn a_serverless_cluster_is_judged_by_its_consumer_groups() {
+        let context = Context { kind: Some(ClusterKind::Serverless), ..Context::default() };
+        let lag =
+            TopicLag { max_records: Some(3.0), sum_records: Some(9.0), max_s: Some(0.1), rolling_max_s: Some(0.1) };
+        let group = GroupSample { lags: [("orders".to_owned(), lag)].into(), ..GroupSample::default() };
+        let minute = |n: i64, groups: &[(&str, &GroupSample)]| Sample {
+            at_ms: n * 60_000,
+            source: Source::CloudWatch,
+            groups: groups.iter().map(|(name, group)| ((*name).to_owned(), (*group).clone())).collect(),
+            ..Sample::default()
+        };
+        let with: Vec<Sample> = (0..12).map(|n| minute(n, &[("workers", &group)])).collect();
+        let found = diagnose(&context, &with);
+        assert_eq!((found.verdict, found.findings[0].id), (Verdict::Healthy, finding_id::HEALTHY), "{found:#?}");
+        let without: Vec<Sample> = (0..12).map(|n| minute(n, &[])).collect();
+        let found = diagnose(&context, &without);
+        assert_eq!((found.verdict, found.findings[0].id), (Verdict::Inconclusive, finding_id::INCONCLUSIVE_NO_DATA));
     }
 }

@@ -137,7 +137,8 @@ fn is_unread(window: &Window) -> bool {
         let mut serving = sample.brokers.values().filter(|broker| broker.state == BrokerState::Serving);
         serving.all(|broker| broker.bytes_out_per_s.is_none() || unread(broker))
     };
-    enough(window, &unread) && window.all().iter().all(all)
+    let has_brokers = window.recent().iter().any(|sample| !sample.brokers.is_empty());
+    has_brokers && enough(window, &unread) && window.all().iter().all(all)
 }
 
 /// Whether the Kafka protocol was asked in the window.

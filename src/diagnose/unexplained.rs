@@ -122,7 +122,8 @@ fn traffic_gone(window: &Window) -> Option<Evidence> {
         let (now, before) = (window.median(id, traffic)?, window.before(id, traffic)?);
         Some(before >= LEAST_BYTES_PER_S && now < before * GONE_SHARE)
     };
-    if !window.is_cloudwatch() || !window.brokers().into_iter().all(|id| gone(id) == Some(true)) {
+    let brokers = window.brokers();
+    if !window.is_cloudwatch() || brokers.is_empty() || !brokers.into_iter().all(|id| gone(id) == Some(true)) {
         return None;
     }
     let bytes = sum(&|id| window.median(id, traffic))?;

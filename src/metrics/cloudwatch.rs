@@ -106,6 +106,8 @@ pub struct CloudWatch {
     memory_share: f64,
     options: Options,
     discovered: Discovered,
+    /// They were listed, and no consumer group is among them.
+    has_no_groups: bool,
     listed_at_ms: i64,
     series: Series,
     topics: Topics,
@@ -172,6 +174,7 @@ impl CloudWatch {
             memory_share,
             options,
             discovered: Discovered::default(),
+            has_no_groups: false,
             listed_at_ms: 0,
             series: Series::default(),
             topics: Topics::default(),
@@ -421,6 +424,7 @@ impl CloudWatch {
                 }
             }
         }
+        self.has_no_groups = discovered.groups.is_empty() && lacks.is_empty();
         self.discovered = discovered;
         self.lacks.by_listing = lacks;
     }
@@ -535,6 +539,14 @@ impl CloudWatch {
         if !self.options.topics {
             let of = |field| Unavailable { field, reason: "the topics API was not asked".to_owned(), enable: None };
             unavailable.extend([Field::Topics, Field::TopicConfigs].map(of));
+        }
+        if self.has_no_groups {
+            unavailable.push(Unavailable {
+                field: Field::GroupLag,
+                reason: "no consumer group of this cluster publishes its lag: groups that commit no offsets to Kafka publish none"
+                    .to_owned(),
+                enable: None,
+            });
         }
         let lacks = [&self.lacks.by_listing, &self.lacks.by_topics, &self.lacks.by_reading];
         unavailable.extend(lacks.into_iter().flatten().cloned());

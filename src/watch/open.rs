@@ -125,7 +125,8 @@ pub async fn open(request: &Request, place: &Place) -> Result<Opened, OpenError>
         // A cluster without a plaintext listener, or none that answers yet, is watched without the Kafka protocol.
         context.bootstrap_servers = aws.bootstrap_of(&info.arn).await.ok().and_then(|bootstrap| bootstrap.plaintext);
     }
-    let Chosen { source, seen, because } = chosen(request, &aws, &context, info.as_ref()).await?;
+    let has_brokers = lab.as_ref().is_none_or(|lab| lab.rest.get("without_brokers") != Some(&true.into()));
+    let Chosen { source, seen, because } = chosen(request, &aws, &context, info.as_ref(), has_brokers).await?;
     if let Some(status) = source.status() {
         (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
     }
@@ -197,6 +198,7 @@ async fn chosen(
     aws: &Aws,
     context: &Context,
     info: Option<&ClusterInfo>,
+    has_brokers: bool,
 ) -> Result<Chosen, MetricsError> {
     let prometheus = |targets| Prometheus::new(&context.cluster, targets, request.interval);
     let inside = |source, because| Ok(Chosen { source: Source::Prometheus(source), seen: Seen::Inside, because });
@@ -217,7 +219,7 @@ async fn chosen(
         View::Inside => inside(prometheus(endpoints), None),
         View::Outside => outside(None).await,
         View::Best => {
-            if let Some(reason) = unreadable(info, in_lab) {
+            if let Some(reason) = unreadable(info, in_lab, has_brokers) {
                 return outside(Some(reason.to_owned())).await;
             }
             let mut tried = prometheus(endpoints);
@@ -230,7 +232,10 @@ async fn chosen(
 }
 
 /// Why nobody needs to ask the brokers.
-fn unreadable(info: Option<&ClusterInfo>, in_lab: bool) -> Option<&'static str> {
+fn unreadable(info: Option<&ClusterInfo>, in_lab: bool, has_brokers: bool) -> Option<&'static str> {
+    if !has_brokers {
+        return Some("the lab runs without brokers");
+    }
     let info = info?;
     if info.kind == ClusterKind::Serverless {
         return Some("a serverless cluster has no brokers that could be asked");
