@@ -25,6 +25,9 @@ pub const HOURS_A_MONTH: f64 = 730.0;
 /// A saving below this share of the present price is no reason for a change (a design choice).
 pub const LEAST_SAVING: f64 = 0.10;
 
+/// Prices that differ by less than this factor count as the same (a design choice).
+const SAME_PRICE: f64 = 1.01;
+
 /// CPU at which clients may have been held back, percent (a design choice).
 const SATURATED_PERCENT: f64 = 85.0;
 
@@ -157,8 +160,13 @@ pub fn size(current: &Current, samples: &[Sample], question: &Question) -> Resul
 }
 
 fn advice(now: &Judged, shapes: &[Judged]) -> Advice {
-    let cheapest =
-        shapes.iter().filter(|judged| judged.fits).min_by(|a, b| a.usd_per_month.total_cmp(&b.usd_per_month));
+    let fitting = || shapes.iter().filter(|judged| judged.fits);
+    let least = fitting().map(|judged| judged.usd_per_month).fold(f64::INFINITY, f64::min);
+    // Of shapes that cost the same, the one that needs no other number of brokers is the smaller change.
+    let change = |judged: &Judged| (judged.shape.brokers != now.shape.brokers, judged.shape.brokers);
+    let cheapest = fitting()
+        .filter(|judged| judged.usd_per_month <= least * SAME_PRICE)
+        .min_by(|a, b| change(a).cmp(&change(b)).then(a.usd_per_month.total_cmp(&b.usd_per_month)));
     let Some(cheapest) = cheapest else {
         if now.fits {
             return Advice::Keep;

@@ -246,3 +246,21 @@ fn growth_follows_the_trend_of_the_daily_peaks() {
     let few = size(&cluster.current, &samples[..3], &auto).unwrap();
     assert_eq!(few.growth_percent, 0.0, "three days are no trend");
 }
+
+#[test]
+fn of_shapes_that_cost_the_same_the_one_with_as_many_brokers_is_recommended() {
+    let of = |broker_type: &str, brokers, usd_per_month| Judged {
+        shape: Shape { broker_type: broker_type.parse().unwrap(), brokers },
+        fits: true,
+        reason: None,
+        uses: Vec::new(),
+        binding: None,
+        cpu_percent: 40.0,
+        usd_per_month,
+    };
+    let now = Judged { fits: false, reason: Some("CPU".to_owned()), ..of("kafka.m5.large", 6, 920.0) };
+    let shapes =
+        [of("kafka.m7g.large", 12, 1787.0), of("kafka.m7g.xlarge", 6, 1787.1), of("kafka.m5.2xlarge", 3, 1840.0)];
+    let Advice::Change { shape, .. } = advice(&now, &shapes) else { panic!("no change") };
+    assert_eq!((shape.broker_type.as_str(), shape.brokers), ("kafka.m7g.xlarge", 6));
+}
