@@ -51,8 +51,8 @@ impl Monitoring {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         if regions.insert(region.to_owned()) {
             let say = Arc::clone(&self.say);
-            let series = self.metrics.region(region);
-            self.runtime.spawn(evaluate_forever(self.client(region), series, move |problem| say(&problem)));
+            let (series, minute) = (self.metrics.region(region), self.metrics.timing.period);
+            self.runtime.spawn(evaluate_forever(self.client(region), series, minute, move |problem| say(&problem)));
         }
     }
 
