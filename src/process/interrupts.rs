@@ -3,8 +3,8 @@
 use std::{
     io,
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+        Arc, LazyLock, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -32,16 +32,17 @@ struct Handlers {
     patience: Arc<AtomicUsize>,
 }
 
-/// What is done before an interrupt ends this process: a [`fn()`], or nothing.
-static BEFORE_DEATH: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+/// What is done before an interrupt ends this process, once there is something. Reading it takes no lock, as a handler of
+/// signals needs.
+static BEFORE_DEATH: OnceLock<fn()> = OnceLock::new();
 
-/// From now on `act` is called when an interrupt is about to end this process. Only what a signal's handler may do:
-/// system calls, no memory, no locks.
+/// From now on `act` is called when an interrupt is about to end this process; the first that was named stays. Only what a
+/// signal's handler may do: system calls, no memory, no locks.
 ///
 /// # Errors
 /// The handlers cannot be installed.
 pub fn before_death(act: fn()) -> io::Result<()> {
-    BEFORE_DEATH.store(act as *mut (), Ordering::SeqCst);
+    BEFORE_DEATH.get_or_init(|| act);
     handlers().map(drop)
 }
 
@@ -129,10 +130,9 @@ impl Handlers {
                 if seen.load(Ordering::SeqCst) >= patience.load(Ordering::SeqCst) {
                     deadly.store(true, Ordering::SeqCst);
                 }
-                let act = BEFORE_DEATH.load(Ordering::SeqCst);
-                if deadly.load(Ordering::SeqCst) && !act.is_null() {
-                    // SAFETY: only `before_death` stores here, and only functions of this type.
-                    let act: fn() = unsafe { std::mem::transmute(act) };
+                if deadly.load(Ordering::SeqCst)
+                    && let Some(act) = BEFORE_DEATH.get()
+                {
                     act();
                 }
             };
