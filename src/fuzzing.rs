@@ -196,7 +196,7 @@ impl Served {
         let config = LabConfig {
             state_dir: dir.path().to_owned(),
             crew: Arc::new(run_without_brokers),
-            facts: Box::new(|| serde_json::json!({})),
+            facts: Default::default(),
         };
         let runtime = Runtime::new().expect("a runtime for the lab");
         let lab = Lab::open(config).expect("a lab in an empty folder");

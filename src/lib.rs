@@ -9,6 +9,7 @@
 
 // What is known, and what was seen: values.
 mod catalogue;
+mod exposition;
 mod finding_id;
 mod sample;
 mod statistics;
@@ -45,9 +46,11 @@ mod metrics;
 
 // The cluster on this machine.
 mod lab;
+mod lab_api;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
+mod demo;
 mod sandbox;
 mod watch;
 

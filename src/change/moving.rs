@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
-use super::{Event, Figures, Journal, Phase, Ready, human, measure::Watched};
+use super::{Event, Figures, Journal, Phase, Ready, human, measure::ClusterView};
 use crate::{
     kafka::partitions::{Partition, Partitions, Placement, Throttled},
     outcome::refused,
@@ -187,7 +187,7 @@ fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal<'_>) -> 
 fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
     let interval = ready.timing().interval;
     let samples = runtime()?.block_on(async {
-        let opened = Watched::of_stack(ready).open().await?;
+        let opened = ClusterView::of_stack(ready).open().await?;
         collected(opened.source, interval * 2, interval).await
     })?;
     Ok(Figures::of("", &samples).cpu_percent)

@@ -20,7 +20,7 @@ use crate::{
 
 /// Says what happens, and asks.
 pub struct Words {
-    progress: Progress,
+    pub progress: Progress,
     /// Every question is answered with yes.
     yes: bool,
     /// Documents are alone on standard output.

@@ -1,89 +1,93 @@
-//! What happens in the demo, in the order in which it happens.
+//! What the demo sees: samples of the brokers and seconds of the load, recorded as they come and kept for the proof.
 
 use std::{
     fs::File,
     io::Write as _,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, Sender},
-    },
-    thread::JoinHandle,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow, bail};
-use tokio::runtime::{Handle, Runtime};
+use anyhow::{Context as _, bail};
+use parking_lot::Mutex;
 
 use crate::{
-    aws::Aws,
-    change::{Figures, INTERVAL, LoadFigures},
-    commands::{
-        look::{Opened, open, own_look, refresh},
-        out,
-        place::Place,
-        record::Record,
-        watching::{STATE_EVERY, line},
-    },
-    diagnose::{Context, Diagnosis, diagnose},
+    change::{ClusterView, Figures, INTERVAL, LoadFigures},
+    diagnose::{Context, Diagnosis},
+    edge,
     files::own,
-    load::producer::{self, ProducerConfig, Summary, Tick},
+    load::{
+        producer::{ProducerConfig, Summary, Tick},
+        sending::Sending,
+    },
     proof::Measured,
+    record::Record,
     report::Span,
-    run::{self, Event, Observed, now},
+    run::{Event, now},
     sample::{BrokerId, LoadSample, Sample},
     sandbox::Stage,
     stack::Stack,
+    watch::{Following, Line, Place, Session},
 };
 
-/// What comes from the threads that look and load.
-enum Come {
-    Sample(Box<Sample>),
-    Tick(Box<Tick>),
-    Failed(anyhow::Error),
-}
+/// The samples of the run by themselves.
+const SAMPLES: &str = "samples.jsonl";
 
-/// Samples of the brokers and seconds of the load, as they come, recorded and kept for the diagnosis.
-pub struct Events {
-    runtime: Handle,
-    pub aws: Aws,
-    pub context: Context,
-    sender: Sender<Come>,
-    inbox: Receiver<Come>,
-    samples: Vec<Sample>,
-    /// What the last [`WINDOW`] of the samples says.
-    diagnosis: Diagnosis,
+/// How far back the diagnosis looks.
+pub const WINDOW: Duration = Duration::from_secs(30);
+
+/// The samples in it.
+const LOOK_BACK: usize = (WINDOW.as_secs() / INTERVAL.as_secs()) as usize + 1;
+
+/// How long nothing may come.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Time between two looks whether the demo was interrupted.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The cluster, watched, and its load.
+pub struct Seen {
+    session: Session,
     record: Record,
-    file: File,
-    load: Option<Load>,
-    latest_load: Option<Tick>,
-    stretch: Stretch,
+    load: Option<Sending>,
+    loaded: Arc<Mutex<Loaded>>,
+    measured_from_ms: i64,
 }
 
-struct Load {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<anyhow::Result<Summary>>,
-}
-
-/// What is being measured.
+/// What the load has seen.
 #[derive(Default)]
-struct Stretch {
-    from_sample: usize,
-    from_ms: i64,
-    load: LoadFigures,
+struct Loaded {
+    /// The newest second: when it ended, s after the start, and what it saw.
+    latest: Option<(f64, LoadSample)>,
+    /// Of the stretch that is being measured.
+    figures: LoadFigures,
     seconds: Vec<(i64, LoadSample)>,
+    failed: Option<anyhow::Error>,
+}
+
+impl Loaded {
+    fn take(&mut self, tick: &Tick) {
+        self.seconds.push((tick.at_ms, tick.sample));
+        let seconds = self.latest.map_or(tick.at_s, |(last, _)| tick.at_s - last);
+        let figures = &mut self.figures;
+        figures.seconds += seconds;
+        figures.offered += tick.sample.offered_per_s * seconds;
+        figures.acknowledged += tick.sample.acknowledged_per_s * seconds;
+        figures.response.add(&tick.response);
+        self.latest = Some((tick.at_s, tick.sample));
+    }
 }
 
 /// What was measured, for the proof.
-pub struct Kept {
+pub struct Stretch {
     context: Context,
     span: Span,
     samples: Vec<Sample>,
     load: Vec<LoadSample>,
+    pub figures: Figures,
 }
 
-impl Kept {
+impl Stretch {
     pub fn measured(&self) -> Measured<'_> {
         Measured { context: Some(&self.context), samples: &self.samples, load: &self.load }
     }
@@ -93,67 +97,43 @@ impl Kept {
     }
 }
 
-/// The samples of the run by themselves.
-const SAMPLES: &str = "samples.jsonl";
-
-/// How far back the diagnosis looks.
-pub const WINDOW: Duration = Duration::from_secs(30);
-
-/// How long nothing may come.
-const SILENCE: Duration = Duration::from_secs(30);
-
-impl Events {
-    /// Begins to sample the stack's cluster; every sample is recorded.
-    pub fn watch(runtime: &Runtime, stack: &Stack, place: &Place, record: Record) -> anyhow::Result<Events> {
-        let Opened { aws, context, source, .. } = runtime.block_on(open(&own_look(), stack, place))?;
-        let events = Events::new(runtime, aws, context, record)?;
-        let samples = events.sender.clone();
-        runtime.spawn(async move {
-            let mut stream = source.stream(INTERVAL);
-            while let Some(sample) = stream.recv().await {
-                let event = sample.map_or_else(|error| Come::Failed(error.into()), |s| Come::Sample(Box::new(s)));
-                if samples.send(event).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(events)
-    }
-
-    fn new(runtime: &Runtime, aws: Aws, context: Context, record: Record) -> anyhow::Result<Events> {
-        let (sender, inbox) = mpsc::channel();
+impl Seen {
+    /// Begins to watch the stack's cluster.
+    ///
+    /// # Errors
+    /// The samples cannot be written.
+    pub fn begin(stack: &Stack, place: &Place, record: &Record) -> anyhow::Result<Seen> {
         let path = record.dir().join(SAMPLES);
         let file = own::create(&path, 0o666).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Events {
-            runtime: runtime.handle().clone(),
-            aws,
-            diagnosis: diagnose(&context, &[]),
-            context,
-            sender,
-            inbox,
-            samples: Vec::new(),
-            record,
-            file,
-            load: None,
-            latest_load: None,
-            stretch: Stretch::default(),
-        })
+        let loaded = Arc::<Mutex<Loaded>>::default();
+        let latest = Arc::clone(&loaded);
+        let view = ClusterView::of(&stack.cluster().name, stack.region(), place, INTERVAL);
+        let following = Following {
+            interval: INTERVAL,
+            look_back: LOOK_BACK,
+            load: Box::new(move || latest.lock().latest.map(|(_, sample)| sample)),
+            tell: Box::new(telling(record.clone(), file, path)),
+        };
+        let session = Session::start(async move || view.open().await, following);
+        Ok(Seen { session, record: record.clone(), load: None, loaded, measured_from_ms: 0 })
     }
 
-    /// The samples by themselves, for `kgen diagnose --replay`.
-    pub fn record(&self) -> PathBuf {
+    /// Where the samples by themselves are, for `kgen diagnose --replay`.
+    pub fn samples_file(&self) -> PathBuf {
         self.record.dir().join(SAMPLES)
     }
 
     /// Begins the load on a thread of its own.
     pub fn start_load(&mut self, config: ProducerConfig) {
-        let (stop, ticks) = (Arc::new(AtomicBool::new(false)), self.sender.clone());
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            // Nobody listens any more when the demo is ending.
-            producer::run(&config, &stopped, &mut |tick| drop(ticks.send(Come::Tick(Box::new(tick.clone())))))
-        });
-        self.load = Some(Load { stop, thread });
+        let (loaded, record) = (Arc::clone(&self.loaded), self.record.clone());
+        self.load = Some(Sending::start(config, move |tick| {
+            let recorded = record.load(tick);
+            let mut loaded = loaded.lock();
+            loaded.take(tick);
+            if let Err(error) = recorded {
+                loaded.failed.get_or_insert(error);
+            }
+        }));
     }
 
     /// Ends the load, and waits for its last answers.
@@ -161,9 +141,7 @@ impl Events {
     /// # Errors
     /// It had failed.
     pub fn stop_load(&mut self) -> anyhow::Result<Summary> {
-        let load = self.load.take().context("no load was started")?;
-        load.stop.store(true, Ordering::SeqCst);
-        load.thread.join().map_err(|_| anyhow!("the load generator panicked"))?
+        self.load.take().context("no load was started")?.end()
     }
 
     /// Waits for the next sample.
@@ -174,14 +152,13 @@ impl Events {
         let started = Instant::now();
         loop {
             stage.ensure_not_interrupted()?;
-            match self.inbox.recv_timeout(Duration::from_millis(200)) {
-                Ok(Come::Sample(sample)) => return self.take(*sample),
-                Ok(Come::Tick(tick)) => self.take_tick(*tick)?,
-                Ok(Come::Failed(error)) => return Err(error.context("sampling the brokers")),
-                Err(RecvTimeoutError::Disconnected) => bail!("the sampling of the brokers has ended"),
-                Err(RecvTimeoutError::Timeout) => {}
+            if let Some(error) = self.loaded.lock().failed.take() {
+                return Err(error);
             }
-            if self.load.as_ref().is_some_and(|load| load.thread.is_finished()) {
+            if self.session.next(LOOK_EVERY)? {
+                return Ok(());
+            }
+            if self.load.as_ref().is_some_and(Sending::is_over) {
                 let summary = self.stop_load()?;
                 bail!("the load ended after {:.0} s, before the story did", summary.duration_s);
             }
@@ -199,153 +176,84 @@ impl Events {
         Ok(())
     }
 
-    /// Does something that takes its time, while samples and seconds of the load are recorded as they come.
-    ///
-    /// # Errors
-    /// What `act` says; else why something could not be taken.
-    pub fn during<T>(&mut self, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-        /// Ends the taking in each case, also when `act` panics: the scope waits for it.
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::SeqCst);
-            }
-        }
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let taking = scope.spawn(|| self.take_until(&is_over));
-            let over = Over(&is_over);
-            let acted = act();
-            drop(over);
-            let taken = taking.join().map_err(|_| anyhow!("the recording of samples panicked"))?;
-            acted.and_then(|acted| taken.map(|()| acted))
-        })
-    }
-
-    fn take_until(&mut self, is_over: &AtomicBool) -> anyhow::Result<()> {
-        let mut state_read = Instant::now();
-        while !is_over.load(Ordering::SeqCst) {
-            match self.inbox.recv_timeout(Duration::from_millis(200)) {
-                Ok(come) => self.take_any(come)?,
-                Err(RecvTimeoutError::Disconnected) => bail!("the sampling of the brokers has ended"),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if state_read.elapsed() >= STATE_EVERY {
-                // Samples go on while the control plane does not answer.
-                if let Err(error) = self.runtime.block_on(refresh(&self.aws, &mut self.context)) {
-                    eprintln!("note: {error}");
-                }
-                state_read = Instant::now();
-            }
-        }
-        self.take_waiting()
-    }
-
-    /// Takes what has come already.
-    fn take_waiting(&mut self) -> anyhow::Result<()> {
-        while let Ok(come) = self.inbox.try_recv() {
-            self.take_any(come)?;
-        }
-        Ok(())
-    }
-
-    fn take_any(&mut self, come: Come) -> anyhow::Result<()> {
-        match come {
-            Come::Sample(sample) => self.take(*sample),
-            Come::Tick(tick) => self.take_tick(*tick),
-            Come::Failed(error) => Err(error.context("sampling the brokers")),
-        }
-    }
-
-    fn take(&mut self, mut sample: Sample) -> anyhow::Result<()> {
-        sample.load = self.latest_load.as_ref().map(|tick| tick.sample);
-        sample.cluster_state = self.context.state.clone();
-        let at = run::at(sample.at_ms);
-        self.samples.push(sample.clone());
-        self.diagnosis = diagnose(&self.context, self.samples(WINDOW));
-        let observed = Observed::new(self.context.clone(), sample, &self.diagnosis);
-        writeln!(self.file, "{}", out::leaving_json(&line(&observed))?)
-            .with_context(|| format!("writing {}", self.record().display()))?;
-        self.record.tell_at(at, Event::Sample(Box::new(observed)))
+    /// The cluster as it was at the newest sample.
+    pub fn context(&self) -> Context {
+        self.session.context()
     }
 
     /// What the last [`WINDOW`] of the samples says: what every sample is recorded with.
-    pub fn diagnosis(&self) -> &Diagnosis {
-        &self.diagnosis
+    pub fn diagnosis(&self) -> Diagnosis {
+        self.session.diagnosis()
     }
 
-    fn take_tick(&mut self, tick: Tick) -> anyhow::Result<()> {
-        self.record.load(&tick)?;
-        self.stretch.seconds.push((tick.at_ms, tick.sample));
-        let load = &mut self.stretch.load;
-        let seconds = self.latest_load.as_ref().map_or(tick.at_s, |last| tick.at_s - last.at_s);
-        load.seconds += seconds;
-        load.offered += tick.sample.offered_per_s * seconds;
-        load.acknowledged += tick.sample.acknowledged_per_s * seconds;
-        load.response.add(&tick.response);
-        self.latest_load = Some(tick);
-        Ok(())
-    }
-
-    /// The samples of the last `window`, since [`Events::forget`].
-    pub fn samples(&self, window: Duration) -> &[Sample] {
-        let Some(last) = self.samples.last() else { return &[] };
-        let from = last.at_ms - window.as_millis() as i64;
-        let first = self.samples.partition_point(|sample| sample.at_ms < from);
-        &self.samples[first..]
+    /// The samples of the last `window`, since [`Seen::forget`].
+    pub fn samples(&self, window: Duration) -> Vec<Sample> {
+        self.session.samples(window)
     }
 
     /// The broker that uses most of what it may use now, percent.
     pub fn busiest(&self) -> Option<(BrokerId, f64)> {
-        let brokers = &self.samples.last()?.brokers;
-        let cpus = brokers.iter().filter_map(|(id, broker)| Some((*id, broker.cpu_percent()?)));
+        let sample = self.session.newest()?;
+        let cpus = sample.brokers.iter().filter_map(|(id, broker)| Some((*id, broker.cpu_percent()?)));
         cpus.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Records what waits, and judges nothing by the samples so far: they are of another cluster than there is now.
+    /// Judges nothing by the samples so far: they are of another cluster than there is now.
+    pub fn forget(&mut self) {
+        self.session.forget();
+    }
+
+    /// Measures for `time`.
     ///
     /// # Errors
-    /// The record cannot be written, or the sampling has failed.
-    pub fn forget(&mut self) -> anyhow::Result<()> {
-        self.take_waiting()?;
-        self.samples.clear();
-        self.diagnosis = diagnose(&self.context, &[]);
-        self.start_stretch();
-        Ok(())
+    /// As [`Seen::next`].
+    pub fn measure(&mut self, time: Duration, broker_type: &str, stage: &Stage) -> anyhow::Result<Stretch> {
+        self.measured_from_ms = now().as_millisecond();
+        {
+            let mut loaded = self.loaded.lock();
+            (loaded.figures, loaded.seconds) = Default::default();
+        }
+        self.run_for(time, stage)?;
+        let span = Span { from_ms: self.measured_from_ms, to_ms: now().as_millisecond() };
+        let samples: Vec<Sample> = self.session.samples_since(span.from_ms);
+        let samples: Vec<Sample> = samples.into_iter().filter(|sample| span.holds(sample.at_ms)).collect();
+        let loaded = self.loaded.lock();
+        let figures = Figures::of(broker_type, &samples).with_load(&loaded.figures);
+        let load = loaded.seconds.iter().filter(|(at, _)| span.holds(*at)).map(|(_, load)| *load).collect();
+        Ok(Stretch { context: self.session.context(), span, samples, load, figures })
     }
+}
 
-    /// Measures from here.
-    pub fn start_stretch(&mut self) {
-        let from_ms = now().as_millisecond();
-        self.stretch = Stretch { from_sample: self.samples.len(), from_ms, ..Stretch::default() };
+/// Records each sample, and writes it to `file` by itself too.
+fn telling(
+    record: Record,
+    mut file: File,
+    path: PathBuf,
+) -> impl FnMut(jiff::Timestamp, Event) -> anyhow::Result<()> + Send {
+    move |at, event| {
+        if let Event::Sample(observed) = &event {
+            write_line(&mut file, &path, &Line::of(observed))?;
+        }
+        record.tell_at(at, event)
     }
+}
 
-    /// What was measured since.
-    pub fn figures(&self, broker_type: &str) -> Figures {
-        Figures::of(broker_type, &self.samples[self.stretch.from_sample..]).with_load(&self.stretch.load)
-    }
-
-    /// The same, whole: what lies in the stretch by its own time, as a reader of the record would find it.
-    pub fn measured(&self) -> Kept {
-        let span = Span { from_ms: self.stretch.from_ms, to_ms: now().as_millisecond() };
-        let samples = self.samples.iter().filter(|sample| span.holds(sample.at_ms)).cloned().collect();
-        let seconds = self.stretch.seconds.iter().filter(|(at, _)| span.holds(*at));
-        Kept { context: self.context.clone(), span, samples, load: seconds.map(|(_, load)| *load).collect() }
-    }
+fn write_line(file: &mut File, path: &Path, line: &Line<'_>) -> anyhow::Result<()> {
+    writeln!(file, "{}", edge::leaving_json(line)?).with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        diagnose::Verdict,
+        diagnose::{Verdict, diagnose},
         project::Project,
-        run::Run,
+        run::{self, Observed, Run},
         sample::{BrokerSample, BrokerState},
     };
 
     /// Three brokers without a rest of CPU.
-    fn busy() -> Sample {
+    fn busy(at_ms: i64) -> Sample {
         let broker = BrokerSample {
             state: BrokerState::Serving,
             cpu_user_percent: Some(90.0),
@@ -353,49 +261,46 @@ mod tests {
             under_replicated_partitions: Some(0),
             ..BrokerSample::default()
         };
-        Sample { brokers: (1..=3).map(|id| (id, broker.clone())).collect(), ..Sample::default() }
+        Sample { at_ms, brokers: (1..=3).map(|id| (id, broker.clone())).collect(), ..Sample::default() }
     }
 
     #[test]
-    fn what_comes_during_the_fix_is_recorded_as_it_comes_and_judges_nothing_afterwards() {
+    fn every_sample_is_recorded_with_its_verdict_and_written_by_itself() {
         let dir = tempfile::tempdir().unwrap();
         let record = Record::begin(&Project::open(dir.path()).unwrap(), "demo", None).unwrap();
-        let runtime = Runtime::new().unwrap();
-        let aws = runtime.block_on(Aws::connect_to("us-west-2", "http://127.0.0.1:1"));
-        let mut events = Events::new(&runtime, aws, Context::default(), record.clone()).unwrap();
-        let sender = events.sender.clone();
-        let sample = |at_ms| Come::Sample(Box::new(Sample { at_ms, ..Sample::default() }));
-        let recorded = || Run::read(record.dir()).unwrap().samples().count();
-        let seen = events.during(|| {
-            (1..=3).for_each(|at| sender.send(sample(at)).unwrap());
-            let started = Instant::now();
-            while recorded() < 3 && started.elapsed() < Duration::from_secs(10) {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            Ok(recorded())
-        });
-        assert_eq!(seen.unwrap(), 3);
-        sender.send(sample(4)).unwrap();
-        events.forget().unwrap();
-        assert_eq!((recorded(), events.samples(Duration::from_secs(60)).len()), (4, 0));
-
-        // Every sample of the record has the verdict of the samples so far.
+        let path = record.dir().join(SAMPLES);
+        let mut tell = telling(record.clone(), own::create(&path, 0o666).unwrap(), path.clone());
+        let context = Context { broker_count: 3, broker_type: Some("kafka.m5.large".into()), ..Context::default() };
+        let mut samples = Vec::new();
         for second in 0..20 {
-            sender.send(Come::Sample(Box::new(Sample { at_ms: second * 1000, ..busy() }))).unwrap();
+            samples.push(busy(second * 1000));
+            let observed = Observed::new(context.clone(), busy(second * 1000), &diagnose(&context, &samples));
+            tell(run::at(second * 1000), Event::Sample(Box::new(observed))).unwrap();
         }
-        events.context = Context { broker_count: 3, broker_type: Some("kafka.m5.large".into()), ..Context::default() };
-        events.take_waiting().unwrap();
+        tell(run::at(20_000), Event::note("the control plane does not answer")).unwrap();
         let run = Run::read(record.dir()).unwrap();
         let verdicts: Vec<_> = run.samples().filter_map(|observed| observed.verdict).collect();
-        assert_eq!((verdicts.len(), verdicts[4]), (24, Verdict::Inconclusive));
-        assert_eq!((run.verdict(), events.diagnosis().verdict), (Some(Verdict::CauseFound), Verdict::CauseFound));
-        let lines = std::fs::read_to_string(events.record()).unwrap();
+        assert_eq!(
+            (verdicts.len(), verdicts[0], run.verdict()),
+            (20, Verdict::Inconclusive, Some(Verdict::CauseFound))
+        );
+        let lines = std::fs::read_to_string(path).unwrap();
+        assert_eq!(lines.lines().count(), 20);
         assert!(lines.lines().last().unwrap().contains(r#""verdict":"cause_found","findings":["broker.undersized""#));
+    }
 
-        let failed = events.during(|| {
-            sender.send(Come::Failed(anyhow!("gone"))).unwrap();
-            Ok(())
-        });
-        assert!(format!("{:#}", failed.unwrap_err()).contains("gone"));
+    #[test]
+    fn seconds_of_the_load_add_up() {
+        let tick = |at_s: f64, per_s: f64| Tick {
+            at_s,
+            at_ms: (at_s * 1000.0) as i64,
+            sample: LoadSample { offered_per_s: per_s, acknowledged_per_s: per_s / 2.0, ..LoadSample::default() },
+            ..Tick::default()
+        };
+        let mut loaded = Loaded::default();
+        loaded.take(&tick(1.0, 100.0));
+        loaded.take(&tick(3.0, 200.0));
+        let LoadFigures { seconds, offered, acknowledged, .. } = loaded.figures;
+        assert_eq!((seconds, offered, acknowledged, loaded.seconds.len()), (3.0, 500.0, 250.0, 2));
     }
 }

@@ -12,7 +12,6 @@ use std::{
 use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -21,9 +20,10 @@ use crate::{
     kafka::scram::Credential,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
-        crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Shown, Task},
+        crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Task},
         topics::{TopicCall, Topics},
     },
+    lab_api::{LabBroker, LabFault, LabStatus},
     sample::BrokerId,
 };
 
@@ -48,8 +48,8 @@ pub struct LabConfig {
     pub state_dir: PathBuf,
     /// How clusters are run: with [`FleetCrew`](super::crew::run_fleet).
     pub crew: Crew,
-    /// What `/_lab/status` shows of the machine beside the clusters: an object such as `{"scale": 4}`.
-    pub facts: Box<dyn Fn() -> Value + Send + Sync>,
+    /// What `/_lab/status` shows of the machine, without clusters.
+    pub facts: LabStatus,
 }
 
 pub struct Lab {
@@ -60,9 +60,9 @@ pub struct Lab {
     deciding: Mutex<()>,
     crews: Mutex<HashMap<String, Member>>,
     /// What crews show of their brokers, by cluster.
-    details: Mutex<HashMap<String, BTreeMap<BrokerId, Value>>>,
+    details: Mutex<HashMap<String, BTreeMap<BrokerId, LabBroker>>>,
     /// What crews show of faults, by cluster.
-    faults: Mutex<HashMap<String, Value>>,
+    faults: Mutex<HashMap<String, Vec<LabFault>>>,
     denied: Mutex<BTreeSet<String>>,
     /// What went wrong where nobody could be told; shown by `/_lab/status`.
     problem: Mutex<Option<String>>,
@@ -187,7 +187,7 @@ impl Lab {
     ///
     /// # Errors
     /// 400 with what the brokers' crew says; 503 when it does not say anything.
-    pub async fn fault(&self, arn: &str, call: FaultCall) -> Result<Value, Refusal> {
+    pub async fn fault(&self, arn: &str, call: FaultCall) -> Result<Vec<LabFault>, Refusal> {
         match self.told(arn, FAULT_TIMEOUT, |answer| Task::Fault(call, answer)).await {
             Ok(said) => said.map_err(Refusal::bad),
             Err(reason) => Err(Refusal::new(Kind::Unavailable, reason)),
@@ -223,17 +223,17 @@ impl Lab {
     }
 
     /// The faults that run on a cluster.
-    pub fn faults(&self, arn: &str) -> Value {
-        held(&self.faults).get(arn).cloned().unwrap_or_else(|| Value::Array(Vec::new()))
+    pub fn faults(&self, arn: &str) -> Vec<LabFault> {
+        held(&self.faults).get(arn).cloned().unwrap_or_default()
     }
 
     /// What the program around the lab adds to the status.
-    pub fn facts(&self) -> Value {
-        (self.config.facts)()
+    pub fn facts(&self) -> &LabStatus {
+        &self.config.facts
     }
 
     /// What the crew shows of a cluster's brokers.
-    pub fn details(&self, arn: &str) -> BTreeMap<BrokerId, Value> {
+    pub fn details(&self, arn: &str) -> BTreeMap<BrokerId, LabBroker> {
         held(&self.details).get(arn).cloned().unwrap_or_default()
     }
 
@@ -301,11 +301,12 @@ impl Lab {
             let reporter = (lab.clone(), arn.clone());
             let report = Box::new(move |report| reporter.0.record(&reporter.1, report));
             let shown = (lab.clone(), arn.clone());
-            let show = Box::new(move |brokers: Vec<Shown>| {
-                held(&shown.0.details).insert(shown.1.clone(), brokers.into_iter().collect());
+            let show = Box::new(move |brokers: Vec<LabBroker>| {
+                let brokers = brokers.into_iter().map(|broker| (broker.id, broker)).collect();
+                held(&shown.0.details).insert(shown.1.clone(), brokers);
             });
             let faulty = (lab.clone(), arn.clone());
-            let show_faults = Box::new(move |faults: Value| {
+            let show_faults = Box::new(move |faults: Vec<LabFault>| {
                 held(&faulty.0.faults).insert(faulty.1.clone(), faults);
             });
             let region = lab.plane().cluster(&arn).map(|cluster| cluster.region.clone()).unwrap_or_default();

@@ -15,8 +15,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
-
 use crate::{
     catalogue::{BrokerType, MonitoringLevel},
     files::own,
@@ -30,6 +28,7 @@ use crate::{
         readings::{FleetReading, Host, Reading},
         topics::{TopicCall, Topics},
     },
+    lab_api::LabBroker,
     sample::BrokerId,
 };
 
@@ -59,7 +58,8 @@ fn run(assignment: Assignment, metrics: Option<&Arc<Metrics>>) {
         match task {
             Task::Job(Job::Start(config)) => match cluster.start(&config, &dir) {
                 Ok(()) => {
-                    show(cluster.brokers.iter().map(|broker| (broker.id, json!({ "pid": 7 }))).collect());
+                    let shown = |broker: &Endpoints| LabBroker { id: broker.id, pid: Some(7), ..LabBroker::default() };
+                    show(cluster.brokers.iter().map(shown).collect());
                     let publish = |metrics| Publishing::start(metrics, &region, &config, &cluster.brokers, level());
                     publishing = metrics.map(publish);
                     report(Report::Started(Ok(cluster.brokers.clone())));
@@ -86,7 +86,7 @@ fn run(assignment: Assignment, metrics: Option<&Arc<Metrics>>) {
                 answer.send(cluster.change(call).map(|()| known)).unwrap_or_default();
             }
             Task::AlterUsers(_, answer) => answer.send(Ok(())).unwrap_or_default(),
-            Task::Fault(_, answer) => answer.send(Ok(json!([]))).unwrap_or_default(),
+            Task::Fault(_, answer) => answer.send(Ok(Vec::new())).unwrap_or_default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::{
-    aws::names_endpoint,
+    aws::{Aws, names_endpoint},
     files::own,
     lab::{
         brokers::Machine,
@@ -19,9 +19,11 @@ use crate::{
         install::moto_server,
         service::{Folder, Running, Unproven},
     },
+    lab_api::{FaultOrder, LabFault},
     outcome::refused,
     process::{absolute, start_detached},
     project::Project,
+    watch::runtime,
 };
 
 /// How long the lab may take to answer, and to end.
@@ -179,4 +181,25 @@ pub fn stop(folder: &Folder, pid: u32) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
+}
+
+/// Has the lab make a fault. Returns the faults that run then.
+///
+/// # Errors
+/// What the lab says.
+pub fn start_fault(project: &Project, running: &Running, order: &FaultOrder) -> anyhow::Result<Vec<LabFault>> {
+    Ok(runtime()?.block_on(async {
+        Aws::connect_to(project.stack().region(), &running.endpoint).await.start_fault(order).await
+    })?)
+}
+
+/// Has the lab take back the fault of this id, or all of the stack's cluster. Returns those that run then.
+///
+/// # Errors
+/// What the lab says.
+pub fn stop_faults(project: &Project, running: &Running, id: Option<&str>) -> anyhow::Result<Vec<LabFault>> {
+    let cluster = &project.stack().cluster().name;
+    Ok(runtime()?.block_on(async {
+        Aws::connect_to(project.stack().region(), &running.endpoint).await.stop_faults(cluster, id).await
+    })?)
 }
