@@ -2,11 +2,7 @@
 
 mod evaluation;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use aws_sdk_cloudwatch::{
@@ -14,6 +10,7 @@ use aws_sdk_cloudwatch::{
     error::DisplayErrorContext,
     types::{ComparisonOperator, MetricAlarm, StateValue},
 };
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use self::evaluation::{Comparison, Missing, Rule};
@@ -74,7 +71,7 @@ async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<
             };
             let current = described.state_value().cloned().unwrap_or(StateValue::InsufficientData);
             let (state, reason) = {
-                let series = series.lock().unwrap_or_else(PoisonError::into_inner);
+                let series = series.lock();
                 alarm.evaluate(&series, now_ms(), &current)
             };
             // Also when it is the same: moto makes an alarm anew, without its state, whenever it is put again.

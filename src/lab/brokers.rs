@@ -13,12 +13,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use axum::Router;
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::{runtime::Runtime, sync::watch};
 
@@ -290,7 +291,7 @@ impl Fleet {
                 }
                 broker.watched.ended();
             }
-            self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            self.watched.lock().remove(id);
             self.config.broker_count -= 1;
             step(*id, true);
         }
@@ -599,7 +600,7 @@ impl Fleet {
     /// The broker's readings and its two endpoints, which outlive its processes.
     fn watched(&mut self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<Watched>> {
         let known = Arc::clone(&self.watched);
-        let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = known.lock();
         if let Some(watched) = all.get(&id) {
             return Ok(watched.clone());
         }

@@ -3,11 +3,12 @@
 use std::{
     io,
     sync::{
-        Arc, LazyLock, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// While one of these lives, interrupts of this process are counted instead of ending it.
@@ -21,7 +22,7 @@ pub struct Interrupts {
 }
 
 // What a signal does is a property of the whole process, and so is this.
-static HANDLERS: LazyLock<Mutex<Option<Handlers>>> = LazyLock::new(Mutex::default);
+static HANDLERS: Mutex<Option<Handlers>> = Mutex::new(None);
 
 #[derive(Debug, Clone)]
 struct Handlers {
@@ -49,7 +50,7 @@ pub fn before_death(act: fn()) -> io::Result<()> {
 /// Interrupts that this process has got and not died of. None are counted before the first [`Interrupts::hold`] or
 /// [`before_death`].
 pub fn interrupts_seen() -> usize {
-    let handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let handlers = HANDLERS.lock();
     handlers.as_ref().map_or(0, |handlers| handlers.seen.load(Ordering::SeqCst))
 }
 
@@ -61,7 +62,7 @@ pub fn interrupt_self() {
 
 /// Ends this process as an interrupt does that nobody holds.
 pub fn end_interrupted() {
-    if let Some(handlers) = &*HANDLERS.lock().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(handlers) = &*HANDLERS.lock() {
         handlers.deadly.store(true, Ordering::SeqCst);
     }
     interrupt_self();
@@ -69,7 +70,7 @@ pub fn end_interrupted() {
 
 /// Those of this process, installed by the first who asks.
 fn handlers() -> io::Result<Handlers> {
-    let mut handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut handlers = HANDLERS.lock();
     Ok(match &*handlers {
         Some(handlers) => handlers.clone(),
         None => handlers.insert(Handlers::install()?).clone(),
@@ -81,7 +82,7 @@ impl Interrupts {
     /// The handlers cannot be installed.
     pub fn hold() -> io::Result<Interrupts> {
         let handlers = handlers()?;
-        let _alone = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = HANDLERS.lock();
         handlers.holders.fetch_add(1, Ordering::SeqCst);
         handlers.deadly.store(false, Ordering::SeqCst);
         let before = handlers.seen.load(Ordering::SeqCst);
@@ -104,7 +105,7 @@ impl Interrupts {
 impl Drop for Interrupts {
     fn drop(&mut self) {
         // Under the lock, so that nobody takes hold in between.
-        let _handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let _handlers = HANDLERS.lock();
         if self.is_patience_mine {
             self.handlers.patience.store(usize::MAX, Ordering::SeqCst);
         }
