@@ -282,7 +282,10 @@ impl<'a> Window<'a> {
         // Of an unknown type the memory is a guess.
         self.context.known_type()?;
         let used = self.typical(BrokerSample::memory_percent)?;
-        let text = format!("MemoryUsed is {used:.0} % of the broker's memory: page cache counts, so it tells nothing");
+        let text = format!(
+            "MemoryUsed is {used:.0} % of the broker's memory, but it includes page cache, so it is no \
+                            evidence"
+        );
         Some(Evidence::seen(text, used))
     }
 

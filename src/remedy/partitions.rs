@@ -27,7 +27,7 @@ impl ElectLeaders {
                 target.bootstrap()
             )],
             kgen: Some("kgen fix".to_owned()),
-            notes: vec!["nothing is copied; clients refresh their metadata once".to_owned()],
+            notes: vec!["no data is copied; clients refresh their metadata once".to_owned()],
             ..Rendered::default()
         }
     }
@@ -84,7 +84,7 @@ impl Reassign {
         // Kafka allows letters, digits, `.`, `_` and `-` in the name of a topic, but a broker may answer with anything.
         let json = shell_quoted(&self.json());
         Rendered {
-            summary: format!("give {} partitions another first replica, then elect it", self.moves.len()),
+            summary: format!("change the first replica of {} partitions, then elect it", self.moves.len()),
             kafka_tools: vec![
                 format!("echo {json} > reassign.json"),
                 format!(
@@ -99,9 +99,9 @@ impl Reassign {
             ],
             kgen: Some("kgen fix".to_owned()),
             notes: vec![
-                "the sets of replicas stay, so no data moves; only who leads".to_owned(),
+                "the replica sets stay the same, so no data moves; only the leaders change".to_owned(),
                 format!(
-                    "where data moves, MSK advises {PARTITIONS_A_BATCH} partitions a call and less than \
+                    "when data moves, MSK recommends at most {PARTITIONS_A_BATCH} partitions per call and less than \
                      {REASSIGN_BELOW_CPU_PERCENT} % CPU"
                 ),
             ],
@@ -138,7 +138,7 @@ impl RemoveThrottle {
             kafka_tools: topics.chain(brokers).collect(),
             kgen: Some("kgen fix".to_owned()),
             notes: vec![
-                "first see that no reassignment runs that needs it: kafka-reassign-partitions.sh --list".to_owned(),
+                "first check that no running reassignment needs it: kafka-reassign-partitions.sh --list".to_owned(),
             ],
             ..Rendered::default()
         }
