@@ -181,7 +181,7 @@ fn in_three_lines(rendered: &str, command: &str) -> String {
         paragraphs.next().unwrap_or_default().replace("invalid digit found in string", "expected a whole number");
     let rest: Vec<String> = paragraphs.filter(|text| !text.is_empty()).collect();
     let tip = rest.iter().find(|text| text.starts_with("tip:") || text.starts_with("[possible values:"));
-    let help = format!("`{command} --help` shows what it takes");
+    let help = format!("see `{command} --help`");
     std::iter::once(&wrong).chain(tip).chain([&help]).cloned().collect::<Vec<_>>().join("\n")
 }
 

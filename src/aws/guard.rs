@@ -117,7 +117,7 @@ pub async fn for_programs() -> Result<Vec<(String, String)>, AwsError> {
         return Ok(Vec::new());
     }
     if here.iter().all(|endpoint| endpoint.setting != endpoint::GLOBAL) {
-        return Err(AwsError::real("whatever the instance metadata provides", first));
+        return Err(AwsError::real("those from the instance metadata", first));
     }
     let made_up = made_up();
     let variables = [

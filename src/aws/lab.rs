@@ -123,7 +123,7 @@ async fn answered(request: RequestBuilder) -> Result<Value, AwsError> {
     let answer = request.timeout(FAULT_TIMEOUT).send().await.map_err(|error| unreachable(error.to_string()))?;
     let status = answer.status();
     let text = body_within(answer, MOST_BYTES, |_| true).await;
-    let text = text.ok_or_else(|| unreachable("its answer breaks off or is too long".to_owned()))?;
+    let text = text.ok_or_else(|| unreachable("its response is incomplete or too long".to_owned()))?;
     let body: Value = serde_json::from_str(&text).map_err(|error| unreachable(error.to_string()))?;
     if status.is_success() {
         return Ok(body);
@@ -133,5 +133,5 @@ async fn answered(request: RequestBuilder) -> Result<Value, AwsError> {
 }
 
 fn unreachable(reason: String) -> AwsError {
-    AwsError::Lab(format!("the lab does not answer ({reason}; `kgen lab status`)"))
+    AwsError::Lab(format!("the lab does not respond ({reason}; `kgen lab status`)"))
 }

@@ -38,7 +38,7 @@ pub enum Question<'a> {
     Change { change: Change, cluster: &'a Cluster },
     /// Go on with the change of a run, or begin it again where it had changed nothing?
     Resume { change: Change, cluster: &'a Cluster, is_begun: bool },
-    /// Put so many files back as they were before the run?
+    /// Restore so many files to their state before the run?
     PutBack { run: &'a str, files: usize },
     /// Apply the plan to this resource?
     Apply { address: &'a str },

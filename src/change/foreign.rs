@@ -142,7 +142,7 @@ fn located(question: &Question<'_>) -> anyhow::Result<Located> {
     located.cluster_name.iter().for_each(|name| edge::learn_cluster(name));
     if provenance(&located.edit.before) != Provenance::Foreign {
         return Err(refused(anyhow!(
-            "{} is rendered by kgen: leave out --dir, and name the folder with kgen.toml by -C",
+            "{} is rendered by kgen: omit --dir, and use -C to name the folder that contains kgen.toml",
             located.edit.file.display()
         )));
     }
@@ -163,7 +163,9 @@ fn unchecked(
     unchecked.extend(asked(located, request.to, &site.place)?);
     if request.apply && located.is_terragrunt {
         let dir = question.dir.display();
-        return Err(refused(anyhow!("{dir} is run by Terragrunt: leave out --apply, and apply it there")));
+        return Err(refused(anyhow!(
+            "{dir} is managed by Terragrunt: omit --apply, and apply the change with Terragrunt"
+        )));
     }
     Ok(unchecked)
 }

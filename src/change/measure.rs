@@ -67,7 +67,7 @@ impl Watched {
                 Watcher::new(cluster, naming, marks, Box::new(move |at, event| record.tell_at(at, event)))
             },
             move |error| {
-                let _ = failed.tell(run::Event::note(format!("the brokers are not watched: {error:#}")));
+                let _ = failed.tell(run::Event::note(format!("the brokers are not being watched: {error:#}")));
             },
         )
     }

@@ -99,9 +99,9 @@ pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Jou
     let freed = freed(&partitions, &all, throttled, carried_out.is_err());
     carried_out.map_err(|error| match &freed {
         Ok(()) => error,
-        Err(left) => error.context(format!("the throttle is still set ({left:#}); `kgen fix` takes it off")),
+        Err(left) => error.context(format!("the throttle is still set ({left:#}); `kgen fix` removes it")),
     })?;
-    freed.context("taking the throttle off (`kgen fix` does so too)")?;
+    freed.context("removing the throttle (`kgen fix` does that too)")?;
     elect(&partitions, &all, journal.look_every())?;
     moved.seconds = started.elapsed().as_secs();
     if !moves.is_empty() {
@@ -115,14 +115,14 @@ pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Jou
 pub fn ensure_alone(under_way: &[Partition], throttled: &Throttled) -> anyhow::Result<()> {
     if let Some((topic, number)) = under_way.first() {
         return Err(refused(anyhow!(
-            "{} partitions are being moved already ({topic}-{number} among them): wait for that, see \
-             kafka-reassign-partitions.sh --list",
+            "{} partitions are already being moved ({topic}-{number} is one of them): wait for that; \
+             kafka-reassign-partitions.sh --list shows them",
             under_way.len()
         )));
     }
     if !throttled.is_none() {
         return Err(refused(anyhow!(
-            "a replication throttle is set ({}), maybe for somebody's reassignment: `kgen fix` takes it off",
+            "a replication throttle is set ({}), maybe for someone's reassignment: `kgen fix` removes it",
             described(throttled)
         )));
     }
@@ -225,7 +225,7 @@ fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &J
         }
         if started.elapsed() > BATCH_WITHIN {
             bail!(
-                "{} partitions are not moved after {}: is --throttle below what is written?",
+                "{} partitions have not moved after {}: is --throttle lower than the rate of writes?",
                 batch.len(),
                 human(BATCH_WITHIN)
             );

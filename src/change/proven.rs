@@ -169,8 +169,9 @@ fn ensure_calm(before: &Stretch) -> anyhow::Result<()> {
     match cpu.filter(|cpu| *cpu > limit) {
         None => Ok(()),
         Some(cpu) => Err(refused(anyhow!(
-            "CPU of the busiest broker is {cpu:.0} %, and AWS advises against moving partitions above {limit:.0} %: nothing \
-             was changed; `kgen diagnose` tells whether another broker type mends it, else come back when it is calmer"
+            "CPU of the busiest broker is {cpu:.0} %, and AWS advises against moving partitions above {limit:.0} %: \
+             nothing was changed; `kgen diagnose` shows whether another broker type would help, otherwise try again \
+             under less load"
         ))),
     }
 }

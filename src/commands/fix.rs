@@ -101,7 +101,7 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
         record.end(&outcome, was_interrupted)?;
     }
     if was_interrupted {
-        eprintln!("interrupted; `kgen fix` looks again and goes on");
+        eprintln!("interrupted; run `kgen fix` again to continue");
         return Ok(Outcome::Interrupted);
     }
     let (outcome, seconds) = played?;
@@ -113,7 +113,7 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
     } else if gone {
         println!("{} is gone {seconds} s after the change", chosen.finding);
     } else {
-        println!("{} is still found {seconds} s after the change (`kgen diagnose`)", chosen.finding);
+        println!("{} is still there {seconds} s after the change (`kgen diagnose`)", chosen.finding);
     }
     Ok(outcome)
 }
@@ -152,7 +152,7 @@ fn chosen(
     }
     if let Some((topic, number)) = under_way.keys().next() {
         eprintln!(
-            "note: {} partitions are being moved ({topic}-{number} among them); their throttle is meant",
+            "note: {} partitions are being moved ({topic}-{number} is one of them), so their throttle is intended",
             under_way.len()
         );
         return Ok(None);
@@ -162,7 +162,8 @@ fn chosen(
     }
     Ok(Some(Chosen {
         finding: finding_id::REPLICATION_THROTTLED.to_owned(),
-        title: "a replication throttle was left behind; replicas that fall behind would be kept there".to_owned(),
+        title: "a replication throttle was left behind; it would keep replicas that fall behind from catching up"
+            .to_owned(),
         summary: format!("remove the replication throttle of {}", described(&throttled)),
         act: Act::Unthrottle(throttled),
         rendered: None,
@@ -185,9 +186,9 @@ fn nothing(diagnosis: &Diagnosis, json: bool) -> anyhow::Result<Outcome> {
     }
     match finding {
         Some(finding) if finding.next_command() == "kgen fix" => {
-            println!("nothing was changed: {} is looked at again when no partition is being moved", finding.id);
+            println!("nothing was changed: check {} again when no partition is being moved", finding.id);
         }
-        Some(finding) => println!("kgen fix does not mend {}: {}", finding.id, finding.next_command()),
+        Some(finding) => println!("kgen fix cannot fix {}: {}", finding.id, finding.next_command()),
         None if outcome == Outcome::Done => println!("healthy: nothing to fix"),
         None => println!("inconclusive: nothing was changed (`kgen diagnose` says what is missing)"),
     }
@@ -216,7 +217,7 @@ fn carried_out(
         Act::Unthrottle(throttled) => partitions.unthrottle(throttled)?,
     }
     await_made(partitions, &chosen.act, journal)?;
-    eprintln!("done after {} s; looking whether the symptom goes", started.elapsed().as_secs());
+    eprintln!("done after {} s; checking whether the symptom disappears", started.elapsed().as_secs());
     journal.tell(Event::mark(Mark::Fixed, chosen.summary.clone()))?;
     loop {
         journal.ensure_not_interrupted()?;

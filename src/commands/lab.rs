@@ -105,7 +105,7 @@ pub fn running(folder: &Folder) -> anyhow::Result<Running> {
     folder
         .running()
         .map_err(refused)?
-        .ok_or_else(|| refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())))
+        .ok_or_else(|| refused(anyhow!("no lab is running in {} (`kgen lab up` starts one)", folder.path().display())))
 }
 
 fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
@@ -121,7 +121,7 @@ fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
     let running = found(folder, &say).map_err(refused)?;
     match running {
         Some(pid) => stop(folder, pid)?,
-        None => eprintln!("no lab runs in {}", folder.path().display()),
+        None => eprintln!("no lab is running in {}", folder.path().display()),
     }
     if purge {
         own::remove_folder(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
@@ -138,11 +138,11 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         if args.json {
             documents::print(documents::LabStatus::default())?;
         }
-        return Err(refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())));
+        return Err(refused(anyhow!("no lab is running in {} (`kgen lab up` starts one)", folder.path().display())));
     };
     let status = runtime()?.block_on(async {
         let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
-        aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
+        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
     })?;
     let period_s = status.metrics_period_s.map(|seconds| seconds as u64);
     let rest = status.rest;
@@ -150,7 +150,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     clusters.filter_map(|cluster| cluster["name"].as_str()).for_each(out::learn_cluster);
     if args.json {
         let said = serde_json::from_value(Value::Object(rest.into_iter().collect()));
-        let said: documents::LabStatus = said.context("reading what the lab says of itself")?;
+        let said: documents::LabStatus = said.context("reading the status of the lab")?;
         let (endpoint, scale) = (Some(running.endpoint), status.scale);
         documents::print(documents::LabStatus { running: true, endpoint, scale, metrics_period_s: period_s, ..said })?;
         return Ok(Outcome::Done);
@@ -160,7 +160,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     let fact = |name: &str| rest.get(name).map(text).unwrap_or_default();
     println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact("hardware"));
     println!(
-        "CPU limited by {}{}; Kafka {}, whatever version a cluster was asked for; {}",
+        "CPU limited by {}{}; Kafka {}, regardless of the version requested for a cluster; {}",
         fact("cpu_limit"),
         if rest.get("memory_limit") == Some(&json!(true)) { ", memory too" } else { ", memory not limited" },
         fact("kafka_version"),
@@ -179,7 +179,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     if !denied.is_empty() {
         println!("denied: {}", denied.join(", "));
     }
-    println!("TLS listeners are to be trusted by {}", fact("ca"));
+    println!("to trust the TLS listeners, use {}", fact("ca"));
     for cluster in rest.get("clusters").and_then(Value::as_array).into_iter().flatten() {
         println!("\n{} {} ({})", text(&cluster["name"]), text(&cluster["state"]), text(&cluster["arn"]));
         let mut table = Table::new();

@@ -94,7 +94,7 @@ impl Progress {
     pub fn show(&mut self, seen: &Seen) {
         match seen {
             Seen::StoppingSoon => {
-                self.line("interrupted: terraform will be told to stop once it has begun. Please wait")
+                self.line("interrupted: terraform will be stopped as soon as it has started. Please wait")
             }
             Seen::Stopping => self.line("interrupted: terraform is stopping, which may take a while. Please wait"),
             Seen::StillStopping => {

@@ -74,7 +74,7 @@ fn attend(interrupts: &Interrupts, stop: &AtomicBool, is_over: &AtomicBool, at_o
         if count > 0 {
             stop.store(true, Ordering::SeqCst);
             if !is_said && asked.get_or_insert_with(Instant::now).elapsed() > SILENCE {
-                eprintln!("ending; one more interrupt ends it at once");
+                eprintln!("stopping; interrupt again to stop at once");
                 is_said = true;
             }
         }

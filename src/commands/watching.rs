@@ -59,7 +59,7 @@ impl Beside {
             interval,
             move |cluster| watcher(cluster, naming, record, marks),
             move |error| {
-                let _ = failed.tell(Event::note(format!("the brokers are not watched: {error:#}")));
+                let _ = failed.tell(Event::note(format!("the brokers are not being watched: {error:#}")));
             },
         );
         Beside { _background: background }

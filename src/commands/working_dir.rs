@@ -59,7 +59,7 @@ pub fn ensure_confirmable(yes: bool, command: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(refused(anyhow!(
-        "`kgen {command}` asks before it changes anything, and there is no terminal to ask on: add --yes"
+        "`kgen {command}` asks for approval before it changes anything, but there is no terminal to ask on: add --yes"
     )))
 }
 
@@ -128,7 +128,7 @@ pub fn ended(error: TerraformError, progress: &mut Progress) -> anyhow::Result<O
     progress.clear();
     match error {
         TerraformError::Interrupted { .. } => {
-            progress.line(&format!("{error}; the same kgen command goes on from there"));
+            progress.line(&format!("{error}; run the same kgen command again to continue"));
             Ok(Outcome::Interrupted)
         }
         // Where plans are kept, something is in the way: terraform was not started.

@@ -22,7 +22,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 pub enum TopicError {
     #[error("topic `{0}` already exists (`kgen topic describe {0}` shows it; --if-not-exists accepts it)")]
     Exists(String),
-    #[error("there is no topic `{0}` (`kgen topic create {0}` makes it)")]
+    #[error("there is no topic `{0}` (`kgen topic create {topic}` creates it)")]
     Missing(String),
     #[error(
         "topic `{topic}` cannot have {replication_factor} replicas: {brokers} brokers answer (start more or lower --replication-factor)"

@@ -464,7 +464,7 @@ fn partitions(consumer: &BaseConsumer<Context>, topics: &[String]) -> anyhow::Re
     let mut all = Vec::new();
     for (index, topic) in topics.iter().enumerate() {
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-            bail!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")
+            bail!("there is no topic `{topic}` (`kgen topic create {topic}` creates it)")
         };
         all.extend(found.partitions().iter().map(|partition| (index, partition.id())));
     }

@@ -97,7 +97,7 @@ impl Restore {
                     Some(bytes) => put_back(&path, &bytes),
                     None => fs::remove_file(&path),
                 },
-                Ok(_) => Err(io::Error::other("it was changed in between and stays as it is")),
+                Ok(_) => Err(io::Error::other("it was changed by something else in the meantime and was left alone")),
                 Err(error) => Err(error),
             };
             if let Err(error) = put_back {

@@ -61,7 +61,7 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
         let newest = all.iter().rev().find(|listed| wanted(listed));
         return newest
             .map(|listed| listed.dir.clone())
-            .ok_or_else(|| format!("no run is recorded in {} (`kgen demo` makes one)", runs.display()));
+            .ok_or_else(|| format!("no run is recorded in {} (`kgen demo` records one)", runs.display()));
     };
     let path = Path::new(name);
     if path.is_file() || path.join(FILE).symlink_metadata().is_ok() {

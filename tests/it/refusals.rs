@@ -66,7 +66,7 @@ fn what_was_probably_meant() {
     check(&["topic", "creat", "t"], &[], &[], 2, &["creat", "'create'", "`kgen topic --help` shows"]);
     check(&["resize", "kafka.m5.large", "--dirr", "x"], &[], &[], 2, &["'--dir'", "`kgen resize --help` shows"]);
     check(&["explain", "broker.undersize"], &[], &[], 2, &["did you mean broker.undersized?", "`kgen explain`"]);
-    check(&["explain", "zzz"], &[], &[], 2, &["no finding is called zzz (`kgen explain` lists them)"]);
+    check(&["explain", "zzz"], &[], &[], 2, &["there is no finding zzz{} (`kgen explain` lists them)"]);
     check(&["diagnose", "--replay", "nope"], &[], &[], 2, &["reading nope", "kgen watch --json", "No such file"]);
 }
 

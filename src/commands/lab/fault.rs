@@ -31,7 +31,7 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
             if args.json {
                 return list(project, true).map(|()| Outcome::Done);
             }
-            println!("{} is made; `kgen lab fault stop {}` takes it back", order.id, order.id);
+            println!("{} started; `kgen lab fault stop {}` undoes it", order.id, order.id);
         }
         FaultCommand::Stop(args) => {
             stop(project, &running(&folder(project))?, args.id.as_deref())?;
@@ -52,7 +52,7 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
 fn order(project: &Project, args: &FaultStart) -> anyhow::Result<Order> {
     let unknown = || {
         let known: Vec<&str> = FAULTS.iter().map(|fault| fault.id).collect();
-        refused(anyhow!("no fault is called {}; there are: {}", args.id, known.join(", ")))
+        refused(anyhow!("there is no fault {}; available: {}", args.id, known.join(", ")))
     };
     let fault = find(&args.id).ok_or_else(unknown)?;
     let topic = args.topic.clone().unwrap_or_else(|| project.stack().topic().name.clone());
@@ -89,7 +89,7 @@ pub fn stop(project: &Project, running: &Running, id: Option<&str>) -> anyhow::R
 }
 
 fn read(answer: Result<serde_json::Value, AwsError>) -> anyhow::Result<Vec<LabFault>> {
-    serde_json::from_value(answer?).context("reading the lab's answer")
+    serde_json::from_value(answer?).context("reading the lab's response")
 }
 
 fn list(project: &Project, json: bool) -> anyhow::Result<()> {
@@ -134,10 +134,10 @@ fn list(project: &Project, json: bool) -> anyhow::Result<()> {
 fn faults(project: &Project, running: &Running) -> anyhow::Result<Vec<LabFault>> {
     let status = runtime()?.block_on(async {
         let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
-        aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
+        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
     })?;
     let clusters = status.rest.get("clusters").cloned().unwrap_or_default();
-    let clusters: Vec<LabCluster> = serde_json::from_value(clusters).context("reading what the lab says of itself")?;
+    let clusters: Vec<LabCluster> = serde_json::from_value(clusters).context("reading the status of the lab")?;
     let own = clusters.into_iter().filter(|cluster| cluster.name == project.stack().cluster().name);
     Ok(own.flat_map(|cluster| cluster.faults).collect())
 }

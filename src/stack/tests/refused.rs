@@ -11,7 +11,9 @@ fn what_msk_would_refuse_is_no_resize() {
             "3.9.x",
             "kafka.m5.large",
             "kafka.t3.small",
-            Err("MSK has no way back to kafka.t3.small: T3 brokers can only be left (choose an m5 or m7g type)"),
+            Err(
+                "MSK cannot change brokers back to kafka.t3.small: T3 brokers can only be changed to other types (choose an m5 or m7g type)",
+            ),
         ),
     ] {
         let text = format!("[cluster]\nkafka_version = '{kafka_version}'\nbroker_type = '{from}'");
