@@ -56,8 +56,7 @@ impl Record {
     /// # Errors
     /// Refused: another kgen still writes it; its file cannot be written.
     pub fn resume(dir: &Path) -> anyhow::Result<Record> {
-        let writer =
-            Writer::resume(dir).with_context(|| format!("going on with {}", dir.display())).map_err(refused)?;
+        let writer = Writer::resume(dir).with_context(|| format!("resuming {}", dir.display())).map_err(refused)?;
         let head = Run::read(&dir.join(FILE))?.head;
         Ok(Record::of(head, dir.to_owned(), Some(writer)))
     }

@@ -99,10 +99,10 @@ pub struct Output {
 #[derive(Debug, thiserror::Error)]
 pub enum TerraformError {
     #[error(
-        "neither terraform nor tofu is on the PATH (install one of them, or name it: --terraform-bin, KGEN_TERRAFORM_BIN)"
+        "neither terraform nor tofu is on the PATH (install one of them, or set --terraform-bin or KGEN_TERRAFORM_BIN)"
     )]
     NotFound,
-    #[error("there is no program {} (named by --terraform-bin or KGEN_TERRAFORM_BIN)", .0.display())]
+    #[error("there is no program {} (set by --terraform-bin or KGEN_TERRAFORM_BIN)", .0.display())]
     NoSuchProgram(PathBuf),
     #[error("{}", busy(.0))]
     Busy(Running),
@@ -111,14 +111,14 @@ pub enum TerraformError {
     /// It stopped because kgen was interrupted. What it had made is in the state, unless a diagnostic said otherwise.
     #[error("`{command_line}` was interrupted and has stopped")]
     Interrupted { command_line: String },
-    #[error("reading what `{command_line}` printed: {source}")]
+    #[error("reading the output of `{command_line}`: {source}")]
     Unreadable { command_line: String, source: serde_json::Error },
     #[error("there is no output {0} (`kgen output` lists them; before the first `kgen apply` there are none)")]
     NoOutput(String),
     #[error("{}: {source}", path.display())]
     PlanFile { path: PathBuf, source: std::io::Error },
     #[error(
-        "{} is not the plan that was shown: it {how}. Nothing was applied; run the command again, it makes a new plan",
+        "{} is not the plan that was shown: it {how}. Nothing was applied; run the command again to create a new plan",
         path.display()
     )]
     OtherPlan { path: PathBuf, how: String },
@@ -132,11 +132,11 @@ pub enum TerraformError {
 
 fn busy(running: &Running) -> String {
     if running.known_pid().is_none() {
-        return format!("{} still writes to the log of terraform: wait until it has ended", running.command_line);
+        return format!("{} is still writing to terraform's log: wait until it has ended", running.command_line);
     }
     format!(
-        "`{}` (process {}), started earlier, is still running: wait until it has ended. To stop it, send it one \
-         interrupt and no more (`kill -INT {}`); killed, it would forget what it has made",
+        "`{}` (process {}), started earlier, is still running: wait until it has ended. To stop it, send it only one \
+         interrupt (`kill -INT {}`); if it is killed, it loses track of what it created",
         running.command_line, running.pid, running.pid
     )
 }
@@ -176,7 +176,7 @@ impl Ended {
             [only] => format!(": {only}"),
             [first, ..] => format!(": {first} (and {} more)", errors.len() - 1),
         };
-        format!("{code}{why} (all it printed is in {})", self.log.display())
+        format!("{code}{why} (its complete output is in {})", self.log.display())
     }
 }
 

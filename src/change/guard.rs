@@ -133,7 +133,7 @@ mod tests {
         judged("kafka.m5.large").unwrap();
         for now in ["kafka.m9.large", "m5.large ", ""] {
             let error = judged(now).unwrap_err();
-            let names = error.to_string().contains(&format!("{now:?}, a type that this kgen does not know"));
+            let names = error.to_string().contains(&format!("{now:?}, which this version of kgen does not support"));
             assert!(error.is::<Refused>() && names, "{error:#}");
         }
         let error = judged("express.m7g.large").unwrap_err();

@@ -19,7 +19,7 @@ pub enum EditError {
     Syntax { line: usize, column: usize, message: String },
     #[error("there is no {0}")]
     Missing(String),
-    #[error("there are {count} of {what}, on lines {lines}; name one", count = lines.len(), lines = comma(lines))]
+    #[error("there are {count} of {what}, on lines {lines}: choose one", count = lines.len(), lines = comma(lines))]
     Ambiguous { what: String, lines: Vec<usize> },
     #[error("{what} on line {line} is `{found}`, not a quoted string; change it where that value is set")]
     NotAString { what: String, line: usize, found: String },

@@ -22,15 +22,16 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 pub enum TopicError {
     #[error("topic `{0}` already exists (`kgen topic describe {0}` shows it; --if-not-exists accepts it)")]
     Exists(String),
-    #[error("there is no topic `{0}` (`kgen topic create {topic}` creates it)")]
+    #[error("there is no topic `{0}` (`kgen topic create {0}` creates it)")]
     Missing(String),
     #[error(
-        "topic `{topic}` cannot have {replication_factor} replicas: {brokers} brokers answer (start more or lower --replication-factor)"
+        "topic `{topic}` cannot have {replication_factor} replicas: only {brokers} brokers respond (start more, or \
+         lower --replication-factor)"
     )]
     TooFewBrokers { topic: String, replication_factor: i32, brokers: usize },
-    #[error("topic `{topic}`: the brokers answered {code}: {text}")]
+    #[error("topic `{topic}`: the brokers returned {code}: {text}")]
     Refused { topic: String, code: String, text: String },
-    #[error("asking the brokers about {asked}: {source}")]
+    #[error("querying the brokers for {asked}: {source}")]
     Broker { asked: String, source: KafkaError },
 }
 

@@ -87,7 +87,7 @@ impl Signing {
 
     fn awaited(self) -> Result<OAuthToken, String> {
         let signed = self.0.recv_timeout(TOKEN_WITHIN);
-        made(signed.map_err(|_| format!("no answer within {} s", TOKEN_WITHIN.as_secs()))?)
+        made(signed.map_err(|_| format!("no response within {} s", TOKEN_WITHIN.as_secs()))?)
     }
 }
 
@@ -120,7 +120,7 @@ impl Context {
     pub fn take_token(&self, client: &Client<Context>, signing: &Signing) -> bool {
         let signed = match signing.0.try_recv() {
             Err(mpsc::TryRecvError::Empty) => return false,
-            Err(mpsc::TryRecvError::Disconnected) => Err("the signing ended without a token".to_owned()),
+            Err(mpsc::TryRecvError::Disconnected) => Err("signing returned no token".to_owned()),
             Ok(signed) => signed,
         };
         if let Err(reason) = set(client, made(signed)) {
@@ -143,7 +143,7 @@ fn refuse(client: &Client<Context>, reason: &str) {
 fn set(client: &Client<Context>, token: Result<OAuthToken, String>) -> Result<(), String> {
     use rdkafka::{bindings as ffi, types::RDKafkaRespErr};
     let token = token?;
-    let text = |text: String| std::ffi::CString::new(text).map_err(|_| "the token has a zero in it".to_owned());
+    let text = |text: String| std::ffi::CString::new(text).map_err(|_| "the token contains a null byte".to_owned());
     let (value, principal) = (text(token.token)?, text(token.principal_name)?);
     let mut reason = [0u8; 512];
     // SAFETY: the client is alive, both texts end with a zero and are copied, `reason` has the length that is said.

@@ -90,10 +90,13 @@ impl Machine {
     /// That it cannot be made is only told to `say`.
     pub fn speed_up(&mut self, say: &dyn Fn(&str)) {
         let Some(archive) = self.kafka.archive().filter(|_| self.kafka.classes == Classes::Jars) else { return };
-        say(&format!("preparing faster starts of brokers, once, in {}", archive.display()));
+        say(&format!("preparing faster broker starts (done once) in {}", archive.display()));
         match archive::make(&self.kafka, &archive) {
             Ok(()) => self.kafka.classes = Classes::Shared(archive),
-            Err(error) => say(&format!("brokers will start more slowly, their classes were not archived: {error:#}")),
+            Err(error) => say(&format!(
+                "brokers will start more slowly, because their classes could not be archived: \
+                                        {error:#}"
+            )),
         }
     }
 }
@@ -186,7 +189,7 @@ impl Fleet {
     /// # Errors
     /// With Kafka's own words when a process ended, and the log's place. Nothing is left running then.
     pub fn start(config: FleetConfig) -> anyhow::Result<Fleet> {
-        ensure!(!config.zones.is_empty() && config.broker_count > 0, "a cluster has a zone and a broker at least");
+        ensure!(!config.zones.is_empty() && config.broker_count > 0, "a cluster has at least one zone and one broker");
         let user = Properties::parse(&config.server_properties)?;
         // Java runs in the broker's own folder.
         let dir = std::path::absolute(&config.dir).with_context(|| format!("resolving {}", config.dir.display()))?;
@@ -221,7 +224,7 @@ impl Fleet {
             heaps: BTreeMap::new(),
             watched,
             readings,
-            client: reqwest::Client::builder().no_proxy().build().context("making an HTTP client")?,
+            client: reqwest::Client::builder().no_proxy().build().context("creating an HTTP client")?,
             runtime: Some(runtime),
         };
         fleet.start_controller(&user)?;
@@ -311,7 +314,7 @@ impl Fleet {
         let ids: Vec<BrokerId> = self.brokers.keys().copied().collect();
         for id in &ids {
             if let Err(error) = self.roll(&[*id], &new, step) {
-                self.roll(&[*id], &old, &mut |_, _| {}).context("going back to the server properties of before")?;
+                self.roll(&[*id], &old, &mut |_, _| {}).context("restoring the previous server properties")?;
                 return Err(error);
             }
         }
@@ -366,7 +369,7 @@ impl Fleet {
     /// # Errors
     /// No broker answers.
     pub fn max_partitions_per_broker(&self) -> anyhow::Result<u32> {
-        let metadata = self.metadata().context("no broker tells how many partitions there are")?;
+        let metadata = self.metadata().context("no broker reports the number of partitions")?;
         Ok(metadata.replicas.values().copied().max().unwrap_or(0))
     }
 
@@ -575,9 +578,9 @@ impl Fleet {
             let _ = self.revive_with(user);
             let metadata = self.metadata();
             let missing = match &metadata {
-                None => "no broker answers".to_owned(),
+                None => "no broker responds".to_owned(),
                 Some(metadata) if metadata.brokers.len() < self.brokers.len() => {
-                    format!("brokers {:?} of {} take part", metadata.brokers, self.brokers.len())
+                    format!("brokers {:?} of {} have joined", metadata.brokers, self.brokers.len())
                 }
                 Some(metadata) if !metadata.unsettled.is_empty() => {
                     format!("not in sync: {}", metadata.unsettled.join(", "))
@@ -624,7 +627,7 @@ impl Fleet {
     fn serve(&mut self, port: u16, router: Router) -> anyhow::Result<()> {
         let listener = self.reserved.listener(port).with_context(|| format!("listening on 127.0.0.1:{port}"))?;
         listener.set_nonblocking(true)?;
-        let runtime = self.runtime.as_ref().expect("it is taken only when the fleet ends");
+        let runtime = self.runtime.as_ref().expect("it is removed only when the fleet ends");
         let _in_runtime = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
         // It ends with the runtime, and has no errors before.

@@ -221,7 +221,7 @@ impl ControlPlane {
             ClusterState::Deleting => return Ok(None),
             ClusterState::Updating | ClusterState::RebootingBroker => {
                 return Err(Refusal::bad(format!(
-                    "the cluster {} is in the state {}: it can be deleted when its operation is over",
+                    "the cluster {} is in the state {}: it can be deleted when its operation has ended",
                     cluster.name,
                     cluster.state.name()
                 )));
@@ -256,7 +256,7 @@ impl ControlPlane {
             }
             Report::Operated { operation, result } => cluster.end_operation(&operation, result, call),
             Report::Lost => {
-                let message = "the lab lost the thread that runs the brokers (see the lab's log)".to_owned();
+                let message = "the thread that runs the brokers has ended (see the lab's log)".to_owned();
                 if let Some(operation) = cluster.active_operation().map(|operation| operation.arn.clone()) {
                     cluster.end_operation(&operation, Err(message.clone()), call);
                 }

@@ -87,7 +87,7 @@ impl Lab {
     pub fn open(config: LabConfig) -> anyhow::Result<Arc<Lab>> {
         let path = config.state_dir.join(STATE);
         own::make_folder(&config.state_dir, 0o777)
-            .with_context(|| format!("making the folder {}", config.state_dir.display()))?;
+            .with_context(|| format!("creating the folder {}", config.state_dir.display()))?;
         let plane = saved(&config.state_dir)?;
         let lab = Arc::new(Lab {
             config,
@@ -218,7 +218,7 @@ impl Lab {
         }
         match tokio::time::timeout(within, answer).await {
             Ok(Ok(said)) => Ok(said),
-            _ => Err("the brokers did not answer in time"),
+            _ => Err("the brokers did not respond in time"),
         }
     }
 
@@ -354,7 +354,7 @@ impl Lab {
 /// # Errors
 /// It cannot be read, or it says what no lab has written: then nothing of it counts.
 pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
-    const MEND: &str = "move it away to begin with an empty lab (`kgen lab down --purge` deletes the old clusters)";
+    const MEND: &str = "move it away to start with an empty lab (`kgen lab down --purge` deletes the old clusters)";
     let path = dir.join(STATE);
     let bytes = match own::open(&path).and_then(|file| bounded::all(file, STATE_BYTES)) {
         Ok(bytes) => bytes,
@@ -365,12 +365,12 @@ pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
         serde_json::from_slice(&bytes).with_context(|| format!("reading {} ({MEND})", path.display()))?;
     anyhow::ensure!(
         saved.schema == SCHEMA,
-        "{} is of schema {}, and this kgen reads {SCHEMA}",
+        "{} has schema {}, but this version of kgen reads {SCHEMA}",
         path.display(),
         saved.schema
     );
     let checked = saved.control_plane.ensure_plausible();
-    checked.with_context(|| format!("{} was not written by a lab of kgen; {MEND}", path.display()))?;
+    checked.with_context(|| format!("{} was not written by a kgen lab; {MEND}", path.display()))?;
     Ok(saved.control_plane)
 }
 

@@ -74,7 +74,7 @@ pub enum FaultCall {
 }
 
 /// What is said where brokers are needed and there are none.
-pub const NOT_RUNNING: &str = "the cluster's brokers do not run";
+pub const NOT_RUNNING: &str = "the cluster's brokers are not running";
 
 /// How often a crew without a task looks after its brokers.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -158,11 +158,9 @@ impl FleetCrew {
                 // A broker that ended by itself is started again, as MSK does.
                 None => match fleet.as_mut().map(Fleet::revive) {
                     Some(Ok(revived)) if !revived.is_empty() => {
-                        (self.say)(&format!("brokers {revived:?} had ended; started again"))
+                        (self.say)(&format!("brokers {revived:?} had exited and were restarted"))
                     }
-                    Some(Err(error)) => {
-                        (self.say)(&format!("a broker that had ended cannot be started again: {error:#}"))
-                    }
+                    Some(Err(error)) => (self.say)(&format!("a broker that had exited cannot be restarted: {error:#}")),
                     _ => {}
                 },
             }
@@ -187,7 +185,7 @@ fn end(fleet: Option<Fleet>, faults: Option<Faults>, say: &dyn Fn(&str)) {
     fleet.stop();
     for volume in volumes {
         if let Err(error) = unmount(&volume) {
-            say(&format!("{} stays a volume of its own until the next `kgen lab up`: {error:#}", volume.display()));
+            say(&format!("{} stays a separate volume until the next `kgen lab up`: {error:#}", volume.display()));
         }
     }
 }

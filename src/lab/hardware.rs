@@ -77,10 +77,11 @@ impl Hardware {
             (machine_mib.saturating_sub(MACHINE_RESERVE_MIB) / u64::from(brokers.max(1))).max(minimum_mib);
         let memory_mib = scaled_mib.clamp(minimum_mib, maximum_mib);
         let note = match memory_mib {
-            mib if mib > scaled_mib => {
-                Some(format!("{mib} MiB: a broker does not run in the {scaled_mib} MiB of the scale"))
-            }
-            mib if mib < scaled_mib => Some(format!("{mib} MiB: this machine has no {scaled_mib} MiB for each broker")),
+            mib if mib > scaled_mib => Some(format!("{mib} MiB: a broker cannot run in the scaled {scaled_mib} MiB")),
+            mib if mib < scaled_mib => Some(format!(
+                "{mib} MiB: this machine does not have {scaled_mib} MiB for each \
+                                                     broker"
+            )),
             _ => None,
         };
         let heap_mib =

@@ -220,7 +220,7 @@ fn process_usage(pid: u32) -> std::io::Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1) as f64;
     parse_stat(&stat, ticks_per_second, rustix::param::page_size() as u64)
-        .ok_or_else(|| std::io::Error::other(format!("/proc/{pid}/stat is not as proc(5) has it")))
+        .ok_or_else(|| std::io::Error::other(format!("/proc/{pid}/stat does not have the format of proc(5)")))
 }
 
 /// Fields 14, 15 (user and system ticks) and 24 (resident pages) of proc_pid_stat(5).

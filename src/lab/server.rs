@@ -42,7 +42,7 @@ pub async fn serve(
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
-    anyhow::ensure!(address.ip().is_loopback(), "the lab listens on loopback only, not on {address}");
+    anyhow::ensure!(address.ip().is_loopback(), "the lab listens only on the loopback interface, not on {address}");
     let router = api::router(lab.clone(), Door { proxy: Proxy::new(emulator), metrics, lab });
     let (stop, stopped) = watch::channel(());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -120,7 +120,7 @@ impl Folder {
         let lock = match own::open(&path) {
             Ok(lock) => lock,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("looking at the lab's lock {}", path.display())),
+            Err(error) => return Err(error).with_context(|| format!("checking the lab's lock {}", path.display())),
         };
         // Where nobody holds it, ours goes with the file.
         if lock.try_lock_shared().is_ok() {
@@ -185,7 +185,7 @@ impl Folder {
         let asked = Instant::now();
         while file.try_lock().is_err() {
             if asked.elapsed() > LOCK_WITHIN {
-                bail!("a lab runs in {} already (`kgen lab down` stops it)", self.0.display());
+                bail!("a lab is already running in {} (`kgen lab down` stops it)", self.0.display());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -202,14 +202,14 @@ impl Unproven {
     fn who(&self) -> String {
         match &self.holder {
             Some(holder) => format!("process {} (`{}`)", holder.pid, holder.command_line()),
-            None => "a process that this user cannot see".to_owned(),
+            None => "a process of another user".to_owned(),
         }
     }
 
     fn advice(&self) -> &'static str {
         match self.lab() {
-            Some(_) => "a lab that is starting or ending needs a moment; otherwise `kgen lab down` ends it",
-            None => "that process is not a lab, so kgen leaves it alone; end it, then run this again",
+            Some(_) => "if a lab is starting or stopping, wait a moment; otherwise `kgen lab down` stops it",
+            None => "that process is not a lab, so kgen leaves it alone; stop it, then run this again",
         }
     }
 }

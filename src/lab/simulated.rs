@@ -104,7 +104,7 @@ struct Made {
 impl Made {
     fn start(&mut self, config: &Start, dir: &Path) -> Result<(), String> {
         if config.cluster_name.starts_with("broken") {
-            return Err("no broker came up".to_owned());
+            return Err("no broker started".to_owned());
         }
         if config.cluster_name.starts_with("slow") {
             self.pace = Duration::from_secs(1);

@@ -61,7 +61,7 @@ pub fn verify(
     for (index, partition) in partitions(&consumer, topics)? {
         let topic = topics[index].as_str();
         let (low, high) = span(&consumer, topic, partition, stop)
-            .with_context(|| format!("asking for the end of partition {partition} of `{topic}`"))?;
+            .with_context(|| format!("reading the end offset of partition {partition} of `{topic}`"))?;
         cut += u64::from(low > 0);
         if high > low {
             total += (high - low) as u64;
@@ -107,7 +107,7 @@ pub fn verify(
                     return Err(error).with_context(|| format!("reading `{topic}`"));
                 }
                 Some(Err(_)) | None if heard.elapsed() > SILENT_AT_MOST => {
-                    bail!("reading `{topic}`: nothing came from its brokers for {} s", SILENT_AT_MOST.as_secs())
+                    bail!("reading `{topic}`: its brokers sent nothing for {} s", SILENT_AT_MOST.as_secs())
                 }
                 Some(Err(_)) | None => {}
             }
@@ -133,8 +133,12 @@ impl FromStr for Stall {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (length, from) =
-            text.split_once('@').ok_or_else(|| format!("`{text}` is no stall: use 30s@10s for 30 s from 10 s on"))?;
+        let (length, from) = text.split_once('@').ok_or_else(|| {
+            format!(
+                "`{text}` is not a stall: use for example 30s@10s for 30 s, \
+                                                        starting after 10 s"
+            )
+        })?;
         Ok(Stall { from: pacer::duration(from)?, length: pacer::duration(length)? })
     }
 }
@@ -460,7 +464,7 @@ fn stamp_header<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a [u8]> {
 
 /// The topics' partitions, by the topic's place in `topics`. All topics are asked for: asking for one by name may create it.
 fn partitions(consumer: &BaseConsumer<Context>, topics: &[String]) -> anyhow::Result<Vec<(usize, i32)>> {
-    let metadata = consumer.fetch_metadata(None, ANSWER_WITHIN).context("asking the brokers for their topics")?;
+    let metadata = consumer.fetch_metadata(None, ANSWER_WITHIN).context("listing the topics of the brokers")?;
     let mut all = Vec::new();
     for (index, topic) in topics.iter().enumerate() {
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {

@@ -63,7 +63,7 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |text: &str| format!("`{text}` is no rate: give {FORMS}");
+        let wrong = |text: &str| format!("`{text}` is not a rate: use {FORMS}");
         let number = |text: &str| match text.trim().parse::<f64>() {
             Ok(rate) if rate.is_finite() && (0.0..=1e8).contains(&rate) => Ok(rate),
             _ => Err(wrong(text)),
@@ -101,13 +101,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "ms" => 1e-3,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("`{text}` is no duration: use seconds, or 500ms, 90s, 10m, 1h")),
+        _ => return Err(format!("`{text}` is not a duration: use seconds, or 500ms, 90s, 10m, 1h")),
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * factor);
     seconds
         .filter(|seconds| *seconds <= 30.0 * 86_400.0)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("`{text}` is no duration up to 30 days: use seconds, or 500ms, 90s, 10m, 1h"))
+        .ok_or_else(|| format!("`{text}` is not a duration up to 30 days: use seconds, or 500ms, 90s, 10m, 1h"))
 }
 
 /// A stretch of a schedule in which records are evenly spaced.

@@ -32,7 +32,10 @@ impl FromStr for Payload {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("`{text}` is no payload: use json, random, random:50 (percent that compresses away) or lines:FILE")
+            format!(
+                "`{text}` is not a payload: use json, random, random:50 (percent that compresses away) or \
+                     lines:FILE"
+            )
         };
         match text.split_once(':').unwrap_or((text, "0")) {
             ("json", "0") => Ok(Payload::Json),
@@ -142,7 +145,7 @@ fn sampled(path: &Path, random: &mut SmallRng) -> anyhow::Result<Vec<Box<[u8]>>>
         }
         ensure!(
             line.ends_with(b"\n") || (line.len() as u64) < most,
-            "a line of {} is longer than {most} bytes: --payload lines takes one record a line",
+            "a line of {} is longer than {most} bytes: --payload lines expects one record per line",
             path.display()
         );
         let text = line.trim_ascii_end();
@@ -159,7 +162,7 @@ fn sampled(path: &Path, random: &mut SmallRng) -> anyhow::Result<Vec<Box<[u8]>>>
             }
         }
     }
-    ensure!(!kept.is_empty(), "{} has no line that is not empty", path.display());
+    ensure!(!kept.is_empty(), "{} has only empty lines", path.display());
     let mut bytes = 0;
     kept.retain(|(_, line)| {
         bytes += line.len();

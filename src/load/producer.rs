@@ -84,8 +84,7 @@ impl FromStr for Commit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is no size of a transaction: use a number of records, or a time such as 500ms");
+        let wrong = || format!("`{text}` is not a transaction size: use a number of records, or a time such as 500ms");
         match text.parse::<u64>() {
             Ok(0) => Err(wrong()),
             Ok(records) => Ok(Commit::Records(records)),
@@ -161,8 +160,8 @@ impl ProducerConfig {
         let mut topics = self.load.topics.clone();
         topics.sort_unstable();
         topics.dedup();
-        anyhow::ensure!(topics.len() == self.load.topics.len(), "a topic is named twice");
-        anyhow::ensure!(self.load.headers.len() <= MOST_HEADERS, "a record may have {MOST_HEADERS} headers at most");
+        anyhow::ensure!(topics.len() == self.load.topics.len(), "a topic is given twice");
+        anyhow::ensure!(self.load.headers.len() <= MOST_HEADERS, "a record can have at most {MOST_HEADERS} headers");
         Ok(())
     }
 }
@@ -188,7 +187,7 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         if config.transactions.is_some() {
             native.init_transactions(TRANSACTIONS_WITHIN).map_err(|refusal| {
                 let reason = notes.cause().unwrap_or_default();
-                anyhow::anyhow!("the brokers give no transactions: {} {reason}", refusal.code.name())
+                anyhow::anyhow!("the brokers do not support transactions: {} {reason}", refusal.code.name())
             })?;
         }
         let ledger = LedgerWriter::create(&dir, config.run, client, &load.topics.join(","))?;
@@ -218,7 +217,10 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         for worker in workers {
             let ended = worker.join().map_err(|_| anyhow::anyhow!("a producer thread panicked"))?;
             tally.ended(ended.with_context(|| {
-                format!("the run ended early; `kgen consume --verify {:016x}` proves what its ledger tells", config.run)
+                format!(
+                    "the run ended early; `kgen consume --verify {:016x}` checks the records in its ledger",
+                    config.run
+                )
             })?);
         }
         anyhow::Ok(())

@@ -153,14 +153,14 @@ impl FromStr for Slo {
 fn objective(text: &str) -> Result<Objective, String> {
     let names = || NAMES.map(|(name, _)| name).join(", ");
     let (name, limit) =
-        text.split_once('=').ok_or_else(|| format!("`{text}` is no objective: use NAME=LIMIT with {}", names()))?;
+        text.split_once('=').ok_or_else(|| format!("`{text}` is not an objective: use NAME=LIMIT with {}", names()))?;
     let (_, figure) = NAMES
         .into_iter()
         .find(|(known, _)| *known == name)
         .ok_or_else(|| format!("there is no figure `{name}`: use {}", names()))?;
     let number = |text: &str| {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-        number.ok_or_else(|| format!("`{text}` is no limit for {name}"))
+        number.ok_or_else(|| format!("`{text}` is not a limit for {name}"))
     };
     let (limit, is_share) = match limit.strip_suffix('%') {
         _ if figure.is_time() => (pacer::duration(limit)?.as_secs_f64() * 1000.0, false),

@@ -381,7 +381,7 @@ mod tests {
     fn brokers_whose_exporters_are_off_are_not_called_dead() {
         let off = r#"{"jmxExporter":{"enabledInBroker":false},"nodeExporter":{"enabledInBroker":false}}"#;
         let on = r#"{"jmxExporter":{"enabledInBroker":true},"nodeExporter":{"enabledInBroker":true}}"#;
-        for (prometheus, words) in [(off, "orders is off, so"), (on, "is on, but no broker answers on ports 11001")] {
+        for (prometheus, words) in [(off, "orders is off, so"), (on, "is on, but no broker responds on ports 11001")] {
             let at = api(prometheus);
             let error = runtime().block_on(async {
                 let targets = Targets::Nodes(Aws::connect_to("us-west-2", &at).await, "arn:aws:kafka:x".to_owned());

@@ -108,7 +108,7 @@ pub async fn scrape(http: reqwest::Client, broker: BrokerId, job: Job, target: S
 async fn page(http: &reqwest::Client, job: Job, target: &str) -> Option<Page> {
     let answer = http.get(format!("http://{target}/metrics")).timeout(LONGEST).send().await.ok()?;
     if answer.status().is_client_error() {
-        return Some(Page::Foreign(format!("it answers GET /metrics with {}", answer.status())));
+        return Some(Page::Foreign(format!("it responds to GET /metrics with {}", answer.status())));
     }
     let mut answer = answer.error_for_status().ok()?;
     let (mut sieve, mut bytes) = (Sieve::default(), 0);

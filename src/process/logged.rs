@@ -139,7 +139,7 @@ impl Running {
     fn unrecorded(log: &Path) -> Running {
         let (pid, command_line) = match Holder::of(log) {
             Some(holder) => (holder.pid, holder.command_line()),
-            None => (0, "a program that this user cannot see".to_owned()),
+            None => (0, "a program of another user".to_owned()),
         };
         Running { pid, command_line, offset: 0, log: log.to_owned() }
     }

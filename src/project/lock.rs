@@ -39,9 +39,9 @@ impl Exclusive for Lock {}
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{} is locked by another kgen{}; it has to end first", path.display(), holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default())]
+    #[error("{} is locked by another kgen{}; wait for it to end", path.display(), holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default())]
     Held { path: PathBuf, holder: Option<Holder> },
-    #[error("{} is {what}, and kgen locks only a file of its own: remove it", path.display())]
+    #[error("{} is {what}, and kgen only locks its own files: remove it", path.display())]
     NotOurs { path: PathBuf, what: &'static str },
     #[error("{doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
@@ -147,7 +147,7 @@ fn open_own(path: &Path) -> Result<File, LockError> {
     })?;
     let metadata = file.metadata().map_err(failed("reading", path))?;
     match (metadata.is_file(), metadata.nlink()) {
-        (false, _) => Err(not_ours("no regular file")),
+        (false, _) => Err(not_ours("not a regular file")),
         (true, 2..) => Err(not_ours("a file with other names (hard links)")),
         _ => Ok(file),
     }
@@ -294,7 +294,7 @@ mod tests {
         fs::create_dir(&lock).unwrap();
         assert!(refusal().contains("is a folder"));
         rustix::fs::mknodat(rustix::fs::CWD, &lock, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert!(refusal().contains("no regular file"));
+        assert!(refusal().contains("not a regular file"));
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
         assert!(!dir.path().join("nowhere").exists());
     }

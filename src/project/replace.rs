@@ -59,7 +59,7 @@ fn commit_all(staged: Vec<(Staged, Replaced)>) -> anyhow::Result<Restore> {
         let error = error.context(format!("replacing {}", path.display()));
         return Err(match done.restore() {
             Ok(()) => error.context("no file was changed"),
-            Err(undo) => error.context(format!("some files could not be put back ({undo:#})")),
+            Err(undo) => error.context(format!("some files could not be restored ({undo:#})")),
         });
     }
     Ok(done)
@@ -77,7 +77,7 @@ pub fn replace_unchanged(path: &Path, before: &[u8], after: &[u8]) -> anyhow::Re
     let stage = staged_at(path, after)?;
     let now = read(path).with_context(|| format!("reading {}", path.display()))?;
     if now.as_deref() != Some(before) {
-        bail!("{} was changed in between and stays as it is; run this again", path.display());
+        bail!("{} was changed by something else in the meantime and was left alone; run this again", path.display());
     }
     let replaced = Replaced { path: path.to_owned(), before: now, after: after.to_vec() };
     drop(commit_all(vec![(stage, replaced)])?);
@@ -105,7 +105,7 @@ impl Restore {
             }
         }
         if !left.is_empty() {
-            bail!("not put back: {}", left.join("; "));
+            bail!("not restored: {}", left.join("; "));
         }
         Ok(())
     }

@@ -97,7 +97,7 @@ pub fn ensure_few(count: usize, dir: &Path) -> io::Result<()> {
     match count < MOST_ENTRIES {
         true => Ok(()),
         false => {
-            let what = format!("{} holds more than {MOST_ENTRIES} files: name a smaller folder", dir.display());
+            let what = format!("{} contains more than {MOST_ENTRIES} files: choose a smaller folder", dir.display());
             Err(io::Error::new(io::ErrorKind::InvalidInput, what))
         }
     }

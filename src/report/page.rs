@@ -56,9 +56,10 @@ fn data(run: &Run, most: usize) -> anyhow::Result<(String, String)> {
         // What is not a sample stays whatever its size.
         if text.len() <= most || every > run.entries.len() {
             let note = match every {
-                1 => "All that was recorded is in this page.".to_owned(),
+                1 => "This page contains everything that was recorded.".to_owned(),
                 every => format!(
-                    "The record is too long for a page: one in {every} of its samples and seconds of load is here, all else is whole."
+                    "The record is too long for one page: it contains one in {every} samples and seconds of load, and \
+                     everything else in full."
                 ),
             };
             return Ok((text, note));

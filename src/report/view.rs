@@ -164,7 +164,7 @@ impl View {
         view.draw(run, stretches);
         if view.distribution.is_none() && run.loads().next().is_some() {
             view.missing
-                .push("the distribution of response times: its file (latency.hlog) is not there, or empty".to_owned());
+                .push("the distribution of response times: its file (latency.hlog) is missing or empty".to_owned());
         }
         view
     }
@@ -184,7 +184,7 @@ impl View {
 
     fn draw(&mut self, run: &Run, stretches: Option<&Stretches>) {
         let Some(frame) = Frame::of(run, stretches) else {
-            self.missing.push("charts: no sample of the brokers and no second of load was recorded".to_owned());
+            self.missing.push("charts: no broker samples and no load were recorded".to_owned());
             return;
         };
         let load = charts::load(run, &frame);
@@ -195,7 +195,7 @@ impl View {
         }
         let (groups, left) = charts::brokers(run, &frame);
         if groups.is_empty() {
-            self.missing.push("charts of the brokers: no sample was recorded".to_owned());
+            self.missing.push("broker charts: no sample was recorded".to_owned());
         }
         for group in groups {
             if group.panels.is_empty() {
@@ -207,7 +207,7 @@ impl View {
         if !left.is_empty() {
             let ids: Vec<String> = left.iter().map(ToString::to_string).collect();
             self.missing.push(format!(
-                "charts of {} brokers whose CPU never was among the {} highest: {}",
+                "charts of {} brokers whose CPU was never among the {} highest: {}",
                 left.len(),
                 charts::BROKERS,
                 ids.join(", ")
@@ -429,9 +429,10 @@ fn environment(run: &Run) -> Vec<(&'static str, String)> {
         |name, value: Option<String>| rows.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
     let place = match story::lab(run) {
         Some(lab) => format!(
-            "{lab}: vCPUs and memory of the broker types are divided by that; no figure here is a figure of AWS"
+            "{lab}: the vCPUs and memory of the broker types are divided by that factor; these figures are not \
+             figures of AWS"
         ),
-        None => "AWS, or brokers named by hand".to_owned(),
+        None => "AWS, or brokers given by address".to_owned(),
     };
     add("place", Some(place));
     let cluster = run.cluster();

@@ -70,7 +70,7 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
     if let Some(kind) = path.metadata().ok().and_then(|metadata| Kind::of(metadata.file_type()))
         && kind != Kind::Folder
     {
-        return Err(format!("{name} is {kind} and not the record of a run: write it to a file first"));
+        return Err(format!("{name} is {kind}, not the record of a run: write it to a file first"));
     }
     recorded(runs, &all, name)
 }
@@ -95,7 +95,7 @@ fn recorded(runs: &Path, all: &[Listed], name: &str) -> Result<PathBuf, String> 
         }
         (None, several) => {
             let ids: Vec<&str> = several.iter().map(|listed| listed.head.id.as_str()).collect();
-            Err(format!("{name} may mean {}", visible::line(&ids.join(", "))))
+            Err(format!("{name} is ambiguous: {}", visible::line(&ids.join(", "))))
         }
     }
 }

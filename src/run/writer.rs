@@ -87,7 +87,7 @@ impl Writer {
         let mut file = own::append_existing(&dir.join(FILE))?;
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, "the run is still going on"));
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "the run is still in progress"));
             }
             // Where locks are not to be had, nobody can tell.
             Ok(()) | Err(fs::TryLockError::Error(_)) => {}

@@ -91,7 +91,7 @@ pub fn env_of_programs(folder: &Folder, running: &Running, region: &str) -> Vec<
 pub fn up(project: &Project, wanted: &Wanted, say: Say<'_>) -> anyhow::Result<Running> {
     let folder = folder(project);
     if let Some(running) = folder.running().map_err(refused)? {
-        say(&format!("the lab runs already (process {})", running.pid));
+        say(&format!("the lab is already running (process {})", running.pid));
         return Ok(running);
     }
     folder.check().map_err(refused)?;
@@ -134,7 +134,7 @@ fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
         if started.elapsed() > UP_TIMEOUT {
             // Ours, and not yet of use to anybody.
             let _ = child.kill();
-            bail!("the lab did not answer within {} s (its log is {})", UP_TIMEOUT.as_secs(), log.display());
+            bail!("the lab did not respond within {} s (its log is {})", UP_TIMEOUT.as_secs(), log.display());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -164,9 +164,9 @@ pub fn found(folder: &Folder, say: Say<'_>) -> anyhow::Result<Option<u32>> {
 /// # Errors
 /// The process is not the lab of this folder, or it is still there after two minutes.
 pub fn stop(folder: &Folder, pid: u32) -> anyhow::Result<()> {
-    if !folder.terminate(pid).with_context(|| format!("asking process {pid} to end"))? {
+    if !folder.terminate(pid).with_context(|| format!("stopping process {pid}"))? {
         if folder.is_held_by(pid) {
-            bail!("process {pid} holds the lab's lock but is not the lab, so it was not asked to end");
+            bail!("process {pid} holds the lab's lock but is not the lab, so it was not stopped");
         }
         // It ended by itself a moment ago.
         return Ok(());

@@ -136,7 +136,7 @@ impl Lines {
         let verdict = match model.verdict {
             Some(Verdict::Healthy) => "healthy",
             Some(Verdict::CauseFound) => "a cause was found",
-            Some(Verdict::Inconclusive) => "nothing sure was found",
+            Some(Verdict::Inconclusive) => "inconclusive",
             None => "not judged",
         };
         let span = model.now - self.highest.first.unwrap_or(model.now);

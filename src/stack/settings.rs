@@ -97,9 +97,9 @@ pub fn misspelt(name: &str) -> Option<StackError> {
     let open = OPEN.iter().find(|open| upper.starts_with(&variable(open)["KGEN_".len()..]));
     let message = match (nearest, open) {
         (Some(known), _) => {
-            format!("is no variable of kgen; did you mean {known}? (`kgen config` shows all that set a key)")
+            format!("is not a kgen variable; did you mean {known}? (`kgen config` lists the variables)")
         }
-        (None, Some(open)) => format!("sets nothing: write {open}… into kgen.toml, which no variable can set"),
+        (None, Some(open)) => format!("sets nothing: no variable can set this; write {open}… into kgen.toml"),
         (None, None) => return None,
     };
     Some(StackError::Environment { variable: name.to_owned(), message })

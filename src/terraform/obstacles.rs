@@ -56,9 +56,9 @@ fn volume_of(cluster: &Value) -> Option<u64> {
 /// Says that volumes grew outside of Terraform, and what to do.
 pub(super) fn said_of(address: &str, Shrink { from_gib, to_gib }: Shrink) -> String {
     format!(
-        "the plan would make the volumes of {address} smaller, {from_gib} to {to_gib} GiB: they grew outside of Terraform, and MSK \
-         makes no volume smaller; set `cluster.volume_gib = {from_gib}` in kgen.toml and run `kgen render` (in other Terraform, \
-         `volume_size = {from_gib}`)"
+        "the plan would shrink the volumes of {address} from {from_gib} to {to_gib} GiB: they grew outside of \
+         Terraform, and MSK cannot shrink volumes; set `cluster.volume_gib = {from_gib}` in kgen.toml and run `kgen \
+         render` (in other Terraform, `volume_size = {from_gib}`)"
     )
 }
 

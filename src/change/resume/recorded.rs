@@ -225,11 +225,11 @@ mod tests {
             check(&project, &hostile).unwrap_err().to_string()
         };
         let evil = "data \"external\" \"x\" { program = [\"/x/evil\"] }\n";
-        assert!(hostile(&|r| r.edits[1].after = evil.to_owned()).contains("is to become what"));
-        assert!(hostile(&|r| r.edits[1].before = Some(evil.to_owned())).contains("was something that"));
+        assert!(hostile(&|r| r.edits[1].after = evil.to_owned()).contains("would not become what"));
+        assert!(hostile(&|r| r.edits[1].before = Some(evil.to_owned())).contains("was not what"));
         assert!(hostile(&|r| r.edits[0].after.push_str("[tags]\na = \"b\"\n")).contains("is not what `kgen resize"));
         for measure_s in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
-            assert!(hostile(&|r| r.intent.measure_s = measure_s).contains("which no change of kgen does"));
+            assert!(hostile(&|r| r.intent.measure_s = measure_s).contains("which no kgen command does"));
         }
     }
 

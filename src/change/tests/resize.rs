@@ -273,7 +273,7 @@ fn a_type_that_the_brokers_have_already_is_refused() {
 fn terraform_that_is_not_what_kgen_toml_renders_is_refused() {
     let world = World::new();
     world.write("terraform/msk.tf", &world.read("terraform/msk.tf").replace("kafka.t3.small", "kafka.m7g.large"));
-    is_refused(&world, "not what kgen.toml renders");
+    is_refused(&world, "differs from what kgen.toml renders");
 }
 
 #[test]

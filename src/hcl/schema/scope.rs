@@ -167,7 +167,7 @@ impl<'s> Scope<'s> {
 
     fn template_expression(&mut self, expression: &TemplateExpr) -> Kind<'s> {
         let Ok(template) = Template::from_expr(expression) else {
-            self.fault(Mistake::WrongReference("the template cannot be read".to_owned()));
+            self.fault(Mistake::WrongReference("the template cannot be parsed".to_owned()));
             return Kind::Text(None);
         };
         self.template(&template);
@@ -259,7 +259,10 @@ impl<'s> Scope<'s> {
         };
         match (repetition, operators.first()) {
             (Repetition::Keyed | Repetition::Counted, Some(TraversalOperator::GetAttr(attribute))) => {
-                self.fault(Mistake::WrongReference(format!("{address} has instances: which one's {attribute}?")));
+                self.fault(Mistake::WrongReference(format!(
+                    "{address} has several instances: select one to read \
+                                                            {attribute}"
+                )));
                 Kind::Unknown
             }
             _ => self.steps(whole, operators),

@@ -99,7 +99,7 @@ impl Door {
         });
         match json {
             Some(json) => response(status, CBOR, wire::cbor_bytes(&json), &request_id()),
-            None => failed(call.protocol, &Fault::new("InternalServiceFault", "the emulator's answer is not JSON")),
+            None => failed(call.protocol, &Fault::new("InternalServiceFault", "the emulator's response is not JSON")),
         }
     }
 }

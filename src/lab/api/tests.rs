@@ -156,7 +156,7 @@ async fn brokers_that_do_not_start_fail_the_cluster_with_a_reason() {
     let running = start(dir.path()).await;
     let arn = running.create("broken").await;
     let info = running.wait_for(&arn, "FAILED").await;
-    assert_eq!(info["stateInfo"], json!({ "code": "BrokersNotStarted", "message": "no broker came up" }));
+    assert_eq!(info["stateInfo"], json!({ "code": "BrokersNotStarted", "message": "no broker started" }));
     assert_eq!(running.call("GET", &format!("/v1/clusters/{arn}/bootstrap-brokers"), None).await.0, 200);
     running.end().await;
 }

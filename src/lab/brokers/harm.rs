@@ -81,7 +81,7 @@ impl Fleet {
         let spent = self.brokers.values().filter(|broker| broker.watched.spend_credits()).count();
         anyhow::ensure!(
             spent == self.brokers.len(),
-            "{} has no CPU credits here: they are of T3 types, in a lab that was started by `kgen lab up --t3 credits`",
+            "{} has no CPU credits here: only T3 types have them, in a lab started with `kgen lab up --t3 credits`",
             self.config.broker_type
         );
         Ok(())
@@ -93,7 +93,7 @@ impl Fleet {
     /// It does not run.
     pub fn pause(&mut self, id: BrokerId) -> anyhow::Result<()> {
         let broker = self.broker_mut(id)?;
-        let server = broker.server.as_mut().with_context(|| format!("broker {id} does not run"))?;
+        let server = broker.server.as_mut().with_context(|| format!("broker {id} is not running"))?;
         // Else a limit by duty cycle would let it go on.
         broker.watched.release();
         std::thread::sleep(DUTY_ENDS_WITHIN);

@@ -67,7 +67,7 @@ impl<H> Reserved<H> {
             self.held.insert(port, holder);
             return Ok(port);
         }
-        bail!("no port on 127.0.0.1 is left for the brokers: other clusters of the lab have them all")
+        bail!("there is no free port on 127.0.0.1 for the brokers: other clusters of the lab use them all")
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
         let mut fleet = reserved(BTreeSet::from([7]));
         let system = System::new(0);
         let error = fleet.choose_with(|| Ok((7, system.bind().1))).unwrap_err().to_string();
-        assert!(error.starts_with("no port on 127.0.0.1 is left"), "{error}");
+        assert!(error.starts_with("no free port on 127.0.0.1"), "{error}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Abilities {
             Need::Program(name) => (self.programs.contains(name), format!("needs the program {name}")),
             Need::DiskLimit => (
                 self.disk_limit,
-                "needs control groups that hold back writes (blkio or io, as root), and data on a disk of its own"
+                "needs control groups that can limit writes (blkio or io, as root), and the data on a separate disk"
                     .to_owned(),
             ),
             Need::Shaping => (self.shaping, "needs a kernel with the queueing disciplines htb and tbf".to_owned()),

@@ -115,7 +115,7 @@ impl Native {
         let native = config.create_native_config()?;
         let unusable = |reason: String| KafkaError::ClientCreation(reason);
         let text = |name: &str, of: &str| {
-            CString::new(name).map_err(|_| unusable(format!("`{}` is no name for a {of}", name.escape_debug())))
+            CString::new(name).map_err(|_| unusable(format!("`{}` is not a valid {of} name", name.escape_debug())))
         };
         let names = topics.iter().map(|topic| text(topic, "topic")).collect::<Result<Vec<_>, _>>()?;
         let headers = headers
@@ -125,7 +125,7 @@ impl Native {
         let stamp_header = text(payload::HEADER, "header")?;
         let wake =
             rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC)
-                .map_err(|error| unusable(format!("no eventfd: {error}")))?;
+                .map_err(|error| unusable(format!("cannot create an eventfd: {error}")))?;
         // SAFETY: the configuration is alive and not yet given to a client.
         unsafe {
             ffi::rd_kafka_conf_set_events(

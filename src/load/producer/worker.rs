@@ -551,7 +551,7 @@ impl Worker {
             // What was told until here is in the ledger.
             Some(code) => {
                 self.books.ledger.write(self.sequence)?;
-                bail!("the transactional producer cannot go on: {}", code.name())
+                bail!("the transactional producer cannot continue: {}", code.name())
             }
             None => Ok(true),
         }
