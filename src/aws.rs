@@ -76,7 +76,7 @@ impl Aws {
         }
     }
 
-    /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anybody go there.
+    /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anyone go there.
     ///
     /// If `endpoint` is not on this machine, every call fails with [`AwsError::NoLab`].
     pub async fn connect_to(region: &str, endpoint: &str) -> Aws {

@@ -88,7 +88,7 @@ pub struct Comparison {
     /// Seconds of each run that were compared.
     pub seconds: (usize, usize),
     pub figures: Vec<Compared>,
-    /// What speaks against taking the difference for one of the clusters.
+    /// What counts against taking the difference for one of the clusters.
     pub notes: Vec<String>,
     pub conclusion: Conclusion,
 }

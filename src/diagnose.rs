@@ -1,4 +1,4 @@
-//! From samples to findings: what is wrong, how that is known, what mends it. Pure.
+//! From samples to findings: what is wrong, how that is known, what fixes it. Pure.
 //!
 //! A rule is a file here and a line in [`RULES`]; its cases are files in tests/scenarios. Gates come first: while one of
 //! them holds, the samples cannot carry a verdict. Then every cause is judged: those that are sure come first, in the order
@@ -58,7 +58,7 @@ pub use host_contention::PRESSURE_PERCENT;
 use window::Window;
 pub use window::{THROTTLED_PERCENT, median};
 
-/// What is known of the cluster beside the samples.
+/// What is known of the cluster besides the samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Context {
     pub cluster: String,
@@ -115,7 +115,7 @@ pub enum Verdict {
     Inconclusive,
 }
 
-/// One thing that was found, with all that speaks for and against it.
+/// One thing that was found, with all that is evidence for and against it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Finding {
     /// Such as `broker.undersized`; `kgen explain` takes it.
@@ -137,7 +137,7 @@ pub struct Finding {
     /// Ids of causes that look the same in this view; `check` separates them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<&'static str>,
-    /// The cheapest look that would tell this from the next likely cause.
+    /// The simplest check that distinguishes this from the next likely cause.
     pub check: Option<String>,
     /// 0 to 1.
     pub confidence: f64,
@@ -163,7 +163,7 @@ pub struct Rule {
     pub needs: Needs,
     /// What it means.
     pub meaning: &'static str,
-    /// How it is told from its neighbours.
+    /// How it differs from its neighbours.
     pub told_apart: &'static str,
     /// How to see it in the lab.
     pub in_the_lab: &'static str,
@@ -252,7 +252,7 @@ pub fn is_cause(id: &str) -> bool {
 }
 
 impl Finding {
-    /// What to type next, ready to be pasted: the fix, or what tells more.
+    /// What to type next, ready to be pasted: the fix, or what shows more.
     pub fn next_command(&self) -> String {
         match self.remedy.as_ref().map(|remedy| (remedy, remedy.broker_type())) {
             Some((_, Some(broker_type))) => format!("kgen resize {broker_type}"),

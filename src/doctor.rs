@@ -1,4 +1,4 @@
-//! What kgen needs of a machine: from what was found there to what is missing, why it matters, and what mends it.
+//! What kgen needs of a machine: from what was found there to what is missing, why it matters, and what fixes it.
 //!
 //! Decides only; [`Found`] is filled in by `commands`. A check is an entry of [`CHECKS`].
 
@@ -150,11 +150,11 @@ pub struct Answer {
     pub why: &'static str,
     /// The kgen commands that it matters for.
     pub commands: &'static [&'static str],
-    /// What to type to mend it.
+    /// What to type to fix it.
     pub mend: Option<String>,
 }
 
-/// What `judge` returns: a state, what was found, what mends it.
+/// What `judge` returns: a state, what was found, what fixes it.
 struct Judged(State, String, Option<String>);
 
 impl Judged {
@@ -249,7 +249,7 @@ mod tests {
             (b"\x7fELF..GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.17\0", Ok(Some((2, 34)))),
             (b"\x7fELF..GLIBC_2.2.5\0", Ok(Some((2, 2)))),
             (b"\x7fELF..nothing of it", Ok(None)),
-            // Text of our own that speaks of a version is no version.
+            // Text of its own that speaks of a version is no version.
             (b"\x7fELF..needs GLIBC_2.99 at least\0GLIBC_2.17\0", Ok(Some((2, 17)))),
             (b"#!/bin/sh", Err(())),
         ];

@@ -1,4 +1,4 @@
-//! How kgen talks to brokers: client settings, whether anybody answers, what librdkafka has to say.
+//! How kgen talks to brokers: client settings, whether anyone answers, what librdkafka has to say.
 
 pub mod admin;
 pub mod observe;

@@ -17,7 +17,7 @@ mod statistics;
 mod hcl;
 mod stack;
 
-// What is wrong, what would mend it, and what changed.
+// What is wrong, what would fix it, and what changed.
 mod benchmark;
 mod comparison;
 mod diagnose;

@@ -84,7 +84,7 @@ fn closed(cluster: &str, is_on: Option<bool>) -> String {
 }
 
 impl Source {
-    /// What is known beside the samples of a cluster that is read from outside.
+    /// What is known besides the samples of a cluster that is read from outside.
     pub fn status(&self) -> Option<Status> {
         match self {
             Source::Prometheus(_) => None,

@@ -47,7 +47,7 @@ pub struct Proof {
     pub conclusion: Conclusion,
     /// Why: the figure that decides, or what makes it void.
     pub reason: String,
-    /// Most telling first. Figures that neither stretch has are left out.
+    /// Most informative first. Figures that neither stretch has are left out.
     pub figures: Vec<Figure>,
 }
 

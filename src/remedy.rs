@@ -21,7 +21,7 @@ pub use spread::{Brokers, received, spread};
 
 use crate::{catalogue::BrokerType, process::shell_word};
 
-/// What mends a finding.
+/// What fixes a finding.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Remedy {
@@ -31,7 +31,7 @@ pub enum Remedy {
     ScaleOut(ScaleOut),
     /// More storage on every broker.
     Expand(Expand),
-    /// The broker's process and machine, started anew.
+    /// The broker's process and machine, started again.
     Reboot(Reboot),
     /// Leadership goes back to the first replica of each partition.
     ElectLeaders(ElectLeaders),

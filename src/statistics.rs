@@ -11,7 +11,8 @@ use serde::Serialize;
 
 /// The fewest values of a series that say anything about how they vary.
 pub const FEWEST: usize = 10;
-/// How often each series is drawn anew: the ends of the interval then move by about 2 % of its width from seed to seed.
+/// How often each series is drawn again: the ends of the interval then move by about 2 % of its width from seed to
+/// seed.
 const RESAMPLES: usize = 4000;
 /// What the interval leaves out at each end.
 const TAIL: f64 = 0.025;

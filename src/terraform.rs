@@ -38,7 +38,8 @@ use saved::PlanFile;
 /// How often the log and the state of a running terraform are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long a locked state is waited for unless another time is given: longer than a plan of somebody else takes to begin.
+/// How long a locked state is waited for unless another time is given: longer than a plan of someone else takes to
+/// begin.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long terraform may take to print a plan or the outputs, which it may have to fetch from a state that is kept elsewhere.
@@ -80,7 +81,7 @@ pub enum Seen {
     Stopping,
     /// It was interrupted again, and that was not passed on.
     StillStopping,
-    /// Nothing new: sent at each look, so that whoever watches can show what else is going on.
+    /// Nothing new: sent at each look, so that whoever watches can show what else is in progress.
     Looked,
 }
 

@@ -1,4 +1,4 @@
-//! Bounds of what an API may answer: whoever is at the endpoint, kgen comes to an end and keeps its memory.
+//! Bounds of what an API may answer: whoever is at the endpoint, kgen ends and keeps its memory.
 
 use std::{env, path::PathBuf, time::Duration};
 

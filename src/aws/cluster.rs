@@ -41,7 +41,7 @@ impl Cluster {
 }
 
 impl Aws {
-    /// The provisioned cluster with this name or ARN, described anew.
+    /// The provisioned cluster with this name or ARN, described again.
     ///
     /// # Errors
     /// As [`Aws::find`], and [`AwsError::Serverless`].

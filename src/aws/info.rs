@@ -267,7 +267,7 @@ impl Aws {
         Ok(clusters)
     }
 
-    /// The cluster with this name or ARN, of any kind, described anew.
+    /// The cluster with this name or ARN, of any kind, described again.
     ///
     /// # Errors
     /// [`AwsError::NoSuchCluster`] with the names that there are, [`AwsError::OtherRegion`] for the ARN of a cluster that is

@@ -94,7 +94,7 @@ pub fn reduced(run: &Run, calm: usize, fault: usize) -> Option<(Context, Vec<Sam
 }
 
 /// Minute `n` of `count`, from the samples of a whole phase. Rates and times are the means of the phase, in every minute the
-/// same. What accumulates goes on: `is_growing` lags at their recorded rate, disks as in their part of the phase.
+/// same. What accumulates continues: `is_growing` lags at their recorded rate, disks as in their part of the phase.
 fn minute(seen: &[&Sample], n: usize, count: usize, is_growing: bool) -> Sample {
     let part = |n: usize| seen.len() * n / count.max(1);
     let own = &seen[part(n).min(seen.len() - 1)..part(n + 1).max(part(n) + 1).min(seen.len())];

@@ -31,7 +31,7 @@ use crate::{
     visible,
 };
 
-/// A change of broker type that is asked for in a folder of Terraform.
+/// A change of broker type that is requested in a folder of Terraform.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub dir: PathBuf,
@@ -55,7 +55,7 @@ pub struct Request {
 /// What came of a request that was not refused and did not fail.
 #[derive(Debug)]
 pub enum Ended {
-    /// Located, and written where that was asked for.
+    /// Located, and written where that was requested.
     Edited(Box<Edited>),
     /// The plan was not approved, and the edit was undone.
     Declined,
@@ -170,7 +170,7 @@ fn unchecked(
     Ok(unchecked)
 }
 
-/// Tells how the value was found and what would be edited.
+/// Reports how the value was found and what would be edited.
 fn show(question: &Question<'_>, located: &Located, unchecked: Vec<String>, observer: &mut dyn Observer) -> Edited {
     let edit = &located.edit;
     located.trail.iter().for_each(|step| observer.see(&Event::Trail(step)));

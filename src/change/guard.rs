@@ -64,7 +64,7 @@ pub fn ensure_changeable(cluster: &Cluster, replication: &Replication, change: C
 /// one broker, where it is known.
 ///
 /// # Errors
-/// Refused: it does not, or the type is none that kgen knows, so that nobody can tell.
+/// Refused: it does not, or the type is none that kgen knows, so that it is unknown.
 pub fn ensure_type_changes(now: &str, to: BrokerType, partitions: Option<u32>) -> anyhow::Result<()> {
     match now.parse::<BrokerType>() {
         // Changed by other means already: it is measured all the same.

@@ -51,7 +51,7 @@ impl Change {
         }
     }
 
-    /// Checks what can be told from kgen.toml and the environment alone, and returns the stack as it will be.
+    /// Checks what can be determined from kgen.toml and the environment alone, and returns the stack as it will be.
     ///
     /// # Errors
     /// Refused, with the reason.

@@ -1,7 +1,7 @@
 //! Partitions moved onto new brokers: in batches, under AWS's limits and a throttle, which is taken off whatever happens.
 //!
-//! What is to be moved is worked out from where partitions are now, so that a run that was killed goes on by doing the same
-//! again.
+//! What is to be moved is worked out from where partitions are now, so that a run that was killed continues by doing
+//! the same again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
 
 /// How long one batch may take: 10 partitions of 100 GiB at 20 MiB/s.
 const BATCH_WITHIN: Duration = Duration::from_secs(16 * 3600);
-/// How long brokers may be asked in vain in the middle of a batch.
+/// How long brokers may be asked without success in the middle of a batch.
 const SILENCE: Duration = Duration::from_secs(120);
 /// How long an election may take to be seen.
 const ELECTED_WITHIN: Duration = Duration::from_secs(30);
@@ -66,8 +66,8 @@ fn wanted(placement: &Placement) -> (Vec<Move>, Vec<Move>) {
 /// a run that was killed.
 ///
 /// # Errors
-/// Refused: somebody else moves partitions. A limit does not come to hold, brokers refuse, it is interrupted; then what runs is
-/// given up and the throttle is gone.
+/// Refused: someone else moves partitions. A limit does not come to hold, brokers refuse, it is interrupted;
+/// then what runs is given up and the throttle is gone.
 pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Journal<'_>) -> anyhow::Result<Moved> {
     let partitions = Partitions::of(&ready.bootstrap);
     let started = Instant::now();
@@ -111,7 +111,7 @@ pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Jou
 }
 
 /// # Errors
-/// Refused: somebody moves partitions or has left a throttle.
+/// Refused: someone moves partitions or has left a throttle.
 pub fn ensure_alone(under_way: &[Partition], throttled: &Throttled) -> anyhow::Result<()> {
     if let Some((topic, number)) = under_way.first() {
         return Err(refused(anyhow!(
@@ -183,7 +183,7 @@ fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal<'_>) -> 
     }
 }
 
-/// CPU of the busiest broker, of what it may use; nothing where no source has it.
+/// CPU of the busiest broker, percent of its capacity; `None` where no source has it.
 fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
     let interval = ready.timing().interval;
     let samples = runtime()?.block_on(async {
@@ -193,7 +193,7 @@ fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
     Ok(Figures::of("", &samples).cpu_percent)
 }
 
-/// What Kafka is asked for by `moves`.
+/// What `moves` requests from Kafka.
 pub fn targets(moves: &[Move]) -> Vec<(Partition, Vec<i32>)> {
     moves.iter().map(|to| ((to.topic.clone(), to.partition), to.replicas.clone())).collect()
 }

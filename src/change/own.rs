@@ -258,7 +258,7 @@ impl Ready<'_> {
         }
     }
 
-    /// Whether the cluster is changing or changed; also when nobody can tell.
+    /// Whether the cluster is changing or changed; also when it is unknown.
     pub fn has_begun(&self) -> bool {
         let described = runtime().and_then(|runtime| {
             let described = runtime.block_on(async {
@@ -273,7 +273,7 @@ impl Ready<'_> {
     /// Every file as it was, if it holds what the change has made of it.
     ///
     /// # Errors
-    /// Names the files that somebody has changed since; those stay.
+    /// Names the files that someone has changed since; those stay.
     pub fn put_back(&self) -> anyhow::Result<()> {
         let mut left = Vec::new();
         for edit in self.edits.iter().rev() {

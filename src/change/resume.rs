@@ -1,6 +1,6 @@
-//! What a run left that was interrupted, killed or failed: found by its record, checked, and gone on with or undone.
+//! What a run left that was interrupted, killed or failed: found by its record, checked, and resumed or undone.
 //!
-//! A record is somebody's text: what it asks for is checked ([`recorded`]), shown, and asked about before it is done.
+//! A record is someone's text: what it asks for is checked ([`recorded`]), shown, and asked about before it is done.
 
 mod recorded;
 
@@ -43,7 +43,7 @@ pub struct Left {
 /// Finds the run to resume in the project of `site`: the newest that can be, unless one is named.
 ///
 /// # Errors
-/// Refused: there is none, it still goes on, it has come to its end, or it was not recorded by kgen in this project.
+/// Refused: there is none, it is still running, it has come to its end, or it was not recorded by kgen in this project.
 pub fn find(site: &Site, named: Option<&str>) -> anyhow::Result<Found> {
     let dir = &site.dir;
     own_files::check_folder(&dir.join(".kgen")).map_err(refused)?;
@@ -104,7 +104,7 @@ fn left(project: anyhow::Result<Project>, dir: PathBuf, run: &Run) -> anyhow::Re
     Ok(left)
 }
 
-/// The run that is meant: the newest that can be gone on with, unless one is named.
+/// The run that is meant: the newest that can be resumed, unless one is named.
 fn wanted(runs: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
     let can_be = |listed: &Listed| {
         let is_whole =
@@ -140,7 +140,7 @@ impl Left {
         self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Goes on with the change from the step that it reached; with `undo`, puts the files back instead.
+    /// Resumes the change from the step that it reached; with `undo`, restores the files instead.
     ///
     /// # Errors
     /// Refused before anything is touched; or what went wrong, and then the record says how far the change came.
@@ -226,7 +226,7 @@ fn ensure_undoable(ready: &Ready<'_>, working_dir: &WorkingDir, is_changed: bool
 }
 
 /// # Errors
-/// Refused: somebody has changed a file since.
+/// Refused: someone has changed a file since.
 fn ensure_ours(project: &Project, edits: &[Edit]) -> anyhow::Result<()> {
     for edit in edits {
         let path = project.dir().join(&edit.path);

@@ -45,7 +45,7 @@ impl Observer for Words {
         match event {
             Event::Recording(run) => {
                 record::show(run, self.plain);
-                // A screen shows by itself what goes on.
+                // A screen shows by itself what continues.
                 self.progress = Progress::new();
             }
             Event::Located(edited) => {
@@ -83,7 +83,7 @@ fn asked(question: &Question<'_>) -> String {
             format!("Add {new} brokers to {} and move partitions onto them?", cluster.name)
         }
         Question::Resume { change, cluster, is_begun } => {
-            let verb = if *is_begun { "Go on with" } else { "Begin" };
+            let verb = if *is_begun { "Resume" } else { "Begin" };
             format!("{verb} `{}` of {}?", change.command(), cluster.name)
         }
         Question::PutBack { run, files } => format!("Restore {files} files to their state before {run}?"),

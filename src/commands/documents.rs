@@ -168,7 +168,7 @@ pub struct Explanation {
 #[derive(Serialize, JsonSchema)]
 pub struct Resized {
     pub cluster: Context,
-    /// Steps of the rolling update that were seen to end, in their order; of a run that was gone on with, since then.
+    /// Steps of the rolling update that were seen to end, in their order; of a run that was resumed, since then.
     pub steps: Vec<rolling::Ended>,
     pub before: Figures,
     pub after: Figures,
@@ -186,7 +186,7 @@ pub struct ScaledOut {
     /// Brokers before and after.
     pub from: u32,
     pub to: u32,
-    /// Steps of the operation that were seen to end, in their order; of a run that was gone on with, since then.
+    /// Steps of the operation that were seen to end, in their order; of a run that was resumed, since then.
     pub steps: Vec<rolling::Ended>,
     pub moved: moving::Moved,
     pub before: Figures,
@@ -211,7 +211,7 @@ pub struct Prepared {
     pub moves: Option<PreparedMoves>,
     /// What was not checked, and what else is to be known.
     pub notes: Vec<String>,
-    /// The command that goes on from here.
+    /// The command that continues from here.
     pub next: String,
 }
 
@@ -237,7 +237,7 @@ pub struct PreparedMoves {
 pub struct TopicChange {
     pub topic: String,
     pub partitions: usize,
-    /// Of each partition; nothing where it was not asked for.
+    /// Of each partition; nothing where it was not requested.
     pub replication_factor: Option<i32>,
     pub outcome: TopicOutcome,
 }
@@ -380,7 +380,7 @@ pub struct Listed {
 /// Requests of CloudWatch that were made. Calls of the MSK API cost nothing.
 #[derive(Serialize, JsonSchema)]
 pub struct Cost {
-    /// Metrics that GetMetricData was asked for.
+    /// Metrics requested with GetMetricData.
     pub metrics: u64,
     pub get_metric_data_calls: u64,
     pub list_metrics_calls: u64,
@@ -419,7 +419,7 @@ pub struct LabStatus {
     /// By what the CPU of brokers is limited.
     pub cpu_limit: Option<String>,
     pub memory_limit: Option<bool>,
-    /// Of the brokers, whatever version a cluster was asked for.
+    /// Of the brokers, regardless of the version requested for a cluster.
     pub kafka_version: Option<String>,
     /// What clients of the TLS listeners are to trust.
     pub ca: Option<String>,

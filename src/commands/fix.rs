@@ -126,7 +126,7 @@ fn looked(project: &Project, window: Duration) -> anyhow::Result<Looked> {
     Ok((context, samples, diagnosis))
 }
 
-/// The first finding that kgen can mend, else a throttle that nobody needs.
+/// The first finding that kgen can fix, else a throttle that nobody needs.
 fn chosen(
     diagnosis: &Diagnosis,
     rendered: &[Option<Rendered>],
@@ -195,7 +195,7 @@ fn nothing(diagnosis: &Diagnosis, json: bool) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Does it, and looks until the symptom is gone. Returns how long that took, s.
+/// Applies it, and checks until the symptom is gone. Returns how long that took, s.
 fn carried_out(
     project: &Project,
     (context, _, diagnosis): &Looked,

@@ -100,7 +100,7 @@ fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
 /// The lab that runs in `folder`.
 ///
 /// # Errors
-/// Refused when there is none, or when it cannot be told which process it is.
+/// Refused when there is none, or when it is unknown which process it is.
 pub fn running(folder: &Folder) -> anyhow::Result<Running> {
     folder
         .running()

@@ -21,7 +21,7 @@ pub struct Reached {
     pub cluster: Option<Found>,
 }
 
-/// A cluster that was asked for its brokers.
+/// A cluster whose brokers are looked up.
 pub struct Found {
     pub name: String,
     pub region: String,

@@ -205,7 +205,7 @@ impl Progress {
 
     fn show(&mut self, tick: &Tick) {
         if self.json_stream {
-            // Whoever read this may have gone; the run goes on. What else went wrong is said at its end.
+            // Whoever read this may have gone; the run continues. What else went wrong is said at its end.
             let _ = out::json_line(tick);
         }
         if let Err(error) = self.record.load(tick)

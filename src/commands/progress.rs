@@ -41,7 +41,7 @@ impl Progress {
         Progress { spinners, phase: None, resources: HashMap::new(), ended: Vec::new() }
     }
 
-    /// Names what is going on from now on, such as `planning`.
+    /// Names what is in progress from now on, such as `planning`.
     pub fn phase(&mut self, name: &'static str) {
         match &self.spinners {
             Some(spinners) => {

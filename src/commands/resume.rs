@@ -1,4 +1,4 @@
-//! `kgen resume`: goes on with a demo, a resize or a scale-out that was interrupted, killed or failed.
+//! `kgen resume`: continues with a demo, a resize or a scale-out that was interrupted, killed or failed.
 
 mod demo;
 

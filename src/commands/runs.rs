@@ -112,7 +112,7 @@ fn print(runs: &[Listed]) {
     println!("{table}");
 }
 
-/// What a record says, which may be somebody else's: a line break in it would begin a row.
+/// What a record says, which may be someone else's: a line break in it would begin a row.
 fn cell(text: &str) -> String {
     visible::line(text).into_owned()
 }

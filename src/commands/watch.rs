@@ -62,7 +62,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Time between two samples: what is asked for, if the view has new ones as often.
+/// Time between two samples: what is requested, if the view has new ones as often.
 ///
 /// # Errors
 /// Refused: CloudWatch has none so soon, and each read costs.

@@ -49,7 +49,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Starts to watch. When the cluster cannot be watched, the record says why, and the command goes on.
+    /// Starts to watch. When the cluster cannot be watched, the record says why, and the command continues.
     pub fn start(watched: Watched, record: &Record, marks: Marks) -> Beside {
         let interval = watched.look.interval.unwrap_or(INSIDE_INTERVAL);
         let naming = watched.naming();

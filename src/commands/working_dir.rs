@@ -53,7 +53,7 @@ pub fn lock_rendered(project: &Path, args: &TerraformArgs, locking: Option<&Lock
     Ok(locked)
 }
 
-/// Refuses to go on where nobody can be asked.
+/// Refuses to continue where nobody can be asked.
 pub fn ensure_confirmable(yes: bool, command: &str) -> anyhow::Result<()> {
     if yes || (io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Ok(());

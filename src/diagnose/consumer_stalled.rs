@@ -25,8 +25,8 @@ const STANDS_STILL_S: f64 = 10.0;
 /// Growth of a topic's lag over what comes in from which on nothing is read: the rest is the error of two datapoints.
 pub(super) const READS_NOTHING: f64 = 0.9;
 
-/// Bytes that consumers read for each byte that comes in, beyond those of the groups that keep up, which show that somebody
-/// reads and does not commit.
+/// Bytes that consumers read for each byte that comes in, beyond those of the groups that keep up, which show that
+/// someone reads and does not commit.
 const READS_STILL: f64 = 0.5;
 
 /// Datapoints in which a group kept up, before it stopped, that make it more than a visitor.

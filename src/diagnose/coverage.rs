@@ -295,7 +295,7 @@ pub fn price(level: MonitoringLevel) -> String {
 pub fn what(field: Field) -> String {
     let words = match field {
         Field::Cpu => "CPU",
-        Field::CpuThrottling => "CPU held back by a limit",
+        Field::CpuThrottling => "CPU throttled by a limit",
         Field::CpuCredits => "CPU credits",
         Field::CpuIoWait => "CPU time spent waiting for the disk",
         Field::HeapAfterGc => "heap after collection",
@@ -348,7 +348,7 @@ impl Coverage {
     }
 
     /// Coverage for a person: the summary, then a line for each thing that is lacking with the causes that it would decide.
-    /// Nothing but the summary where all was seen.
+    /// Only the summary where all was seen.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary()];
         let mut told: Vec<(&Lacking, Vec<&'static str>)> = Vec::new();

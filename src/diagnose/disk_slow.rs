@@ -12,13 +12,13 @@ use crate::{
     sample::{BrokerId, BrokerSample, BrokerState, Field, Sample, VolumeSample},
 };
 
-/// Local produce time that tells of the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
+/// Local produce time that indicates the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
 const LOCAL_MS: f64 = 20.0;
 
 /// One broker's time over the others' from which on it alone is meant.
 const TIMES_OTHERS: f64 = 4.0;
 
-/// Processing of followers' fetches that tells of the disk, ms. Measured: 59 against 0.3; a weak CPU shows about 1.
+/// Processing of followers' fetches that indicates the disk, ms. Measured: 59 against 0.3; a weak CPU shows about 1.
 const FOLLOWER_FETCH_MS: f64 = 10.0;
 
 /// Time in which a port answers that is not hung, ms.
@@ -150,7 +150,7 @@ pub(super) fn stands_still(window: &Window, id: BrokerId) -> bool {
             && !served(broker)
             && broker.round_trip_ms().is_some_and(|ms| ms < ANSWERS_MS)
     };
-    // A moment in which no metrics were to be had tells nothing.
+    // A moment in which no metrics were available shows nothing.
     let told = |sample: &&Sample| sample.brokers.values().any(|broker| broker.state == BrokerState::Serving);
     let others = |sample: &Sample| sample.brokers.iter().any(|(other, broker)| *other != id && served(broker));
     let told: Vec<&Sample> = last.iter().filter(told).collect();

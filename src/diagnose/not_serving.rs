@@ -26,7 +26,8 @@ pub const RULE: Rule = Rule {
 
 fn judge(window: &Window) -> Option<Finding> {
     let mut found = window.not_serving();
-    // What is known to be gone or hung has a rule of its own, and so has a full volume, on which a broker starts in vain.
+    // What is known to be gone or hung has a rule of its own, and so has a full volume, on which a broker starts
+    // without success.
     found.retain(|(id, state)| {
         let is_gone = window.probed_as(*id, Probe::Refused) || window.probed_as(*id, Probe::Silent);
         full(window, *id).is_none() && !(*state == BrokerState::Unreachable && is_gone)

@@ -11,7 +11,7 @@ use crate::{
     sample::{BrokerId, BrokerSample, Field},
 };
 
-/// A broker that is this busy, percent, does not speak against the others' being saturated.
+/// A broker that is this busy, percent, does not count against the others' being saturated.
 pub(super) const BUSY_PERCENT: f64 = 50.0;
 
 /// Throttled periods, percent, that count as saturation though the mean CPU of the interval is lower.

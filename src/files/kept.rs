@@ -42,7 +42,7 @@ impl From<NotKept> for io::Error {
     }
 }
 
-/// What the file at `path` is beside its contents.
+/// What the file at `path` is besides its contents.
 #[derive(Debug)]
 pub struct Kept {
     path: PathBuf,
@@ -50,7 +50,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Nothing where there is no file.
+    /// `None` where there is no file.
     ///
     /// # Errors
     /// [`NotKept`] inside: the file is not to be replaced.

@@ -1,6 +1,6 @@
 //! kgen's own files: no symbolic link is followed on the way to them.
 //!
-//! A project folder may come from somebody else, and a link in it could make kgen read or overwrite a file anywhere. So
+//! A project folder may come from someone else, and a link in it could make kgen read or overwrite a file anywhere. So
 //! from `.kgen` on, no component of a path may be a link, and a file must be a regular file. The way to the project
 //! folder, kgen.toml and `terraform/` are the user's and may be links. Of a path without `.kgen`, such as a run in
 //! another folder, the last component alone must not be a link when it is written.

@@ -1,4 +1,4 @@
-//! Changes one string in a file that anybody may have written, and not one byte besides.
+//! Changes one string in a file that anyone may have written, and not one byte besides.
 //!
 //! The file is parsed for the place of the value only; what is written back is the old text with those bytes replaced.
 
@@ -25,7 +25,7 @@ pub enum EditError {
     NotAString { what: String, line: usize, found: String },
 }
 
-/// Where a string stands in a file, and what it is.
+/// Where a string is in a file, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Bytes of the value, quotes included.

@@ -140,7 +140,7 @@ impl Admin {
     /// The topic with its partitions, offsets and settings.
     pub fn describe(&self, name: &str) -> Result<Topic, TopicError> {
         let client = self.client.inner();
-        // All topics are asked for: asking for one by name may create it.
+        // All topics are requested: asking for one by name may create it.
         let metadata = client.fetch_metadata(None, ANSWER_WITHIN).map_err(|source| broker(name, source))?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
             return Err(TopicError::Missing(name.to_owned()));

@@ -375,7 +375,7 @@ impl Partitions {
     }
 }
 
-/// The names of those resources that have one of the settings asked for, from `source`.
+/// The names of those resources that have one of the settings requested, from `source`.
 fn set(address: &str, resources: Vec<DescribeConfigsResource>, source: i8) -> Result<Vec<String>, RequestError> {
     if resources.is_empty() {
         return Ok(Vec::new());

@@ -54,7 +54,7 @@ pub fn region_of(bootstrap_servers: &str) -> Option<&str> {
 /// How long credentials may take to be found: on EC2 they come from the instance's own service.
 const TOKEN_WITHIN: Duration = Duration::from_secs(15);
 
-/// A token on its way: credentials may have to be asked for.
+/// A token on its way: credentials may have to be requested.
 pub struct Signing(mpsc::Receiver<Result<(String, i64), String>>);
 
 impl Signing {
@@ -105,7 +105,7 @@ impl Context {
     /// next ones by themselves; a token is good for 15 minutes.
     ///
     /// # Errors
-    /// There are no AWS credentials, or they cannot be asked for.
+    /// There are no AWS credentials, or they cannot be requested.
     pub fn authorize(&self, client: &Client<Context>) -> Result<(), ConnectError> {
         let Some(token) = self.token() else { return Ok(()) };
         set(client, token).map_err(ConnectError::NoToken)
@@ -116,7 +116,7 @@ impl Context {
         self.iam_region.as_deref().map(Signing::begin)
     }
 
-    /// Gives `client` the token if it is there. Returns whether it was, or was not to be had.
+    /// Gives `client` the token if it is there. Returns whether it was, or was not available.
     pub fn take_token(&self, client: &Client<Context>, signing: &Signing) -> bool {
         let signed = match signing.0.try_recv() {
             Err(mpsc::TryRecvError::Empty) => return false,
@@ -131,7 +131,7 @@ impl Context {
     }
 }
 
-/// Tells the client that there is no token now; it asks again after ten seconds.
+/// Notifies the client that there is no token now; it asks again after ten seconds.
 fn refuse(client: &Client<Context>, reason: &str) {
     let reason = std::ffi::CString::new(reason.replace('\0', " ")).unwrap_or_default();
     // SAFETY: the client is alive; the text ends with a zero and is copied.

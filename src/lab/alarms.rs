@@ -77,7 +77,7 @@ async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<
                 let series = series.lock().unwrap_or_else(PoisonError::into_inner);
                 alarm.evaluate(&series, now_ms(), &current)
             };
-            // Also when it is the same: moto makes an alarm anew, without its state, whenever it is put again.
+            // Also when it is the same: moto makes an alarm again, without its state, whenever it is put again.
             let set = client.set_alarm_state().alarm_name(name).state_value(state).state_reason(reason);
             if let Err(error) = set.send().await {
                 let error = DisplayErrorContext(error);

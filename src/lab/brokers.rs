@@ -70,7 +70,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at this machine, and fetches what is missing; `say` is told before.
+    /// Looks at this machine, and fetches what is missing; `say` is called before.
     ///
     /// # Errors
     /// No Java, or Kafka can be neither found nor fetched.
@@ -257,7 +257,7 @@ impl Fleet {
     }
 
     /// Restarts each broker as `to`, one at a time; the next when no partition is under-replicated.
-    /// `step` is told each broker as it begins and as it is done.
+    /// `step` is called with each broker as it begins and as it is done.
     ///
     /// # Errors
     /// A broker did not come back, or replicas were not in sync in time; the brokers after it are as they were.
@@ -271,7 +271,7 @@ impl Fleet {
     /// Adds brokers until there are `count`.
     ///
     /// # Errors
-    /// As [`Fleet::start`]; the brokers that were there go on.
+    /// As [`Fleet::start`]; the brokers that were there continue.
     pub fn add_brokers(&mut self, count: u32) -> anyhow::Result<()> {
         let user = Properties::parse(&self.config.server_properties)?;
         let newest = self.brokers.keys().copied().max().unwrap_or(0);
@@ -299,7 +299,7 @@ impl Fleet {
         }
     }
 
-    /// Gives every broker a volume of this size; brokers go on, as they do on MSK.
+    /// Gives every broker a volume of this size; brokers continue, as they do on MSK.
     pub fn grow_volumes(&mut self, gib: u32) {
         self.config.volume_gib = gib;
         self.brokers.values().for_each(|broker| broker.watched.resized(self.volume_bytes()));
@@ -337,8 +337,8 @@ impl Fleet {
 
     /// Starts again the brokers, and the controller, that ended by themselves, as MSK would; call it now and then.
     ///
-    /// Returns the brokers that had ended. Until it is called the fleet goes on without them. A broker that cannot be started
-    /// is tried again by later calls, at growing intervals.
+    /// Returns the brokers that had ended. Until it is called the fleet continues without them. A broker that cannot be
+    /// started is tried again by later calls, at growing intervals.
     ///
     /// # Errors
     /// One of them cannot be started again; the others run.

@@ -155,7 +155,7 @@ pub enum Work {
     Nothing,
 }
 
-/// What a crew tells of its cluster.
+/// What a crew reports about its cluster.
 #[derive(Debug, Clone)]
 pub enum Report {
     Started(Result<Vec<Endpoints>, String>),

@@ -48,7 +48,7 @@ pub struct LabConfig {
     pub state_dir: PathBuf,
     /// How clusters are run: with [`FleetCrew`](super::crew::run_fleet).
     pub crew: Crew,
-    /// What `/_lab/status` shows of the machine beside the clusters: an object such as `{"scale": 4}`.
+    /// What `/_lab/status` shows of the machine besides the clusters: an object such as `{"scale": 4}`.
     pub facts: Box<dyn Fn() -> Value + Send + Sync>,
 }
 
@@ -194,7 +194,7 @@ impl Lab {
         }
     }
 
-    /// What a cluster's crew says to a task; `what` it is for stands in the refusal.
+    /// What a cluster's crew says to a task; `what` it is for is in the refusal.
     async fn ask<T>(
         &self,
         arn: &str,
@@ -275,7 +275,7 @@ impl Lab {
         let Ok(dir) = self.plane().cluster(&arn).map(Cluster::dir) else { return };
         let dir = self.config.state_dir.join(dir);
         let mut crews = held(&self.crews);
-        // A crew whose thread has ended cannot take the job, and is made anew.
+        // A crew whose thread has ended cannot take the job, and is recreated.
         if crews.get(&arn).is_none_or(|member| member.thread.is_finished()) {
             match self.hire(&arn, dir) {
                 Ok(member) => crews.insert(arn.clone(), member),
@@ -349,12 +349,12 @@ impl Lab {
     }
 }
 
-/// What the state file in `dir` says; nothing is known where there is none.
+/// What the state file in `dir` says; nothing is known, which does not exist here.
 ///
 /// # Errors
 /// It cannot be read, or it says what no lab has written: then nothing of it counts.
 pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
-    const MEND: &str = "move it away to start with an empty lab (`kgen lab down --purge` deletes the old clusters)";
+    const ADVICE: &str = "move it away to start with an empty lab (`kgen lab down --purge` deletes the old clusters)";
     let path = dir.join(STATE);
     let bytes = match own::open(&path).and_then(|file| bounded::all(file, STATE_BYTES)) {
         Ok(bytes) => bytes,
@@ -362,7 +362,7 @@ pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
     let saved: Saved =
-        serde_json::from_slice(&bytes).with_context(|| format!("reading {} ({MEND})", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("reading {} ({ADVICE})", path.display()))?;
     anyhow::ensure!(
         saved.schema == SCHEMA,
         "{} has schema {}, but this version of kgen reads {SCHEMA}",
@@ -370,7 +370,7 @@ pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
         saved.schema
     );
     let checked = saved.control_plane.ensure_plausible();
-    checked.with_context(|| format!("{} was not written by a kgen lab; {MEND}", path.display()))?;
+    checked.with_context(|| format!("{} was not written by a kgen lab; {ADVICE}", path.display()))?;
     Ok(saved.control_plane)
 }
 

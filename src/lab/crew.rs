@@ -50,7 +50,7 @@ pub struct Assignment {
     pub level: Box<dyn Fn() -> MonitoringLevel + Send>,
 }
 
-/// What `/_lab/status` shows of a broker beside its endpoints: an object of pid, limits, and the like.
+/// What `/_lab/status` shows of a broker besides its endpoints: an object of pid, limits, and the like.
 pub type Shown = (BrokerId, Value);
 
 pub enum Task {
@@ -61,7 +61,7 @@ pub enum Task {
     Topics(TopicCall, oneshot::Sender<Result<Topics, String>>),
     /// Users of SASL/SCRAM.
     AlterUsers(Vec<Credential>, oneshot::Sender<Result<(), String>>),
-    /// A fault is made or taken back; the answer is what runs then.
+    /// A fault is made or undone; the answer is what runs then.
     Fault(FaultCall, oneshot::Sender<Result<Value, String>>),
 }
 
@@ -262,7 +262,7 @@ impl From<BrokerEndpoints> for Endpoints {
     }
 }
 
-/// A result as it is told to users of the API.
+/// A result as it is shown to users of the API.
 fn told<T, U>(result: &anyhow::Result<T>, success: impl FnOnce(&T) -> U) -> Result<U, String> {
     result.as_ref().map(success).map_err(|error| format!("{error:#}"))
 }

@@ -65,7 +65,7 @@ pub enum Act {
     Heap {
         mib: u64,
     },
-    /// The broker's data lies on a file system of its own with so much left; the broker is not started again if it ends.
+    /// The broker's data is on a file system of its own with so much left; the broker is not started again if it ends.
     SmallVolume {
         free_mib: u64,
     },
@@ -134,7 +134,7 @@ pub enum Need {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     pub id: String,
-    /// The cluster by its name; the only one unless named.
+    /// The cluster by its name; the default is the only one.
     #[serde(default)]
     pub cluster: Option<String>,
     #[serde(default)]

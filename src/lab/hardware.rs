@@ -51,7 +51,7 @@ const HEAP_PERCENT: u64 = 67;
 /// More than this no broker of the lab fills; it would only be taken from the machine.
 const HEAP_MAX_MIB: u64 = 512;
 
-/// What a broker's JVM needs beside its heap (measured: 105 to 125 MiB of metaspace, code, threads and libraries).
+/// What a broker's JVM needs besides its heap (measured: 105 to 125 MiB of metaspace, code, threads and libraries).
 const BESIDE_HEAP_MIB: u64 = 128;
 
 /// Memory of the machine that is left to everything that is not a broker.

@@ -73,7 +73,8 @@ const TOOLS: [(&str, &str); 10] = [
 ];
 
 impl Kafka {
-    /// Finds Java and the jars, fetching the jars when they are nowhere. `say` is told what is about to be installed.
+    /// Finds Java and the jars, downloading the jars when they are nowhere. `say` is called with what is about to be
+    /// installed.
     ///
     /// # Errors
     /// No Java of version 17 or later; a `KAFKA_HOME` of another version; Maven missing or failing.
@@ -154,7 +155,7 @@ pub fn moto_server(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
         "cannot find python3, which the lab's emulator needs (apt install python3-venv, brew install python)",
     )?;
     say(&format!("installing moto {MOTO_VERSION} from PyPI into {}", dir.display()));
-    // A virtual environment cannot be moved, so it is made in place; one that was left half made is made anew.
+    // A virtual environment cannot be moved, so it is made in place; one that was left half made is recreated.
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
     }

@@ -204,7 +204,7 @@ impl Limit {
     }
 }
 
-/// The whole disk that `path` lies on, as `major:minor`; nothing where that is no block device of its own.
+/// The whole disk that `path` is on, as `major:minor`; nothing where that is no block device of its own.
 pub fn disk_of(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
     let device = fs::metadata(path).ok()?.dev();

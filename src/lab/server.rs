@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves the MSK API, `AWS/Kafka` of CloudWatch from `metrics`, and AWS's other services from `emulator`, until `shutdown` resolves.
 ///
-/// The brokers go on; [`Lab::stop`] ends them.
+/// The brokers continue; [`Lab::stop`] ends them.
 ///
 /// # Errors
 /// When `listener` is not on a loopback address.

@@ -114,7 +114,8 @@ impl Folder {
     /// The lab that runs here. A file left by one that was killed is not taken for one.
     ///
     /// # Errors
-    /// [`Unproven`] when somebody holds the lab's lock, and `lab.json` names no process or another one; the lock is a link.
+    /// [`Unproven`] when someone holds the lab's lock, and `lab.json` names no process or another one; the
+    /// lock is a link.
     pub fn running(&self) -> anyhow::Result<Option<Running>> {
         let path = self.lock_file();
         let lock = match own::open(&path) {
@@ -219,7 +220,7 @@ fn is_lab(holder: &Holder) -> bool {
     holder.words.windows(2).any(|words| words == ["lab", "serve"])
 }
 
-/// What a lab is beside its hardware.
+/// What a lab is besides its hardware.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub timing: Timing,

@@ -21,7 +21,7 @@ use crate::files::own;
 
 /// How long certificates are good for, days; some clients refuse more than 825.
 const VALID_DAYS: i32 = 800;
-/// Days before their end in which certificates are made anew, longer than a lab runs.
+/// Days before their end in which certificates are recreated, longer than a lab runs.
 const RENEW_DAYS: i32 = 30;
 /// What stands before the date in the first line of `ca.pem`; text there is no part of a PEM file's contents.
 const UNTIL: &str = "kgen lab, valid until ";

@@ -364,7 +364,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Tells what the last second brought, if one is over.
+    /// Reports what the last second brought, if one is over.
     fn tick(&mut self) {
         let since = self.ticked.elapsed().as_secs_f64();
         if since < 1.0 {
@@ -462,7 +462,8 @@ fn stamp_header<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a [u8]> {
     message.headers()?.iter().find(|header| header.key == payload::HEADER)?.value
 }
 
-/// The topics' partitions, by the topic's place in `topics`. All topics are asked for: asking for one by name may create it.
+/// The topics' partitions, by the topic's place in `topics`. All topics are requested: asking for one by name may
+/// create it.
 fn partitions(consumer: &BaseConsumer<Context>, topics: &[String]) -> anyhow::Result<Vec<(usize, i32)>> {
     let metadata = consumer.fetch_metadata(None, ANSWER_WITHIN).context("listing the topics of the brokers")?;
     let mut all = Vec::new();
@@ -621,7 +622,7 @@ pub mod tests {
         let consumed = run(&config, &commands, &mut |_| {}).unwrap();
         assert!(consumed.duration_s >= 1.49 && consumed.read_per_s <= 101.0, "{consumed:?}");
         assert!(consumed.lag.is_some_and(|lag| lag == 350), "{consumed:?}");
-        // A group that goes on where it was: 350 are left, whatever the partitions hold.
+        // A group that continues where it was: 350 are left, whatever the partitions hold.
         (config.max_records, config.duration) = (u64::MAX, Duration::from_secs(4));
         commands.stall.store(true, Ordering::Relaxed);
         let stalled = run(&config, &commands, &mut |_| {}).unwrap();

@@ -31,7 +31,7 @@ pub struct Step {
 const FORMS: &str = "records/s above 0, `100..900`, `100x30s,500x60s`, `poisson:500` or `max`";
 
 impl Rate {
-    /// The mean rate asked for in a run of this length, records/s; `None` for [`Rate::Max`].
+    /// The mean rate requested in a run of this length, records/s; `None` for [`Rate::Max`].
     pub fn mean(&self, duration: Duration) -> Option<f64> {
         match self {
             Rate::Constant(rate) | Rate::Poisson(rate) => Some(*rate),
@@ -195,7 +195,7 @@ impl Pacer {
         }
     }
 
-    /// Goes on to the record after this one.
+    /// Advances to the record after this one.
     pub fn sent(&mut self) {
         self.sent += 1;
         self.due = self.due_after(self.due);

@@ -196,7 +196,7 @@ pub enum Read {
 }
 
 const MAGIC: [u8; 4] = *b"KGN1";
-/// The record header that has the stamp where the value is somebody else's.
+/// The record header that has the stamp where the value is someone else's.
 pub const HEADER: &str = "kgen";
 /// magic, run, sequence, due_ms, producer, body crc, stamp crc
 pub const BINARY_HEAD: usize = 4 + 8 + 8 + 8 + 2 + 4 + 4;
@@ -209,7 +209,7 @@ const SEQUENCE_AT: usize = PRODUCER_AT + 5;
 const CRC_AT: usize = SEQUENCE_AT + 12 + 9;
 const TIME_AT: usize = CRC_AT + 16 + 14;
 const KEY_AT: usize = TIME_AT + 13 + 7;
-/// What a JSON body needs beside its padding.
+/// What a JSON body needs besides its padding.
 const JSON_BODY: usize = br#""value":000.000,"padding":""}"#.len();
 
 impl Body {

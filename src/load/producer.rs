@@ -42,7 +42,7 @@ pub struct Load {
     pub record_size: Sizes,
     pub keys: Keys,
     pub payload: Payload,
-    /// What every record has beside its stamp.
+    /// What every record has besides its stamp.
     pub headers: Vec<(String, String)>,
     /// The same seed draws the same keys, bodies and arrivals.
     pub seed: u64,
@@ -255,8 +255,9 @@ fn settings<'a>(config: &'a ProducerConfig, bodies: &Bodies, id: &'a str) -> Vec
         settings.push(("message.copy.max.bytes", "1000"));
     }
     if config.idempotent && config.transactions.is_none() {
-        // With more, a broker that refuses one request refuses those behind it for their sequence; librdkafka then goes on
-        // under a new epoch on all partitions, and what was in flight elsewhere may be there twice (its issue 4953).
+        // With more, a broker that refuses one request refuses those behind it for their sequence; librdkafka then
+        // continues under a new epoch on all partitions, and what was in flight elsewhere may be there twice (its issue
+        // 4953).
         settings.push(("max.in.flight.requests.per.connection", "1"));
     }
     if config.transactions.is_some() {
@@ -554,7 +555,8 @@ mod tests {
             assert_eq!(ended.lost_track, 0);
             drop((reports, inbox));
         }
-        // The places for records in flight are made once; beside them there are blocks of the ledger and reports by the second.
+        // The places for records in flight are made once; besides them there are blocks of the ledger and reports by
+        // the second.
         let more = counts[1].saturating_sub(counts[0]);
         assert!(more < 20_000, "100,000 more records cost {more} more allocations ({counts:?})");
     }

@@ -28,7 +28,7 @@ impl Sizes {
         }
     }
 
-    /// The smallest size asked for.
+    /// The smallest size requested.
     pub fn smallest(self) -> usize {
         match self {
             Sizes::Fixed(size) | Sizes::Uniform(size, _) => size,

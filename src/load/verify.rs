@@ -102,7 +102,7 @@ impl Verifier {
                 self.found.corrupted += u64::from(stamp.run == self.run);
                 stamp
             }
-            // Whose it was cannot be told, so it is held against this run.
+            // Whose it was is unknown, so it is held against this run.
             Read::StampDamaged => {
                 self.found.corrupted += 1;
                 return;

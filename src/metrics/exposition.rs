@@ -215,7 +215,7 @@ pub struct Sieve {
     seen: Seen,
 }
 
-/// What was noticed of a page beside its values.
+/// What was noticed of a page besides its values.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Seen {
     is_markup: bool,

@@ -39,7 +39,7 @@ const TIMES_THE_FIRST: u32 = 3;
 /// A closed port of a security group drops packets, so nothing ever says that nobody is there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// The targets are asked for again after so many samples, for brokers that were added.
+/// The targets are requested again after so many samples, for brokers that were added.
 const SAMPLES_BETWEEN_LOOKUPS: u32 = 15;
 
 /// Port of MSK's JMX exporter (MSK Developer Guide, open monitoring).

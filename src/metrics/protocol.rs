@@ -27,7 +27,7 @@ use crate::{
     sample::{BrokerId, Probe, Sample},
 };
 
-/// An ApiVersions request of version 0, which every broker answers before anybody signs in (Kafka protocol, key 18):
+/// An ApiVersions request of version 0, which every broker answers before anyone signs in (Kafka protocol, key 18):
 /// size, key, version, correlation id, client id.
 const API_VERSIONS: [u8; 18] = [0, 0, 0, 14, 0, 18, 0, 0, 0, 0, 0, 1, 0, 4, b'k', b'g', b'e', b'n'];
 
@@ -116,7 +116,7 @@ fn look_on(connection: &Connection, interval: Duration, shared: &Shared) {
     }
 }
 
-/// Asks for the API versions. Any answer counts, an error of TLS too: somebody is there.
+/// Asks for the API versions. Any answer counts, an error of TLS too: someone is there.
 async fn probe(address: &str, deadline: Duration) -> Probe {
     let began = Instant::now();
     let asked = time::timeout(deadline, async {

@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The same as a multiple of its last answer's time.
 const GRACE_TIMES: u32 = 3;
 
-/// An answer that takes longer than this takes so much of the broker's CPU, or of a link, that the next is not asked for at
-/// once: the endpoint is busy for at most one part in `PARTS_OF_TIME`.
+/// An answer that takes longer than this takes so much of the broker's CPU, or of a link, that the next is not
+/// requested at once: the endpoint is busy for at most one part in `PARTS_OF_TIME`.
 const QUICK: Duration = Duration::from_secs(1);
 const PARTS_OF_TIME: u32 = 2;
 

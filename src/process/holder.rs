@@ -1,4 +1,4 @@
-//! Which process holds the lock on a file: what a process id in a file that anybody may have written is checked against.
+//! Which process holds the lock on a file: what a process id in a file that anyone may have written is checked against.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! A program that goes on until it is stopped.
+//! A program that runs until it is stopped.
 
 use std::{
     ffi::OsString,

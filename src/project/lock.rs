@@ -75,7 +75,7 @@ impl Lock {
     /// Locks the file `lock` in `kgen_dir`, which is made if it is missing, and writes into it who holds it.
     ///
     /// # Errors
-    /// Another kgen holds it, it is no file of kgen's own, or it cannot be opened.
+    /// Another kgen holds it, it is not a file of kgen's own, or it cannot be opened.
     pub fn take(kgen_dir: &Path) -> Result<Lock, LockError> {
         fs::create_dir_all(kgen_dir).map_err(failed("creating", kgen_dir))?;
         let path = kgen_dir.join("lock");
@@ -95,7 +95,8 @@ impl Lock {
         Ok(Lock { file, names_holder: true })
     }
 
-    /// Calls `take` until no other kgen holds the lock any more, for at most `patience`. `wait` is told once who is waited for.
+    /// Calls `take` until no other kgen holds the lock any more, for at most `patience`. `wait` is called once with who
+    /// is waited for.
     ///
     /// # Errors
     /// Those of `take`.
@@ -134,7 +135,7 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LockErr
     move |source| LockError::Io { doing, path, source }
 }
 
-/// Opens a lock file: no link is followed, and nothing but a file with this one name is taken.
+/// Opens a lock file: no link is followed, and only a file with this one name is taken.
 fn open_own(path: &Path) -> Result<File, LockError> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = File::options();

@@ -85,7 +85,7 @@ pub fn replace_unchanged(path: &Path, before: &[u8], after: &[u8]) -> anyhow::Re
 }
 
 impl Restore {
-    /// Puts every file back as it was. One that somebody has changed since is left alone.
+    /// Puts every file back as it was. One that someone has changed since is left alone.
     ///
     /// # Errors
     /// Names every file that is not as it was, after all others were put back.

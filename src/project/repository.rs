@@ -123,7 +123,7 @@ fn root_of(here: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Whether a folder holds what does not belong together: the root, the one for temporary files, somebody's home.
+/// Whether a folder holds what does not belong together: the root, the one for temporary files, someone's home.
 fn is_everybodys(dir: &Path) -> bool {
     let home = env::var_os("HOME").map(PathBuf::from);
     let is_it = |other: PathBuf| fs::canonicalize(other).is_ok_and(|other| other == dir);

@@ -1,4 +1,4 @@
-//! A broker started anew by MSK.
+//! A broker started again by MSK.
 
 use serde::Serialize;
 

@@ -20,7 +20,7 @@ const NAME_HEIGHT: f64 = 13.0;
 const CHARACTER: f64 = 7.6;
 /// Length of a piece of line beside its name.
 const SAMPLE: f64 = 16.0;
-/// Points of a line that can be told apart at this size.
+/// Points of a line that can be distinguished at this size.
 const POINTS: usize = 600;
 /// How many looks a line can have; more lines than that are not drawn in one chart.
 pub const LOOKS: usize = 4;

@@ -122,7 +122,7 @@ fn text(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // A name in front of which stands an @ would call somebody; # would point to an issue.
+            // A name in front of which stands an @ would call someone; # would point to an issue.
             '@' => out.push_str("&#64;"),
             '#' => out.push_str("&#35;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => {

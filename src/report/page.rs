@@ -39,7 +39,7 @@ pub fn html(run: &Run, view: &View) -> anyhow::Result<String> {
     tera.render(NAME, &context).context("filling the template of the report")
 }
 
-/// The run as JSON that cannot end the element it stands in, and a sentence about how whole it is.
+/// The run as JSON that cannot end the element it is in, and a sentence about how whole it is.
 fn data(run: &Run, most: usize) -> anyhow::Result<(String, String)> {
     let proof = proven(run).map(|(stretches, proof)| json!({ "stretches": stretches, "proof": proof }));
     let is_series = |entry: &Entry| matches!(entry.event, Event::Sample(_) | Event::Load(_));

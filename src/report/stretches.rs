@@ -35,7 +35,7 @@ impl Span {
     }
 }
 
-/// What of the run lies in a stretch.
+/// What of the run is in a stretch.
 struct Part {
     context: Option<Context>,
     samples: Vec<Sample>,

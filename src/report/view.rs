@@ -23,7 +23,7 @@ use crate::{
 
 /// Findings that are told with all their evidence; a run that had more says so.
 const FINDINGS: usize = 12;
-/// Samples that the diagnosis looks back on, as while the run went on.
+/// Samples that the diagnosis looks back on, as while the run continued.
 const LOOK_BACK: usize = 60;
 /// Notes of the run that are told.
 const NOTES: usize = 100;
@@ -224,7 +224,7 @@ impl View {
                 None => seen.push((run.seconds_at(at.as_millisecond()), found)),
             }
         }
-        // What can be mended first; the sort keeps the order of the rest.
+        // What can be fixed first; the sort keeps the order of the rest.
         seen.sort_by_key(|(_, found)| found.remedy.is_none());
         self.more_findings = seen.len().saturating_sub(FINDINGS);
         self.findings = seen.into_iter().take(FINDINGS).map(|(at, found)| told(at, found)).collect();

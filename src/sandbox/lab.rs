@@ -28,7 +28,7 @@ use crate::{
 const UP_TIMEOUT: Duration = Duration::from_secs(90);
 const DOWN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Variables that would lead AWS clients away from the lab, beside those that name an endpoint of one service.
+/// Variables that would lead AWS clients away from the lab, besides those that name an endpoint of one service.
 const UNSET: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"];
 
 /// Takes what a person should know while a lab starts or ends.
@@ -132,7 +132,7 @@ fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
             bail!("the lab ended while starting, with {status}:\n{}", String::from_utf8_lossy(&said).trim_end());
         }
         if started.elapsed() > UP_TIMEOUT {
-            // Ours, and not yet of use to anybody.
+            // Ours, and not yet of use to anyone.
             let _ = child.kill();
             bail!("the lab did not respond within {} s (its log is {})", UP_TIMEOUT.as_secs(), log.display());
         }

@@ -37,7 +37,7 @@ pub struct TextLine {
 }
 
 impl TextLine {
-    /// `text` may hold what somebody else wrote.
+    /// `text` may hold what someone else wrote.
     fn plain(text: impl AsRef<str>) -> TextLine {
         TextLine { text: visible::line(text.as_ref()).into_owned(), color: None }
     }

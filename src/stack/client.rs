@@ -27,7 +27,7 @@ pub(super) struct ClientFile {
     pub instances: Option<Address>,
 }
 
-/// What the instances stand in and are given.
+/// What the instances are in and are given.
 pub(super) struct Around<'a> {
     pub network: &'a NetworkFile,
     pub security: &'a SecurityFile,

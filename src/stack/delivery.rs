@@ -10,7 +10,7 @@ pub(super) struct DeliveryFile {
     pub object: Address,
 }
 
-/// What stands in the script for a bucket that is not made yet.
+/// What is in the script for a bucket that is not made yet.
 pub(super) const BUCKET_TO_COME: &str = "BUCKET-TO-COME";
 
 /// Nothing, unless kgen.toml names an executable.

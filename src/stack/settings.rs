@@ -79,8 +79,8 @@ const OF_TESTS: [&str; 2] = ["KGEN_TEST_", "KGEN_ATTACK_"];
 /// How much of two names must be the same for one to be taken for the other, of 1.
 const LIKENESS: f32 = 0.8;
 
-/// Why the variable `name` cannot stand: it seems to be meant for kgen and sets nothing. A setting that somebody believes
-/// to be in force is worse than none. Variables that are like none of kgen's are left alone.
+/// Why the variable `name` cannot stand: it seems to be meant for kgen and sets nothing. A setting that someone
+/// believes to be in force is worse than none. Variables that are like none of kgen's are left alone.
 pub fn misspelt(name: &str) -> Option<StackError> {
     if OF_TESTS.iter().any(|front| name.starts_with(front)) {
         return None;

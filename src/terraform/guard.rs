@@ -5,7 +5,7 @@ use super::{
     plan::{Action, Changes, ResourceChange},
 };
 
-/// Why a plan is not the change in place of one attribute that was asked for.
+/// Why a plan is not the change in place of one attribute that was requested.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum NotInPlace {
     #[error("the plan does not change any {resource_type}: there is nothing to update")]

@@ -27,7 +27,7 @@ pub struct Listed {
     pub action: Action,
     /// Why, in words, where terraform names a reason.
     pub reason: Option<String>,
-    /// Those that would differ, of a resource that stays or is made anew.
+    /// Those that would differ, of a resource that stays or is recreated.
     pub attributes: Vec<String>,
 }
 

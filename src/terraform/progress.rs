@@ -224,7 +224,7 @@ impl Diagnostic {
         SUMMARIES.iter().any(|summary| self.summary.contains(summary))
     }
 
-    /// What to do about it, where the message alone does not say so to somebody who uses kgen.
+    /// What to do about it, where the message alone does not say so to someone who uses kgen.
     pub fn advice(&self) -> Option<String> {
         let summary = self.summary.as_str();
         if summary.contains("plan is stale") {

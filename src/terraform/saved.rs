@@ -144,7 +144,7 @@ fn open_no_link(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// A link, or what is no file, is used by nobody: its name alone is removed.
+/// Nobody uses a link, or anything else that is not a file: only its name is removed.
 fn is_in_use(path: &Path) -> bool {
     let Ok(file) = open_no_link(path) else { return false };
     matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))

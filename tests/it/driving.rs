@@ -102,11 +102,7 @@ fn a_tainted_resource_is_explained_and_kept_by_what_is_advised() {
     ensure_says(&run(&project, &["apply", "--yes"]), 0, &["terraform_data.one: created after"]);
     assert!(terraform(&project, &["taint", "terraform_data.one"]).status().unwrap().success());
     let advice = "terraform untaint 'terraform_data.one'";
-    ensure_says(
-        &run(&project, &["plan", "--detailed-exitcode"]),
-        2,
-        &["destroyed and recreated", "tainted", advice],
-    );
+    ensure_says(&run(&project, &["plan", "--detailed-exitcode"]), 2, &["destroyed and recreated", "tainted", advice]);
     let advised = Command::new("sh").args(["-c", advice]).current_dir(project.path("terraform")).output().unwrap();
     assert!(advised.status.success());
     ensure_says(&run(&project, &["plan", "--detailed-exitcode"]), 0, &["nothing to change"]);

@@ -55,7 +55,13 @@ fn broker_types() {
     let rendered = render();
     let rendered: Vec<(&str, &str)> = rendered.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let m5 = "[cluster]\nbroker_type = \"kafka.m5.large\"\n";
-    check(&["resize", "kafka.t3.small", "--yes"], &[("kgen.toml", m5)], &[], 2, &["cannot change brokers back to kafka.t3.small"]);
+    check(
+        &["resize", "kafka.t3.small", "--yes"],
+        &[("kgen.toml", m5)],
+        &[],
+        2,
+        &["cannot change brokers back to kafka.t3.small"],
+    );
     check(&["resize", "kafka.m5.large", "--yes"], &[], &[], 2, &["no Terraform", "kgen render"]);
     check(&["resize", "kafka.t3.small", "--yes"], &rendered, &[], 2, &["the brokers already are kafka.t3.small"]);
 }

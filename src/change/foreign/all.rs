@@ -89,7 +89,7 @@ fn shown(file: &Path) -> String {
     visible::line(&file.display().to_string()).into_owned()
 }
 
-/// What there is to know of each cluster, after each was asked for.
+/// What there is to know of each cluster, after each was requested.
 fn notes(found: &[Located], to: BrokerType, site: &Site) -> anyhow::Result<Vec<String>> {
     let mut notes = BTreeSet::new();
     for located in found {

@@ -88,7 +88,8 @@ async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
     Some(found)
 }
 
-/// The note that the file to edit lies outside of `dir`, where only a link leads there: by its path it seems to be inside.
+/// The note that the file to edit is outside of `dir`, where only a link leads there: by its path it seems to be
+/// inside.
 pub fn leads_outside(dir: &Path, located: &Located) -> anyhow::Result<Option<String>> {
     let file = &located.edit.file;
     let real = fs::canonicalize(file).with_context(|| format!("finding {}", file.display()))?;

@@ -79,7 +79,7 @@ fn beside(dir: &Path) -> String {
     }
 }
 
-/// The terraform for the folder. Plan and log lie in Terraform's own data folder there, which nobody commits.
+/// The terraform for the folder. Plan and log are in Terraform's own data folder there, which nobody commits.
 pub fn terraform(question: &Question<'_>, located: &Located, site: &Site) -> anyhow::Result<Terraform> {
     let dir = question.dir;
     let program = Terraform::find(site.terraform.as_deref()).map_err(refused)?;

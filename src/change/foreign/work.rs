@@ -247,7 +247,7 @@ fn stopped(error: TerraformError, journal: &Journal<'_>) -> anyhow::Result<Ended
     }
 }
 
-/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anybody's shell.
+/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anyone's shell.
 fn is_plan(command: &str) -> bool {
     let terragrunt = command.strip_prefix("cd ").and_then(|rest| rest.strip_suffix(" && terragrunt plan"));
     let program = command.strip_prefix("terraform ").or_else(|| command.strip_prefix("tofu "));
@@ -282,7 +282,7 @@ impl Elsewhere {
         serde_json::from_value(run.result(ELSEWHERE)?.clone()).ok()
     }
 
-    /// Why kgen does not go on with it, and who does.
+    /// Why kgen does not continue with it, and who does.
     pub fn refusal(&self, head: &Head) -> anyhow::Error {
         let Elsewhere { file, line, old, new, plan } = self;
         let again: Vec<String> = head.args.iter().map(|word| shell_word(word)).collect();

@@ -1,5 +1,5 @@
 //! What a record may ask for: the change that it names, in files that kgen itself would write, with the texts that it would
-//! write. Everything else in it is somebody's text.
+//! write. Everything else in it is someone's text.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -89,13 +89,13 @@ impl Texts {
     fn check(&self, edit: &Edit) -> anyhow::Result<()> {
         let name = edit.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let path = quoted(&edit.path);
-        let mend = "set the same KGEN_ variables as before, or use the version of kgen that started it";
+        let advice = "set the same KGEN_ variables as before, or use the version of kgen that started it";
         if self.after.get(name) != Some(edit.after.as_str()) {
-            bail!("{path} would not become what kgen.toml renders ({mend})");
+            bail!("{path} would not become what kgen.toml renders ({advice})");
         }
         match &edit.before {
             Some(before) if self.before.get(name) != Some(before.as_str()) => {
-                bail!("{path} was not what kgen.toml rendered ({mend})")
+                bail!("{path} was not what kgen.toml rendered ({advice})")
             }
             _ => Ok(()),
         }

@@ -17,7 +17,7 @@ fn is_resumed(world: &World) -> Seen {
     let ended = world.resume(false, &mut seen).unwrap_or_else(|error| panic!("{error:#} {:?}", seen.events));
     assert!(matches!(ended, Ended::Concluded(_)), "{ended:?} {:?}", seen.events);
     assert_eq!(world.step(), Step::Proven);
-    // The same run goes on.
+    // The same run continues.
     world.recorded();
     seen
 }

@@ -38,7 +38,7 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
             if args.json {
                 return list(project, true).map(|()| Outcome::Done);
             }
-            println!("{} taken back", args.id.as_deref().map_or("every fault is".to_owned(), |id| format!("{id} is")));
+            println!("{} undone", args.id.as_deref().map_or("every fault is".to_owned(), |id| format!("{id} is")));
         }
         FaultCommand::List(args) => list(project, args.json)?,
     }

@@ -164,7 +164,7 @@ impl<'s> Scope<'s> {
     }
 
     fn blocks(&mut self, schema: &'s BlockSchema, body: &Body, is_resource: bool) {
-        // How often each stands there; nothing when `dynamic` decides.
+        // How often each is there; nothing when `dynamic` decides.
         let mut found: BTreeMap<&str, Option<usize>> = BTreeMap::new();
         for block in body.blocks() {
             let name = block_name(block);

@@ -32,8 +32,8 @@ const MSK_PATHS: [&str; 8] = [
     "/api/v2/operations",
 ];
 
-/// Lets in what names this machine; MSK's calls go on to the routes, CloudWatch's to the lab's own metrics where they are about
-/// them, and the rest to the emulator.
+/// Lets in what names this machine; MSK's calls go to the routes, CloudWatch's to the lab's own metrics where
+/// they are about them, and the rest to the emulator.
 pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     if !names_loopback(request.uri(), request.headers()) {
         // A page in a browser can reach this port under a name of its own (DNS rebinding), but has to say so here.

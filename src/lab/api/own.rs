@@ -77,7 +77,7 @@ async fn start_fault(State(lab): State<Arc<Lab>>, Body(order): Body<Order>) -> A
     .await
 }
 
-/// Takes back every fault of the cluster in the parameter `cluster`.
+/// Undoes every fault of the cluster in the parameter `cluster`.
 async fn stop_faults(State(lab): State<Arc<Lab>>, parameters: Parameters) -> Answer {
     let arn = arn(&lab, parameters.get("cluster"))?;
     lab.fault(&arn, FaultCall::Stop(None)).await.map(Json)

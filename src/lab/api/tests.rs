@@ -1,4 +1,4 @@
-//! The endpoint over HTTP, with a crew that has no brokers and an emulator that tells what it was sent.
+//! The endpoint over HTTP, with a crew that has no brokers and an emulator that shows what it was sent.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 

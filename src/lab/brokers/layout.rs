@@ -1,4 +1,4 @@
-//! What stands in a fleet's folder: ports, identities, configuration, logs.
+//! What is in a fleet's folder: ports, identities, configuration, logs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -59,7 +59,7 @@ impl Identity {
         };
         let identity: Identity =
             serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
-        // It stands in the names of control groups and in configuration files.
+        // It is in the names of control groups and in configuration files.
         let id = &identity.cluster_id;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         ensure!(

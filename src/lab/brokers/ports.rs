@@ -19,7 +19,7 @@ const TRIES: usize = 20_000;
 #[derive(Debug)]
 pub struct Reserved<H = TcpListener> {
     held: BTreeMap<u16, H>,
-    /// Ports that are somebody else's, whether they are in use now or not.
+    /// Ports that are someone else's, whether they are in use now or not.
     taken: BTreeSet<u16>,
 }
 
@@ -48,7 +48,7 @@ impl Reserved {
     /// The listener on a port, for a server of this process.
     ///
     /// # Errors
-    /// The port was not held, and somebody has it.
+    /// The port was not held, and someone has it.
     pub fn listener(&mut self, port: u16) -> io::Result<TcpListener> {
         self.held.remove(&port).map_or_else(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)), Ok)
     }

@@ -1,6 +1,6 @@
 //! Whether a state that was read is one that the control plane could have written.
 //!
-//! The file lies in a project folder, which may come from somebody else. Names in it become paths, ARNs become keys, and
+//! The file is in a project folder, which may come from someone else. Names in it become paths, ARNs become keys, and
 //! server properties are given to brokers, so nothing of it is used before all of it holds.
 
 use std::{collections::BTreeSet, net::SocketAddr};

@@ -21,7 +21,7 @@ pub enum Kind {
     TopicExists,
     /// The brokers refuse a change of a topic.
     KafkaRequest,
-    /// The lab was told to deny the action.
+    /// The lab was instructed to deny the action.
     AccessDenied,
     /// What API Gateway answers to a path, method or signature that it cannot place.
     Unplaced,

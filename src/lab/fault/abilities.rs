@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 4] = ["mkfs.ext4", "mount", "umount", "tc"];
 pub struct Abilities {
     pub root: bool,
     pub programs: BTreeSet<&'static str>,
-    /// The data lies on a disk that control groups can hold back.
+    /// The data is on a disk that control groups can hold back.
     pub disk_limit: bool,
     pub shaping: bool,
 }

@@ -1,4 +1,4 @@
-//! Faults carried out on one cluster's brokers, and taken back.
+//! Faults carried out on one cluster's brokers, and undone.
 //!
 //! Everything that is done leaves an [`Undo`], or a child that ends with the lab. What outlives the lab is written down
 //! before it is done, for the lab that comes after one that was killed.
@@ -33,7 +33,7 @@ const CLIENT_GRACE: Duration = Duration::from_secs(3);
 /// The topic of [`Act::Partitions`].
 const MANY: &str = "kgen-fault-partitions";
 
-/// A broker with Kafka's own balancing of leaders would take back what [`Act::LeadersAway`] does.
+/// A broker with Kafka's own balancing of leaders would undo what [`Act::LeadersAway`] does.
 const NO_BALANCING: [(&str, &str); 1] = [("auto.leader.rebalance.enable", "false")];
 
 /// The faults of one cluster.
@@ -62,7 +62,7 @@ struct Beside {
 }
 
 impl Faults {
-    /// The faults of the cluster in `dir`; takes back what a lab before left behind there, and tells `say` what it cannot.
+    /// The faults of the cluster in `dir`; undoes what a lab before left behind there, and tells `say` what it cannot.
     pub fn open(dir: PathBuf, fleet: &mut Fleet, say: &dyn Fn(&str)) -> Faults {
         let faults = Faults { dir, running: Vec::new() };
         let left: Vec<Undo> =
@@ -84,7 +84,7 @@ impl Faults {
     /// Makes the fault.
     ///
     /// # Errors
-    /// No such fault, it runs already, this machine does not allow it, or a step fails; then all of it is taken back.
+    /// No such fault, it runs already, this machine does not allow it, or a step fails; then all of it is undone.
     pub fn start(&mut self, fleet: &mut Fleet, order: &Order) -> anyhow::Result<()> {
         let fault = find(&order.id)
             .with_context(|| format!("there is no fault {} (`kgen lab fault list` shows them)", order.id))?;
@@ -136,10 +136,10 @@ impl Faults {
         Ok(())
     }
 
-    /// Takes back the fault of this id, or all of them, the newest first.
+    /// Undoes the fault of this id, or all of them, the newest first.
     ///
     /// # Errors
-    /// Not this fault runs; or something is not taken back, after the rest was.
+    /// Not this fault runs; or something is not undone, after the rest was.
     pub fn stop(&mut self, fleet: &mut Fleet, id: Option<&str>) -> anyhow::Result<()> {
         let due = |running: &Running| id.is_none_or(|id| running.fault.id == id);
         ensure!(id.is_none() || self.running.iter().any(due), "{} is not active", id.unwrap_or_default());
@@ -161,7 +161,7 @@ impl Faults {
         Ok(())
     }
 
-    /// Before the brokers end: what they would end badly with is taken back, and what outlives them.
+    /// Before the brokers end: what they would end badly with is undone, and what outlives them.
     pub fn end(&mut self, fleet: &mut Fleet, say: &dyn Fn(&str)) {
         for running in &mut self.running {
             // Brokers that are about to end are not started for it.

@@ -1,7 +1,7 @@
 //! A broker's share of the loopback interface, by `tc`: one class for what goes to it and comes from it.
 //!
 //! What a broker fetches from the others comes from their ports, so the ports of its own end of those connections are in the
-//! class too; they are looked for again and again, as a connection that is made anew has another.
+//! class too; they are looked for again and again, as a connection that is recreated has another.
 
 use std::{
     collections::BTreeSet,
@@ -43,7 +43,7 @@ impl Shaping {
     /// brokers' ports.
     ///
     /// # Errors
-    /// Somebody else shapes the interface, or `tc` refuses.
+    /// Someone else shapes the interface, or `tc` refuses.
     pub fn start(port: u16, pid: Option<u32>, peers: Vec<u16>, bits_per_s: u64) -> anyhow::Result<Shaping> {
         let tc = tc();
         let there = tc.stdout(["qdisc", "show", "dev", "lo"]).context("checking the loopback interface")?;

@@ -17,7 +17,7 @@ const SPARE_BYTES: u64 = 2 << 30;
 
 const FILLER: &str = "filler";
 
-/// The file that holds the file system, beside the data. Without it, what is mounted there is somebody else's.
+/// The file that holds the file system, beside the data. Without it, what is mounted there is someone else's.
 const IMAGE: &str = "volume.img";
 /// Where the file system is filled before it takes the place of the data.
 const BESIDE: &str = "volume";

@@ -36,7 +36,7 @@ pub const HANDED_OVER: usize = 64;
 /// A producer of some topics.
 pub struct Native {
     topics: Vec<*mut ffi::rd_kafka_topic_t>,
-    /// What every record has beside its stamp.
+    /// What every record has besides its stamp.
     headers: Vec<(CString, Vec<u8>)>,
     stamp_header: CString,
     /// Records that wait for [`Native::hand_over`], and their keys; empty where each is produced by itself.
@@ -93,7 +93,7 @@ pub struct Outgoing<'a> {
     pub number: usize,
 }
 
-/// A transaction did not go on.
+/// A transaction did not continue.
 #[derive(Debug, Clone, Copy)]
 pub struct Refusal {
     pub code: ErrorCode,
@@ -167,7 +167,7 @@ impl Native {
     /// returned it is free at once.
     pub unsafe fn produce(&self, record: &Outgoing<'_>) -> Result<(), ErrorCode> {
         if record.stamp.is_some() || !self.headers.is_empty() {
-            // SAFETY: the same is asked for.
+            // SAFETY: the same is requested.
             return unsafe { self.produce_with_headers(record) };
         }
         let (key, key_len) = record.key.map_or((std::ptr::null(), 0), |key| (key.as_ptr(), key.len()));

@@ -129,7 +129,8 @@ impl Config {
 
     fn ways_out(&self) -> Option<Fault> {
         let network = &self.network;
-        // Subnets that are there may have a NAT gateway or endpoints of their own; subnets made here have what is asked for.
+        // Subnets that are there may have a NAT gateway or endpoints of their own; subnets made here have what is
+        // requested.
         if !network.public && !network.endpoints && network.own_subnets() {
             return Fault::some(
                 "network.public",
