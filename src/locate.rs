@@ -101,7 +101,7 @@ pub fn locate(folder: &dyn Folder, question: &Question<'_>) -> Result<Located, R
     let mut found = proven(folder, question, Which::One)?;
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
-        _ => Err(Refusal::plain("the edit is not a single one")),
+        _ => Err(Refusal::plain("more than one edit would be needed")),
     }
 }
 
@@ -169,7 +169,8 @@ fn check(
     let changed = Changed::new(folder, &edits);
     let after =
         located(&changed, question, which).map_err(|refusal| Refusal::not_proven(&first, &refusal.summary()))?;
-    let other = || Refusal::not_proven(&first, "with it, the configuration comes to something else than was asked for");
+    let other = || Refusal::not_proven(&first, "with this edit, the configuration would evaluate to something other \
+                                                than the requested type");
     if after.len() != same.len() + changing.len() {
         return Err(other());
     }
