@@ -48,7 +48,7 @@ pub struct Recorded {
     summary: Option<Value>,
 }
 
-/// What the comparison comes to.
+/// The result of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
@@ -58,7 +58,7 @@ pub enum Conclusion {
     Worse,
     /// Some figures are better and some worse.
     Mixed,
-    /// A run says nothing about the cluster, or too little was seen.
+    /// A run shows nothing about the cluster, or too little was observed.
     Void,
 }
 
@@ -88,7 +88,7 @@ pub struct Comparison {
     /// Seconds of each run that were compared.
     pub seconds: (usize, usize),
     pub figures: Vec<Compared>,
-    /// What counts against taking the difference for one of the clusters.
+    /// Reasons why the difference may not come from the cluster.
     pub notes: Vec<String>,
     pub conclusion: Conclusion,
 }

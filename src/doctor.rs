@@ -112,9 +112,9 @@ pub struct Binary {
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Ok,
-    /// Something is worse, slower or later without it.
+    /// Something works worse or more slowly without it.
     Warning,
-    /// The commands named do not work without it.
+    /// The listed commands do not work without it.
     Missing,
 }
 
@@ -138,19 +138,19 @@ pub struct Check {
     judge: fn(&Found) -> Judged,
 }
 
-/// What a check says of a machine.
+/// The result of a check of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Answer {
     /// Stable; such as `terraform`.
     pub id: &'static str,
     pub state: State,
-    /// What is there, or is not.
+    /// What was found, or not.
     pub found: String,
     /// Why it matters.
     pub why: &'static str,
-    /// The kgen commands that it matters for.
+    /// The kgen commands that need it.
     pub commands: &'static [&'static str],
-    /// What to type to fix it.
+    /// The command that fixes it.
     pub mend: Option<String>,
 }
 

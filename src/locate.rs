@@ -169,8 +169,13 @@ fn check(
     let changed = Changed::new(folder, &edits);
     let after =
         located(&changed, question, which).map_err(|refusal| Refusal::not_proven(&first, &refusal.summary()))?;
-    let other = || Refusal::not_proven(&first, "with this edit, the configuration would evaluate to something other \
-                                                than the requested type");
+    let other = || {
+        Refusal::not_proven(
+            &first,
+            "with this edit, the configuration would evaluate to something other \
+                                                than the requested type",
+        )
+    };
     if after.len() != same.len() + changing.len() {
         return Err(other());
     }

@@ -47,11 +47,11 @@ pub struct Proof {
     pub conclusion: Conclusion,
     /// Why: the figure that decides, or what makes it void.
     pub reason: String,
-    /// Most informative first. Figures that neither stretch has are left out.
+    /// The most informative first. Figures without a value in either period are left out.
     pub figures: Vec<Figure>,
 }
 
-/// What a comparison comes to.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
@@ -63,19 +63,19 @@ pub enum Conclusion {
     Void,
 }
 
-/// One figure of both stretches.
+/// One figure for both periods.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Figure {
     pub name: &'static str,
     pub unit: &'static str,
-    /// Mean over the stretch; of the broker with the highest mean where it is a broker's.
+    /// Mean over the period; for broker figures, of the broker with the highest mean.
     pub before: Option<f64>,
     pub after: Option<f64>,
     /// After minus before with its 95 % interval; `None` where a stretch has fewer than [`FEWEST`] values.
     pub change: Option<Estimate>,
     /// The same as a share of before, percent.
     pub change_percent: Option<Estimate>,
-    /// `None` for a figure that is neither better nor worse when it is higher, and where there is no interval.
+    /// `None` for a figure for which neither higher nor lower is better, and without an interval.
     pub verdict: Option<Verdict>,
     /// Digits after the point that are worth showing.
     #[serde(skip)]

@@ -32,7 +32,7 @@ pub enum Better {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Improved,
-    /// The interval holds "no difference": none is shown, which does not prove that there is none.
+    /// The interval contains "no difference": none is shown, which does not prove that there is none.
     Unchanged,
     Worse,
 }
@@ -47,7 +47,7 @@ impl Verdict {
     }
 }
 
-/// A value with the interval that holds the true one in 95 of 100 cases.
+/// A value with the interval that contains the true value in 95 of 100 cases.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Estimate {
     pub value: f64,

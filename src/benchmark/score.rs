@@ -62,7 +62,7 @@ pub struct FalseAlarm {
     pub id: String,
 }
 
-/// So many of so many.
+/// A number and its total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Share {
     pub right: usize,

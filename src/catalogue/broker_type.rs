@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::migration::{Present, express_refusal};
 
-/// A broker type that the catalogue knows, such as `kafka.m5.large` (`instance_type` in HCL).
+/// A broker type in the catalogue, such as `kafka.m5.large` (`instance_type` in HCL).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(into = "String")]
 pub struct BrokerType(&'static str);

@@ -80,7 +80,7 @@ pub struct Edited {
     pub cluster: Option<String>,
     pub written: bool,
     pub files: Vec<FileDiff>,
-    /// What was not checked, and what else is to be known.
+    /// What was not checked, and other notes.
     pub notes: Vec<String>,
     /// The command that plans it.
     pub next: String,

@@ -39,7 +39,7 @@ pub struct Ended {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broker: Option<u32>,
     pub status: String,
-    /// Since it was seen to begin; absent when its beginning was not seen.
+    /// Since its observed start; absent if the start was not observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
 }

@@ -32,7 +32,7 @@ const OWN_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Report<'a> {
     schema: &'static str,
     cluster: &'a Context,
-    /// Through what the cluster was seen.
+    /// The view of the cluster.
     view: Seen,
     samples: usize,
     from_ms: Option<i64>,

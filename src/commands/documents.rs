@@ -98,7 +98,7 @@ pub struct Planned {
 pub struct Applied {
     pub applied: bool,
     pub changes: Listing,
-    /// In the order in which they were done.
+    /// In the order in which they were applied.
     pub resources: Vec<super::progress::Ended>,
     /// Steps of the control plane's operations, such as a broker's restart.
     pub steps: Vec<rolling::Ended>,
@@ -111,7 +111,7 @@ pub struct Applied {
 pub struct Destroyed {
     pub destroyed: bool,
     pub changes: Listing,
-    /// In the order in which they were done.
+    /// In the order in which they were applied.
     pub resources: Vec<super::progress::Ended>,
 }
 
@@ -160,7 +160,7 @@ pub struct Explanation {
     pub meaning: &'static str,
     pub told_apart: &'static str,
     pub in_the_lab: &'static str,
-    /// The command that makes it in the lab, where there is one.
+    /// The command that causes it in the lab, if there is one.
     pub fault: Option<String>,
 }
 
@@ -168,11 +168,11 @@ pub struct Explanation {
 #[derive(Serialize, JsonSchema)]
 pub struct Resized {
     pub cluster: Context,
-    /// Steps of the rolling update that were seen to end, in their order; of a run that was resumed, since then.
+    /// Completed steps of the rolling update, in order; for a resumed run, only those since then.
     pub steps: Vec<rolling::Ended>,
     pub before: Figures,
     pub after: Figures,
-    /// What the resize brought, with its interval.
+    /// The effect of the resize, with its interval.
     pub change: Proof,
     /// Of the samples afterwards.
     pub verdict: Verdict,
@@ -186,12 +186,12 @@ pub struct ScaledOut {
     /// Brokers before and after.
     pub from: u32,
     pub to: u32,
-    /// Steps of the operation that were seen to end, in their order; of a run that was resumed, since then.
+    /// Completed steps of the operation, in order; for a resumed run, only those since then.
     pub steps: Vec<rolling::Ended>,
     pub moved: moving::Moved,
     pub before: Figures,
     pub after: Figures,
-    /// What the brokers brought, with its interval.
+    /// The effect of the new brokers, with its interval.
     pub change: Proof,
     /// Of the samples afterwards.
     pub verdict: Verdict,
@@ -202,16 +202,16 @@ pub struct ScaledOut {
 #[derive(Serialize, JsonSchema)]
 pub struct Prepared {
     pub cluster: Option<String>,
-    /// The files were written; with `--dry-run` none is.
+    /// The files were written; always false with `--dry-run`.
     pub written: bool,
     pub files: Vec<PreparedFile>,
-    /// What changes and what it takes, where the cluster is kgen's own.
+    /// What changes and what it requires, if kgen manages the cluster.
     pub remedy: Option<Rendered>,
-    /// Replicas that will move, roughly, and all that there are.
+    /// The approximate number of replicas that will move, and the total.
     pub moves: Option<PreparedMoves>,
-    /// What was not checked, and what else is to be known.
+    /// What was not checked, and other notes.
     pub notes: Vec<String>,
-    /// The command that continues from here.
+    /// The command that resumes it.
     pub next: String,
 }
 
@@ -237,7 +237,7 @@ pub struct PreparedMoves {
 pub struct TopicChange {
     pub topic: String,
     pub partitions: usize,
-    /// Of each partition; nothing where it was not requested.
+    /// For each partition; absent if it was not requested.
     pub replication_factor: Option<i32>,
     pub outcome: TopicOutcome,
 }
@@ -247,7 +247,7 @@ pub struct TopicChange {
 pub enum TopicOutcome {
     Created,
     WouldCreate,
-    /// It was there already, and stays as it is.
+    /// It already existed and was left unchanged.
     Exists,
     Deleted,
     WouldDelete,
@@ -284,9 +284,9 @@ pub struct LabDown {
 pub struct LabEnv {
     /// To be set.
     pub set: BTreeMap<String, String>,
-    /// To be taken away.
+    /// To be removed.
     pub unset: Vec<String>,
-    /// Goes before the other folders of PATH.
+    /// To be put in front of the other folders in PATH.
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub path: PathBuf,
@@ -297,10 +297,10 @@ pub struct LabEnv {
 pub struct Fixed {
     /// Id of the finding; nothing when there is none.
     pub finding: Option<String>,
-    /// What was done, or with `--dry-run` would be; nothing when kgen does not do it.
+    /// What was done, or would be done with `--dry-run`; absent if kgen does nothing.
     pub action: Option<String>,
     pub carried_out: bool,
-    /// The finding is found no more.
+    /// The finding is gone.
     pub gone: bool,
     /// From the change to that.
     pub seconds: u64,
@@ -315,11 +315,11 @@ pub struct Played<'a> {
     pub cause: &'a str,
     pub before: &'a Figures,
     pub after: &'a Figures,
-    /// What the fix brought, with its interval.
+    /// The effect of the fix, with its interval.
     pub change: &'a Proof,
     pub load: &'a Summary,
     pub proof: &'a Verification,
-    /// Where every sample is, a line each (kgen.sample/1).
+    /// The file with all samples, one per line (kgen.sample/1).
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub samples: &'a Path,
@@ -328,7 +328,7 @@ pub struct Played<'a> {
 /// `kgen compare --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct ComparedRuns<'a> {
-    /// As they were named.
+    /// As given.
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub before: &'a Path,
@@ -377,7 +377,7 @@ pub struct Listed {
     pub requests: Cost,
 }
 
-/// Requests of CloudWatch that were made. Calls of the MSK API cost nothing.
+/// Number of CloudWatch requests. MSK API calls are free.
 #[derive(Serialize, JsonSchema)]
 pub struct Cost {
     /// Metrics requested with GetMetricData.
@@ -416,12 +416,12 @@ pub struct LabStatus {
     pub scale: Option<f64>,
     pub hardware: Option<String>,
     pub pid: Option<u32>,
-    /// By what the CPU of brokers is limited.
+    /// How the CPU of brokers is limited.
     pub cpu_limit: Option<String>,
     pub memory_limit: Option<bool>,
-    /// Of the brokers, regardless of the version requested for a cluster.
+    /// Version of the brokers, regardless of the version requested for a cluster.
     pub kafka_version: Option<String>,
-    /// What clients of the TLS listeners are to trust.
+    /// The authority that clients of the TLS listeners must trust.
     pub ca: Option<String>,
     pub emulator: Option<String>,
     /// What a datapoint of CloudWatch covers: 60 s, as on MSK, unless `kgen lab up --metrics-period` says otherwise.
@@ -465,7 +465,7 @@ pub struct LabFault {
     pub strength: f64,
     /// RFC 3339.
     pub since: String,
-    /// Programs that the lab runs for it.
+    /// Programs that the lab runs for the fault.
     pub clients: Vec<LabClient>,
 }
 

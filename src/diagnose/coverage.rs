@@ -46,19 +46,19 @@ pub struct Coverage {
 pub struct NotAssessed {
     /// Such as `client.quota-throttled`.
     pub id: &'static str,
-    /// What the nearest way to assess it lacks.
+    /// The data that is missing for the closest way to assess it.
     pub lacking: Vec<Lacking>,
     /// Data that this view has for every such cluster is missing, and nothing says why.
     pub unexplained: bool,
 }
 
-/// A field that the samples do not hold.
+/// A field that the samples do not contain.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Lacking {
     pub field: Field,
     /// What it is, such as `time that produce requests are throttled (ProduceThrottleTime)`.
     pub what: String,
-    /// Why it is not there.
+    /// Why it is missing.
     pub reason: String,
     /// What would make it available; `None` if nothing would.
     #[serde(skip_serializing_if = "Option::is_none")]

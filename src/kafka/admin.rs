@@ -62,7 +62,7 @@ pub struct Partition {
     pub leader: Option<BrokerId>,
     pub replicas: Vec<BrokerId>,
     pub in_sync_replicas: Vec<BrokerId>,
-    /// First offset still there, and the one that the next record gets; `None` without a leader.
+    /// First existing offset, and the offset of the next record; `None` without a leader.
     pub offsets: Option<(i64, i64)>,
 }
 

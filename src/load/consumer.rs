@@ -184,9 +184,9 @@ pub struct ReadTick {
     /// Since the start.
     pub read: u64,
     pub read_per_s: f64,
-    /// Records behind the ends of the partitions that this member has; `None` when they could not be asked.
+    /// Records behind the ends of this member's partitions; `None` if the ends could not be read.
     pub lag: Option<u64>,
-    /// Nothing is read at present, as it was told.
+    /// Reading is paused.
     pub stalled: bool,
     /// From the moment a record was due to its reading, ms.
     pub end_to_end_p50_ms: Option<f64>,
@@ -200,7 +200,7 @@ pub struct ReadTick {
 /// Names the form of a [`Consumed`] in JSON.
 pub const SCHEMA: &str = "kgen.consume/1";
 
-/// A whole run of a consumer.
+/// A complete run of a consumer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Consumed {
     pub schema: String,
@@ -208,21 +208,21 @@ pub struct Consumed {
     pub topic: String,
     pub group: String,
     pub duration_s: f64,
-    /// Of it, not reading because it was told so.
+    /// Of that time, paused.
     pub stalled_s: f64,
     pub read: u64,
     pub bytes: u64,
     pub read_per_s: f64,
-    /// Records of kgen whose checksums do not hold.
+    /// kgen records with a wrong checksum.
     pub corrupted: u64,
     /// At the end.
     pub lag: Option<u64>,
     /// The most of all seconds.
     pub lag_max: Option<u64>,
-    /// From the moment a record of kgen was due, or the timestamp of another's record, to its reading here: both machines'
-    /// clocks count.
+    /// From the moment a kgen record was due (or the timestamp of any other record) until it is read here; depends on
+    /// the clocks of both machines.
     pub end_to_end: Option<Quantiles>,
-    /// What was asked of the run, and whether it was kept.
+    /// The objectives of the run, and whether they were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<Judged>,
 }

@@ -54,13 +54,13 @@ pub struct Objective {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Slo(pub Vec<Objective>);
 
-/// An objective held against a run.
+/// An objective and whether a run met it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Judged {
-    /// As it was asked: `p99=50ms`.
+    /// As given: `p99=50ms`.
     pub objective: String,
-    /// What was reached, in ms for times, else a count, a share (0 to 1) or records/s; `None` when nothing was measured,
-    /// which keeps no objective.
+    /// The measured value: ms for times, otherwise a count, a share (0 to 1) or records/s; `None` if nothing was
+    /// measured, which counts as missed.
     pub reached: Option<f64>,
     pub limit: f64,
     pub kept: bool,

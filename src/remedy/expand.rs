@@ -12,10 +12,10 @@ const IGNORED: &str = "changing volume_size has no effect in this Terraform, bec
                        the command and keep volume_size as it is, or remove it from `ignore_changes` and set the new \
                        size";
 
-/// A larger volume for each broker. MSK never makes one smaller.
+/// A larger volume for each broker. MSK cannot shrink volumes.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Expand {
-    /// Present size; unknown where no control plane was asked.
+    /// Present size; absent if the control plane was not used.
     pub from_gib: Option<u32>,
     pub to_gib: u32,
     pub reason: String,

@@ -14,7 +14,7 @@ pub const PARTITIONS_A_BATCH: u32 = 10;
 /// The first replica of each partition becomes its leader again.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ElectLeaders {
-    /// Partitions that are led by another replica than the first.
+    /// Partitions whose leader is not their first replica.
     pub partitions: usize,
 }
 
@@ -33,7 +33,7 @@ impl ElectLeaders {
     }
 }
 
-/// Replica lists that begin with another broker than before; no data moves where the set stays the same.
+/// Replica lists that start with a different broker; no data moves if the set stays the same.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Reassign {
     /// The new lists of replicas, the preferred leader first.
@@ -110,7 +110,7 @@ impl Reassign {
     }
 }
 
-/// Replication throttles that were left behind, taken away.
+/// Removed replication throttles that had been left behind.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RemoveThrottle {
     pub topics: Vec<String>,

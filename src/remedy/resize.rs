@@ -35,7 +35,7 @@ pub struct Resize {
     pub reason: String,
     /// vCPUs of the present type that one broker uses now.
     pub vcpus_used: Option<f64>,
-    /// The broker is held back, so that it would use more if it had it.
+    /// The broker is throttled, so it would use more CPU if it could.
     pub demand_is_higher: bool,
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::catalogue::BrokerType;
 
-/// More brokers. They serve nothing until partitions are moved onto them.
+/// More brokers. They serve no partitions until some are moved onto them.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ScaleOut {
     pub from: u32,

@@ -12,7 +12,7 @@ use super::{
 /// A value of the environment in place of one of kgen.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
-    /// With the table in front: `load.rate`.
+    /// Including the table: `load.rate`.
     pub key: String,
     pub text: String,
 }
@@ -20,12 +20,12 @@ pub struct Override {
 /// One key of kgen.toml, with the value in force.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Setting {
-    /// With the table in front: `load.rate`.
+    /// Including the table: `load.rate`.
     pub key: String,
     /// As TOML writes it; nothing for a key that is not set and has no default.
     pub value: Option<String>,
     pub origin: Origin,
-    /// The variable that would take the place of kgen.toml; nothing for keys that have none.
+    /// The environment variable that overrides the key; absent for keys without one.
     pub variable: Option<String>,
 }
 

@@ -209,7 +209,7 @@ impl ResourceChange {
         self.mode != "data" && self.action() != Action::NoOp
     }
 
-    /// Why, in words, where terraform names a reason.
+    /// The reason, if terraform gives one.
     pub fn reason(&self) -> Option<String> {
         let reason = match self.action_reason.as_deref()? {
             "replace_because_tainted" => {
