@@ -198,7 +198,7 @@ const KINDS: &[Kind] = &[
                its limit stopped it (in the lab only).",
         unit: "%",
         limit: Some("full capacity"),
-        lines: &[("CPU", BrokerSample::cpu_percent), ("held back", |broker| broker.cpu_throttled_percent)],
+        lines: &[("CPU", BrokerSample::cpu_percent), ("throttled", |broker| broker.cpu_throttled_percent)],
         optional: false,
     },
     Kind {
@@ -231,7 +231,7 @@ const KINDS: &[Kind] = &[
         unit: "ms",
         limit: None,
         lines: &[
-            ("in all", |broker| Some(broker.produce?.total_ms)),
+            ("total", |broker| Some(broker.produce?.total_ms)),
             ("remote", |broker| broker.produce?.remote_ms),
             ("local", |broker| broker.produce?.local_ms),
             ("queue", |broker| broker.produce?.queue_ms),

@@ -47,7 +47,7 @@ pub(super) fn render(stack: &Stack, kms: Option<&KmsFile>) -> Option<DeliveryFil
         .set("source_hash", sum.as_str())
         .set_some("kms_key_id", kms.map(|kms| kms.key.attr("arn")))
         .nest(Block::new("lifecycle").nest(same));
-    let why = "The script of the client checks the same sum again.";
+    let why = "The client's script checks the same sum again.";
     Some(DeliveryFile { document: document.commented(why, object_block), made_bucket, object })
 }
 
