@@ -1,5 +1,5 @@
-//! Changes of a running cluster: another broker type, more brokers, the same in Terraform that kgen did not write, and what a
-//! killed run of these has left.
+//! Changes to a running cluster: another broker type, more brokers, the same in Terraform that kgen did not write, and
+//! resuming an interrupted change.
 //!
 //! A request comes in as a value. What happens is reported to an [`Observer`], which also answers the questions that
 //! are asked before anything is touched; what came of it is returned as [`Ended`]. Nothing is printed here.

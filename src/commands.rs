@@ -1,4 +1,4 @@
-//! One thin file a command: parse, decide, show, act. Only here is anything printed.
+//! One thin file per command: parse, decide, show, act. Only these modules print.
 
 /// Prints a result by way of the [`edge`](crate::edge). All commands have this one.
 macro_rules! println {

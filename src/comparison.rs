@@ -1,4 +1,4 @@
-//! Two runs side by side: how each figure of a second changed, with an interval, and what it comes to. Pure.
+//! Two runs side by side: the change of each per-second figure, with an interval, and the conclusion. Pure.
 
 use std::io::{self, BufRead};
 

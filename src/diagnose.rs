@@ -1,4 +1,4 @@
-//! From samples to findings: what is wrong, how that is known, what fixes it. Pure.
+//! From samples to findings: the cause, the evidence, the fix. Pure.
 //!
 //! A rule is a file here and a line in [`RULES`]; its cases are files in tests/scenarios. Gates come first: while one of
 //! them holds, the samples cannot carry a verdict. Then every cause is judged: those that are sure come first, in the order

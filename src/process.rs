@@ -1,7 +1,7 @@
 //! The only place that starts other programs: run to the end, or start, await readiness, stop.
 //!
-//! Every child gets a process group of its own, so that a Ctrl-C at the terminal reaches kgen alone; what is
-//! passed on is decided by the caller.
+//! Every child gets its own process group, so that Ctrl-C in the terminal only reaches kgen; the caller decides what is
+//! passed on.
 
 mod descriptors;
 mod detached;

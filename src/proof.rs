@@ -1,6 +1,7 @@
-//! What a remedy changed: the same load measured before and after it, with an interval, and what that comes to. Pure.
+//! The effect of a remedy: the same load measured before and after it, with an interval, and the verdict. Pure.
 //!
-//! The one place that says improved, unchanged, worse or void; the demo, the resize and the report all ask here.
+//! Only this module decides between improved, unchanged, worse and void; the demo, the resize and the report all use
+//! it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The run that this process makes: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
+//! The run of this process: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
 
 use std::{
     fmt, io,

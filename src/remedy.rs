@@ -1,4 +1,4 @@
-//! A fix as data. It renders to the AWS CLI's command, to an HCL change and to the kgen command that does it all.
+//! A fix as data. It renders to the AWS CLI command, to an HCL change and to the kgen command that does everything.
 
 mod advice;
 mod expand;

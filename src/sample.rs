@@ -1,7 +1,7 @@
-//! What was seen of a cluster at one moment: brokers, replication, load.
+//! The observed state of a cluster at one moment: brokers, replication, load.
 //!
-//! Values that a source did not give are `None`, never zero. Rates and means are over the interval since the
-//! sample before, never over a broker's lifetime.
+//! Values that a source did not provide are `None`, never zero. Rates and means cover the interval since the previous
+//! sample, never the lifetime of a broker.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A project with a lab of its own, below `.kgen` of another project: recreated, worked in, and removed again.
+//! A project with its own lab, below `.kgen` of another project: created, used, and removed again.
 
 pub mod lab;
 

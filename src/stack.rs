@@ -1,4 +1,4 @@
-//! What is to be built: kgen.toml as a typed value, valid by construction, and the Terraform that it renders to.
+//! The stack to build: kgen.toml as a typed value, valid by construction, and its rendered Terraform.
 //!
 //! Rendering is a pure function, and a file here renders one concern. Only `msk.tf` may depend on the broker type: kgen
 //! resizes by a plan that changes the cluster's `instance_type` and nothing else.

@@ -1,8 +1,8 @@
 //! Terraform or OpenTofu: one method for each of its commands.
 //!
-//! A terraform that dies in the middle of an apply loses what it made from its state. So it runs in a process group of
-//! its own, writes to a file and not to a pipe, is sent one SIGINT at most, and is never killed; it even outlives kgen.
-//! What a person sees of it is drawn by the caller, from [`Seen`].
+//! If terraform is killed during an apply, it loses track of what it created. So it runs in its own process group,
+//! writes to a file instead of a pipe, gets at most one SIGINT, and is never killed; it even outlives kgen. What a
+//! person sees of it is drawn by the caller, from [`Seen`].
 
 mod difference;
 mod guard;

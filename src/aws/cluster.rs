@@ -1,4 +1,4 @@
-//! A provisioned cluster as a change needs it, and where its clients reach it.
+//! The properties of a provisioned cluster that a change needs, and the addresses for its clients.
 
 use super::{Action, Aws, AwsError};
 

@@ -1,4 +1,4 @@
-//! Keeps real credentials away from endpoints on this machine: whoever listens there is not AWS.
+//! Keeps real credentials away from endpoints on this machine, which are never AWS.
 //!
 //! What counts is what would happen: the credentials that a call would be signed with, and the endpoint that it would go to.
 

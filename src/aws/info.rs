@@ -1,4 +1,4 @@
-//! A cluster of any kind as ListClustersV2 and DescribeClusterV2 have it.
+//! A cluster of any kind, from ListClustersV2 and DescribeClusterV2.
 
 use std::{collections::BTreeMap, fmt, ops::Deref};
 

@@ -1,4 +1,4 @@
-//! What the lab tells beyond the AWS APIs, under `/_lab/`. AWS has no such paths, which is how the two are told apart.
+//! The lab's own API, under `/_lab/`. AWS has no such paths, so they distinguish the lab from AWS.
 
 use std::{collections::BTreeMap, time::Duration};
 

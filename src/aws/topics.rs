@@ -1,7 +1,7 @@
 //! The topics API of MSK: topics, their partitions and configuration, with no network path to a broker.
 //!
-//! It is there for provisioned clusters of Kafka 3.6.0 or later in state ACTIVE, and its data is updated about every minute
-//! (MSK Developer Guide, "Topic Operations").
+//! It is available for provisioned clusters with Kafka 3.6.0 or later in state ACTIVE, and its data is updated about
+//! every minute (MSK Developer Guide, "Topic Operations").
 
 use std::collections::BTreeMap;
 

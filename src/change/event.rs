@@ -1,4 +1,4 @@
-//! What happens during a change, as values: words and pictures are made of them by whoever watches.
+//! Events during a change, as values: the observer turns them into text and pictures.
 
 use std::{path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a stretch of samples amounts to.
+//! Summary figures for a period of samples.
 
 use serde::Serialize;
 

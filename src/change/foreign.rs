@@ -1,5 +1,5 @@
-//! Another broker type in Terraform that kgen did not write. Edits one value, and applies it only when asked to and when the
-//! plan is that change alone ([`work`]).
+//! Changes the broker type in Terraform that kgen did not write. Edits one value, and applies it only on request and if
+//! the plan contains only that change ([`work`]).
 
 mod all;
 mod checks;

@@ -1,4 +1,4 @@
-//! Whether MSK would make a change now.
+//! Checks whether MSK would accept a change now.
 
 use anyhow::anyhow;
 

@@ -1,4 +1,4 @@
-//! How far a change has come, written into its record before each step, so that a killed one can be resumed.
+//! The progress of a change, written to its record before each step, so that an interrupted change can be resumed.
 
 use std::{cell::RefCell, time::Duration};
 

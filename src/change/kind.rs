@@ -1,4 +1,4 @@
-//! What can be changed of a cluster, and how a plan is known to be that change and nothing else.
+//! The possible changes to a cluster, and the check that a plan contains only that change.
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};

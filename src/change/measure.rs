@@ -1,4 +1,4 @@
-//! The brokers of a cluster, measured before a change and after it, and watched in between.
+//! Measures the brokers of a cluster before and after a change, and watches them in between.
 
 use std::{
     path::PathBuf,

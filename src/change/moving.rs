@@ -1,6 +1,6 @@
-//! Partitions moved onto new brokers: in batches, under AWS's limits and a throttle, which is taken off whatever happens.
+//! Moves partitions onto new brokers: in batches, within AWS's limits and with a throttle, which is always removed.
 //!
-//! What is to be moved is worked out from where partitions are now, so that a run that was killed continues by doing
+//! The moves are computed from the current placement of the partitions, so an interrupted run can be resumed by doing
 //! the same again.
 
 use std::{

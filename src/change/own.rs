@@ -1,6 +1,6 @@
-//! A change of the project's own cluster: kgen.toml and the rendered files are changed together, terraform applies a plan
-//! that is this change and nothing else, and the cluster is waited for. Until the cluster itself begins to change,
-//! everything that goes wrong puts the files back.
+//! Changes the project's own cluster: edits kgen.toml and the rendered files together, lets terraform apply a plan that
+//! contains only this change, and waits for the cluster. Until the cluster itself begins to change, every failure
+//! restores the files.
 
 use std::{fs, path::PathBuf, time::Instant};
 

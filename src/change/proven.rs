@@ -1,4 +1,4 @@
-//! A change from its measurement before to its proof afterwards, recorded; the whole of it, or what a killed run has left.
+//! A complete change, from the first measurement to the proof, with its record; or the rest of an interrupted one.
 
 use std::time::{Duration, Instant};
 

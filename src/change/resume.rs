@@ -1,6 +1,6 @@
-//! What a run left that was interrupted, killed or failed: found by its record, checked, and resumed or undone.
+//! Finds what an interrupted, killed or failed run left to do, from its record, checks it, and resumes or undoes it.
 //!
-//! A record is someone's text: what it asks for is checked ([`recorded`]), shown, and asked about before it is done.
+//! A record is untrusted text: the change in it is checked ([`recorded`]), shown, and approved before it is applied.
 
 mod recorded;
 

@@ -1,4 +1,4 @@
-//! `kgen apply`: makes what terraform/ describes.
+//! `kgen apply`: applies terraform/.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What happens during a change, in words, and what came of it.
+//! The events and the result of a change, as text.
 
 use super::{
     documents::{self, Prepared, PreparedFile, PreparedMoves, Resized, ScaledOut},

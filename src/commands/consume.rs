@@ -1,4 +1,4 @@
-//! `kgen consume`: reads a topic, or proves a run.
+//! `kgen consume`: reads a topic, or verifies a run.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,4 @@
-//! What `--json` prints, where no other module has a type for it. Each has its name in `schema`.
+//! The documents that `--json` prints, if no other module has a type for them. Each has its name in `schema`.
 
 use std::{
     collections::BTreeMap,

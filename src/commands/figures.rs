@@ -1,4 +1,4 @@
-//! Two stretches of samples side by side, in words.
+//! Two periods of samples side by side, as text.
 
 use comfy_table::Table;
 

@@ -1,4 +1,4 @@
-//! `kgen fix`: the remedies of a diagnosis that kgen can carry out on the brokers themselves, each until its symptom is gone.
+//! `kgen fix`: applies those remedies of a diagnosis that only need the brokers, each until its symptom is gone.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! `kgen completions` and `kgen man`: made from the command line's own definition.
+//! `kgen completions` and `kgen man`: generated from the definition of the command line.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Where the AWS APIs are: AWS or whatever the environment names, or a lab that kgen runs itself.
+//! The location of the AWS APIs: AWS, the endpoint in the environment, or kgen's own lab.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What terraform does, as lines on standard error: with spinners on a terminal, plain elsewhere.
+//! The progress of terraform, as lines on standard error, with spinners on a terminal.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `kgen reference`: docs/reference.md, made from the command line's own definition.
+//! `kgen reference`: docs/reference.md, generated from the definition of the command line.
 
 mod from_outside;
 

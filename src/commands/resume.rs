@@ -1,4 +1,4 @@
-//! `kgen resume`: continues with a demo, a resize or a scale-out that was interrupted, killed or failed.
+//! `kgen resume`: resumes an interrupted, killed or failed demo, resize or scale-out.
 
 mod demo;
 

@@ -1,4 +1,4 @@
-//! Interrupts of a command that ends by itself once it is asked to: the first one asks, the second ends it at once.
+//! Interrupts of a command that can stop in order: the first one requests that, the second one stops it at once.
 
 use std::{
     sync::{

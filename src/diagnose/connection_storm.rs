@@ -1,4 +1,4 @@
-//! Clients that connect again and again.
+//! Clients that keep reconnecting.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

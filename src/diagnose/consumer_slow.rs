@@ -1,4 +1,4 @@
-//! A group that reads slower than records come in.
+//! A group that reads more slowly than records arrive.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! A group, or a member of it, that stands still.
+//! A group, or a member of it, that is stalled.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! Which causes a view can assess: what each rule needs, against what the samples hold.
+//! The causes that a view can assess: the needs of each rule compared with the content of the samples.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! T3 brokers whose CPU credits are spent, or will be soon.
+//! T3 brokers whose CPU credits are used up, or will be soon.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

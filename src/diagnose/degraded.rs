@@ -1,4 +1,4 @@
-//! One broker that can do less than the others.
+//! One broker with less capacity than the others.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

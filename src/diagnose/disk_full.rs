@@ -1,4 +1,4 @@
-//! A data volume without room: the broker ends, or has ended.
+//! A full data volume: the broker exits, or has exited.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! A volume that takes its time.
+//! A slow volume.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! A broker that is gone.
+//! A broker whose process has ended.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! The load generator could not keep up: the brokers were not tested.
+//! The load generator could not keep up, so the brokers were not tested.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

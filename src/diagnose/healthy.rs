@@ -1,4 +1,4 @@
-//! Nothing is wrong, and it was looked for.
+//! No problem was found, and enough was observed.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

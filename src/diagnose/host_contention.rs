@@ -1,4 +1,4 @@
-//! The lab's own machine is short of CPU: what was measured is the machine.
+//! The lab's machine lacks CPU, so the measurement shows the machine, not the brokers.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! A broker that is there and does not answer.
+//! A broker that accepts connections but does not respond.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! Leaders that stayed where a restart had put them.
+//! Leaders that did not return after a restart.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! First replicas gathered on one broker.
+//! Too many first replicas on one broker.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

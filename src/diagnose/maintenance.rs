@@ -1,4 +1,4 @@
-//! The control plane is changing the cluster: what the brokers show now is the change.
+//! The control plane is changing the cluster, so the brokers show the effects of the change.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

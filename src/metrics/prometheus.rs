@@ -1,6 +1,7 @@
 //! The brokers' Prometheus endpoints: MSK's open monitoring, or the lab's.
 //!
-//! All endpoints are asked at once, each in the background: one that hangs blinds nobody, and one that is slow is not lost.
+//! All endpoints are read in parallel in the background: one that hangs does not block the others, and a slow one is
+//! not lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

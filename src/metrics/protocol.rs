@@ -1,6 +1,6 @@
-//! The Kafka protocol as a source: a thread that looks at topics and groups, and probes of each broker's port.
+//! The Kafka protocol as a source: a thread that reads topics and groups, and probes of each broker's port.
 //!
-//! The thread keeps the newest look; a broker that hangs makes it old, and nothing else late.
+//! The thread keeps the newest result; a broker that hangs makes it outdated, but delays nothing else.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! One endpoint, asked in the background. An answer that comes late is taken when it comes, and an endpoint that needs
-//! seconds for each answer is asked less often.
+//! Reads one endpoint in the background. A late response is used when it arrives, and an endpoint that needs seconds
+//! for a response is read less often.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Which endpoints belong to which broker: labels of Prometheus's service discovery, and MSK's host names. Pure.
 //!
-//! A broker is never guessed from the order of a list: one broker's CPU beside another's traffic is worse than none.
+//! A broker is never guessed from the order of a list: one broker's CPU with another's traffic is worse than no data.
 
 use std::collections::{BTreeMap, BTreeSet};
 

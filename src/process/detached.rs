@@ -1,4 +1,4 @@
-//! A program that outlives the one that starts it.
+//! A program that outlives its parent.
 
 use std::{
     ffi::OsString,

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: held back while a child must be let to end, and what is done before they end the process.
+//! Ctrl-C, SIGTERM and SIGHUP: held back while a child must be allowed to end, and actions before they end the process.
 
 use std::{
     io,

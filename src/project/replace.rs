@@ -1,4 +1,4 @@
-//! Several files replaced together, and put back together.
+//! Replaces several files together, and restores them together.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! What of a repository may bear on a configuration in it: the files below a folder, and those beside it.
+//! The files of a repository that may affect a configuration in it: those below a folder, and those next to it.
 
 use std::{
     env, fs, io,

@@ -1,4 +1,4 @@
-//! The rendered files as they should be, against those that are there.
+//! Compares the rendered files with those on disk.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! Where partitions are led and kept, changed by Kafka's own tools.
+//! Changes leaders and replicas of partitions with Kafka's own tools.
 
 use serde::Serialize;
 

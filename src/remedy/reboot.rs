@@ -1,4 +1,4 @@
-//! A broker started again by MSK.
+//! A reboot of a broker by MSK.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Which charts a run has: its load, its cluster, each broker. What was not seen is named instead of drawn empty.
+//! The charts of a run: its load, its cluster, each broker. Missing data is listed instead of drawing empty charts.
 
 use std::collections::BTreeSet;
 

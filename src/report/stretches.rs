@@ -1,4 +1,4 @@
-//! Which two stretches of a run are compared: as long as possible before the fix, and likewise after it.
+//! Selects the two periods of a run to compare: as long as possible before the fix, and as long as possible after it.
 
 use serde::{Deserialize, Serialize};
 

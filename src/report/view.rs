@@ -1,4 +1,4 @@
-//! Everything that a report says, in the order in which it says it; the page and the Markdown only lay it out.
+//! The complete content of a report, in order; the page and the Markdown only lay it out.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Reading a run, whole or torn.
+//! Reads a run, complete or cut off.
 
 use std::{
     io::{self, BufRead, BufReader},

@@ -1,4 +1,4 @@
-//! Writing a run, a line as each thing happens.
+//! Writes a run, one line per event.
 
 use std::{
     fs::{self, File},

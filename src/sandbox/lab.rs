@@ -1,4 +1,4 @@
-//! The lab of a project as a process: started, found and ended.
+//! The lab process of a project: starts, finds and stops it.
 
 use std::{
     ffi::OsString,

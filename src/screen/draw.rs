@@ -1,4 +1,4 @@
-//! One frame: header, brokers, load, charts, findings, notes, keys. What does not fit gives way from below.
+//! One frame: header, brokers, load, charts, findings, notes, keys. What does not fit is left out from the bottom.
 
 use ratatui::{
     Frame,

@@ -1,4 +1,4 @@
-//! A run as lines, for where there is no terminal: a block a sample, a line for each change, a summary at the end.
+//! A run as lines, if there is no terminal: a block per sample, a line for each change, a summary at the end.
 
 use ratatui::crossterm::style::{Color, Stylize as _};
 

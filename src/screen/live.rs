@@ -1,4 +1,4 @@
-//! The screen at work: a thread that draws what it is told, or a recorded run.
+//! The live screen: a thread that draws the entries it receives, or a recorded run.
 
 use std::{
     io,

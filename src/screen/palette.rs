@@ -1,4 +1,4 @@
-//! Whether there are colours, and which. None of them means anything alone: a letter or a symbol says it too.
+//! Whether colours are used, and which. Every colour also has a letter or a symbol with the same meaning.
 
 use ratatui::style::{Color, Modifier, Style};
 

@@ -1,4 +1,4 @@
-//! Which charts there are. One that nothing was seen for is left out rather than drawn empty.
+//! The available charts. A chart without data is left out.
 
 use super::{
     chart::{Chart, Drawn, Scale},

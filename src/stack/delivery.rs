@@ -1,4 +1,4 @@
-//! `delivery.tf`: kgen's way to the client: from this machine through S3.
+//! `delivery.tf`: delivers kgen to the client, from this machine through S3.
 
 use super::{Stack, config::Bucket, kms::KmsFile};
 use crate::hcl::{Address, Block, Document, Expression, Text, attr_of, call, equal, object};

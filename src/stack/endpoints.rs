@@ -1,4 +1,4 @@
-//! `endpoints.tf`: the services of AWS that the client asks, inside the VPC.
+//! `endpoints.tf`: endpoints inside the VPC for the AWS services that the client uses.
 
 use super::{Stack, network::NetworkFile, security::group};
 use crate::{

@@ -1,4 +1,4 @@
-//! What can be wrong with a kgen.toml, said with the line and the key.
+//! Errors in a kgen.toml, with the line and the key.
 
 use std::path::{Path, PathBuf};
 

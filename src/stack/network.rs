@@ -1,4 +1,4 @@
-//! `network.tf`: a VPC with a subnet in each zone, or the VPC and the subnets that are there.
+//! `network.tf`: a VPC with a subnet in each zone, or an existing VPC and subnets.
 
 use super::Stack;
 use crate::hcl::{Address, Block, Document, Expression, Text, array, attr_of, equal, object};

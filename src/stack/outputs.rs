@@ -1,4 +1,4 @@
-//! `outputs.tf`: what people and programs ask for by name, and the commands that come next.
+//! `outputs.tf`: values for people and programs, and the commands to run next.
 //!
 //! The cluster's `current_version` is no output: it goes stale with every change, and the next plan would not be empty.
 

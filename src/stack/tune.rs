@@ -1,4 +1,4 @@
-//! Changes in the text of a kgen.toml that keep its comments and its form.
+//! Edits the text of a kgen.toml, preserving its comments and layout.
 
 use toml_edit::{DocumentMut, Item, Table, Value, value};
 

@@ -1,4 +1,4 @@
-//! The guard that a resize updates one cluster in place, and changes nothing else.
+//! Checks that a resize updates one cluster in place, and changes nothing else.
 
 use super::{
     obstacles::{Shrink, VOLUME_SIZE, said_of},

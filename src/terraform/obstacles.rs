@@ -1,5 +1,5 @@
-//! What a plan asks of MSK and MSK does not do, or does under conditions only. Terraform and its provider know none of it: they
-//! send the call, and MSK refuses it in the middle of an apply, or takes it for something else.
+//! Planned changes that MSK does not support, or only under conditions. Terraform and its provider do not check them:
+//! they send the call, and MSK refuses it during the apply, or treats it as something else.
 
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
-//! The file that a plan is saved in: made for one run, verified before it is applied, removed by its owner.
+//! The file of a saved plan: created for one run, verified before it is applied, removed by its owner.
 //!
-//! Whoever may write to it as this user may also replace terraform itself; what is kept away is other runs of kgen, other users,
-//! and mistakes.
+//! Anyone who can write to it as this user could also replace terraform itself; this protects against other runs of
+//! kgen, other users, and mistakes.
 
 use std::{
     fmt,

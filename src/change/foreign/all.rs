@@ -1,4 +1,5 @@
-//! `--all`: every cluster of the folder at once, in as many places as their types are set. Edits, and stops before terraform.
+//! `--all`: changes all clusters of the folder at once, wherever their types are set. Only edits files; terraform is
+//! not run.
 
 use std::{
     collections::BTreeSet,

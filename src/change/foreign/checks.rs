@@ -1,4 +1,5 @@
-//! Whether the change can be made, as far as files, the control plane and the brokers say, and what nobody said.
+//! Checks whether the change is possible, from files, the control plane and the brokers, and lists what could not be
+//! checked.
 
 use std::{env, fs, path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What terraform is given in a folder that kgen did not write: variables, files of them, the workspace, the program.
+//! The inputs of terraform in a folder that kgen did not write: variables, variable files, the workspace, the program.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! `--apply`: the edit, planned, guarded, applied, and measured before and afterwards; recorded and drawn as it happens.
+//! `--apply`: plans, checks and applies the edit, measures before and afterwards, and records and shows the run.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! What a record may ask for: the change that it names, in files that kgen itself would write, with the texts that it would
-//! write. Everything else in it is someone's text.
+//! Checks that a record contains only its change, in files that kgen itself would write, with the content that it would
+//! write. Everything else in it is untrusted text.
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -1,4 +1,4 @@
-//! `kgen lab fault`: faults in the lab, made by its own process.
+//! `kgen lab fault`: faults in the lab, which its own process causes.
 
 use anyhow::{Context as _, anyhow};
 use comfy_table::Table;

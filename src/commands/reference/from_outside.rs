@@ -1,4 +1,5 @@
-//! docs/from-outside.md: what can be seen without a network path to a broker, made from what the rules declare.
+//! docs/from-outside.md: what can be observed without a network path to a broker, generated from the declarations of
+//! the rules.
 
 use std::fmt::Write as _;
 

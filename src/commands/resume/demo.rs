@@ -1,4 +1,4 @@
-//! The demo that a record asks for.
+//! The demo of a record.
 
 use anyhow::{anyhow, ensure};
 

@@ -1,4 +1,4 @@
-//! `[logs]`, `[alarms]`: where the brokers' logs go, when alarms ring and who hears them.
+//! `[logs]`, `[alarms]`: where the brokers' logs go, when alarms fire and who is notified.
 
 use serde::{Deserialize, Serialize};
 
