@@ -1,4 +1,4 @@
-//! What kgen needs of a machine: from what was found there to what is missing, why it matters, and what fixes it.
+//! The prerequisites of kgen on a machine: from what was found to what is missing, why it matters, and how to fix it.
 //!
 //! Decides only; [`Found`] is filled in by `commands`. A check is an entry of [`CHECKS`].
 

@@ -1,4 +1,4 @@
-//! The edge: all that kgen prints, and every text file that a command writes, leaves through here.
+//! The edge: all output of kgen, and every text file that a command writes, passes through here.
 //!
 //! Here a text is redacted, if that was requested, and what could control a terminal is made visible; kgen's own
 //! colours are put around a text only afterwards ([`styled`]). A write that fails is kept for [`failure`], so that the

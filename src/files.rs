@@ -1,4 +1,4 @@
-//! Files that are read within bounds, and replaced whole or not at all.
+//! Reads files within limits, and replaces them completely or not at all.
 
 pub mod bounded;
 mod kept;

@@ -1,4 +1,4 @@
-//! How kgen talks to brokers: client settings, whether anyone answers, what librdkafka has to say.
+//! Connections to brokers: client settings, reachability, errors of librdkafka.
 
 pub mod admin;
 pub mod observe;

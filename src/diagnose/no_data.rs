@@ -1,4 +1,4 @@
-//! A broker without a CPU figure: no statement about its size.
+//! A broker without CPU values, whose size cannot be judged.
 
 use super::{
     ClusterKind, Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! Nothing wrong was seen, and too much was not seen for `healthy`.
+//! No problem was observed, but too little was observed for `healthy`.
 
 use super::{
     ClusterKind, Evidence, Finding, Kind, Rule, Window,

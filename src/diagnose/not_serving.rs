@@ -1,4 +1,4 @@
-//! A broker does not answer, or has only just begun to.
+//! A broker does not respond, or has only just started serving.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

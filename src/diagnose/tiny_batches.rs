@@ -1,4 +1,4 @@
-//! Producers that send each record by itself.
+//! Producers that send each record in its own request.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

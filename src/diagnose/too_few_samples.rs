@@ -1,4 +1,4 @@
-//! Too short a look.
+//! The brokers were not observed long enough.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

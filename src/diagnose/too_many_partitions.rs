@@ -1,4 +1,4 @@
-//! More partitions than a broker type is made for.
+//! More partitions than recommended for the broker type.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

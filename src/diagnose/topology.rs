@@ -1,4 +1,4 @@
-//! What the Kafka protocol said of topics and groups, and the questions that rules ask of it.
+//! Topics and groups from the Kafka protocol, and queries on them for the rules.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Every broker uses up the CPU that it has: the type is too small for the load.
+//! Every broker uses up its CPU: the type is too small for the load.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

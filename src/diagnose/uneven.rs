@@ -1,4 +1,4 @@
-//! Some brokers are saturated and others are not: another type is not the answer, and which answer it is was not seen.
+//! Some brokers are saturated and others are not: another type would not help, and the cause was not observed.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

@@ -1,4 +1,4 @@
-//! Something is wrong that no rule here explains.
+//! A symptom that no rule explains.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,

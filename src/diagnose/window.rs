@@ -1,4 +1,4 @@
-//! The samples under judgement, and the few questions that rules ask of them.
+//! The samples to be judged, and the queries that rules need.
 
 use std::{cell::OnceCell, collections::BTreeSet};
 

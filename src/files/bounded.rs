@@ -1,4 +1,4 @@
-//! Reads of what kgen did not write: regular files only, and no more than so many bytes of them.
+//! Reads files that kgen did not write: only regular files, and only up to a maximum size.
 //!
 //! A named pipe or a device would keep a reader waiting, or never end. Every path that a person or a stranger chose is
 //! opened here.

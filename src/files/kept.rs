@@ -1,5 +1,5 @@
 //! What a file keeps when it is replaced: owner, group, mode, extended attributes. A file that could not keep them, or
-//! that is not to be written, is refused.
+//! must not be written, is refused.
 
 use std::{
     ffi::OsString,

@@ -1,4 +1,4 @@
-//! Changes one string in a file that anyone may have written, and not one byte besides.
+//! Changes one string in a file that anyone may have written, and no other byte.
 //!
 //! The file is parsed for the place of the value only; what is written back is the old text with those bytes replaced.
 

@@ -1,4 +1,4 @@
-//! What the Kafka protocol says of a cluster: who leads, who is in sync, how offsets grow, how far groups are.
+//! The state of a cluster from the Kafka protocol: leaders, in-sync replicas, growth of offsets, progress of groups.
 //!
 //! Blocking calls, each with a deadline. Nothing is changed, and no group is joined.
 

@@ -1,4 +1,4 @@
-//! Where partitions are kept and led, and how that is changed: reassignment, election, replication throttle.
+//! Replicas and leaders of partitions, and how to change them: reassignment, election, replication throttle.
 //!
 //! librdkafka has no call for most of it, so these requests are made here ([`wire`](super::wire)), in versions that every
 //! Kafka from 2.4 to 4.x takes. Only plaintext listeners are reached.

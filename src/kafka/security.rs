@@ -1,4 +1,4 @@
-//! How a client proves who it is, and the IAM tokens of MSK.
+//! Authentication of clients, and the IAM tokens of MSK.
 
 use std::{sync::mpsc, time::Duration};
 

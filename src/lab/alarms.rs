@@ -1,4 +1,5 @@
-//! CloudWatch's alarms on `AWS/Kafka`, worked from the lab's own series, since moto keeps alarms and evaluates none.
+//! CloudWatch alarms on `AWS/Kafka`, evaluated with the lab's own series, because moto stores alarms but does not
+//! evaluate them.
 
 mod evaluation;
 

@@ -1,4 +1,4 @@
-//! The control plane at work: decisions are saved, then carried out by crews, whose reports are decided on again.
+//! The running control plane: decisions are saved, then performed by crews, whose reports lead to new decisions.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

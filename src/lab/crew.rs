@@ -1,6 +1,6 @@
 //! The threads that run brokers: one a cluster, which lives as long as its brokers do.
 //!
-//! A crew takes tasks one after another and says what came of them. What they mean for the cluster is decided in
+//! A crew performs tasks one after another and reports the results. What they mean for the cluster is decided in
 //! [`cluster`](super::cluster).
 
 use std::{

@@ -1,4 +1,4 @@
-//! Faults of the lab as data: for each scenario what is done to brokers, topics and clients, and what that needs here.
+//! Faults of the lab as data: for each scenario the actions on brokers, topics and clients, and their requirements.
 //!
 //! Pure, but for the look at the machine. [`carry`] carries them out. The next fault is a row of [`FAULTS`]; a harm that no
 //! fault has yet, a variant of [`Act`].

@@ -1,4 +1,4 @@
-//! What a broker type is on this machine: real figures divided by one scale factor.
+//! The size of a broker type on this machine: real figures divided by one scale factor.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Where the lab's programs come from: Java, the jars of Kafka, moto.
 //!
-//! What is missing is fetched by Maven and pip into the user's cache, whole or not at all, and said before.
+//! Missing programs are downloaded with Maven and pip into the user's cache, completely or not at all, after a message.
 
 use std::{
     env,

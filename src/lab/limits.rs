@@ -1,4 +1,4 @@
-//! Holds a process to a share of the CPU and to an amount of memory, by the first means that works here.
+//! Limits the CPU share and the memory of a process, with the first method that works here.
 //!
 //! cgroup v2, else cgroup v1, else stopping and continuing the process (duty cycle, needs no rights). Memory is
 //! limited by a cgroup or not at all.

@@ -1,4 +1,4 @@
-//! Reads a topic: as a group member, slowed if asked, or whole to hold it against a ledger.
+//! Reads a topic: as a group member, slowed on request, or completely to compare it with a ledger.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What became of every record of a run: a file for each producer, appended to while it runs.
+//! The outcome of every record of a run: one file per producer, appended to during the run.
 //!
 //! The file is text. Its first line names the run; then come blocks, each closed by a line `= CRC`:
 //!

@@ -1,4 +1,4 @@
-//! What is in a record: a stamp that proves it, and a body that was made beforehand.
+//! The content of a record: a stamp for verification, and a body that was created beforehand.
 //!
 //! The stamp names run, producer and sequence and carries two CRC-32 sums, of the stamp and of the body, so that sending
 //! a record touches the stamp alone. A JSON record has the stamp as its first fields, in fixed places; a binary one starts

@@ -1,4 +1,4 @@
-//! Sends a load and says what became of it.
+//! Sends a load and reports its outcome.
 
 mod native;
 mod summary;

@@ -1,4 +1,4 @@
-//! What is asked of a run, and whether it was kept.
+//! The objectives of a run, and whether they were met.
 
 use std::{fmt, str::FromStr};
 

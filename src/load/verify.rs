@@ -1,4 +1,4 @@
-//! Whether every acknowledged record is there, once, whole and in order.
+//! Checks whether every acknowledged record is there, once, intact and in order.
 //!
 //! Memory: a bit for each sequence seen, one for each that the ledger calls acknowledged, one for each that failed, and a
 //! number for each partition and producer, however the records are spread: 100 million records are 24 to 36 MiB. Order is judged within a partition and producer, which covers every key in it.

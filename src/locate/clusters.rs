@@ -1,4 +1,4 @@
-//! Every MSK cluster that a configuration makes, with what its broker type comes to.
+//! Every MSK cluster that a configuration creates, with the value of its broker type.
 
 use std::{collections::BTreeSet, rc::Rc};
 

@@ -1,4 +1,4 @@
-//! Reads a configuration and finds its clusters, again and again while a file is found to be needed.
+//! Reads a configuration and finds its clusters, repeating until all needed files have been read.
 
 use std::path::{Path, PathBuf};
 

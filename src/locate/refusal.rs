@@ -1,4 +1,4 @@
-//! Why nothing is changed: what was found, where, and what to do next.
+//! Why nothing was changed: what was found, where, and what to do next.
 
 use std::{
     fmt, io,

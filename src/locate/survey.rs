@@ -1,4 +1,4 @@
-//! Who else in the repository gets a value that is edited, and whether the folder is one to be planned at all.
+//! What else in the repository uses an edited value, and whether the folder can be planned at all.
 
 use std::path::{Path, PathBuf};
 

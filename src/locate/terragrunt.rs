@@ -1,4 +1,4 @@
-//! Terragrunt: the module that a unit is made of, and the inputs that it and the files it includes give.
+//! Terragrunt: the module of a unit, and the inputs from it and its included files.
 //!
 //! Followed are `inputs`, `locals`, `include`, `read_terragrunt_config`, `extra_arguments`, the cache of modules and the
 //! functions that name folders. Everything else is a [`Stop`].

@@ -1,4 +1,4 @@
-//! What an expression comes to, as far as it can be determined, and where each string of it stands.
+//! The value of an expression, as far as it can be determined, and the place of each of its strings.
 
 use std::{collections::HashMap, path::PathBuf, rc::Rc};
 

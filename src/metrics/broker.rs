@@ -1,4 +1,4 @@
-//! One broker's two endpoints at one moment, and what two such moments say about the time between them. Pure.
+//! One broker's two endpoints at one moment, and figures for the time between two such moments. Pure.
 //!
 //! Kafka's `Mean` of request times covers the broker's whole life, so an interval's mean is worked out from the change
 //! of `Mean × Count`. A counter that fell indicates a restart, and gives no value.

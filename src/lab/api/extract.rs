@@ -1,4 +1,4 @@
-//! What requests bring, as values; what cannot be read is answered as MSK does.
+//! The content of requests as values; invalid requests get the same errors as on MSK.
 
 use std::{sync::Arc, time::Duration};
 

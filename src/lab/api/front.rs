@@ -1,4 +1,4 @@
-//! The door: who may come in, and which of the two houses a request is for.
+//! Access control: which requests are accepted, and whether MSK or the emulator handles them.
 
 use axum::{
     extract::{Request, State},

@@ -1,4 +1,4 @@
-//! CloudWatch over HTTP: what is about `AWS/Kafka` is answered from the lab's own series, the rest by the emulator.
+//! CloudWatch over HTTP: the lab's own series for `AWS/Kafka`, the emulator for the rest.
 
 use std::sync::{Arc, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What the lab says of itself: targets to scrape, and its status.
+//! The lab's own endpoints: targets to scrape, and its status.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

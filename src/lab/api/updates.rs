@@ -1,4 +1,4 @@
-//! The calls that change a cluster; each answers with its operation.
+//! The calls that change a cluster; each returns its operation.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! How the MSK API says no.
+//! Errors of the MSK API.
 
 /// An answer that is an error: its type, its message and the parameter at fault, as MSK sends them.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! The changes of a cluster: what each asks, when it is refused, and what it turns into.
+//! The changes to a cluster: their requests, when they are refused, and the resulting work.
 
 use serde::{Deserialize, Serialize};
 

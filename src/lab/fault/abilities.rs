@@ -1,4 +1,4 @@
-//! What this machine allows.
+//! The faults that this machine supports.
 
 use std::{collections::BTreeSet, path::Path};
 

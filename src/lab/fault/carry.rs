@@ -1,4 +1,4 @@
-//! Faults carried out on one cluster's brokers, and undone.
+//! Starts faults on one cluster's brokers, and undoes them.
 //!
 //! Everything that is done leaves an [`Undo`], or a child that ends with the lab. What outlives the lab is written down
 //! before it is done, for the lab that comes after one that was killed.

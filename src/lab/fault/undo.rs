@@ -1,4 +1,4 @@
-//! What takes a fault back, as data, so that the lab after one that was killed can do it too.
+//! How to undo a fault, as data, so that the next lab can do it if this one is killed.
 
 use serde::{Deserialize, Serialize};
 

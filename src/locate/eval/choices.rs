@@ -1,5 +1,5 @@
-//! What is chosen by something that other runs of terraform may have otherwise: the default of a variable, an environment
-//! variable, the workspace.
+//! Values that depend on something that may differ in other runs of terraform: the default of a variable, an
+//! environment variable, the workspace.
 
 use std::{collections::BTreeSet, rc::Rc};
 

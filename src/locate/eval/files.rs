@@ -1,4 +1,4 @@
-//! Functions that name and read files. A path is told by where it leads, not by how Terraform writes it.
+//! Functions that name and read files. Paths are compared by their target, not by their spelling.
 
 use std::{
     path::{Path, PathBuf},

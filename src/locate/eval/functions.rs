@@ -1,6 +1,7 @@
 //! Functions of Terraform: which are evaluated, and those that pick one of several values.
 //!
-//! A string that a function hands on keeps its place, so that it can be replaced; a string that a function makes has none.
+//! A string that a function passes on keeps its place, so that it can be replaced; a string that a function creates has
+//! none.
 
 use std::rc::Rc;
 
