@@ -47,7 +47,7 @@ pub const SAME_FROM_OUTSIDE: [(&str, &str, &str); 2] = [
     (
         finding_id::NETWORK_CONSTRAINED,
         finding_id::DISK_SLOW,
-        "VolumeQueueLength and CpuIoWait, where a follower's disk stands still (these runs did not record them)",
+        "VolumeQueueLength and CpuIoWait, if a follower's disk has stalled (these runs did not record them)",
     ),
 ];
 

@@ -92,7 +92,7 @@ const PHRASES: &[(In, &str, &str)] = &[
 ];
 
 /// Phrases with a banned word that are plain English.
-const ALLOWED: &[&str] = &["told apart", "tell it apart", "carry on"];
+const ALLOWED: &[&str] = &["told apart", "tell it apart", "there is no file"];
 
 /// Files whose text is not ours, or quotes others: their phrases are not looked at.
 const SKIPPED: &[&str] = &["redact/names.rs"];
