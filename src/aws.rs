@@ -1,5 +1,5 @@
-//! What the AWS API says of a cluster: its state, its brokers, its topics, its operations. Reaches the lab through the same settings of
-//! endpoints as every AWS client, and never with real credentials.
+//! A cluster as the AWS API describes it: state, brokers, topics, operations. Reaches the lab through the same endpoint
+//! settings as every AWS client, and never with real credentials.
 
 mod action;
 mod bounds;
@@ -76,7 +76,7 @@ impl Aws {
         }
     }
 
-    /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anybody go there.
+    /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anyone go there.
     ///
     /// If `endpoint` is not on this machine, every call fails with [`AwsError::NoLab`].
     pub async fn connect_to(region: &str, endpoint: &str) -> Aws {

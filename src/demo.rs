@@ -65,9 +65,9 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(60);
 pub struct Request<'a> {
     /// The project that it is played beside.
     pub outer: &'a Project,
-    /// The terraform to use; the one on the PATH unless named.
+    /// The terraform to use; the default is the one on the PATH.
     pub terraform: Option<&'a Path>,
-    /// Of the lab; any that is free unless named.
+    /// The port of the lab; the default is any free one.
     pub port: Option<u16>,
     pub hardware: Hardware,
 }
@@ -348,7 +348,7 @@ impl Play<'_> {
                 && let Some((broker, cpu)) = seen.busiest()
                 && cpu > threshold
             {
-                let text = format!("CPU of broker {broker} is {cpu:.0} % of what it may use (alarm at {threshold} %)");
+                let text = format!("CPU of broker {broker} is {cpu:.0} % of its capacity (alarm at {threshold} %)");
                 self.tell(Moment::Seen, text);
             }
             let diagnosis = seen.diagnosis();
@@ -389,7 +389,7 @@ impl Play<'_> {
         seen.measure(time, broker_type.as_str(), self.stage)
     }
 
-    /// Changes the broker type while the load goes on. Returns whether it is done, and not interrupted.
+    /// Changes the broker type under load. Returns whether it is done, and not interrupted.
     fn fixed(&mut self, working_dir: &WorkingDir, to: BrokerType) -> anyhow::Result<bool> {
         let command = format!("kgen resize {to}");
         self.tell(Moment::FixStarted, command.clone());

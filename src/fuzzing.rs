@@ -1,4 +1,4 @@
-//! What `fuzz/` feeds with anything, a function for each kind of input from outside. No interface for anybody else.
+//! What `fuzz/` feeds with anything, a function for each kind of input from outside. No interface for anyone else.
 //!
 //! A target panics when the input is read wrongly; that it may be refused goes without saying.
 

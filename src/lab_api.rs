@@ -1,4 +1,4 @@
-//! What the lab and its clients say to each other under `/_lab/`: its status, its faults, what to scrape.
+//! The lab's own API under `/_lab/`: its status, its faults, what to scrape.
 //!
 //! One set of types for both sides: the lab fills them in, the clients read them, and `kgen lab status --json` prints them. A
 //! field that an older lab does not send is empty.
@@ -20,12 +20,12 @@ pub struct LabStatus {
     pub scale: Option<f64>,
     pub hardware: Option<String>,
     pub pid: Option<u32>,
-    /// By what the CPU of brokers is limited.
+    /// How the CPU of brokers is limited.
     pub cpu_limit: Option<String>,
     pub memory_limit: Option<bool>,
-    /// Of the brokers, whatever version a cluster was asked for.
+    /// Version of the brokers, regardless of the version requested for a cluster.
     pub kafka_version: Option<String>,
-    /// What clients of the TLS listeners are to trust.
+    /// The authority that clients of the TLS listeners must trust.
     pub ca: Option<String>,
     pub emulator: Option<String>,
     /// What a datapoint of CloudWatch covers: 60 s, as on MSK, unless `kgen lab up --metrics-period` says otherwise.
@@ -107,7 +107,7 @@ pub struct LabFault {
     pub strength: f64,
     /// RFC 3339.
     pub since: String,
-    /// Programs that the lab runs for it.
+    /// Programs that the lab runs for the fault.
     pub clients: Vec<LabClient>,
 }
 
@@ -124,7 +124,7 @@ pub struct LabClient {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultOrder {
     pub id: String,
-    /// The cluster by its name; the only one unless named.
+    /// The cluster by its name; the default is the only one.
     #[serde(default)]
     pub cluster: Option<String>,
     #[serde(default)]
@@ -149,7 +149,7 @@ pub struct TargetGroup {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Why the lab does not do what it was asked.
+/// Why the lab refuses a request.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct LabRefusal {

@@ -18,7 +18,7 @@ mod statistics;
 mod hcl;
 mod stack;
 
-// What is wrong, what would mend it, and what changed.
+// What is wrong, what would fix it, and what changed.
 mod benchmark;
 mod comparison;
 mod diagnose;
@@ -57,6 +57,7 @@ mod watch;
 // What a user types and reads.
 mod cli;
 mod commands;
+mod console;
 mod edge;
 mod outcome;
 mod report;

@@ -1,4 +1,4 @@
-//! The run that this process makes: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
+//! The run of this process: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
 
 use std::{
     fmt, io,
@@ -52,13 +52,12 @@ impl Record {
         Record::begun(project, start(command, None, environment))
     }
 
-    /// Goes on with the run in `dir`.
+    /// Resumes the run in `dir`.
     ///
     /// # Errors
     /// Refused: another kgen still writes it; its file cannot be written.
     pub fn resume(dir: &Path) -> anyhow::Result<Record> {
-        let writer =
-            Writer::resume(dir).with_context(|| format!("going on with {}", dir.display())).map_err(refused)?;
+        let writer = Writer::resume(dir).with_context(|| format!("resuming {}", dir.display())).map_err(refused)?;
         let head = Run::read(&dir.join(FILE))?.head;
         Ok(Record::of(head, dir.to_owned(), Some(writer)))
     }
@@ -72,8 +71,8 @@ impl Record {
         Ok(Record::of(head, dir, Some(writer)))
     }
 
-    /// As [`Record::begin`], under the name `id` if there is one. Where nothing can be written, the run goes on without a
-    /// record, and the reason is returned as well.
+    /// As [`Record::begin`], under the name `id` if there is one. Where nothing can be written, the run continues
+    /// without a record, and the reason is returned as well.
     pub fn begin_if_possible(
         project: &Project,
         command: &str,
@@ -110,7 +109,7 @@ impl Record {
         &self.0.dir
     }
 
-    /// Tells `screen` the run from now on. Until it is closed, what is printed is kept for afterwards.
+    /// Reports the run to `screen` from now on. Until it is closed, what is printed is kept for afterwards.
     pub fn draw_on(&self, screen: Live) {
         let tell = screen.teller();
         edge::hold(move |text| tell(Entry { at: now(), event: Event::note(text) }));
@@ -131,7 +130,7 @@ impl Record {
         self.0.screen.lock().as_ref().and_then(Live::left)
     }
 
-    /// Gives the terminal back, and prints what was kept.
+    /// Restores the terminal, and prints what was kept.
     pub fn close(&self) {
         let screen = self.0.screen.lock().take();
         drop(screen);
@@ -159,7 +158,7 @@ impl Record {
         }
         written
             .inspect_err(|error| {
-                // Whoever tells may go on, and the rest may be written: the record has a gap all the same.
+                // Whoever tells may continue, and the rest may be written: the record has a gap all the same.
                 let copy = io::Error::new(error.kind(), error.to_string());
                 edge::failed(anyhow::Error::new(copy).context(format!("writing {}", self.0.dir.display())));
             })

@@ -1,4 +1,4 @@
-//! What the lab tells beyond the AWS APIs, under `/_lab/`. AWS has no such paths, which is how the two are told apart.
+//! The lab's own API, under `/_lab/`. AWS has no such paths, so they distinguish the lab from AWS.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ async fn answered(request: RequestBuilder) -> Result<Vec<LabFault>, AwsError> {
     let answer = request.timeout(FAULT_TIMEOUT).send().await.map_err(|error| unreachable(error.to_string()))?;
     let status = answer.status();
     let text = body_within(answer, MOST_BYTES, |_| true).await;
-    let text = text.ok_or_else(|| unreachable("its answer breaks off or is too long".to_owned()))?;
+    let text = text.ok_or_else(|| unreachable("its response is incomplete or too long".to_owned()))?;
     let unread = |error: serde_json::Error| unreachable(error.to_string());
     if status.is_success() {
         return serde_json::from_str(&text).map_err(unread);
@@ -110,5 +110,5 @@ async fn answered(request: RequestBuilder) -> Result<Vec<LabFault>, AwsError> {
 }
 
 fn unreachable(reason: String) -> AwsError {
-    AwsError::Lab(format!("the lab does not answer ({reason}; `kgen lab status`)"))
+    AwsError::Lab(format!("the lab does not respond ({reason}; `kgen lab status`)"))
 }

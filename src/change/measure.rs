@@ -1,4 +1,4 @@
-//! The brokers of a cluster, measured before a change and after it, and watched in between.
+//! Measures the brokers of a cluster before and after a change, and watches them in between.
 
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,7 @@ impl ClusterView {
             self.request.interval,
             move |cluster| Watcher::new(cluster, tell).with_news(news),
             move |error| {
-                let _ = failed.tell(run::Event::note(format!("the brokers are not watched: {error:#}")));
+                let _ = failed.tell(run::Event::note(format!("the brokers are not being watched: {error:#}")));
             },
         )
     }

@@ -1,4 +1,4 @@
-//! A change from its measurement before to its proof afterwards, recorded; the whole of it, or what a killed run has left.
+//! A complete change, from the first measurement to the proof, with its record; or the rest of an interrupted one.
 
 use std::time::{Duration, Instant};
 
@@ -169,8 +169,9 @@ fn ensure_calm(before: &Stretch) -> anyhow::Result<()> {
     match cpu.filter(|cpu| *cpu > limit) {
         None => Ok(()),
         Some(cpu) => Err(refused(anyhow!(
-            "CPU of the busiest broker is {cpu:.0} %, and AWS advises against moving partitions above {limit:.0} %: nothing \
-             was changed; `kgen diagnose` tells whether another broker type mends it, else come back when it is calmer"
+            "CPU of the busiest broker is {cpu:.0} %, and AWS advises against moving partitions above {limit:.0} %: \
+             nothing was changed; `kgen diagnose` shows whether another broker type would help, otherwise try again \
+             under less load"
         ))),
     }
 }

@@ -1,5 +1,5 @@
-//! A project, a control plane without brokers, brokers without Kafka and a terraform that only seems to be one: a change of a
-//! cluster from its question to its proof, in less than a second.
+//! A project with a control plane without brokers, brokers without Kafka and a stub terraform: tests a change from the
+//! question to the proof in less than a second.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What `--json` prints, where no other module has a type for it. Each has its name in `schema`.
+//! The documents that `--json` prints, if no other module has a type for them. Each has its name in `schema`.
 
 use std::{
     collections::BTreeMap,
@@ -100,7 +100,7 @@ pub struct Planned {
 pub struct Applied {
     pub applied: bool,
     pub changes: Listing,
-    /// In the order in which they were done.
+    /// In the order in which they were applied.
     pub resources: Vec<super::progress::Ended>,
     /// Steps of the control plane's operations, such as a broker's restart.
     pub steps: Vec<rolling::Ended>,
@@ -113,7 +113,7 @@ pub struct Applied {
 pub struct Destroyed {
     pub destroyed: bool,
     pub changes: Listing,
-    /// In the order in which they were done.
+    /// In the order in which they were applied.
     pub resources: Vec<super::progress::Ended>,
 }
 
@@ -162,7 +162,7 @@ pub struct Explanation {
     pub meaning: &'static str,
     pub told_apart: &'static str,
     pub in_the_lab: &'static str,
-    /// The command that makes it in the lab, where there is one.
+    /// The command that causes it in the lab, if there is one.
     pub fault: Option<String>,
 }
 
@@ -170,11 +170,11 @@ pub struct Explanation {
 #[derive(Serialize, JsonSchema)]
 pub struct Resized {
     pub cluster: Context,
-    /// Steps of the rolling update that were seen to end, in their order; of a run that was gone on with, since then.
+    /// Completed steps of the rolling update, in order; for a resumed run, only those since then.
     pub steps: Vec<rolling::Ended>,
     pub before: Figures,
     pub after: Figures,
-    /// What the resize brought, with its interval.
+    /// The effect of the resize, with its interval.
     pub change: Proof,
     /// Of the samples afterwards.
     pub verdict: Verdict,
@@ -188,12 +188,12 @@ pub struct ScaledOut {
     /// Brokers before and after.
     pub from: u32,
     pub to: u32,
-    /// Steps of the operation that were seen to end, in their order; of a run that was gone on with, since then.
+    /// Completed steps of the operation, in order; for a resumed run, only those since then.
     pub steps: Vec<rolling::Ended>,
     pub moved: moving::Moved,
     pub before: Figures,
     pub after: Figures,
-    /// What the brokers brought, with its interval.
+    /// The effect of the new brokers, with its interval.
     pub change: Proof,
     /// Of the samples afterwards.
     pub verdict: Verdict,
@@ -204,16 +204,16 @@ pub struct ScaledOut {
 #[derive(Serialize, JsonSchema)]
 pub struct Prepared {
     pub cluster: Option<String>,
-    /// The files were written; with `--dry-run` none is.
+    /// The files were written; always false with `--dry-run`.
     pub written: bool,
     pub files: Vec<PreparedFile>,
-    /// What changes and what it takes, where the cluster is kgen's own.
+    /// What changes and what it requires, if kgen manages the cluster.
     pub remedy: Option<Rendered>,
-    /// Replicas that will move, roughly, and all that there are.
+    /// The approximate number of replicas that will move, and the total.
     pub moves: Option<PreparedMoves>,
-    /// What was not checked, and what else is to be known.
+    /// What was not checked, and other notes.
     pub notes: Vec<String>,
-    /// The command that goes on from here.
+    /// The command that resumes it.
     pub next: String,
 }
 
@@ -239,7 +239,7 @@ pub struct PreparedMoves {
 pub struct TopicChange {
     pub topic: String,
     pub partitions: usize,
-    /// Of each partition; nothing where it was not asked for.
+    /// For each partition; absent if it was not requested.
     pub replication_factor: Option<i32>,
     pub outcome: TopicOutcome,
 }
@@ -249,7 +249,7 @@ pub struct TopicChange {
 pub enum TopicOutcome {
     Created,
     WouldCreate,
-    /// It was there already, and stays as it is.
+    /// It already existed and was left unchanged.
     Exists,
     Deleted,
     WouldDelete,
@@ -286,9 +286,9 @@ pub struct LabDown {
 pub struct LabEnv {
     /// To be set.
     pub set: BTreeMap<String, String>,
-    /// To be taken away.
+    /// To be removed.
     pub unset: Vec<String>,
-    /// Goes before the other folders of PATH.
+    /// To be put in front of the other folders in PATH.
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub path: PathBuf,
@@ -299,10 +299,10 @@ pub struct LabEnv {
 pub struct Fixed {
     /// Id of the finding; nothing when there is none.
     pub finding: Option<String>,
-    /// What was done, or with `--dry-run` would be; nothing when kgen does not do it.
+    /// What was done, or would be done with `--dry-run`; absent if kgen does nothing.
     pub action: Option<String>,
     pub carried_out: bool,
-    /// The finding is found no more.
+    /// The finding is gone.
     pub gone: bool,
     /// From the change to that.
     pub seconds: u64,
@@ -317,11 +317,11 @@ pub struct Played<'a> {
     pub cause: &'a str,
     pub before: &'a Figures,
     pub after: &'a Figures,
-    /// What the fix brought, with its interval.
+    /// The effect of the fix, with its interval.
     pub change: &'a Proof,
     pub load: &'a Summary,
     pub proof: &'a Verification,
-    /// Where every sample is, a line each (kgen.sample/1).
+    /// The file with all samples, one per line (kgen.sample/1).
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub samples: &'a Path,
@@ -330,7 +330,7 @@ pub struct Played<'a> {
 /// `kgen compare --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct ComparedRuns<'a> {
-    /// As they were named.
+    /// As given.
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub before: &'a Path,
@@ -379,10 +379,10 @@ pub struct Listed {
     pub requests: Cost,
 }
 
-/// Requests of CloudWatch that were made. Calls of the MSK API cost nothing.
+/// Number of CloudWatch requests. MSK API calls are free.
 #[derive(Serialize, JsonSchema)]
 pub struct Cost {
-    /// Metrics that GetMetricData was asked for.
+    /// Metrics requested with GetMetricData.
     pub metrics: u64,
     pub get_metric_data_calls: u64,
     pub list_metrics_calls: u64,

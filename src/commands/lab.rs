@@ -100,12 +100,12 @@ fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
 /// The lab that runs in `folder`.
 ///
 /// # Errors
-/// Refused when there is none, or when it cannot be told which process it is.
+/// Refused when there is none, or when it is unknown which process it is.
 pub fn running(folder: &Folder) -> anyhow::Result<Running> {
     folder
         .running()
         .map_err(refused)?
-        .ok_or_else(|| refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())))
+        .ok_or_else(|| refused(anyhow!("no lab is running in {} (`kgen lab up` starts one)", folder.path().display())))
 }
 
 fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
@@ -121,7 +121,7 @@ fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
     let running = found(folder, &say).map_err(refused)?;
     match running {
         Some(pid) => stop(folder, pid)?,
-        None => eprintln!("no lab runs in {}", folder.path().display()),
+        None => eprintln!("no lab is running in {}", folder.path().display()),
     }
     if purge {
         own::remove_folder(folder.path()).with_context(|| format!("removing {}", folder.path().display()))?;
@@ -138,7 +138,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         if args.json {
             documents::print(lab_api::LabStatus::default())?;
         }
-        return Err(refused(anyhow!("no lab runs in {} (`kgen lab up` starts it)", folder.path().display())));
+        return Err(refused(anyhow!("no lab is running in {} (`kgen lab up` starts one)", folder.path().display())));
     };
     let status = asked(project, &running)?;
     status.clusters.iter().for_each(|cluster| out::learn_cluster(&cluster.name));
@@ -151,14 +151,14 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// What the lab says of itself.
+/// The status of the lab.
 ///
 /// # Errors
-/// It does not answer.
+/// It does not respond.
 pub fn asked(project: &Project, running: &Running) -> anyhow::Result<lab_api::LabStatus> {
     runtime()?.block_on(async {
         let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
-        aws.lab().await.with_context(|| format!("the lab at {} does not answer", running.endpoint))
+        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
     })
 }
 
@@ -166,7 +166,7 @@ fn show_machine(running: &Running, status: &lab_api::LabStatus) {
     let fact = |fact: &Option<String>| fact.as_deref().map(visible::line).unwrap_or_default().into_owned();
     println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact(&status.hardware));
     println!(
-        "CPU limited by {}{}; Kafka {}, whatever version a cluster was asked for; {}",
+        "CPU limited by {}{}; Kafka {}, regardless of the version requested for a cluster; {}",
         fact(&status.cpu_limit),
         if status.memory_limit == Some(true) { ", memory too" } else { ", memory not limited" },
         fact(&status.kafka_version),
@@ -188,7 +188,7 @@ fn show_machine(running: &Running, status: &lab_api::LabStatus) {
     if !status.denied.is_empty() {
         println!("denied: {}", visible::line(&status.denied.join(", ")));
     }
-    println!("TLS listeners are to be trusted by {}", fact(&status.ca));
+    println!("to trust the TLS listeners, use {}", fact(&status.ca));
 }
 
 fn show_cluster(cluster: &LabCluster) {
@@ -219,7 +219,7 @@ fn show_cluster(cluster: &LabCluster) {
     }
 }
 
-/// A broker in the table. What is not known has a dash.
+/// The row of a broker. Unknown values are dashes.
 fn row(broker: &LabBroker) -> [String; 11] {
     fn or_dash(value: Option<impl ToString>) -> String {
         value.map_or_else(|| "-".to_owned(), |value| value.to_string())

@@ -46,7 +46,7 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     let interrupted = record.clone();
     let stopping = Stopping::begin(move || {
         let _ = interrupted.end(&Ok(Outcome::Interrupted), true);
-        eprintln!("ended at once: of the records that had no answer yet it is not known whether they are there");
+        eprintln!("stopped at once: it is unknown whether the unacknowledged records were written");
     })?;
     record::show(&record, args.json || args.json_stream || args.plain);
     let ran = send(&args, &project, &config, found, stopping.flag(), &record);
@@ -73,7 +73,7 @@ fn send(
         view.beside_telling(record, news, telling(record.clone()))
     });
     if !is_watched {
-        record.tell(Event::note("brokers named by --bootstrap-servers are not watched"))?;
+        record.tell(Event::note("brokers given by --bootstrap-servers are not watched"))?;
     }
     let rate = config
         .load
@@ -103,7 +103,7 @@ fn send(
 pub fn ensure_topics(topics: &[String], cluster: &Cluster) -> anyhow::Result<()> {
     match topics.iter().find(|topic| !cluster.topics.contains_key(*topic)) {
         Some(topic) => {
-            Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")))
+            Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` creates it)")))
         }
         None => Ok(()),
     }
@@ -132,7 +132,7 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, 
     let rate = args.rate.clone().unwrap_or(default.rate);
     if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
         return Err(refused(anyhow::anyhow!(
-            "--record-size goes with --payload json or random: lines have their own sizes"
+            "--record-size applies only to --payload json and random: lines have their own sizes"
         )));
     }
     let Reached { connection, cluster } = reached(&args.brokers, project)?;
@@ -186,7 +186,7 @@ impl Progress {
 
     fn show(&mut self, tick: &Tick) {
         if self.json_stream {
-            // Whoever read this may have gone; the run goes on. What else went wrong is said at its end.
+            // Whoever read this may have gone; the run continues. What else went wrong is said at its end.
             let _ = out::json_line(tick);
         }
         if let Err(error) = self.record.load(tick)
@@ -275,8 +275,8 @@ fn print_summary(summary: &Summary) {
     println!("{times}");
     if summary.generator_bound {
         println!(
-            "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} with the client's queue \
-             full, {} because this machine was busy); these times say little about the cluster",
+            "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} because the \
+             client's queue was full, {} because this machine was busy); these times say little about the cluster",
             summary.late_share * 100.0,
             summary.late_queue_full,
             summary.late_generator

@@ -62,7 +62,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Time between two samples: what is asked for, if the view has new ones as often.
+/// Time between two samples: what is requested, if the view has new ones as often.
 ///
 /// # Errors
 /// Refused: CloudWatch has none so soon, and each read costs.
@@ -77,8 +77,8 @@ fn interval(asked: Option<Duration>, opened: &Opened) -> anyhow::Result<Duration
         return Ok(interval);
     };
     Err(refused(anyhow!(
-        "CloudWatch has a new datapoint every {0} s, so --interval {1}s would pay USD {2:.2} an hour for what \
-         --interval {0}s reads for USD {3:.2} ({4} metrics a sample)",
+        "CloudWatch has a new datapoint every {0} s, so --interval {1}s would cost USD {2:.2} an hour and --interval \
+         {0}s shows the same for USD {3:.2} ({4} metrics per sample)",
         period.as_secs_f64(),
         asked.as_secs_f64(),
         an_hour(asked),

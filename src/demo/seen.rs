@@ -191,7 +191,7 @@ impl Seen {
         self.session.samples(window)
     }
 
-    /// The broker that uses most of what it may use now, percent.
+    /// The broker that uses most of its capacity now, percent.
     pub fn busiest(&self) -> Option<(BrokerId, f64)> {
         let sample = self.session.newest()?;
         let cpus = sample.brokers.iter().filter_map(|(id, broker)| Some((*id, broker.cpu_percent()?)));

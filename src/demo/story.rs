@@ -88,7 +88,7 @@ impl Story {
             Some(mark) => Event::mark(mark, told.text.clone()),
             None => Event::note(format!("{}: {}", moment.name(), told.text)),
         };
-        // The story goes on. The record keeps the failure for the exit code, and the samples fail as well.
+        // The story continues. The record keeps the failure for the exit code, and the samples fail as well.
         let _ = self.record.tell(event);
         self.told.push(told);
         line

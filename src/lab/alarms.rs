@@ -1,4 +1,5 @@
-//! CloudWatch's alarms on `AWS/Kafka`, worked from the lab's own series, since moto keeps alarms and evaluates none.
+//! CloudWatch alarms on `AWS/Kafka`, evaluated with the lab's own series, because moto stores alarms but does not
+//! evaluate them.
 
 mod evaluation;
 
@@ -39,7 +40,7 @@ pub async fn evaluate_forever(client: Client, series: Arc<Mutex<Store>>, report:
         let complaints = match round {
             Ok(Ok(complaints)) => complaints,
             Ok(Err(error)) => vec![("alarms".to_owned(), format!("{error:#}"))],
-            Err(_) => vec![("alarms".to_owned(), "CloudWatch does not answer".to_owned())],
+            Err(_) => vec![("alarms".to_owned(), "CloudWatch does not respond".to_owned())],
         };
         for (alarm, complaint) in complaints {
             if told.insert(alarm, complaint.clone()).as_ref() != Some(&complaint) {
@@ -65,7 +66,7 @@ async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<
                 Ok(Some(alarm)) => alarm,
                 Ok(None) => continue,
                 Err(error) => {
-                    complaints.push((name.to_owned(), format!("alarm {name} is not evaluated: {error:#}")));
+                    complaints.push((name.to_owned(), format!("alarm {name} was not evaluated: {error:#}")));
                     continue;
                 }
             };
@@ -74,7 +75,7 @@ async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<
                 let series = series.lock();
                 alarm.evaluate(&series, now_ms(), &current)
             };
-            // Also when it is the same: moto makes an alarm anew, without its state, whenever it is put again.
+            // Also when it is the same: moto makes an alarm again, without its state, whenever it is put again.
             let set = client.set_alarm_state().alarm_name(name).state_value(state).state_reason(reason);
             if let Err(error) = set.send().await {
                 let error = DisplayErrorContext(error);
@@ -137,7 +138,7 @@ fn parse(alarm: &MetricAlarm) -> anyhow::Result<Option<Alarm>> {
             ComparisonOperator::GreaterThanOrEqualToThreshold => Comparison::GreaterOrEqual,
             ComparisonOperator::LessThanThreshold => Comparison::Less,
             ComparisonOperator::LessThanOrEqualToThreshold => Comparison::LessOrEqual,
-            other => bail!("{other} is not known to the lab"),
+            other => bail!("the lab does not support {other}"),
         },
         missing: Missing::parse(alarm.treat_missing_data().unwrap_or("missing"))?,
     };
@@ -159,7 +160,7 @@ fn expression(alarm: &MetricAlarm) -> anyhow::Result<(Query, i32)> {
                 Query::Metric(key, Statistic::parse(stat.stat().context("a metric has no statistic")?)?)
             }
             (None, Some(text)) => Query::expression(text)?,
-            (None, None) => bail!("{id} is neither metric nor expression"),
+            (None, None) => bail!("{id} is neither a metric nor an expression"),
         };
         if part.return_data().unwrap_or(true) {
             returned = Some(id.to_owned());

@@ -1,4 +1,4 @@
-//! The control plane at work: decisions are saved, then carried out by crews, whose reports are decided on again.
+//! The running control plane: decisions are saved, then performed by crews, whose reports lead to new decisions.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -88,7 +88,7 @@ impl Lab {
     pub fn open(config: LabConfig) -> anyhow::Result<Arc<Lab>> {
         let path = config.state_dir.join(STATE);
         own::make_folder(&config.state_dir, 0o777)
-            .with_context(|| format!("making the folder {}", config.state_dir.display()))?;
+            .with_context(|| format!("creating the folder {}", config.state_dir.display()))?;
         let plane = saved(&config.state_dir)?;
         let lab = Arc::new(Lab {
             config,
@@ -195,7 +195,7 @@ impl Lab {
         }
     }
 
-    /// What a cluster's crew says to a task; `what` it is for stands in the refusal.
+    /// What a cluster's crew says to a task; `what` it is for is in the refusal.
     async fn ask<T>(
         &self,
         arn: &str,
@@ -219,7 +219,7 @@ impl Lab {
         }
         match tokio::time::timeout(within, answer).await {
             Ok(Ok(said)) => Ok(said),
-            _ => Err("the brokers did not answer in time"),
+            _ => Err("the brokers did not respond in time"),
         }
     }
 
@@ -276,7 +276,7 @@ impl Lab {
         let Ok(dir) = self.plane().cluster(&arn).map(Cluster::dir) else { return };
         let dir = self.config.state_dir.join(dir);
         let mut crews = self.crews.lock();
-        // A crew whose thread has ended cannot take the job, and is made anew.
+        // A crew whose thread has ended cannot take the job, and is recreated.
         if crews.get(&arn).is_none_or(|member| member.thread.is_finished()) {
             match self.hire(&arn, dir) {
                 Ok(member) => crews.insert(arn.clone(), member),
@@ -351,12 +351,12 @@ impl Lab {
     }
 }
 
-/// What the state file in `dir` says; nothing is known where there is none.
+/// What the state file in `dir` says; nothing is known, which does not exist here.
 ///
 /// # Errors
 /// It cannot be read, or it says what no lab has written: then nothing of it counts.
 pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
-    const MEND: &str = "move it away to begin with an empty lab (`kgen lab down --purge` deletes the old clusters)";
+    const ADVICE: &str = "move it away to start with an empty lab (`kgen lab down --purge` deletes the old clusters)";
     let path = dir.join(STATE);
     let bytes = match own::open(&path).and_then(|file| bounded::all(file, STATE_BYTES)) {
         Ok(bytes) => bytes,
@@ -364,15 +364,15 @@ pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
     let saved: Saved =
-        serde_json::from_slice(&bytes).with_context(|| format!("reading {} ({MEND})", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("reading {} ({ADVICE})", path.display()))?;
     anyhow::ensure!(
         saved.schema == SCHEMA,
-        "{} is of schema {}, and this kgen reads {SCHEMA}",
+        "{} has schema {}, but this version of kgen reads {SCHEMA}",
         path.display(),
         saved.schema
     );
     let checked = saved.control_plane.ensure_plausible();
-    checked.with_context(|| format!("{} was not written by a lab of kgen; {MEND}", path.display()))?;
+    checked.with_context(|| format!("{} was not written by a kgen lab; {ADVICE}", path.display()))?;
     Ok(saved.control_plane)
 }
 

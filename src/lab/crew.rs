@@ -1,6 +1,6 @@
 //! The threads that run brokers: one a cluster, which lives as long as its brokers do.
 //!
-//! A crew takes tasks one after another and says what came of them. What they mean for the cluster is decided in
+//! A crew performs tasks one after another and reports the results. What they mean for the cluster is decided in
 //! [`cluster`](super::cluster).
 
 use std::{
@@ -59,7 +59,7 @@ pub enum Task {
     Topics(TopicCall, oneshot::Sender<Result<Topics, String>>),
     /// Users of SASL/SCRAM.
     AlterUsers(Vec<Credential>, oneshot::Sender<Result<(), String>>),
-    /// A fault is made or taken back; the answer is what runs then.
+    /// A fault is made or undone; the answer is what runs then.
     Fault(FaultCall, oneshot::Sender<Result<Vec<LabFault>, String>>),
 }
 
@@ -72,7 +72,7 @@ pub enum FaultCall {
 }
 
 /// What is said where brokers are needed and there are none.
-pub const NOT_RUNNING: &str = "the cluster's brokers do not run";
+pub const NOT_RUNNING: &str = "the cluster's brokers are not running";
 
 /// How often a crew without a task looks after its brokers.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -156,11 +156,9 @@ impl FleetCrew {
                 // A broker that ended by itself is started again, as MSK does.
                 None => match fleet.as_mut().map(Fleet::revive) {
                     Some(Ok(revived)) if !revived.is_empty() => {
-                        (self.say)(&format!("brokers {revived:?} had ended; started again"))
+                        (self.say)(&format!("brokers {revived:?} had exited and were restarted"))
                     }
-                    Some(Err(error)) => {
-                        (self.say)(&format!("a broker that had ended cannot be started again: {error:#}"))
-                    }
+                    Some(Err(error)) => (self.say)(&format!("a broker that had exited cannot be restarted: {error:#}")),
                     _ => {}
                 },
             }
@@ -185,7 +183,7 @@ fn end(fleet: Option<Fleet>, faults: Option<Faults>, say: &dyn Fn(&str)) {
     fleet.stop();
     for volume in volumes {
         if let Err(error) = unmount(&volume) {
-            say(&format!("{} stays a volume of its own until the next `kgen lab up`: {error:#}", volume.display()));
+            say(&format!("{} stays a separate volume until the next `kgen lab up`: {error:#}", volume.display()));
         }
     }
 }
@@ -257,7 +255,7 @@ impl From<BrokerEndpoints> for Endpoints {
     }
 }
 
-/// A result as it is told to users of the API.
+/// A result as it is shown to users of the API.
 fn told<T, U>(result: &anyhow::Result<T>, success: impl FnOnce(&T) -> U) -> Result<U, String> {
     result.as_ref().map(success).map_err(|error| format!("{error:#}"))
 }

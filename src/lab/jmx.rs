@@ -10,7 +10,7 @@ use crate::{
 /// The figures of one scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Jmx {
-    /// When it was asked for, ms since the epoch.
+    /// When it was requested, ms since the epoch.
     pub at_ms: i64,
     /// By [`key`].
     values: HashMap<String, f64>,

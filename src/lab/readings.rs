@@ -130,7 +130,7 @@ impl Relay {
         let mut answer = answer.error_for_status()?;
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.context("reading the JMX exporter")? {
-            anyhow::ensure!(bytes.len() + chunk.len() <= SCRAPE_BYTES, "the JMX exporter's answer has no end");
+            anyhow::ensure!(bytes.len() + chunk.len() <= SCRAPE_BYTES, "the JMX exporter's response does not end");
             bytes.extend_from_slice(&chunk);
         }
         let text: Arc<str> = String::from_utf8_lossy(&bytes).into();
@@ -273,7 +273,7 @@ impl Watched {
     /// # Errors
     /// There is no such disk, or what the kernel says.
     pub fn limit_disk(&self, data: &Path, limit: Option<DiskLimit>) -> std::io::Result<()> {
-        let disk = disk_of(data).ok_or_else(|| std::io::Error::other("its data is on no disk of the machine"))?;
+        let disk = disk_of(data).ok_or_else(|| std::io::Error::other("its data is not on a disk of this machine"))?;
         self.state().limit.as_ref().map_or(Ok(()), |process| process.set_disk(&disk, limit))
     }
 

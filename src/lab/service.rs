@@ -114,13 +114,14 @@ impl Folder {
     /// The lab that runs here. A file left by one that was killed is not taken for one.
     ///
     /// # Errors
-    /// [`Unproven`] when somebody holds the lab's lock, and `lab.json` names no process or another one; the lock is a link.
+    /// [`Unproven`] when someone holds the lab's lock, and `lab.json` names no process or another one; the
+    /// lock is a link.
     pub fn running(&self) -> anyhow::Result<Option<Running>> {
         let path = self.lock_file();
         let lock = match own::open(&path) {
             Ok(lock) => lock,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("looking at the lab's lock {}", path.display())),
+            Err(error) => return Err(error).with_context(|| format!("checking the lab's lock {}", path.display())),
         };
         // Where nobody holds it, ours goes with the file.
         if lock.try_lock_shared().is_ok() {
@@ -185,7 +186,7 @@ impl Folder {
         let asked = Instant::now();
         while file.try_lock().is_err() {
             if asked.elapsed() > LOCK_WITHIN {
-                bail!("a lab runs in {} already (`kgen lab down` stops it)", self.0.display());
+                bail!("a lab is already running in {} (`kgen lab down` stops it)", self.0.display());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -202,14 +203,14 @@ impl Unproven {
     fn who(&self) -> String {
         match &self.holder {
             Some(holder) => format!("process {} (`{}`)", holder.pid, holder.command_line()),
-            None => "a process that this user cannot see".to_owned(),
+            None => "a process of another user".to_owned(),
         }
     }
 
     fn advice(&self) -> &'static str {
         match self.lab() {
-            Some(_) => "a lab that is starting or ending needs a moment; otherwise `kgen lab down` ends it",
-            None => "that process is not a lab, so kgen leaves it alone; end it, then run this again",
+            Some(_) => "if a lab is starting or stopping, wait a moment; otherwise `kgen lab down` stops it",
+            None => "that process is not a lab, so kgen leaves it alone; stop it, then run this again",
         }
     }
 }
@@ -219,7 +220,7 @@ fn is_lab(holder: &Holder) -> bool {
     holder.words.windows(2).any(|words| words == ["lab", "serve"])
 }
 
-/// What a lab is beside its hardware.
+/// What a lab is besides its hardware.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub timing: Timing,

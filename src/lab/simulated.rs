@@ -1,4 +1,4 @@
-//! A control plane without brokers: clusters whose every job is done at once, and whose metrics are made up.
+//! A control plane without brokers: clusters whose jobs complete at once, with synthetic metrics.
 //!
 //! For tests of fleets that no machine could run. Nothing of it passes for a measurement: `kgen lab status` says that the
 //! lab has no brokers and that its metrics are synthetic.
@@ -104,7 +104,7 @@ struct Made {
 impl Made {
     fn start(&mut self, config: &Start, dir: &Path) -> Result<(), String> {
         if config.cluster_name.starts_with("broken") {
-            return Err("no broker came up".to_owned());
+            return Err("no broker started".to_owned());
         }
         if config.cluster_name.starts_with("slow") {
             self.pace = Duration::from_secs(1);

@@ -140,7 +140,7 @@ pub struct Sieve {
     seen: Seen,
 }
 
-/// What was noticed of a page beside its values.
+/// What was noticed of a page besides its values.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Seen {
     is_markup: bool,
@@ -220,26 +220,26 @@ impl Seen {
     /// Why this is no page of MSK's exporter for `job`; nothing if it may be one, such as that of a broker that starts.
     pub fn foreign(&self, job: Job) -> Option<String> {
         let Some(first) = &self.first else {
-            return Some(if self.is_markup { "it shows an HTML page" } else { "it shows no metrics" }.to_owned());
+            return Some(if self.is_markup { "it serves an HTML page" } else { "it serves no metrics" }.to_owned());
         };
         if self.is_markup {
-            return Some("it shows an HTML page".to_owned());
+            return Some("it serves an HTML page".to_owned());
         }
-        let other = || format!("it shows other metrics, such as {first}");
+        let other = || format!("it serves other metrics, such as {first}");
         match job {
             Job::Jmx if self.of_a_broker || self.of_a_jvm => {
                 let name = self.rewritten.as_ref()?;
                 Some(format!(
-                    "rules of its configuration rewrite names ({name}); kgen reads the names that the JMX exporter has \
+                    "rules in its configuration rewrite names ({name}); kgen expects the names of a JMX exporter \
                      without `rules`, as on MSK"
                 ))
             }
             Job::Jmx if self.of_a_node => {
-                Some("it shows metrics of a node exporter; the jobs jmx and node seem to be swapped".to_owned())
+                Some("it serves metrics of a node exporter; the jobs jmx and node seem to be swapped".to_owned())
             }
             Job::Node if self.of_a_node => None,
             Job::Node if self.of_a_broker || self.of_a_jvm => {
-                Some("it shows metrics of a JMX exporter; the jobs jmx and node seem to be swapped".to_owned())
+                Some("it serves metrics of a JMX exporter; the jobs jmx and node seem to be swapped".to_owned())
             }
             _ => Some(other()),
         }

@@ -1,6 +1,6 @@
-//! The Kafka protocol as a source: a thread that looks at topics and groups, and probes of each broker's port.
+//! The Kafka protocol as a source: a thread that reads topics and groups, and probes of each broker's port.
 //!
-//! The thread keeps the newest look; a broker that hangs makes it old, and nothing else late.
+//! The thread keeps the newest result; a broker that hangs makes it outdated, but delays nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use crate::{
     sample::{BrokerId, Probe, Sample},
 };
 
-/// An ApiVersions request of version 0, which every broker answers before anybody signs in (Kafka protocol, key 18):
+/// An ApiVersions request of version 0, which every broker answers before anyone signs in (Kafka protocol, key 18):
 /// size, key, version, correlation id, client id.
 const API_VERSIONS: [u8; 18] = [0, 0, 0, 14, 0, 18, 0, 0, 0, 0, 0, 1, 0, 4, b'k', b'g', b'e', b'n'];
 
@@ -117,7 +117,7 @@ fn look_on(connection: &Connection, interval: Duration, shared: &Shared) {
     }
 }
 
-/// Asks for the API versions. Any answer counts, an error of TLS too: somebody is there.
+/// Asks for the API versions. Any answer counts, an error of TLS too: someone is there.
 async fn probe(address: &str, deadline: Duration) -> Probe {
     let began = Instant::now();
     let asked = time::timeout(deadline, async {

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: held back while a child must be let to end, and what is done before they end the process.
+//! Ctrl-C, SIGTERM and SIGHUP: held back while a child must be allowed to end, and actions before they end the process.
 
 use std::{
     io,
@@ -151,7 +151,7 @@ impl Handlers {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored. Where it cannot be told, it is not.
+/// Whether this process was started with SIGHUP ignored. Where it is unknown, it is not.
 fn hang_up_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! The screen at work: a thread that draws what it is told, or a recorded run.
+//! The live screen: a thread that draws the entries it receives, or a recorded run.
 
 use std::{
     io,
@@ -46,7 +46,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Takes the terminal. `closed` is called once the terminal is given back, by whatever way but a deadly signal.
+    /// Takes the terminal. `closed` is called once the terminal is restored, by whatever way but a deadly signal.
     ///
     /// # Errors
     /// The terminal cannot be set.
@@ -87,7 +87,7 @@ impl Live {
         }
     }
 
-    /// Whether the terminal is given back.
+    /// Whether the terminal is restored.
     pub fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::SeqCst) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -127,7 +127,7 @@ enum Feed<'a> {
     Recorded(&'a Head, Box<Player<'a>>),
 }
 
-/// Draws until the screen is left, an interrupt comes or the feed ends. The terminal is given back at the end.
+/// Draws until the screen is left, an interrupt comes or the feed ends. The terminal is restored at the end.
 fn show(
     mut screen: Screen,
     mut feed: Feed,

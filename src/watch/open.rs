@@ -225,7 +225,7 @@ async fn chosen(
             let mut tried = prometheus(endpoints);
             match answers(&mut tried, in_lab).await {
                 true => inside(tried, Some("the brokers answer from here".to_owned())),
-                false => outside(Some("no broker answers on its Prometheus ports from here".to_owned())).await,
+                false => outside(Some("no broker responds on its Prometheus ports from here".to_owned())).await,
             }
         }
     }

@@ -147,7 +147,7 @@ impl Session {
         seen.samples.iter().filter(|sample| sample.at_ms >= from_ms).cloned().collect()
     }
 
-    /// Begins anew: nothing is judged by the samples so far, which are of another cluster than there is now.
+    /// Starts again: nothing is judged by the samples so far, which are of another cluster than there is now.
     pub fn forget(&mut self) {
         let mut seen = self.shared.seen.lock();
         self.begin.move_to(now().as_millisecond());

@@ -73,7 +73,7 @@ pub struct News {
 pub struct Beginning(Arc<AtomicI64>);
 
 impl Beginning {
-    /// Begins anew at `at_ms`.
+    /// Moves the beginning to `at_ms`.
     pub fn move_to(&self, at_ms: i64) {
         self.0.store(at_ms, Ordering::SeqCst);
     }
@@ -185,8 +185,8 @@ impl Watcher {
         let begin_ms = self.begin.at_ms();
         let before = self.samples.len();
         self.samples.retain(|sample| sample.at_ms >= begin_ms);
-        let begins_anew = self.samples.len() < before;
-        if self.state_read.elapsed() < STATE_EVERY && !begins_anew {
+        let has_moved = self.samples.len() < before;
+        if self.state_read.elapsed() < STATE_EVERY && !has_moved {
             return Vec::new();
         }
         let refreshed = refresh(&self.cluster.aws, &mut self.cluster.context).await;
@@ -208,7 +208,7 @@ impl Watcher {
     }
 }
 
-/// A cluster that is watched on a thread of its own while something else goes on. Dropping it ends the watch.
+/// A cluster that is watched on a thread of its own during other work. Dropping it ends the watch.
 pub struct Background {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

@@ -1,4 +1,4 @@
-//! `--apply`: the edit, planned, guarded, applied, and measured before and afterwards; recorded and drawn as it happens.
+//! `--apply`: plans, checks and applies the edit, measures before and afterwards, and records and shows the run.
 
 use std::path::PathBuf;
 
@@ -140,12 +140,12 @@ impl Work<'_> {
         journal.end_phase();
         journal.see(&Event::Planned(&plan));
         let other =
-            "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
+            "a resize may only change the broker type; `terraform plan` shows what else would change: apply that first";
         let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE);
         let updated = updated.map_err(|error| alone(error, other.to_owned()))?;
         let address = &self.located.address;
         let is_meant = updated.address == *address || updated.address.starts_with(&format!("{address}."));
-        ensure!(is_meant, "the plan updates {}, and {address} was meant", updated.address);
+        ensure!(is_meant, "the plan updates {} instead of {address}", updated.address);
         Change::BrokerType(self.request.to).ensure_becomes(&updated.change.after)?;
         let cluster = self.cluster(updated);
         Ok((plan, cluster))
@@ -189,7 +189,7 @@ impl Work<'_> {
         journal.end_phase();
         journal.step(Step::Settled)?;
         let change = Change::BrokerType(self.request.to);
-        journal.tell(run::Event::mark(Mark::Fixed, format!("every broker is {}", self.request.to)))?;
+        journal.tell(run::Event::mark(Mark::Fixed, format!("all brokers are {}", self.request.to)))?;
         journal.see(&Event::TypeIs { cluster: &cluster.cluster, to: self.request.to });
         let after = match before.is_some() {
             true => warmed_up(self.request.measure, self.site.timing, journal).and_then(|()| {
@@ -248,7 +248,7 @@ fn stopped(error: TerraformError, journal: &Journal<'_>) -> anyhow::Result<Ended
     }
 }
 
-/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anybody's shell.
+/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anyone's shell.
 fn is_plan(command: &str) -> bool {
     let terragrunt = command.strip_prefix("cd ").and_then(|rest| rest.strip_suffix(" && terragrunt plan"));
     let program = command.strip_prefix("terraform ").or_else(|| command.strip_prefix("tofu "));
@@ -283,7 +283,7 @@ impl Elsewhere {
         serde_json::from_value(run.result(ELSEWHERE)?.clone()).ok()
     }
 
-    /// Why kgen does not go on with it, and who does.
+    /// Why kgen does not continue with it, and who does.
     pub fn refusal(&self, head: &Head) -> anyhow::Error {
         let Elsewhere { file, line, old, new, plan } = self;
         let again: Vec<String> = head.args.iter().map(|word| shell_word(word)).collect();
@@ -292,12 +292,12 @@ impl Elsewhere {
         let plan = if is_plan(plan) { plan } else { "terraform plan" };
         if text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains(old.as_str())) {
             return refused(anyhow!(
-                "{id} has left nothing to go on with: {file_name}:{line} says {old} again; run `kgen {again}` once more"
+                "{id} cannot be resumed: {file_name}:{line} says {old} again; run `kgen {again}` once more"
             ));
         }
         refused(anyhow!(
-            "{id} changed Terraform that kgen did not write, and there terraform alone goes on: {file_name}:{line} was \
-             changed from {old} to {new}; `{plan}` shows what is left to do"
+            "{id} changed Terraform that kgen did not write, so only terraform can continue it: {file_name}:{line} \
+             was changed from {old} to {new}; `{plan}` shows what is left to do"
         ))
     }
 }

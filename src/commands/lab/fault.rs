@@ -1,4 +1,4 @@
-//! `kgen lab fault`: faults in the lab, made by its own process.
+//! `kgen lab fault`: faults in the lab, which its own process causes.
 
 use anyhow::anyhow;
 use comfy_table::Table;
@@ -29,14 +29,14 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
             if args.json {
                 return list(project, true).map(|()| Outcome::Done);
             }
-            println!("{} is made; `kgen lab fault stop {}` takes it back", order.id, order.id);
+            println!("{} started; `kgen lab fault stop {}` undoes it", order.id, order.id);
         }
         FaultCommand::Stop(args) => {
             stop_faults(project, &running(&folder(project))?, args.id.as_deref())?;
             if args.json {
                 return list(project, true).map(|()| Outcome::Done);
             }
-            println!("{} taken back", args.id.as_deref().map_or("every fault is".to_owned(), |id| format!("{id} is")));
+            println!("{} undone", args.id.as_deref().map_or("every fault is".to_owned(), |id| format!("{id} is")));
         }
         FaultCommand::List(args) => list(project, args.json)?,
     }
@@ -50,7 +50,7 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
 fn order(project: &Project, args: &FaultStart) -> anyhow::Result<FaultOrder> {
     let unknown = || {
         let known: Vec<&str> = FAULTS.iter().map(|fault| fault.id).collect();
-        refused(anyhow!("no fault is called {}; there are: {}", args.id, known.join(", ")))
+        refused(anyhow!("there is no fault {}; available: {}", args.id, known.join(", ")))
     };
     let fault = find(&args.id).ok_or_else(unknown)?;
     let topic = args.topic.clone().unwrap_or_else(|| project.stack().topic().name.clone());

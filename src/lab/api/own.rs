@@ -1,4 +1,4 @@
-//! What the lab says of itself: targets to scrape, and its status.
+//! The lab's own endpoints: targets to scrape, and its status.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,7 +41,7 @@ pub fn routes() -> Router<Arc<Lab>> {
 async fn deny(State(lab): State<Arc<Lab>>, Body(actions): Body<BTreeSet<String>>) -> Answer {
     let is_action = |action: &String| action.starts_with("kafka:") || action.starts_with("cloudwatch:");
     if let Some(action) = actions.iter().find(|action| !is_action(action)) {
-        return Err(Refusal::bad(format!("{action:?} is no action of kafka: or cloudwatch:")));
+        return Err(Refusal::bad(format!("{action:?} is not a kafka: or cloudwatch: action")));
     }
     lab.deny(actions);
     Ok(Json(json!({ "denied": lab.denied() })))
@@ -82,7 +82,7 @@ async fn start_fault(
     .await
 }
 
-/// Takes back every fault of the cluster in the parameter `cluster`.
+/// Undoes every fault of the cluster in the parameter `cluster`.
 async fn stop_faults(State(lab): State<Arc<Lab>>, parameters: Parameters) -> Result<Json<Vec<LabFault>>, Refusal> {
     let arn = arn(&lab, parameters.get("cluster"))?;
     lab.fault(&arn, FaultCall::Stop(None)).await.map(Json)
@@ -103,7 +103,7 @@ fn arn(lab: &Lab, name: Option<&str>) -> Result<String, Refusal> {
     let mut named = plane.all_clusters().iter().filter(|cluster| name.is_none_or(|name| cluster.name == name));
     match (named.next(), named.next()) {
         (Some(cluster), None) => Ok(cluster.arn.clone()),
-        (Some(_), Some(_)) => Err(Refusal::bad("there are several clusters: name one of them")),
+        (Some(_), Some(_)) => Err(Refusal::bad("there are several clusters: choose one of them")),
         (None, _) => Err(Refusal::not_found(format!("there is no cluster {} in the lab", name.unwrap_or_default()))),
     }
 }

@@ -1,4 +1,4 @@
-//! The endpoint over HTTP, with a crew that has no brokers and an emulator that tells what it was sent.
+//! The endpoint over HTTP, with a crew that has no brokers and an emulator that shows what it was sent.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -159,7 +159,7 @@ async fn brokers_that_do_not_start_fail_the_cluster_with_a_reason() {
     let running = start(dir.path()).await;
     let arn = running.create("broken").await;
     let info = running.wait_for(&arn, "FAILED").await;
-    assert_eq!(info["stateInfo"], json!({ "code": "BrokersNotStarted", "message": "no broker came up" }));
+    assert_eq!(info["stateInfo"], json!({ "code": "BrokersNotStarted", "message": "no broker started" }));
     assert_eq!(running.call("GET", &format!("/v1/clusters/{arn}/bootstrap-brokers"), None).await.0, 200);
     running.end().await;
 }
@@ -228,7 +228,7 @@ async fn cloudwatch_answers_in_the_protocol_of_the_client() {
     let id = SeriesId::new("CpuUser", [("Cluster Name", "demo".to_owned()), ("Broker ID", "1".to_owned())]);
     let at_ms = now_ms() - now_ms() % 5000 - 5000;
     let store = running.metrics.region("us-west-2");
-    store.lock().unwrap().add(vec![Datapoint { id, unit: "Percent", at_ms, values: vec![42.5] }]);
+    store.lock().add(vec![Datapoint { id, unit: "Percent", at_ms, values: vec![42.5] }]);
 
     let signed = "AWS4-HMAC-SHA256 Credential=test/20261124/us-west-2/monitoring/aws4_request, Signature=0";
     let url = format!("http://{}", running.address);

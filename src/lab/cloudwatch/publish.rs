@@ -275,7 +275,8 @@ pub async fn publish(
         if left_out > 0 && !is_told {
             is_told = true;
             report(format!(
-                "CloudWatch of the lab keeps {} series: {left_out} new ones of cluster {cluster} are left out from {} on",
+                "the lab's CloudWatch keeps {} series: {left_out} new ones of cluster {cluster} are left out from {} \
+                 on",
                 super::MOST_SERIES,
                 now_ms()
             ));

@@ -54,7 +54,7 @@ pub struct Interval {
     pub send_error: Times,
     /// Sent late because the client had no room for more in flight.
     pub late_queue: u64,
-    /// Sent late because the generator was not there in time.
+    /// Sent late because the generator itself was late.
     pub late_self: u64,
     /// At the end of the interval: due or sent, and not answered.
     pub outstanding: u64,
@@ -429,7 +429,7 @@ impl Worker {
             // What was told until here is in the ledger.
             Some(code) => {
                 self.books.ledger.write(self.sequence)?;
-                bail!("the transactional producer cannot go on: {}", code.name())
+                bail!("the transactional producer cannot continue: {}", code.name())
             }
             None => Ok(true),
         }
