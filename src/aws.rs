@@ -1,5 +1,5 @@
-//! What the AWS API says of a cluster: its state, its brokers, its topics, its operations. Reaches the lab through the same settings of
-//! endpoints as every AWS client, and never with real credentials.
+//! A cluster as the AWS API describes it: state, brokers, topics, operations. Reaches the lab through the same endpoint
+//! settings as every AWS client, and never with real credentials.
 
 mod action;
 mod bounds;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
+pub use crate::lab_api::{LabStatus, TargetGroup};
 pub use action::{Action, PolicyScope, read_only_policy};
 pub use bounds::Paging;
 pub use cluster::{Bootstrap, Cluster};
@@ -32,7 +33,6 @@ pub use identity::{Identity, region_of_profile};
 #[cfg(test)]
 pub use info::{Authentication, MetadataMode};
 pub use info::{ClusterInfo, ClusterState, TypeName, cluster_name, region_of_arn};
-pub use lab::{LabStatus, TargetGroup};
 pub use operation::{Operation, PastOperation, Step};
 pub use reach::{credentials, endpoint_answers};
 pub use topics::Topic;
@@ -76,7 +76,7 @@ impl Aws {
         }
     }
 
-    /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anybody go there.
+    /// Clients for the lab at `endpoint`, whatever the environment says. No credentials of anyone go there.
     ///
     /// If `endpoint` is not on this machine, every call fails with [`AwsError::NoLab`].
     pub async fn connect_to(region: &str, endpoint: &str) -> Aws {

@@ -1,4 +1,5 @@
-//! Entry points for the timings in `benches/rendering.rs` (`cargo bench --features bench`); no interface for anybody else.
+//! Entry points for the timings in `benches/rendering.rs` (`cargo bench --features bench`); no interface for anyone
+//! else.
 //!
 //! `kgen bench` is something else: it scores the diagnosis, with `benchmark` and `commands/bench`.
 

@@ -37,7 +37,7 @@ pub struct Truth {
     /// When the fault was made whole, and when its end began, ms since the epoch; `None` for a run without a fault.
     pub on_ms: Option<i64>,
     pub off_ms: Option<i64>,
-    /// When it was asked for: what is seen from then to `on_ms` is of a fault that is half made, and is not judged.
+    /// When it was requested: what is seen from then to `on_ms` is of a fault that is half made, and is not judged.
     pub asked_ms: Option<i64>,
     /// The broker that was hit.
     pub broker: Option<BrokerId>,

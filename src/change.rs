@@ -1,8 +1,8 @@
-//! Changes of a running cluster: another broker type, more brokers, the same in Terraform that kgen did not write, and what a
-//! killed run of these has left.
+//! Changes to a running cluster: another broker type, more brokers, the same in Terraform that kgen did not write, and
+//! resuming an interrupted change.
 //!
-//! A request comes in as a value. What happens is told to an [`Observer`], which also answers the questions that are asked
-//! before anything is touched; what came of it is returned as [`Ended`]. Nothing is printed here.
+//! A request comes in as a value. What happens is reported to an [`Observer`], which also answers the questions that
+//! are asked before anything is touched; what came of it is returned as [`Ended`]. Nothing is printed here.
 //!
 //! Each step is recorded before it begins ([`journal`]), only a plan that is the change and nothing else is applied, and
 //! until the cluster itself begins to change, everything that goes wrong puts the files back ([`own`]).
@@ -10,6 +10,7 @@
 mod conclusion;
 mod event;
 mod figures;
+pub mod fix;
 pub mod foreign;
 mod guard;
 mod journal;
@@ -36,7 +37,7 @@ pub use figures::{Figures, LoadFigures};
 pub use guard::find;
 pub use journal::{Interrupted, Journal, Step};
 pub use kind::Change;
-pub use measure::INTERVAL;
+pub use measure::{ClusterView, INTERVAL};
 pub use own::{Edit, FileDiff, Moves, Proposal, Ready, prepare};
 pub use rolling::await_earlier;
 
@@ -48,7 +49,7 @@ use crate::{
 };
 use journal::Intent;
 
-/// A change that is asked for.
+/// A change that is requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     pub change: Change,
@@ -65,7 +66,7 @@ pub struct Request {
 pub struct Site {
     /// The project folder.
     pub dir: PathBuf,
-    /// The terraform to use; the one on the PATH unless named.
+    /// The terraform to use; the default is the one on the PATH.
     pub terraform: Option<PathBuf>,
     pub place: Place,
     pub timing: Timing,
@@ -128,7 +129,7 @@ impl Default for Timing {
 /// What came of a request that was not refused and did not fail.
 #[derive(Debug)]
 pub enum Ended {
-    /// It was proposed, and that was all that was asked for.
+    /// It was proposed, and that was all that was requested.
     Proposed(Box<Proposal>),
     /// It was proposed and not approved. Nothing was changed.
     Declined,
@@ -154,7 +155,7 @@ pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyho
     let moves = match request.change {
         Change::BrokerType(_) => None,
         Change::BrokerCount(to) => {
-            // Before brokers are paid for: somebody else's moves would be in the way of ours.
+            // Before brokers are paid for: someone else's moves would be in the way of ours.
             let partitions = Partitions::of(&ready.bootstrap);
             moving::ensure_alone(&partitions.moving()?.into_keys().collect::<Vec<_>>(), &partitions.throttled()?)?;
             Some(ready.moves(to, request.throttle_bytes_per_s)?)

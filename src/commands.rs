@@ -1,4 +1,4 @@
-//! One thin file a command: parse, decide, show, act. Only here is anything printed.
+//! One thin file per command: parse, decide, show, act. Only these modules print.
 
 /// Prints a result by way of the [`edge`](crate::edge). All commands have this one.
 macro_rules! println {
@@ -45,7 +45,6 @@ mod output;
 mod place;
 mod plan;
 mod produce;
-mod progress;
 mod record;
 mod reference;
 mod render;
@@ -57,7 +56,6 @@ mod runs;
 mod scale_out;
 mod schemas;
 mod size;
-mod stopping;
 mod topic;
 mod watch;
 mod watching;
@@ -70,6 +68,7 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use crate::{
     aws::cluster_name,
     cli::{Cli, Color, Command, Outcome, Refused, refused},
+    console::{progress, stopping},
     edge as out,
     process::ensure_descriptors,
     project::Project,
@@ -181,7 +180,7 @@ fn in_three_lines(rendered: &str, command: &str) -> String {
         paragraphs.next().unwrap_or_default().replace("invalid digit found in string", "expected a whole number");
     let rest: Vec<String> = paragraphs.filter(|text| !text.is_empty()).collect();
     let tip = rest.iter().find(|text| text.starts_with("tip:") || text.starts_with("[possible values:"));
-    let help = format!("`{command} --help` shows what it takes");
+    let help = format!("see `{command} --help`");
     std::iter::once(&wrong).chain(tip).chain([&help]).cloned().collect::<Vec<_>>().join("\n")
 }
 

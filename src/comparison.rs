@@ -1,4 +1,4 @@
-//! Two runs side by side: how each figure of a second changed, with an interval, and what it comes to. Pure.
+//! Two runs side by side: the change of each per-second figure, with an interval, and the conclusion. Pure.
 
 use std::io::{self, BufRead};
 
@@ -48,7 +48,7 @@ pub struct Recorded {
     summary: Option<Value>,
 }
 
-/// What the comparison comes to.
+/// The result of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
@@ -58,7 +58,7 @@ pub enum Conclusion {
     Worse,
     /// Some figures are better and some worse.
     Mixed,
-    /// A run says nothing about the cluster, or too little was seen.
+    /// A run shows nothing about the cluster, or too little was observed.
     Void,
 }
 
@@ -88,7 +88,7 @@ pub struct Comparison {
     /// Seconds of each run that were compared.
     pub seconds: (usize, usize),
     pub figures: Vec<Compared>,
-    /// What speaks against taking the difference for one of the clusters.
+    /// Reasons why the difference may not come from the cluster.
     pub notes: Vec<String>,
     pub conclusion: Conclusion,
 }
@@ -166,18 +166,21 @@ pub fn compare(before: &Recorded, after: &Recorded, skip_s: f64, seed: u64) -> C
     let bound = [("before", before), ("after", after)].into_iter().filter(|(_, run)| is_bound(run));
     let bound: Vec<&str> = bound.map(|(name, _)| name).collect();
     if !bound.is_empty() {
-        notes.push(format!("the run {} was bound by its generator, not by the cluster", bound.join(" and the run ")));
+        notes.push(format!("the run {} was limited by its generator, not by the cluster", bound.join(" and the run ")));
     }
     if figures.is_empty() {
         let seen = format!("{} and {}", first.len(), second.len());
-        notes.push(format!("too little to compare: {FEWEST} seconds of each run are needed, and there are {seen}"));
+        notes.push(format!(
+            "too little data to compare: {FEWEST} seconds of each run are needed, but there are only \
+                            {seen}"
+        ));
     }
     // Such as the p99 of a run that commits every second second.
     for metric in METRICS.iter().filter(|metric| metric.decides && !figures.is_empty()) {
         let (one, two) = (series(&first, metric.key).len(), series(&second, metric.key).len());
         if one.min(two) < FEWEST && one.max(two) > 0 {
             notes.push(format!(
-                "{} is not compared: {one} and {two} seconds have one, {FEWEST} are needed",
+                "{} is not compared: only {one} and {two} seconds have a value, and {FEWEST} are needed",
                 metric.name
             ));
         }
@@ -185,7 +188,7 @@ pub fn compare(before: &Recorded, after: &Recorded, skip_s: f64, seed: u64) -> C
     if before.told("rate_asked") != after.told("rate_asked") {
         let rate =
             |run: &Recorded| run.told("rate_asked").map_or("as fast as possible".to_owned(), ToString::to_string);
-        notes.push(format!("the rates asked for differ: {} and {} records/s", rate(before), rate(after)));
+        notes.push(format!("the requested rates differ: {} and {} records/s", rate(before), rate(after)));
     }
     if let (Some(one), Some(two)) = (before.record_bytes(), after.record_bytes())
         && (one - two).abs() > one / 100.0

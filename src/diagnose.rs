@@ -1,4 +1,4 @@
-//! From samples to findings: what is wrong, how that is known, what mends it. Pure.
+//! From samples to findings: the cause, the evidence, the fix. Pure.
 //!
 //! A rule is a file here and a line in [`RULES`]; its cases are files in tests/scenarios. Gates come first: while one of
 //! them holds, the samples cannot carry a verdict. Then every cause is judged: those that are sure come first, in the order
@@ -58,21 +58,21 @@ pub use host_contention::PRESSURE_PERCENT;
 use window::Window;
 pub use window::{THROTTLED_PERCENT, median};
 
-/// What is known of the cluster beside the samples.
+/// What is known about the cluster besides the samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Context {
     pub cluster: String,
     pub region: String,
     pub arn: Option<String>,
     pub current_version: Option<String>,
-    /// As MSK has it; see [`Context::known_type`].
+    /// The name that MSK uses; see [`Context::known_type`].
     pub broker_type: Option<String>,
     pub broker_count: u32,
     pub kafka_version: Option<String>,
     /// Storage of one broker, GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_gib: Option<u32>,
-    /// Where Kafka's own tools reach the brokers.
+    /// Where Kafka's own tools can reach the brokers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_servers: Option<String>,
     /// Such as `ACTIVE`.
@@ -83,7 +83,7 @@ pub struct Context {
     /// Ids of the brokers by ListNodes, with gaps where brokers were removed; empty where they were not listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broker_ids: Vec<BrokerId>,
-    /// Standard, Express or serverless; `None` where the control plane was not asked.
+    /// Standard, Express or serverless; `None` if the control plane was not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ClusterKind>,
     /// Such as `PER_BROKER`: which metrics MSK publishes.
@@ -92,7 +92,7 @@ pub struct Context {
     /// Length of a datapoint of CloudWatch, s, where it is not a minute (the lab can shorten it).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_s: Option<f64>,
-    /// What the view cannot give, and why.
+    /// What the view cannot provide, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unavailable: Vec<Unavailable>,
 }
@@ -115,38 +115,38 @@ pub enum Verdict {
     Inconclusive,
 }
 
-/// One thing that was found, with all that speaks for and against it.
+/// One finding, with all evidence for and against it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Finding {
-    /// Such as `broker.undersized`; `kgen explain` takes it.
+    /// Such as `broker.undersized`; see `kgen explain`.
     pub id: &'static str,
     pub title: String,
-    /// The brokers concerned; empty when it is the cluster.
+    /// The affected brokers; empty if the finding is about the cluster.
     pub brokers: Vec<BrokerId>,
-    /// Partitions concerned, as `topic-number`.
+    /// The affected partitions, as `topic-number`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<String>,
-    /// Consumer groups concerned.
+    /// The affected consumer groups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     pub cause: String,
     pub evidence_for: Vec<Evidence>,
     pub evidence_against: Vec<Evidence>,
-    /// What was not seen and would have counted.
+    /// Relevant data that was not observed.
     pub missing: Vec<String>,
     /// Ids of causes that look the same in this view; `check` separates them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<&'static str>,
-    /// The cheapest look that would tell this from the next likely cause.
+    /// The simplest check that distinguishes this from the next likely cause.
     pub check: Option<String>,
     /// 0 to 1.
     pub confidence: f64,
     pub remedy: Option<Remedy>,
-    /// What looks like a fix and is none.
+    /// What looks like a fix but is not.
     pub anti_recommendations: Vec<String>,
 }
 
-/// A fact that was seen.
+/// An observed fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evidence {
     pub text: String,
@@ -163,7 +163,7 @@ pub struct Rule {
     pub needs: Needs,
     /// What it means.
     pub meaning: &'static str,
-    /// How it is told from its neighbours.
+    /// How it differs from its neighbours.
     pub told_apart: &'static str,
     /// How to see it in the lab.
     pub in_the_lab: &'static str,
@@ -252,7 +252,7 @@ pub fn is_cause(id: &str) -> bool {
 }
 
 impl Finding {
-    /// What to type next, ready to be pasted: the fix, or what tells more.
+    /// What to type next, ready to be pasted: the fix, or what shows more.
     pub fn next_command(&self) -> String {
         match self.remedy.as_ref().map(|remedy| (remedy, remedy.broker_type())) {
             Some((_, Some(broker_type))) => format!("kgen resize {broker_type}"),

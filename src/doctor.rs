@@ -1,4 +1,4 @@
-//! What kgen needs of a machine: from what was found there to what is missing, why it matters, and what mends it.
+//! The prerequisites of kgen on a machine: from what was found to what is missing, why it matters, and how to fix it.
 //!
 //! Decides only; [`Found`] is filled in by `commands`. A check is an entry of [`CHECKS`].
 
@@ -112,9 +112,9 @@ pub struct Binary {
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Ok,
-    /// Something is worse, slower or later without it.
+    /// Something works worse or more slowly without it.
     Warning,
-    /// The commands named do not work without it.
+    /// The listed commands do not work without it.
     Missing,
 }
 
@@ -138,23 +138,23 @@ pub struct Check {
     judge: fn(&Found) -> Judged,
 }
 
-/// What a check says of a machine.
+/// The result of a check of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Answer {
     /// Stable; such as `terraform`.
     pub id: &'static str,
     pub state: State,
-    /// What is there, or is not.
+    /// What was found, or not.
     pub found: String,
     /// Why it matters.
     pub why: &'static str,
-    /// The kgen commands that it matters for.
+    /// The kgen commands that need it.
     pub commands: &'static [&'static str],
-    /// What to type to mend it.
+    /// The command that fixes it.
     pub mend: Option<String>,
 }
 
-/// What `judge` returns: a state, what was found, what mends it.
+/// What `judge` returns: a state, what was found, what fixes it.
 struct Judged(State, String, Option<String>);
 
 impl Judged {
@@ -249,7 +249,7 @@ mod tests {
             (b"\x7fELF..GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.17\0", Ok(Some((2, 34)))),
             (b"\x7fELF..GLIBC_2.2.5\0", Ok(Some((2, 2)))),
             (b"\x7fELF..nothing of it", Ok(None)),
-            // Text of our own that speaks of a version is no version.
+            // Text of its own that speaks of a version is no version.
             (b"\x7fELF..needs GLIBC_2.99 at least\0GLIBC_2.17\0", Ok(Some((2, 17)))),
             (b"#!/bin/sh", Err(())),
         ];

@@ -1,8 +1,9 @@
-//! The edge: all that kgen prints, and every text file that a command writes, leaves through here.
+//! The edge: all output of kgen, and every text file that a command writes, passes through here.
 //!
-//! Here a text is redacted, if that was asked for, and what could control a terminal is made visible; kgen's own colours
-//! are put around a text only afterwards ([`styled`]). A write that fails is kept for [`failure`], so that the command does
-//! not end with 0. While a screen has the terminal, what is printed is held, and released when the terminal is given back.
+//! Here a text is redacted, if that was requested, and what could control a terminal is made visible; kgen's own
+//! colours are put around a text only afterwards ([`styled`]). A write that fails is kept for [`failure`], so that the
+//! command does not end with 0. While a screen has the terminal, what is printed is held, and released when the
+//! terminal is restored.
 //!
 //! `println!` and its like in the commands are those of `commands.rs`, which come here. No other module prints.
 
@@ -12,10 +13,10 @@ use std::{
     fmt,
     io::{self, ErrorKind, IsTerminal as _, Write},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -84,13 +85,13 @@ pub fn learn_context(context: &Context) {
     context.bootstrap_servers.iter().for_each(|servers| learn_servers(servers));
 }
 
-/// The names in a run. They identify its cluster also where they stand in front of the place that tells them.
+/// The names in a run. They identify its cluster also where they are in front of the place that tells them.
 pub fn learn_run(run: &Run) {
     run.head.environment.cluster.iter().for_each(|name| learn_cluster(name));
     run.samples().for_each(|observed| learn_context(&observed.cluster));
 }
 
-/// `run` as it may be shown: with a stand-in for everything that identifies its cluster, if that was asked for.
+/// `run` as it may be shown: with a stand-in for everything that identifies its cluster, if that was requested.
 pub fn redacted_run(mut run: Run) -> Run {
     if edge().redactor.is_none() {
         return run;
@@ -101,7 +102,7 @@ pub fn redacted_run(mut run: Run) -> Run {
     run
 }
 
-/// `text` with stand-ins, if that was asked for.
+/// `text` with stand-ins, if that was requested.
 pub fn redacted(text: &str) -> Cow<'_, str> {
     match edge().redactor.as_mut() {
         Some(redactor) => Cow::Owned(redactor.redact(text)),
@@ -282,7 +283,7 @@ pub fn write_own_file(path: &Path, text: &str) -> anyhow::Result<()> {
     own::replace(path, leaving(text).as_bytes()).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Something was not written, and the command goes on: it does not end with 0.
+/// Something was not written, and the command continues: it does not end with 0.
 pub fn failed(error: anyhow::Error) {
     edge().failure.get_or_insert(error);
 }
@@ -327,5 +328,5 @@ fn keep_failure(written: io::Result<()>) {
 }
 
 fn edge() -> MutexGuard<'static, Edge> {
-    EDGE.lock().unwrap_or_else(PoisonError::into_inner)
+    EDGE.lock()
 }

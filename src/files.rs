@@ -1,4 +1,4 @@
-//! Files that are read within bounds, and replaced whole or not at all.
+//! Reads files within limits, and replaces them completely or not at all.
 
 pub mod bounded;
 mod kept;
@@ -52,7 +52,7 @@ pub enum CommitError {
     #[error(transparent)]
     NotReplaced(io::Error),
     /// The new file is there.
-    #[error("it has its new contents, which a loss of power may still undo: syncing its folder failed ({0})")]
+    #[error("it has its new contents, but a power loss may still undo them: syncing its folder failed ({0})")]
     NotSynced(io::Error),
 }
 
@@ -189,7 +189,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
-        assert!(replace_file(&link, b"new").unwrap_err().to_string().starts_with("it is a link that leads nowhere"));
+        assert!(replace_file(&link, b"new").unwrap_err().to_string().starts_with("it is a broken symbolic link"));
         assert!(link.is_symlink());
     }
 

@@ -1,4 +1,4 @@
-//! How kgen talks to brokers: client settings, whether anybody answers, what librdkafka has to say.
+//! Connections to brokers: client settings, reachability, errors of librdkafka.
 
 pub mod admin;
 pub mod observe;
@@ -12,10 +12,11 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
     client::OAuthToken,
@@ -44,25 +45,28 @@ pub struct Connection {
 /// Why there is no cluster to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("`{setting}` cannot be set to `{value}`: {reason} (names are librdkafka's, see its CONFIGURATION.md)")]
+    #[error(
+        "`{setting}` cannot be set to `{value}`: {reason} (settings are those of librdkafka, see its \
+             CONFIGURATION.md)"
+    )]
     Setting { setting: String, value: String, reason: String },
-    #[error("the client cannot be made: {0} (check the --set options)")]
+    #[error("the client cannot be created: {0} (check the --set options)")]
     Client(String),
     #[error(
-        "the certificate of {bootstrap_servers} is not one to trust: {reason} (name its authority by --set \
-         ssl.ca.location=FILE; the lab's is $KGEN_LAB_CA of `kgen lab env`)"
+        "the certificate of {bootstrap_servers} is not trusted: {reason} (set its authority with --set \
+         ssl.ca.location=FILE; the lab's is $KGEN_LAB_CA from `kgen lab env`)"
     )]
     Untrusted { bootstrap_servers: String, reason: String },
     #[error(
         "the brokers at {bootstrap_servers} refuse this client: {reason} (check user and password, or the AWS \
-         credentials and their policy; --security says how kgen proves who it is)"
+         credentials and their policy; --security selects the authentication)"
     )]
     Unauthenticated { bootstrap_servers: String, reason: String },
     #[error("no IAM token for the brokers: {0} (check the AWS credentials: `aws sts get-caller-identity`)")]
     NoToken(String),
     #[error(
-        "no broker answers at {bootstrap_servers} within {} s: {reason} (check the address and --security, that the cluster runs \
-         and that this machine may reach it; for the lab: `kgen lab status`)",
+        "no broker responds at {bootstrap_servers} within {} s: {reason} (check the address and --security, that the \
+         cluster is running and that this machine can reach it; for the lab: `kgen lab status`)",
         waited.as_secs()
     )]
     Unreachable { bootstrap_servers: String, waited: Duration, reason: String },
@@ -208,8 +212,8 @@ impl Notes {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, NotesState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, NotesState> {
+        self.0.lock()
     }
 }
 
@@ -231,7 +235,7 @@ impl ClientContext for Context {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        let token = self.token().unwrap_or_else(|| Err("only --security iam makes tokens".to_owned()));
+        let token = self.token().unwrap_or_else(|| Err("only --security iam uses tokens".to_owned()));
         token.map_err(|reason| {
             self.notes.add(&format!("no IAM token: {reason}"));
             reason.into()

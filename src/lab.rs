@@ -1,4 +1,4 @@
-//! MSK on this machine: our control plane in front of real Kafka brokers, and an emulator for the rest of AWS.
+//! MSK on this machine: kgen's own control plane in front of real Kafka brokers, and an emulator for the rest of AWS.
 
 pub mod alarms;
 mod api;

@@ -9,6 +9,7 @@
 
 // What is known, and what was seen: values.
 mod catalogue;
+mod exposition;
 mod finding_id;
 mod sample;
 mod statistics;
@@ -17,7 +18,7 @@ mod statistics;
 mod hcl;
 mod stack;
 
-// What is wrong, what would mend it, and what changed.
+// What is wrong, what would fix it, and what changed.
 mod benchmark;
 mod comparison;
 mod diagnose;
@@ -45,15 +46,18 @@ mod metrics;
 
 // The cluster on this machine.
 mod lab;
+mod lab_api;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
+mod demo;
 mod sandbox;
 mod watch;
 
 // What a user types and reads.
 mod cli;
 mod commands;
+mod console;
 mod edge;
 mod outcome;
 mod report;

@@ -1,7 +1,8 @@
-//! Where in anybody's Terraform the broker type of a cluster is set: the bytes to replace, or why that cannot be told.
+//! Where in anyone's Terraform the broker type of a cluster is set: the bytes to replace, or why that is unknown.
 //!
 //! Values in, values out: files come through a [`Folder`], the environment as a value. What it finds out it finds by
-//! evaluating the configuration as far as files tell; what they do not tell is refused, never guessed (docs/resize.md).
+//! evaluating the configuration as far as the files allow; what they do not contain is refused, never guessed
+//! (docs/resize.md).
 
 mod clusters;
 mod edit;
@@ -41,7 +42,7 @@ use surroundings::Calls;
 use syntax::Place;
 use tree::Tree;
 
-/// What is asked for.
+/// What is requested.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
     /// The working directory: the root module, or a unit of Terragrunt.
@@ -61,12 +62,12 @@ pub struct Located {
     pub edit: Edit,
     /// The address of the cluster, or of the module call that makes it.
     pub address: String,
-    /// The cluster's name, where files tell.
+    /// The cluster's name, if the files contain it.
     pub cluster_name: Option<String>,
     pub kafka_version: Option<String>,
-    /// The region of the AWS provider, where files tell.
+    /// The region of the AWS provider, if the files contain it.
     pub region: Option<String>,
-    /// What was followed, from the cluster to the value: file and line, and what stands there.
+    /// What was followed, from the cluster to the value: file and line, and what is there.
     pub trail: Vec<String>,
     /// What else there is to know.
     pub notes: Vec<String>,
@@ -79,7 +80,7 @@ pub struct Located {
     choices: Vec<(refusal::Finding, bool)>,
     /// A condition that the type does not meet.
     unmet: Option<Refusal>,
-    /// Conditions of which it cannot be told whether the type meets them, in words.
+    /// Conditions of which it is unknown whether the type meets them, in words.
     undecided: Vec<String>,
 }
 
@@ -95,19 +96,19 @@ enum Which {
 /// cluster what it had.
 ///
 /// # Errors
-/// It cannot be told, or there is nothing to change.
+/// It is unknown, or there is nothing to change.
 pub fn locate(folder: &dyn Folder, question: &Question<'_>) -> Result<Located, Refusal> {
     let mut found = proven(folder, question, Which::One)?;
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
-        _ => Err(Refusal::plain("the edit is not a single one")),
+        _ => Err(Refusal::plain("more than one edit would be needed")),
     }
 }
 
 /// Finds the edits that set the broker type of every cluster, each place once, and checks them.
 ///
 /// # Errors
-/// One of them cannot be told, or there is nothing to change.
+/// One of them is unknown, or there is nothing to change.
 pub fn locate_all(folder: &dyn Folder, question: &Question<'_>) -> Result<Vec<Located>, Refusal> {
     proven(folder, question, Which::All)
 }
@@ -168,7 +169,13 @@ fn check(
     let changed = Changed::new(folder, &edits);
     let after =
         located(&changed, question, which).map_err(|refusal| Refusal::not_proven(&first, &refusal.summary()))?;
-    let other = || Refusal::not_proven(&first, "with it, the configuration comes to something else than was asked for");
+    let other = || {
+        Refusal::not_proven(
+            &first,
+            "with this edit, the configuration would evaluate to something other \
+                                                than the requested type",
+        )
+    };
     if after.len() != same.len() + changing.len() {
         return Err(other());
     }

@@ -42,16 +42,16 @@ pub enum MetricsError {
     Aws(#[from] AwsError),
     #[error("reading {path}: {reason}")]
     TargetsFile { path: PathBuf, reason: String },
-    #[error("no Prometheus endpoint of cluster {cluster} is known (in AWS, open monitoring must be on)")]
+    #[error("no Prometheus endpoint of cluster {cluster} is known (on AWS, open monitoring must be on)")]
     NoTargets { cluster: String },
-    #[error("CloudWatch has no datapoint of cluster {cluster}: {reason}")]
+    #[error("CloudWatch has no datapoints for cluster {cluster}: {reason}")]
     NoDatapoints { cluster: String, reason: String },
     #[error("reading {metrics} metrics costs USD {usd:.2}, more than the limit of USD {limit_usd:.2}")]
     Price { usd: f64, limit_usd: f64, metrics: u64 },
     #[error("{path}: {source}")]
     Targets { path: PathBuf, source: TargetsError },
     /// From the start; a page that is odd for a moment later on is taken for no answer.
-    #[error("{target} (job {job} of broker {broker}) is no MSK exporter: {reason}")]
+    #[error("{target} (job {job} of broker {broker}) is not an MSK exporter: {reason}")]
     NoExporter { target: String, job: &'static str, broker: BrokerId, reason: String },
     /// No broker has answered yet, and none is still to answer. `is_on` is what DescribeClusterV2 says.
     #[error("{}", closed(.cluster, *.is_on))]
@@ -71,20 +71,20 @@ impl MetricsError {
 
 fn closed(cluster: &str, is_on: Option<bool>) -> String {
     let instead = "use --source cloudwatch";
-    let closed = "no broker answers on ports 11001 and 11002 from here: this machine is outside the cluster's network, or its \
-                  security group does not let it in";
+    let closed = "no broker responds on ports 11001 and 11002 from here: this machine is outside the cluster's \
+                  network, or its security group does not let it in";
     match is_on {
         Some(false) => format!(
             "open monitoring of cluster {cluster} is off, so its brokers have no Prometheus endpoints; turn on the JMX and the \
              node exporter (`open_monitoring` in Terraform), or {instead}"
         ),
-        Some(true) => format!("open monitoring of cluster {cluster} is on, but {closed}; let it in, or {instead}"),
+        Some(true) => format!("open monitoring of cluster {cluster} is on, but {closed}; allow it, or {instead}"),
         None => format!("open monitoring of cluster {cluster} is off or unreachable: {closed}; {instead}"),
     }
 }
 
 impl Source {
-    /// What is known beside the samples of a cluster that is read from outside.
+    /// What is known besides the samples of a cluster that is read from outside.
     pub fn status(&self) -> Option<Status> {
         match self {
             Source::Prometheus(_) => None,
@@ -169,7 +169,7 @@ mod tests {
     fn closed_open_monitoring_is_not_called_a_dead_broker() {
         let said = |is_on| MetricsError::OpenMonitoring { cluster: "orders".to_owned(), is_on }.to_string();
         assert!(said(Some(false)).contains("open monitoring of cluster orders is off, so"));
-        assert!(said(Some(true)).contains("is on, but no broker answers on ports 11001 and 11002"));
+        assert!(said(Some(true)).contains("is on, but no broker responds on ports 11001 and 11002"));
         assert!(said(None).contains("is off or unreachable"));
     }
 }

@@ -1,4 +1,4 @@
-//! How kgen ends: the outcome of a command with its exit code, and the refusal of one that has touched nothing.
+//! How kgen ends: the outcome of a command with its exit code, and refusals, which happen before anything is touched.
 
 /// How a command ended that did what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

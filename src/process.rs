@@ -1,7 +1,7 @@
 //! The only place that starts other programs: run to the end, or start, await readiness, stop.
 //!
-//! Every child gets a process group of its own, so that a Ctrl-C at the terminal reaches kgen alone; what is
-//! passed on is decided by the caller.
+//! Every child gets its own process group, so that Ctrl-C in the terminal only reaches kgen; the caller decides what is
+//! passed on.
 
 mod descriptors;
 mod detached;
@@ -10,6 +10,7 @@ mod interrupts;
 mod logged;
 mod server;
 mod tool;
+mod wait;
 
 pub use descriptors::ensure_descriptors;
 pub use detached::start_detached;
@@ -18,3 +19,4 @@ pub use interrupts::{Interrupts, before_death, end_interrupted, interrupt_self, 
 pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartingServer};
 pub use tool::{PROBE, Tool, ToolError, absolute, shell_quoted, shell_word};
+pub use wait::await_until;

@@ -153,7 +153,10 @@ impl Project {
             return Ok(());
         }
         let differ = differ.join(", ");
-        bail!("{differ}: not what kgen.toml renders (`kgen render --check` shows how, `kgen render` makes it so)")
+        bail!(
+            "{differ}: differs from what kgen.toml renders (`kgen render --check` shows the differences, `kgen \
+               render` writes the files)"
+        )
     }
 }
 

@@ -1,6 +1,7 @@
-//! What a remedy changed: the same load measured before and after it, with an interval, and what that comes to. Pure.
+//! The effect of a remedy: the same load measured before and after it, with an interval, and the verdict. Pure.
 //!
-//! The one place that says improved, unchanged, worse or void; the demo, the resize and the report all ask here.
+//! Only this module decides between improved, unchanged, worse and void; the demo, the resize and the report all use
+//! it.
 
 use std::collections::BTreeSet;
 
@@ -47,11 +48,11 @@ pub struct Proof {
     pub conclusion: Conclusion,
     /// Why: the figure that decides, or what makes it void.
     pub reason: String,
-    /// Most telling first. Figures that neither stretch has are left out.
+    /// The most informative first. Figures without a value in either period are left out.
     pub figures: Vec<Figure>,
 }
 
-/// What a comparison comes to.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
@@ -63,19 +64,19 @@ pub enum Conclusion {
     Void,
 }
 
-/// One figure of both stretches.
+/// One figure for both periods.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Figure {
     pub name: &'static str,
     pub unit: &'static str,
-    /// Mean over the stretch; of the broker with the highest mean where it is a broker's.
+    /// Mean over the period; for broker figures, of the broker with the highest mean.
     pub before: Option<f64>,
     pub after: Option<f64>,
     /// After minus before with its 95 % interval; `None` where a stretch has fewer than [`FEWEST`] values.
     pub change: Option<Estimate>,
     /// The same as a share of before, percent.
     pub change_percent: Option<Estimate>,
-    /// `None` for a figure that is neither better nor worse when it is higher, and where there is no interval.
+    /// `None` for a figure for which neither higher nor lower is better, and without an interval.
     pub verdict: Option<Verdict>,
     /// Digits after the point that are worth showing.
     #[serde(skip)]
@@ -116,13 +117,14 @@ fn void(before: &Measured, after: &Measured) -> Option<String> {
         (Some(was), Some(is)) => {
             let apart = (is - was).abs() / was.max(1e-9) * 100.0;
             (apart > SAME_LOAD_PERCENT).then(|| {
-                format!("not the same load: {was:.0} records/s were due before, {is:.0} records/s after the change")
+                format!("the load differs: {was:.0} records/s were due before the change, {is:.0} records/s after it")
             })
         }
         (None, None) => {
             let some = |measured: &Measured| messages_in(measured).is_some_and(|rate| rate >= SOME_LOAD_PER_S);
-            (!some(before) || !some(after))
-                .then(|| "no load was seen before and after the change, so nothing is shown about speed".to_owned())
+            (!some(before) || !some(after)).then(|| {
+                "no load was observed before and after the change, so there is no evidence about speed".to_owned()
+            })
         }
         (before, _) => {
             let missing = if before.is_none() { "before" } else { "after" };
@@ -142,7 +144,7 @@ fn concluded(after: &Measured, figures: &[Figure]) -> (Conclusion, String) {
     }
     let decides = figures.iter().find_map(|figure| Some((figure, figure.verdict?, figure.change?)));
     let Some((figure, verdict, change)) = decides else {
-        let few = format!("a stretch has fewer than {FEWEST} values of everything that could decide");
+        let few = format!("one period has fewer than {FEWEST} values of every figure that could decide");
         return (Conclusion::Void, few);
     };
     let conclusion = match verdict {
@@ -172,11 +174,11 @@ fn figures(before: &Measured, after: &Measured) -> Vec<Figure> {
     let worst = |value: fn(&BrokerSample) -> Option<f64>| move |m: &Measured| worst(m.samples, value);
     add("response time p99 of each second", "ms", 1, Some(Lower), &load(|load| load.p99_ms));
     add("response time p50 of each second", "ms", 1, Some(Lower), &load(|load| load.p50_ms));
-    add("produce time in all, slowest broker", "ms", 1, Some(Lower), &worst(|broker| Some(broker.produce?.total_ms)));
+    add("total produce time, slowest broker", "ms", 1, Some(Lower), &worst(|broker| Some(broker.produce?.total_ms)));
     add("produce time at the leader, slowest broker", "ms", 1, Some(Lower), &worst(|broker| broker.produce?.local_ms));
-    add("CPU of what it may use, busiest broker", "%", 0, Some(Lower), &worst(BrokerSample::cpu_percent));
+    add("CPU of its capacity, busiest broker", "%", 0, Some(Lower), &worst(BrokerSample::cpu_percent));
     let held = worst(|broker| broker.cpu_throttled_percent);
-    add("periods held back by the CPU limit", "%", 0, Some(Lower), &held);
+    add("periods throttled by the CPU limit", "%", 0, Some(Lower), &held);
     add("memory used, fullest broker", "%", 0, None, &worst(BrokerSample::memory_percent));
     let heap = worst(|broker| broker.heap_after_gc_percent.or(broker.heap_used_percent));
     add("heap used, fullest broker", "%", 0, None, &heap);

@@ -1,13 +1,14 @@
-//! The run that this process makes: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
+//! The run of this process: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
 
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::{
@@ -51,13 +52,12 @@ impl Record {
         Record::begun(project, start(command, None, environment))
     }
 
-    /// Goes on with the run in `dir`.
+    /// Resumes the run in `dir`.
     ///
     /// # Errors
     /// Refused: another kgen still writes it; its file cannot be written.
     pub fn resume(dir: &Path) -> anyhow::Result<Record> {
-        let writer =
-            Writer::resume(dir).with_context(|| format!("going on with {}", dir.display())).map_err(refused)?;
+        let writer = Writer::resume(dir).with_context(|| format!("resuming {}", dir.display())).map_err(refused)?;
         let head = Run::read(&dir.join(FILE))?.head;
         Ok(Record::of(head, dir.to_owned(), Some(writer)))
     }
@@ -71,8 +71,8 @@ impl Record {
         Ok(Record::of(head, dir, Some(writer)))
     }
 
-    /// As [`Record::begin`], under the name `id` if there is one. Where nothing can be written, the run goes on without a
-    /// record, and the reason is returned as well.
+    /// As [`Record::begin`], under the name `id` if there is one. Where nothing can be written, the run continues
+    /// without a record, and the reason is returned as well.
     pub fn begin_if_possible(
         project: &Project,
         command: &str,
@@ -109,7 +109,7 @@ impl Record {
         &self.0.dir
     }
 
-    /// Tells `screen` the run from now on. Until it is closed, what is printed is kept for afterwards.
+    /// Reports the run to `screen` from now on. Until it is closed, what is printed is kept for afterwards.
     pub fn draw_on(&self, screen: Live) {
         let tell = screen.teller();
         edge::hold(move |text| tell(Entry { at: now(), event: Event::note(text) }));
@@ -117,22 +117,22 @@ impl Record {
         if screen.is_closed() {
             edge::release();
         }
-        *lock(&self.0.screen) = Some(screen);
+        *self.0.screen.lock() = Some(screen);
     }
 
     /// Whether the run is being drawn.
     pub fn is_shown(&self) -> bool {
-        lock(&self.0.screen).as_ref().is_some_and(|screen| !screen.is_closed())
+        self.0.screen.lock().as_ref().is_some_and(|screen| !screen.is_closed())
     }
 
     /// How the screen was left, if it was.
     pub fn left(&self) -> Option<Quit> {
-        lock(&self.0.screen).as_ref().and_then(Live::left)
+        self.0.screen.lock().as_ref().and_then(Live::left)
     }
 
-    /// Gives the terminal back, and prints what was kept.
+    /// Restores the terminal, and prints what was kept.
     pub fn close(&self) {
-        let screen = lock(&self.0.screen).take();
+        let screen = self.0.screen.lock().take();
         drop(screen);
         edge::release();
     }
@@ -147,10 +147,10 @@ impl Record {
     /// The record cannot be written.
     pub fn tell_at(&self, at: Timestamp, event: Event) -> anyhow::Result<()> {
         let entry = edge::redacted_entry(Entry { at, event });
-        if let Some(screen) = &*lock(&self.0.screen) {
+        if let Some(screen) = &*self.0.screen.lock() {
             screen.tell(&entry);
         }
-        let mut writer = lock(&self.0.writer);
+        let mut writer = self.0.writer.lock();
         let written = writer.as_mut().map_or(Ok(()), |writer| writer.write(&entry));
         if matches!(entry.event, Event::End(_)) {
             // The last line: another thread may still tell something, also another end.
@@ -158,7 +158,7 @@ impl Record {
         }
         written
             .inspect_err(|error| {
-                // Whoever tells may go on, and the rest may be written: the record has a gap all the same.
+                // Whoever tells may continue, and the rest may be written: the record has a gap all the same.
                 let copy = io::Error::new(error.kind(), error.to_string());
                 edge::failed(anyhow::Error::new(copy).context(format!("writing {}", self.0.dir.display())));
             })
@@ -242,8 +242,4 @@ fn ensure_unwritable(error: anyhow::Error) {
     if !cause.is_some_and(|cause| is_unwritable(cause.kind())) {
         edge::failed(error);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What identifies an account, a machine or a person, out of a text, and stand-ins in its place.
+//! Replaces what identifies an account, a machine or a person in a text with stand-ins.
 //!
 //! Replaced are AWS account ids, ARNs, access key ids and what looks like a secret key, IP addresses, host names, names of
 //! clusters, e-mail addresses and user names in paths. The same value gets the same stand-in for as long as the

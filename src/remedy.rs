@@ -1,4 +1,4 @@
-//! A fix as data. It renders to the AWS CLI's command, to an HCL change and to the kgen command that does it all.
+//! A fix as data. It renders to the AWS CLI command, to an HCL change and to the kgen command that does everything.
 
 mod advice;
 mod expand;
@@ -21,19 +21,19 @@ pub use spread::{Brokers, received, spread};
 
 use crate::{catalogue::BrokerType, process::shell_word};
 
-/// What mends a finding.
+/// The fix for a finding.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Remedy {
-    /// Another broker type, rolled out by MSK one broker at a time.
+    /// A different broker type; MSK changes one broker at a time.
     Resize(Resize),
     /// More brokers of the same type, then partitions moved onto them.
     ScaleOut(ScaleOut),
     /// More storage on every broker.
     Expand(Expand),
-    /// The broker's process and machine, started anew.
+    /// A restart of the broker's process and machine.
     Reboot(Reboot),
-    /// Leadership goes back to the first replica of each partition.
+    /// Leadership returns to the first replica of each partition.
     ElectLeaders(ElectLeaders),
     /// First replicas spread over the brokers.
     Reassign(Reassign),
@@ -41,7 +41,7 @@ pub enum Remedy {
     RemoveThrottle(RemoveThrottle),
     /// What only the owners of clients and topics can change.
     Advice(Advice),
-    /// Nothing is to be changed but time.
+    /// Nothing to change: it only takes time.
     Wait { until: String },
 }
 
@@ -58,7 +58,7 @@ pub struct Target<'a> {
     pub msk_tf: Option<&'a str>,
 }
 
-/// A remedy ready to be carried out: every value filled in.
+/// A remedy that is ready to be applied, with all values filled in.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Rendered {
@@ -66,13 +66,13 @@ pub struct Rendered {
     pub summary: String,
     /// To be pasted into a shell.
     pub aws_cli: Option<String>,
-    /// Commands of Kafka's own tools, likewise, in order.
+    /// Commands of Kafka's own tools, also for pasting, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kafka_tools: Vec<String>,
     pub kgen: Option<String>,
     /// A unified diff.
     pub hcl_diff: Option<String>,
-    /// What it costs, how long it takes, what is left when a broker fails: one fact each.
+    /// Price, duration, CPU with one broker unavailable: one fact each.
     pub notes: Vec<String>,
 }
 

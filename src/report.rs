@@ -1,7 +1,7 @@
 //! A run as a page for people: HTML in one file, or Markdown for a pull request. Pure: a run in, text out.
 //!
-//! What a report says is a [`view::View`]; [`page`] and [`markdown`] lay it out. Whatever a run holds is only ever text in
-//! it: names of topics and clusters come from elsewhere.
+//! The content of a report is a [`view::View`]; [`page`] and [`markdown`] lay it out. Everything from a run is plain
+//! text in it, because names of topics and clusters are untrusted.
 
 mod chart;
 mod charts;

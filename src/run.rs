@@ -42,7 +42,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Whether the id is one that kgen could have given, so that it may stand in commands that kgen advises.
+    /// Whether the id is one that kgen could have given, so that it may be in commands that kgen advises.
     pub fn has_plain_id(&self) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
         (1..=ID_MAX).contains(&self.id.len()) && self.id.bytes().all(plain) && !self.id.starts_with(['-', '.'])

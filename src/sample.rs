@@ -1,7 +1,7 @@
-//! What was seen of a cluster at one moment: brokers, replication, load.
+//! The observed state of a cluster at one moment: brokers, replication, load.
 //!
-//! Values that a source did not give are `None`, never zero. Rates and means are over the interval since the
-//! sample before, never over a broker's lifetime.
+//! Values that a source did not provide are `None`, never zero. Rates and means cover the interval since the previous
+//! sample, never the lifetime of a broker.
 
 use std::collections::BTreeMap;
 
@@ -16,20 +16,20 @@ pub struct Sample {
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
     pub source: Source,
-    /// The control plane's word for the cluster's state, such as `ACTIVE`; `None` where it was not asked.
+    /// The cluster state from the control plane, such as `ACTIVE`; `None` if it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_state: Option<String>,
     pub brokers: BTreeMap<BrokerId, BrokerSample>,
-    /// What a load generator saw since the sample before, if one runs here.
+    /// What a load generator measured since the previous sample, if one is running here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadSample>,
-    /// What the Kafka protocol says of topics, if it was asked.
+    /// Topics from the Kafka protocol, if it was used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub topics: BTreeMap<String, TopicSample>,
     /// Consumer groups with offsets, likewise.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, GroupSample>,
-    /// When the Kafka protocol was asked, ms since the epoch: topics and groups may be older than the sample.
+    /// When the Kafka protocol was used, ms since the epoch: topics and groups may be older than the sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol_at_ms: Option<i64>,
     /// CPU pressure of the machine that the lab runs on (`some avg10` of /proc/pressure/cpu), percent.
@@ -48,12 +48,12 @@ pub enum Source {
     CloudWatch,
 }
 
-/// What a sample can hold, in the words in which rules ask for it and views say that they cannot give it.
+/// The fields of a sample that rules can require and that a view may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
     Cpu,
-    /// CPU held back by a limit; the lab only.
+    /// CPU throttled by a limit; in the lab only.
     CpuThrottling,
     CpuCredits,
     CpuIoWait,
@@ -92,10 +92,10 @@ pub enum Field {
     GroupLag,
     /// State and members of consumer groups.
     GroupMembers,
-    /// What the Kafka port answers.
+    /// The response of the Kafka port.
     Probe,
     ClusterState,
-    /// What a load generator saw.
+    /// What a load generator measured.
     Load,
 }
 
@@ -137,7 +137,7 @@ impl Field {
     ];
 }
 
-/// Something that a view cannot give of a cluster.
+/// Data that a view cannot provide for a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unavailable {
     pub field: Field,
@@ -148,16 +148,32 @@ pub struct Unavailable {
     pub enable: Option<String>,
 }
 
-/// Whether a broker answers.
+/// Whether a broker responds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BrokerState {
-    /// Nothing answered before the deadline.
+    /// There was no response before the deadline.
     #[default]
     Unreachable,
-    /// Answers, but leads and follows no partition yet.
+    /// Responds, but has no partition yet.
     Starting,
     Serving,
+}
+
+impl BrokerState {
+    /// Whether Kafka's gauge `BrokerState` says that the broker is up and unfenced (Kafka, `BrokerState.RUNNING`).
+    pub fn is_running(gauge: f64) -> bool {
+        gauge == 3.0
+    }
+
+    /// What a broker that answers does, by Kafka's gauges `BrokerState` and `PartitionCount`. One that leads and follows
+    /// nothing is not taken for healthy: it may have just started.
+    pub fn by_gauges(broker_state: Option<f64>, partitions: Option<f64>) -> BrokerState {
+        match partitions {
+            Some(count) if broker_state.is_none_or(BrokerState::is_running) && count > 0.0 => BrokerState::Serving,
+            _ => BrokerState::Starting,
+        }
+    }
 }
 
 /// One broker in a [`Sample`].
@@ -165,15 +181,15 @@ pub enum BrokerState {
 #[serde(default)]
 pub struct BrokerSample {
     pub state: BrokerState,
-    /// `CpuUser`: percent of the vCPUs that the broker has.
+    /// `CpuUser`: percent of the broker's vCPUs.
     pub cpu_user_percent: Option<f64>,
     /// `CpuSystem`, likewise.
     pub cpu_system_percent: Option<f64>,
-    /// Share of scheduling periods in which the CPU limit held the broker back, percent. The lab only.
+    /// Share of scheduling periods in which the CPU limit throttled the broker, percent. In the lab only.
     pub cpu_throttled_percent: Option<f64>,
     /// `CPUCreditBalance`: T3 types only.
     pub cpu_credit_balance: Option<f64>,
-    /// `MemoryUsed`. Page cache counts, so it fills up on a healthy broker too.
+    /// `MemoryUsed`. It includes page cache, so it is high on a healthy broker too.
     pub memory_used_bytes: Option<u64>,
     /// Memory of the broker type.
     pub memory_total_bytes: Option<u64>,
@@ -183,7 +199,7 @@ pub struct BrokerSample {
     pub heap_used_percent: Option<f64>,
     /// Share of the time that garbage collection took, percent.
     pub gc_percent: Option<f64>,
-    /// Produce requests since the sample before; `None` also when there were none.
+    /// Produce requests since the previous sample; `None` also when there were none.
     pub produce: Option<RequestTimes>,
     /// Processing of followers' fetches at this broker, ms: mean over the interval.
     pub follower_fetch_local_ms: Option<f64>,
@@ -220,7 +236,7 @@ pub struct BrokerSample {
     /// `BytesInPerSec` by topic.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub topic_bytes_in_per_s: BTreeMap<String, f64>,
-    /// What came of a connection to the broker's Kafka port.
+    /// The result of a connection to the broker's Kafka port.
     pub probe: Option<Probe>,
 }
 
@@ -248,15 +264,15 @@ pub struct Allowances {
     pub connections: Option<f64>,
 }
 
-/// What a broker's Kafka port did when it was asked for its API versions.
+/// The response of a broker's Kafka port to a request for its API versions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {
-    /// It answered after so many milliseconds.
+    /// It responded after this many milliseconds.
     Answered(f64),
-    /// Nobody listens there.
+    /// The connection was refused.
     Refused,
-    /// The connection was taken, or not even that, and nothing came before the deadline.
+    /// There was no connection, or no response on it, before the deadline.
     Silent,
 }
 
@@ -290,18 +306,18 @@ pub struct PartitionSample {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GroupSample {
     pub topics: BTreeMap<String, BTreeMap<i32, Progress>>,
-    /// Lag by topic, where it is published only so (CloudWatch).
+    /// Lag by topic, where only that is published (CloudWatch).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lags: BTreeMap<String, TopicLag>,
-    /// The group's state in Kafka's words, such as `Stable` or `Empty`; `None` where it was not asked.
+    /// Kafka's name of the group state, such as `Stable` or `Empty`; `None` if it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Members of the group; `None` where it was not asked.
+    /// Members of the group; `None` if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<u32>,
 }
 
-/// A group's lag on one topic as CloudWatch has it. MSK publishes it for groups that are `STABLE` or `EMPTY`.
+/// A group's lag on one topic, from CloudWatch. MSK publishes it for groups that are `STABLE` or `EMPTY`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct TopicLag {
@@ -315,7 +331,7 @@ pub struct TopicLag {
     pub rolling_max_s: Option<f64>,
 }
 
-/// How far a group has come in a partition.
+/// The progress of a group in a partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Progress {
     /// Records between the committed offset and the end.
@@ -344,19 +360,19 @@ pub struct RequestTimes {
     pub total_ms: f64,
 }
 
-/// What a load generator saw in one interval.
+/// What a load generator measured in one interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LoadSample {
     /// Records that were due by the schedule, records/s.
     pub offered_per_s: f64,
     pub acknowledged_per_s: f64,
     pub failed_per_s: f64,
-    /// Records due or sent that no broker has answered for yet.
+    /// Records that are due or sent but not acknowledged yet.
     pub outstanding: u64,
     /// From the moment a record was due to its acknowledgement, ms; `None` when none was acknowledged.
     pub p50_ms: Option<f64>,
     pub p99_ms: Option<f64>,
-    /// The generator itself could not keep the schedule (queue full or late by more than 100 ms).
+    /// The generator could not keep its schedule (queue full or late by more than 100 ms).
     pub generator_bound: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A project with a lab of its own, below `.kgen` of another project: made anew, worked in, and removed again.
+//! A project with its own lab, below `.kgen` of another project: created, used, and removed again.
 
 pub mod lab;
 
@@ -23,7 +23,7 @@ use crate::{
     watch::Place,
 };
 
-/// A sandbox that is asked for.
+/// A sandbox that is requested.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// Of its folder in `.kgen`, which it has for itself.
@@ -47,7 +47,7 @@ impl Stage {
     /// Refused: another kgen works in it. It cannot be cleared or made.
     pub fn set(outer: &Project, request: &Request<'_>, say: Say<'_>) -> anyhow::Result<Stage> {
         let dir = outer.kgen_dir().join(request.name);
-        // The lock lies beside the folder, which is removed.
+        // The lock is beside the folder, which is removed.
         let lock = Lock::take(&outer.kgen_dir().join(format!("{}.lock", request.name))).map_err(refused)?;
         let interrupts = Interrupts::hold().context("taking interrupts")?;
         clear(&dir, say)?;

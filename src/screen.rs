@@ -1,7 +1,7 @@
 //! A run in the terminal: drawn while it happens or replayed, and as lines where there is no terminal.
 //!
 //! A [`Model`] is fed with the run's entries, the same that the record gets; [`draw`] makes a frame of it, [`Lines`] makes
-//! lines. Both are pure. [`Live`] draws on a thread of its own, and gives the terminal back however the program ends.
+//! lines. Both are pure. [`Live`] draws on a thread of its own, and restores the terminal however the program ends.
 
 mod chart;
 mod draw;

@@ -1,4 +1,4 @@
-//! What is to be built: kgen.toml as a typed value, valid by construction, and the Terraform that it renders to.
+//! The stack to build: kgen.toml as a typed value, valid by construction, and its rendered Terraform.
 //!
 //! Rendering is a pure function, and a file here renders one concern. Only `msk.tf` may depend on the broker type: kgen
 //! resizes by a plan that changes the cluster's `instance_type` and nothing else.
@@ -191,9 +191,10 @@ impl Stack {
         let wanted = u64::from(self.0.cluster.volume_gib);
         self.0.cluster.autoscaling_max_gib.filter(|_| wanted > now_gib)?;
         Some(format!(
-            "cluster.volume_gib = {wanted} has no effect on volumes of {now_gib} GiB: with cluster.autoscaling_max_gib, msk.tf has \
-             `ignore_changes` for volume_size, so that Terraform does not undo what MSK grows; enlarge them by `aws kafka \
-             update-broker-storage`, or without cluster.autoscaling_max_gib"
+            "cluster.volume_gib = {wanted} has no effect on volumes of {now_gib} GiB: with \
+             cluster.autoscaling_max_gib, msk.tf has `ignore_changes` for volume_size, so that Terraform does not \
+             undo the growth; enlarge them with `aws kafka update-broker-storage`, or remove \
+             cluster.autoscaling_max_gib"
         ))
     }
 

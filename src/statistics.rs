@@ -11,7 +11,8 @@ use serde::Serialize;
 
 /// The fewest values of a series that say anything about how they vary.
 pub const FEWEST: usize = 10;
-/// How often each series is drawn anew: the ends of the interval then move by about 2 % of its width from seed to seed.
+/// How often each series is drawn again: the ends of the interval then move by about 2 % of its width from seed to
+/// seed.
 const RESAMPLES: usize = 4000;
 /// What the interval leaves out at each end.
 const TAIL: f64 = 0.025;
@@ -31,7 +32,7 @@ pub enum Better {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Improved,
-    /// The interval holds "no difference": none is shown, which does not prove that there is none.
+    /// The interval contains "no difference": none is shown, which does not prove that there is none.
     Unchanged,
     Worse,
 }
@@ -46,7 +47,7 @@ impl Verdict {
     }
 }
 
-/// A value with the interval that holds the true one in 95 of 100 cases.
+/// A value with the interval that contains the true value in 95 of 100 cases.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Estimate {
     pub value: f64,

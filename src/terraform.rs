@@ -1,8 +1,8 @@
 //! Terraform or OpenTofu: one method for each of its commands.
 //!
-//! A terraform that dies in the middle of an apply loses what it made from its state. So it runs in a process group of
-//! its own, writes to a file and not to a pipe, is sent one SIGINT at most, and is never killed; it even outlives kgen.
-//! What a person sees of it is drawn by the caller, from [`Seen`].
+//! If terraform is killed during an apply, it loses track of what it created. So it runs in its own process group,
+//! writes to a file instead of a pipe, gets at most one SIGINT, and is never killed; it even outlives kgen. What a
+//! person sees of it is drawn by the caller, from [`Seen`].
 
 mod difference;
 mod guard;
@@ -38,7 +38,8 @@ use saved::PlanFile;
 /// How often the log and the state of a running terraform are looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long a locked state is waited for unless another time is given: longer than a plan of somebody else takes to begin.
+/// How long a locked state is waited for unless another time is given: longer than a plan of someone else takes to
+/// begin.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long terraform may take to print a plan or the outputs, which it may have to fetch from a state that is kept elsewhere.
@@ -80,7 +81,7 @@ pub enum Seen {
     Stopping,
     /// It was interrupted again, and that was not passed on.
     StillStopping,
-    /// Nothing new: sent at each look, so that whoever watches can show what else is going on.
+    /// Nothing new: sent at each look, so that whoever watches can show what else is in progress.
     Looked,
 }
 
@@ -99,10 +100,10 @@ pub struct Output {
 #[derive(Debug, thiserror::Error)]
 pub enum TerraformError {
     #[error(
-        "neither terraform nor tofu is on the PATH (install one of them, or name it: --terraform-bin, KGEN_TERRAFORM_BIN)"
+        "neither terraform nor tofu is on the PATH (install one of them, or set --terraform-bin or KGEN_TERRAFORM_BIN)"
     )]
     NotFound,
-    #[error("there is no program {} (named by --terraform-bin or KGEN_TERRAFORM_BIN)", .0.display())]
+    #[error("there is no program {} (set by --terraform-bin or KGEN_TERRAFORM_BIN)", .0.display())]
     NoSuchProgram(PathBuf),
     #[error("{}", busy(.0))]
     Busy(Running),
@@ -111,14 +112,14 @@ pub enum TerraformError {
     /// It stopped because kgen was interrupted. What it had made is in the state, unless a diagnostic said otherwise.
     #[error("`{command_line}` was interrupted and has stopped")]
     Interrupted { command_line: String },
-    #[error("reading what `{command_line}` printed: {source}")]
+    #[error("reading the output of `{command_line}`: {source}")]
     Unreadable { command_line: String, source: serde_json::Error },
     #[error("there is no output {0} (`kgen output` lists them; before the first `kgen apply` there are none)")]
     NoOutput(String),
     #[error("{}: {source}", path.display())]
     PlanFile { path: PathBuf, source: std::io::Error },
     #[error(
-        "{} is not the plan that was shown: it {how}. Nothing was applied; run the command again, it makes a new plan",
+        "{} is not the plan that was shown: it {how}. Nothing was applied; run the command again to create a new plan",
         path.display()
     )]
     OtherPlan { path: PathBuf, how: String },
@@ -132,11 +133,11 @@ pub enum TerraformError {
 
 fn busy(running: &Running) -> String {
     if running.known_pid().is_none() {
-        return format!("{} still writes to the log of terraform: wait until it has ended", running.command_line);
+        return format!("{} is still writing to terraform's log: wait until it has ended", running.command_line);
     }
     format!(
-        "`{}` (process {}), started earlier, is still running: wait until it has ended. To stop it, send it one \
-         interrupt and no more (`kill -INT {}`); killed, it would forget what it has made",
+        "`{}` (process {}), started earlier, is still running: wait until it has ended. To stop it, send it only one \
+         interrupt (`kill -INT {}`); if it is killed, it loses track of what it created",
         running.command_line, running.pid, running.pid
     )
 }
@@ -176,7 +177,7 @@ impl Ended {
             [only] => format!(": {only}"),
             [first, ..] => format!(": {first} (and {} more)", errors.len() - 1),
         };
-        format!("{code}{why} (all it printed is in {})", self.log.display())
+        format!("{code}{why} (its complete output is in {})", self.log.display())
     }
 }
 

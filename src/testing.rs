@@ -12,12 +12,12 @@ thread_local! {
 /// The system's allocator, with a count for each thread.
 struct Counting;
 
-// SAFETY: every call goes on to the system's allocator as it came.
+// SAFETY: every call is passed to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // A thread that ends may still allocate when its count is gone.
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps what is asked for.
+        // SAFETY: the caller keeps what is requested.
         unsafe { System.alloc(layout) }
     }
 
@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often this thread has asked for memory.
+/// How often this thread has requested memory.
 pub fn allocations() -> u64 {
     ALLOCATIONS.with(Cell::get)
 }

@@ -1,4 +1,4 @@
-//! Text that somebody else wrote, made safe to show: what would control a terminal, or reorder what is read on it,
+//! Text that someone else wrote, made safe to show: what would control a terminal, or reorder what is read on it,
 //! becomes visible, such as `\u{1b}`.
 //!
 //! The edge at which kgen prints applies [`text`] and [`json`] to everything. [`line`] is for a value within a line, such

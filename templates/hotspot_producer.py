@@ -10,6 +10,6 @@ try:
 except OSError as error:
     sys.exit(
         f"error: cannot start kgen on this machine ({error.strerror}). Either set client.kgen_url and client.kgen_sha256 in "
-        "kgen.toml, run `kgen render` and apply (the client is made anew), or copy a kgen for Linux on x86-64 to "
+        "kgen.toml, run `kgen render` and apply (the client is recreated), or copy a kgen for Linux on x86-64 to "
         "/usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: /opt/kafka/bin/kafka-producer-perf-test.sh"
     )

@@ -1,4 +1,5 @@
-//! The calls that kgen makes to AWS, each named once, with the IAM actions that allow it; and the read-only policy made of them.
+//! The AWS calls that kgen makes, each listed once with the IAM actions that allow it, and the read-only policy for
+//! them.
 
 use serde_json::{Value, json};
 

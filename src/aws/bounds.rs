@@ -1,4 +1,4 @@
-//! Bounds of what an API may answer: whoever is at the endpoint, kgen comes to an end and keeps its memory.
+//! Limits for API responses, so that kgen ends and its memory stays bounded, whatever serves the endpoint.
 
 use std::{env, path::PathBuf, time::Duration};
 

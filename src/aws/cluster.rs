@@ -1,4 +1,4 @@
-//! A provisioned cluster as a change needs it, and where its clients reach it.
+//! The properties of a provisioned cluster that a change needs, and the addresses for its clients.
 
 use super::{Action, Aws, AwsError};
 
@@ -41,7 +41,7 @@ impl Cluster {
 }
 
 impl Aws {
-    /// The provisioned cluster with this name or ARN, described anew.
+    /// The provisioned cluster with this name or ARN, described again.
     ///
     /// # Errors
     /// As [`Aws::find`], and [`AwsError::Serverless`].

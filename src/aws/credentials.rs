@@ -1,4 +1,4 @@
-//! Where the credentials of a call come from, found out without making one, and whether they are real.
+//! The source of the credentials of a call, determined without a call, and whether they are real.
 
 use std::{env, fmt, time::Duration};
 

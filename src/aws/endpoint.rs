@@ -1,4 +1,4 @@
-//! Endpoints that settings name in place of AWS's, and which of them are on this machine.
+//! Configured endpoints that replace those of AWS, and which of them are on this machine.
 
 use std::{
     env,

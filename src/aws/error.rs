@@ -33,23 +33,23 @@ pub enum AwsError {
     Unreachable { action: &'static str, endpoint: String, here: bool, reason: String },
     #[error("{action} is not allowed: {} ({})", visible::line(message), allow)]
     Denied { action: &'static str, message: String, allow: String },
-    #[error("{arn} is in {region}, and {asked} was asked for (use --region {region})", arn = visible::line(arn), region = visible::line(region))]
+    #[error("{arn} is in {region}, not in the requested {asked} (use --region {region})", arn = visible::line(arn), region = visible::line(region))]
     OtherRegion { arn: String, region: String, asked: String },
     #[error("{action} was refused: {}: {}", visible::line(code), visible::line(message))]
     Api { action: &'static str, code: String, message: String },
     /// The lab's own words.
     #[error("{}", visible::line(.0))]
     Lab(String),
-    #[error("{action} answered without {what}")]
+    #[error("the response to {action} has no {what}")]
     Incomplete { action: &'static str, what: &'static str },
     #[error("reading {}: {reason}", path.display())]
     Settings { path: PathBuf, reason: String },
-    #[error("{action} gives page after page, more than {pages}: something else than AWS answers at this endpoint")]
+    #[error("{action} returned more than {pages} pages: this endpoint does not behave like AWS")]
     Endless { action: &'static str, pages: usize },
-    #[error("{action} was not complete after {within_s} s: try again, or check what answers at this endpoint")]
+    #[error("{action} did not complete within {within_s} s: try again, or check what is serving this endpoint")]
     TooSlow { action: &'static str, within_s: u64 },
     #[error(
-        "cluster {name} has {count} brokers by {action}, more than MSK has in any: check what answers at this endpoint"
+        "{action} reports {count} brokers for cluster {name}, more than MSK allows: check what is serving this endpoint"
     )]
     TooManyBrokers { action: &'static str, name: String, count: i64 },
 }
@@ -127,7 +127,7 @@ impl Aws {
                     }
                 }
             }
-            SdkError::TimeoutError(_) => no_answer("no answer in time".to_owned()),
+            SdkError::TimeoutError(_) => no_answer("no response in time".to_owned()),
             SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => no_answer(root(&error)),
             // The SDK reports a missing identity as a failure to send, without a kind of its own.
             _ if anyhow::Chain::new(&error).any(|cause| cause.to_string().contains("credentials")) => {

@@ -1,4 +1,4 @@
-//! Keeps real credentials away from endpoints on this machine: whoever listens there is not AWS.
+//! Keeps real credentials away from endpoints on this machine, which are never AWS.
 //!
 //! What counts is what would happen: the credentials that a call would be signed with, and the endpoint that it would go to.
 
@@ -117,7 +117,7 @@ pub async fn for_programs() -> Result<Vec<(String, String)>, AwsError> {
         return Ok(Vec::new());
     }
     if here.iter().all(|endpoint| endpoint.setting != endpoint::GLOBAL) {
-        return Err(AwsError::real("whatever the instance metadata provides", first));
+        return Err(AwsError::real("those from the instance metadata", first));
     }
     let made_up = made_up();
     let variables = [

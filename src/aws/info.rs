@@ -1,4 +1,4 @@
-//! A cluster of any kind as ListClustersV2 and DescribeClusterV2 have it.
+//! A cluster of any kind, from ListClustersV2 and DescribeClusterV2.
 
 use std::{collections::BTreeMap, fmt, ops::Deref};
 
@@ -267,7 +267,7 @@ impl Aws {
         Ok(clusters)
     }
 
-    /// The cluster with this name or ARN, of any kind, described anew.
+    /// The cluster with this name or ARN, of any kind, described again.
     ///
     /// # Errors
     /// [`AwsError::NoSuchCluster`] with the names that there are, [`AwsError::OtherRegion`] for the ARN of a cluster that is

@@ -1,4 +1,4 @@
-//! The brokers of a cluster as ListNodes has them. Their ids have gaps where brokers were removed.
+//! The brokers of a cluster, from ListNodes. Their ids have gaps where brokers were removed.
 
 use super::{Action, Aws, AwsError, Paging, TypeName, cluster::MOST_BROKERS};
 use crate::sample::BrokerId;

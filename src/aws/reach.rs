@@ -21,12 +21,12 @@ pub async fn credentials(region: &str) -> Result<(), String> {
     let config = super::loader(region).load().await;
     // A role is assumed by a call of its own.
     guard::own(&config).await.map_err(|error| error.to_string())?;
-    let Some(provider) = config.credentials_provider() else { return Err("nothing provides any".to_owned()) };
+    let Some(provider) = config.credentials_provider() else { return Err("none are configured".to_owned()) };
     match time::timeout(WITHIN, provider.provide_credentials()).await {
         Ok(Ok(_)) => Ok(()),
-        // The chain goes on to list every place that it looked at, a line each.
+        // The chain lists every place that it looked at, a line each.
         Ok(Err(error)) => Err(super::error::root(&error).split(". Attempted").next().unwrap_or_default().to_owned()),
-        Err(_) => Err("no answer in time".to_owned()),
+        Err(_) => Err("no response in time".to_owned()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The topics API of MSK: topics, their partitions and configuration, with no network path to a broker.
 //!
-//! It is there for provisioned clusters of Kafka 3.6.0 or later in state ACTIVE, and its data is updated about every minute
-//! (MSK Developer Guide, "Topic Operations").
+//! It is available for provisioned clusters with Kafka 3.6.0 or later in state ACTIVE, and its data is updated about
+//! every minute (MSK Developer Guide, "Topic Operations").
 
 use std::collections::BTreeMap;
 
@@ -26,11 +26,11 @@ pub struct Topic {
 /// Why MSK does not offer the topics API for a cluster as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicsError {
-    #[error("the topics API is not offered for serverless clusters")]
+    #[error("the topics API is not available for serverless clusters")]
     Serverless,
-    #[error("the topics API needs Kafka 3.6.0 or later, and the cluster runs {0}")]
+    #[error("the topics API needs Kafka 3.6.0 or later, but the cluster runs {0}")]
     KafkaVersion(String),
-    #[error("the topics API answers while a cluster is ACTIVE, and this one is {0}")]
+    #[error("the topics API works only while a cluster is ACTIVE, and this one is {0}")]
     State(ClusterState),
 }
 
@@ -40,7 +40,7 @@ impl TopicsError {
         match self {
             TopicsError::Serverless => None,
             TopicsError::KafkaVersion(_) => Some("update the cluster to Kafka 3.6.0 or later"),
-            TopicsError::State(_) => Some("ask again when the cluster is ACTIVE"),
+            TopicsError::State(_) => Some("try again when the cluster is ACTIVE"),
         }
     }
 }

@@ -150,8 +150,9 @@ fn grafana(window: &[Sample]) -> Option<&'static str> {
     rules.iter().find(|(_, holds)| *holds).map(|(id, _)| *id)
 }
 
-/// Of each partition of a group, over the window: a lag of zero at any time is OK; an offset that stands still under a lag that
-/// does not fall is STALLED, or STOPPED where nothing is committed any more; one that goes on under such a lag is a WARNING.
+/// Of each partition of a group, over the window: a lag of zero at any time is OK; an offset that stands still under a
+/// lag that does not fall is STALLED, or STOPPED where nothing is committed any more; one that continues under such a
+/// lag is a WARNING.
 fn burrow(window: &[Sample]) -> Option<&'static str> {
     // Its window is ten commits.
     let last = &window[window.len().saturating_sub(10)..];

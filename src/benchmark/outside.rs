@@ -47,7 +47,7 @@ pub const SAME_FROM_OUTSIDE: [(&str, &str, &str); 2] = [
     (
         finding_id::NETWORK_CONSTRAINED,
         finding_id::DISK_SLOW,
-        "VolumeQueueLength and CpuIoWait, where a follower's disk stands still (these runs did not record them)",
+        "VolumeQueueLength and CpuIoWait, if a follower's disk has stalled (these runs did not record them)",
     ),
 ];
 
@@ -94,7 +94,7 @@ pub fn reduced(run: &Run, calm: usize, fault: usize) -> Option<(Context, Vec<Sam
 }
 
 /// Minute `n` of `count`, from the samples of a whole phase. Rates and times are the means of the phase, in every minute the
-/// same. What accumulates goes on: `is_growing` lags at their recorded rate, disks as in their part of the phase.
+/// same. What accumulates continues: `is_growing` lags at their recorded rate, disks as in their part of the phase.
 fn minute(seen: &[&Sample], n: usize, count: usize, is_growing: bool) -> Sample {
     let part = |n: usize| seen.len() * n / count.max(1);
     let own = &seen[part(n).min(seen.len() - 1)..part(n + 1).max(part(n) + 1).min(seen.len())];

@@ -18,7 +18,7 @@ pub struct Scenario {
     pub names: Names,
     /// Kinds of remedy that are right for the root; empty where there is nothing to be done.
     pub remedies: &'static [&'static str],
-    /// Share of a run's load that goes on all the time.
+    /// Share of a run's load that continues all the time.
     pub load: f64,
     /// The first variation that is kept for scoring alone. Rules may be tuned on the ones before it, never on it or later ones.
     pub first_held_out: u32,

@@ -62,7 +62,7 @@ pub struct FalseAlarm {
     pub id: String,
 }
 
-/// So many of so many.
+/// A number and its total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Share {
     pub right: usize,
@@ -286,7 +286,7 @@ fn baseline_answers(
         let is_new = now.is_some() && now != held;
         match truth.phase(samples[at].at_ms) {
             Phase::Calm => alarms += usize::from(is_new),
-            // What was said before goes on being said.
+            // What was said before is still said.
             Phase::Fault if is_new || said.is_empty() => said.extend(now),
             _ => {}
         }

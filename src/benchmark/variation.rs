@@ -11,7 +11,8 @@ use crate::sample::BrokerId;
 pub struct Variation {
     /// From 1 on.
     pub number: u32,
-    /// Records/s of the load that goes on all the time: 350 ± 40 %. Brokers of the lab have half a core, and are well with that.
+    /// Records/s of the load that continues all the time: 350 ± 40 %. Brokers of the lab have half a core, and are well
+    /// with that.
     pub rate: f64,
     pub record_size: u32,
     pub partitions: u32,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::migration::{Present, express_refusal};
 
-/// A broker type that the catalogue knows, such as `kafka.m5.large` (`instance_type` in HCL).
+/// A broker type in the catalogue, such as `kafka.m5.large` (`instance_type` in HCL).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(into = "String")]
 pub struct BrokerType(&'static str);
@@ -76,7 +76,10 @@ pub struct UnknownBrokerType {
 pub enum TransitionError {
     #[error("the brokers already are {0}")]
     Unchanged(BrokerType),
-    #[error("MSK has no way back to {0}: T3 brokers can only be left (choose an m5 or m7g type)")]
+    #[error(
+        "MSK cannot change brokers back to {0}: T3 brokers can only be changed to other types (choose an m5 or \
+             m7g type)"
+    )]
     ToT3(BrokerType),
     #[error("{}", across_classes(*.from, *.to))]
     AcrossClasses { from: BrokerType, to: BrokerType },
@@ -90,7 +93,7 @@ fn across_classes(from: BrokerType, to: BrokerType) -> String {
             let present = Present { broker_type: from.as_str(), ..Present::default() };
             express_refusal(from.as_str(), to.as_str(), &present.conditions_of_express())
         }
-        false => format!("MSK does not change {from} to {to}: it has no way from Express brokers to Standard ones"),
+        false => format!("MSK does not change {from} to {to}: it cannot change from Express brokers to Standard ones"),
     }
 }
 

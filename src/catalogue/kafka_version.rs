@@ -13,7 +13,7 @@ pub struct KafkaVersion(&'static str);
 
 /// Text that is no version on offer.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not a Kafka version that MSK offers (one of {})", OFFERED.join(", "))]
+#[error("{text:?} is not a Kafka version that MSK offers (use one of {})", OFFERED.join(", "))]
 pub struct UnknownKafkaVersion {
     pub text: String,
 }
@@ -22,11 +22,12 @@ pub struct UnknownKafkaVersion {
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum VersionError {
     #[error(
-        "{broker_type} exists only with ZooKeeper-mode Kafka, and {version} is KRaft (use 3.9.x, or an m5 or m7g type; MSK \
-         migrates a running cluster from ZooKeeper only after its type is changed and its ZooKeeper access switched off)"
+        "{broker_type} exists only with ZooKeeper-mode Kafka, and {version} is KRaft (use 3.9.x, or an m5 or m7g \
+         type; MSK migrates a running cluster from ZooKeeper only after its type has been changed and its ZooKeeper \
+         access turned off)"
     )]
     NeedsZooKeeper { broker_type: BrokerType, version: KafkaVersion },
-    #[error("{broker_type} is not sold with Kafka {version} (Express brokers need 3.6.0, 3.8.x or 3.9.x.kraft)")]
+    #[error("{broker_type} is not available with Kafka {version} (Express brokers need 3.6.0, 3.8.x or 3.9.x.kraft)")]
     NotForExpress { broker_type: BrokerType, version: KafkaVersion },
 }
 

@@ -44,10 +44,10 @@ impl Present<'_> {
     /// What keeps MSK from migrating the cluster from ZooKeeper to KRaft in place. Whether ZooKeeper access is on, no API says.
     pub fn conditions_of_kraft(&self) -> Vec<Condition> {
         let of_type = self.broker_type.starts_with("kafka.t3.").then(|| {
-            condition(format!("brokers of another type first ({} exists only with ZooKeeper)", self.broker_type), true)
+            condition(format!("another broker type first ({} exists only with ZooKeeper)", self.broker_type), true)
         });
-        let access = "ZooKeeper access switched off (AWS provider 5 cannot do it; `aws kafka update-connectivity \
-                      --zookeeper-access Enabled=false` does)";
+        let access = "ZooKeeper access turned off (AWS provider 5 cannot do that; `aws kafka update-connectivity \
+                      --zookeeper-access Enabled=false` can)";
         let version = match self.kafka_version {
             Some(version) if version.starts_with("3.9.") => None,
             Some(version) => Some(condition(format!("Kafka 3.9.x first (it is {version})"), true)),
@@ -79,12 +79,12 @@ pub fn listed(conditions: &[Condition]) -> String {
 /// Why a change of type is no way from a Standard type to the Express type `to`, with what an upgrade still needs.
 pub fn express_refusal(from: &str, to: &str, conditions: &[Condition]) -> String {
     let needs = match conditions.is_empty() {
-        true => "the conditions that kgen knows are met; begin with CreateAssessment (UPDATE_BROKER_TYPE)".to_owned(),
+        true => "the known conditions are met; begin with CreateAssessment (UPDATE_BROKER_TYPE)".to_owned(),
         false => format!("it needs {}", listed(conditions)),
     };
     format!(
-        "MSK does not change {from} to {to} by a change of type: Standard to Express is an upgrade of its own, in mixed mode, \
-         and a bare change of type would be taken for its completion; {needs}"
+        "MSK does not change {from} to {to} by a type change: Standard to Express is a separate upgrade, in mixed \
+         mode, and MSK would treat a plain type change as its completion; {needs}"
     )
 }
 

@@ -1,4 +1,4 @@
-//! What a change has brought.
+//! The result of a change.
 
 use super::{Change, Figures, Journal, journal::Step, measure::Stretch, moving, rolling};
 use crate::{

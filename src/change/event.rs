@@ -1,4 +1,4 @@
-//! What happens during a change, as values: words and pictures are made of them by whoever watches.
+//! Events during a change, as values: the observer turns them into text and pictures.
 
 use std::{path::Path, time::Duration};
 
@@ -36,15 +36,15 @@ pub type See<'a> = &'a mut dyn FnMut(&Event<'_>);
 pub enum Question<'a> {
     /// Begin the change?
     Change { change: Change, cluster: &'a Cluster },
-    /// Go on with the change of a run, or begin it again where it had changed nothing?
+    /// Resume the change of a run, or begin it again where it had changed nothing?
     Resume { change: Change, cluster: &'a Cluster, is_begun: bool },
-    /// Put so many files back as they were before the run?
+    /// Restore so many files to their state before the run?
     PutBack { run: &'a str, files: usize },
     /// Apply the plan to this resource?
     Apply { address: &'a str },
 }
 
-/// What goes on for a while.
+/// What continues for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     AwaitingTerraform,
@@ -76,7 +76,7 @@ pub enum Event<'a> {
         time: Duration,
         warm_up: Option<Duration>,
     },
-    /// The brokers cannot be measured, and the change goes on.
+    /// The brokers cannot be measured, and the change continues.
     NotMeasured(&'a anyhow::Error),
     /// A terraform that an earlier kgen has started is still running.
     EarlierTerraform(&'a Running),
@@ -91,7 +91,7 @@ pub enum Event<'a> {
         address: &'a str,
         news: &'a rolling::News,
     },
-    /// Terraform was interrupted, and has stopped. With `goes_on`, the same command goes on from there.
+    /// Terraform was interrupted, and has stopped. With `goes_on`, the same command continues from there.
     TerraformStopped {
         error: &'a TerraformError,
         goes_on: bool,
@@ -165,6 +165,10 @@ pub enum Event<'a> {
     /// That edit was undone.
     Undone {
         file: &'a Path,
+    },
+    /// A remedy that needs only the brokers was applied, and its symptom is awaited to disappear.
+    RemedyMade {
+        time: Duration,
     },
     /// Every broker has the new type, and they were not measured afterwards.
     NotMeasuredAfter {

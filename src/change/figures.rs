@@ -1,4 +1,4 @@
-//! What a stretch of samples amounts to.
+//! Summary figures for a period of samples.
 
 use serde::Serialize;
 
@@ -9,14 +9,14 @@ use crate::{
     statistics::mean,
 };
 
-/// One stretch of time: the worst broker of each kind, by its mean over the stretch.
+/// One period: the worst broker of each kind, by its mean over the period.
 #[derive(Debug, Clone, Default, Serialize, schemars::JsonSchema)]
 pub struct Figures {
     pub broker_type: String,
     pub seconds: f64,
-    /// `CpuUser` + `CpuSystem`, percent of what a broker may use.
+    /// `CpuUser` + `CpuSystem`, percent of the broker's capacity.
     pub cpu_percent: Option<f64>,
-    /// Share of periods in which the CPU limit held it back, percent. The lab only.
+    /// Share of periods in which the CPU limit throttled it, percent. In the lab only.
     pub cpu_throttled_percent: Option<f64>,
     pub memory_percent: Option<f64>,
     pub heap_percent: Option<f64>,

@@ -1,5 +1,5 @@
-//! Another broker type in Terraform that kgen did not write. Edits one value, and applies it only when asked to and when the
-//! plan is that change alone ([`work`]).
+//! Changes the broker type in Terraform that kgen did not write. Edits one value, and applies it only on request and if
+//! the plan contains only that change ([`work`]).
 
 mod all;
 mod checks;
@@ -31,7 +31,7 @@ use crate::{
     visible,
 };
 
-/// A change of broker type that is asked for in a folder of Terraform.
+/// A change of broker type that is requested in a folder of Terraform.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub dir: PathBuf,
@@ -55,7 +55,7 @@ pub struct Request {
 /// What came of a request that was not refused and did not fail.
 #[derive(Debug)]
 pub enum Ended {
-    /// Located, and written where that was asked for.
+    /// Located, and written where that was requested.
     Edited(Box<Edited>),
     /// The plan was not approved, and the edit was undone.
     Declined,
@@ -80,7 +80,7 @@ pub struct Edited {
     pub cluster: Option<String>,
     pub written: bool,
     pub files: Vec<FileDiff>,
-    /// What was not checked, and what else is to be known.
+    /// What was not checked, and other notes.
     pub notes: Vec<String>,
     /// The command that plans it.
     pub next: String,
@@ -142,7 +142,7 @@ fn located(question: &Question<'_>) -> anyhow::Result<Located> {
     located.cluster_name.iter().for_each(|name| edge::learn_cluster(name));
     if provenance(&located.edit.before) != Provenance::Foreign {
         return Err(refused(anyhow!(
-            "{} is rendered by kgen: leave out --dir, and name the folder with kgen.toml by -C",
+            "{} is rendered by kgen: omit --dir, and use -C to name the folder that contains kgen.toml",
             located.edit.file.display()
         )));
     }
@@ -163,12 +163,14 @@ fn unchecked(
     unchecked.extend(asked(located, request.to, &site.place)?);
     if request.apply && located.is_terragrunt {
         let dir = question.dir.display();
-        return Err(refused(anyhow!("{dir} is run by Terragrunt: leave out --apply, and apply it there")));
+        return Err(refused(anyhow!(
+            "{dir} is managed by Terragrunt: omit --apply, and apply the change with Terragrunt"
+        )));
     }
     Ok(unchecked)
 }
 
-/// Tells how the value was found and what would be edited.
+/// Reports how the value was found and what would be edited.
 fn show(question: &Question<'_>, located: &Located, unchecked: Vec<String>, observer: &mut dyn Observer) -> Edited {
     let edit = &located.edit;
     located.trail.iter().for_each(|step| observer.see(&Event::Trail(step)));

@@ -1,4 +1,4 @@
-//! Whether MSK would make a change now.
+//! Checks whether MSK would accept a change now.
 
 use anyhow::anyhow;
 
@@ -41,13 +41,13 @@ pub fn ensure_changeable(cluster: &Cluster, replication: &Replication, change: C
         Change::BrokerType(to) => ensure_type_changes(&cluster.broker_type, to, Some(partitions))?,
         Change::BrokerCount(to) if cluster.broker_count > to => {
             let count = cluster.broker_count;
-            return Err(refused(anyhow!("{name} has {count} brokers already, and none are taken away")));
+            return Err(refused(anyhow!("{name} already has {count} brokers, and kgen does not remove any")));
         }
         Change::BrokerCount(_) => {}
     }
     if !replication.is_whole(cluster.broker_count as usize) {
         let why = match change {
-            Change::BrokerType(_) => "restarting brokers now would take more replicas away",
+            Change::BrokerType(_) => "restarting brokers now would take more replicas offline",
             Change::BrokerCount(_) => "moving partitions now would make it worse",
         };
         return Err(refused(anyhow!(
@@ -64,15 +64,16 @@ pub fn ensure_changeable(cluster: &Cluster, replication: &Replication, change: C
 /// one broker, where it is known.
 ///
 /// # Errors
-/// Refused: it does not, or the type is none that kgen knows, so that nobody can tell.
+/// Refused: it does not, or the type is none that kgen knows, so that it is unknown.
 pub fn ensure_type_changes(now: &str, to: BrokerType, partitions: Option<u32>) -> anyhow::Result<()> {
     match now.parse::<BrokerType>() {
         // Changed by other means already: it is measured all the same.
         Ok(now) if now == to && partitions.is_some() => Ok(()),
         Ok(now) => now.check_change_to(to, partitions).map_err(refused),
         Err(_) => Err(refused(anyhow!(
-            "the brokers are {now:?}, a type that this kgen does not know, so it cannot check whether MSK changes them to {to}: \
-             nothing was changed (use a kgen that knows the type, or `aws kafka update-broker-type` and the same change in the HCL)"
+            "the brokers are {now:?}, which this version of kgen does not support, so it cannot check whether MSK \
+             changes them to {to}: nothing was changed (use a version that supports the type, or `aws kafka \
+             update-broker-type` and the same change in the HCL)"
         ))),
     }
 }
@@ -84,7 +85,8 @@ pub fn ensure_active(cluster: &Cluster) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(refused(anyhow!(
-        "cluster {} is {}: MSK changes the brokers of an ACTIVE cluster with no operation running; wait for it",
+        "cluster {} is {}: MSK changes brokers only while the cluster is ACTIVE with no operation running; wait for \
+         that",
         cluster.name,
         cluster.state
     )))
@@ -131,7 +133,7 @@ mod tests {
         judged("kafka.m5.large").unwrap();
         for now in ["kafka.m9.large", "m5.large ", ""] {
             let error = judged(now).unwrap_err();
-            let names = error.to_string().contains(&format!("{now:?}, a type that this kgen does not know"));
+            let names = error.to_string().contains(&format!("{now:?}, which this version of kgen does not support"));
             assert!(error.is::<Refused>() && names, "{error:#}");
         }
         let error = judged("express.m7g.large").unwrap_err();

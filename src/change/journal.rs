@@ -1,4 +1,4 @@
-//! How far a change has come, written into its record before each step, so that a killed one can be gone on with.
+//! The progress of a change, written to its record before each step, so that an interrupted change can be resumed.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -19,7 +19,7 @@ const STEP: &str = "step";
 const EDITS: &str = "edits";
 const BEFORE: &str = "before_stretch";
 
-/// What was asked for, enough to go on without its command line.
+/// What was requested, enough to continue without its command line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
     #[serde(flatten)]
@@ -79,7 +79,7 @@ impl<'a> Journal<'a> {
         self.look_every
     }
 
-    /// Tells the observer what has happened.
+    /// Notifies the observer of what has happened.
     pub fn see(&self, event: &Event<'_>) {
         self.observer.borrow_mut().see(event);
     }
@@ -111,7 +111,7 @@ impl<'a> Journal<'a> {
         self.result(STEP, &step)
     }
 
-    /// What was asked for.
+    /// What was requested.
     ///
     /// # Errors
     /// The record cannot be written.
@@ -135,7 +135,7 @@ impl<'a> Journal<'a> {
         self.result(BEFORE, &span)
     }
 
-    /// Tells the record, where there is one.
+    /// Notifies the record, where there is one.
     ///
     /// # Errors
     /// The record cannot be written.

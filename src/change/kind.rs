@@ -1,4 +1,4 @@
-//! What can be changed of a cluster, and how a plan is known to be that change and nothing else.
+//! The possible changes to a cluster, and the check that a plan contains only that change.
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Change {
         }
     }
 
-    /// Checks what can be told from kgen.toml and the environment alone, and returns the stack as it will be.
+    /// Checks what can be determined from kgen.toml and the environment alone, and returns the stack as it will be.
     ///
     /// # Errors
     /// Refused, with the reason.
@@ -62,7 +62,7 @@ impl Change {
         };
         if let Some(variable) = project.variable_for(key) {
             return Err(refused(anyhow!(
-                "{variable} goes before what a {command} writes to kgen.toml (unset {variable})"
+                "{variable} overrides what a {command} writes to kgen.toml (unset {variable})"
             )));
         }
         match self {
@@ -112,10 +112,16 @@ impl Change {
         };
         let name = self.name();
         let updated = found.map_err(|error| {
-            alone(error, format!("a {name} may change {may}; `kgen plan` shows the rest, apply it first"))
+            alone(
+                error,
+                format!(
+                    "a {name} may change {may}; `kgen plan` shows what else would change: apply that \
+                                  first"
+                ),
+            )
         })?;
         let planned = updated.change.before["arn"].as_str().unwrap_or(arn);
-        ensure!(planned == arn, "the plan updates {planned}, and the {name} is of {arn}");
+        ensure!(planned == arn, "the plan updates {planned}, but the {name} is of {arn}");
         self.ensure_becomes(&updated.change.after)
     }
 
@@ -134,7 +140,7 @@ impl Change {
                 (found, found.as_u64() == Some(to.into()))
             }
         };
-        ensure!(is_it, "the plan makes it {found}, and what was approved is {}", self.reached());
+        ensure!(is_it, "the plan changes it to {found}, but what was approved is {}", self.reached());
         Ok(())
     }
 
@@ -147,7 +153,8 @@ impl Change {
         let name = self.name();
         changes.ensure_only(along).with_context(|| {
             format!(
-                "the cluster is changed, and more than the {name} is left to do; `kgen plan` shows it, apply it first"
+                "the cluster is changed, but the plan contains more than the {name}; `kgen plan` shows it: apply that \
+                 first"
             )
         })
     }

@@ -1,20 +1,22 @@
-//! Partitions moved onto new brokers: in batches, under AWS's limits and a throttle, which is taken off whatever happens.
+//! Moves partitions onto new brokers: in batches, within AWS's limits and with a throttle, which is always removed.
 //!
-//! What is to be moved is worked out from where partitions are now, so that a run that was killed goes on by doing the same
-//! again.
+//! The moves are computed from the current placement of the partitions, so an interrupted run can be resumed by doing
+//! the same again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
-use super::{Event, Figures, Journal, Phase, Ready, human, measure::Watched};
+use super::{Event, Figures, Journal, Phase, Ready, human, measure::ClusterView};
 use crate::{
     kafka::partitions::{Partition, Partitions, Placement, Throttled},
     outcome::refused,
+    process::await_until,
     remedy::{Brokers, Move, PARTITIONS_A_BATCH, REASSIGN_BELOW_CPU_PERCENT, received, spread},
     run,
     watch::{collected, runtime},
@@ -22,7 +24,7 @@ use crate::{
 
 /// How long one batch may take: 10 partitions of 100 GiB at 20 MiB/s.
 const BATCH_WITHIN: Duration = Duration::from_secs(16 * 3600);
-/// How long brokers may be asked in vain in the middle of a batch.
+/// How long brokers may be asked without success in the middle of a batch.
 const SILENCE: Duration = Duration::from_secs(120);
 /// How long an election may take to be seen.
 const ELECTED_WITHIN: Duration = Duration::from_secs(30);
@@ -66,8 +68,8 @@ fn wanted(placement: &Placement) -> (Vec<Move>, Vec<Move>) {
 /// a run that was killed.
 ///
 /// # Errors
-/// Refused: somebody else moves partitions. A limit does not come to hold, brokers refuse, it is interrupted; then what runs is
-/// given up and the throttle is gone.
+/// Refused: someone else moves partitions. A limit does not come to hold, brokers refuse, it is interrupted;
+/// then what runs is given up and the throttle is gone.
 pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Journal<'_>) -> anyhow::Result<Moved> {
     let partitions = Partitions::of(&ready.bootstrap);
     let started = Instant::now();
@@ -99,9 +101,9 @@ pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Jou
     let freed = freed(&partitions, &all, throttled, carried_out.is_err());
     carried_out.map_err(|error| match &freed {
         Ok(()) => error,
-        Err(left) => error.context(format!("the throttle is still set ({left:#}); `kgen fix` takes it off")),
+        Err(left) => error.context(format!("the throttle is still set ({left:#}); `kgen fix` removes it")),
     })?;
-    freed.context("taking the throttle off (`kgen fix` does so too)")?;
+    freed.context("removing the throttle (`kgen fix` does that too)")?;
     elect(&partitions, &all, journal.look_every())?;
     moved.seconds = started.elapsed().as_secs();
     if !moves.is_empty() {
@@ -111,18 +113,18 @@ pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Jou
 }
 
 /// # Errors
-/// Refused: somebody moves partitions or has left a throttle.
+/// Refused: someone moves partitions or has left a throttle.
 pub fn ensure_alone(under_way: &[Partition], throttled: &Throttled) -> anyhow::Result<()> {
     if let Some((topic, number)) = under_way.first() {
         return Err(refused(anyhow!(
-            "{} partitions are being moved already ({topic}-{number} among them): wait for that, see \
-             kafka-reassign-partitions.sh --list",
+            "{} partitions are already being moved ({topic}-{number} is one of them): wait for that; \
+             kafka-reassign-partitions.sh --list shows them",
             under_way.len()
         )));
     }
     if !throttled.is_none() {
         return Err(refused(anyhow!(
-            "a replication throttle is set ({}), maybe for somebody's reassignment: `kgen fix` takes it off",
+            "a replication throttle is set ({}), maybe for someone's reassignment: `kgen fix` removes it",
             described(throttled)
         )));
     }
@@ -162,38 +164,33 @@ fn batches(
 
 /// Waits until no partition lacks a replica and no broker is above the CPU at which AWS advises against moving.
 fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal<'_>) -> anyhow::Result<()> {
-    let started = Instant::now();
     let limit = f64::from(REASSIGN_BELOW_CPU_PERCENT);
-    loop {
+    let within = ready.timing().calm_within;
+    let calm = await_until(within, journal.look_every(), || {
         journal.ensure_not_interrupted()?;
         let behind = partitions.placement()?.not_whole().count();
-        let why = if behind > 0 {
-            format!("{behind} partitions are under-replicated")
-        } else {
-            match cpu_percent(ready)?.filter(|cpu| *cpu > limit) {
-                None => return Ok(()),
-                Some(cpu) => format!("CPU of the busiest broker is {cpu:.0} %, above {limit:.0} %"),
-            }
-        };
-        let within = ready.timing().calm_within;
-        if started.elapsed() > within {
-            bail!("no partition is moved: for {} {why}", human(within));
+        if behind > 0 {
+            return anyhow::Ok(ControlFlow::Continue(format!("{behind} partitions are under-replicated")));
         }
-        std::thread::sleep(journal.look_every());
-    }
+        Ok(match cpu_percent(ready)?.filter(|cpu| *cpu > limit) {
+            None => ControlFlow::Break(()),
+            Some(cpu) => ControlFlow::Continue(format!("CPU of the busiest broker is {cpu:.0} %, above {limit:.0} %")),
+        })
+    });
+    calm?.or_else(|why| bail!("no partition is moved: for {} {why}", human(within)))
 }
 
-/// CPU of the busiest broker, of what it may use; nothing where no source has it.
+/// CPU of the busiest broker, percent of its capacity; `None` where no source has it.
 fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
     let interval = ready.timing().interval;
     let samples = runtime()?.block_on(async {
-        let opened = Watched::of_stack(ready).open().await?;
+        let opened = ClusterView::of_stack(ready).open().await?;
         collected(opened.source, interval * 2, interval).await
     })?;
     Ok(Figures::of("", &samples).cpu_percent)
 }
 
-/// What Kafka is asked for by `moves`.
+/// What `moves` requests from Kafka.
 pub fn targets(moves: &[Move]) -> Vec<(Partition, Vec<i32>)> {
     moves.iter().map(|to| ((to.topic.clone(), to.partition), to.replicas.clone())).collect()
 }
@@ -213,25 +210,27 @@ pub fn move_batch(
 
 /// Waits until none of `batch` is being moved any more.
 fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &Journal<'_>) -> anyhow::Result<()> {
-    let (started, mut heard) = (Instant::now(), Instant::now());
-    loop {
+    let mut heard = Instant::now();
+    let moved = await_until(BATCH_WITHIN, journal.look_every(), || {
         journal.ensure_not_interrupted()?;
         match partitions.moving() {
-            Ok(moving) if moving.keys().all(|partition| !batch.contains(partition)) => return Ok(()),
+            Ok(moving) if moving.keys().all(|partition| !batch.contains(partition)) => {
+                return Ok(ControlFlow::Break(()));
+            }
             Ok(_) => heard = Instant::now(),
             // A broker that restarts is asked again.
             Err(error) if heard.elapsed() > SILENCE => return Err(error.into()),
             Err(_) => {}
         }
-        if started.elapsed() > BATCH_WITHIN {
-            bail!(
-                "{} partitions are not moved after {}: is --throttle below what is written?",
-                batch.len(),
-                human(BATCH_WITHIN)
-            );
-        }
-        std::thread::sleep(journal.look_every());
-    }
+        anyhow::Ok(ControlFlow::Continue(()))
+    });
+    moved?.or_else(|()| {
+        bail!(
+            "{} partitions have not moved after {}: is --throttle lower than the rate of writes?",
+            batch.len(),
+            human(BATCH_WITHIN)
+        )
+    })
 }
 
 /// Takes the throttle off; when the moves have failed, those that run are given up first.

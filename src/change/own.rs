@@ -1,6 +1,6 @@
-//! A change of the project's own cluster: kgen.toml and the rendered files are changed together, terraform applies a plan
-//! that is this change and nothing else, and the cluster is waited for. Until the cluster itself begins to change,
-//! everything that goes wrong puts the files back.
+//! Changes the project's own cluster: edits kgen.toml and the rendered files together, lets terraform apply a plan that
+//! contains only this change, and waits for the cluster. Until the cluster itself begins to change, every failure
+//! restores the files.
 
 use std::{fs, path::PathBuf, time::Instant};
 
@@ -119,7 +119,7 @@ fn with_grown_volumes(
     };
     if let Some(variable) = project.variable_for("cluster.volume_gib") {
         return Err(refused(anyhow!(
-            "the volumes grew to {gib} GiB outside of Terraform, and MSK makes no volume smaller: set {variable} to {gib}"
+            "the volumes grew to {gib} GiB outside of Terraform, and MSK cannot shrink volumes: set {variable} to {gib}"
         )));
     }
     Ok((changed.with_volumes(gib), with_volume_gib(&text, gib)?))
@@ -198,8 +198,8 @@ impl Ready<'_> {
         let mut rendered = self.change.remedy(stack, &self.cluster).rendered(&target);
         if let Some(gib) = self.cluster.volume_gib.filter(|gib| stack.is_outgrown_by(*gib)) {
             rendered.notes.push(format!(
-                "the volumes grew to {gib} GiB outside of Terraform, and kgen.toml says {}: cluster.volume_gib = {gib} is written \
-                 too, as MSK makes no volume smaller",
+                "the volumes grew to {gib} GiB outside of Terraform, but kgen.toml says {}: cluster.volume_gib = \
+                 {gib} is written too, because MSK cannot shrink volumes",
                 stack.cluster().volume_gib
             ));
         }
@@ -244,7 +244,7 @@ impl Ready<'_> {
         if self.has_begun() {
             journal.see(&Event::FilesStay { cluster: &self.cluster.name });
         } else {
-            self.put_back().context("putting the files back")?;
+            self.put_back().context("restoring the files")?;
             journal.step(Step::PutBack)?;
             journal.see(&Event::FilesPutBack);
         }
@@ -258,7 +258,7 @@ impl Ready<'_> {
         }
     }
 
-    /// Whether the cluster is changing or changed; also when nobody can tell.
+    /// Whether the cluster is changing or changed; also when it is unknown.
     pub fn has_begun(&self) -> bool {
         let described = runtime().and_then(|runtime| {
             let described = runtime.block_on(async {
@@ -273,7 +273,7 @@ impl Ready<'_> {
     /// Every file as it was, if it holds what the change has made of it.
     ///
     /// # Errors
-    /// Names the files that somebody has changed since; those stay.
+    /// Names the files that someone has changed since; those stay.
     pub fn put_back(&self) -> anyhow::Result<()> {
         let mut left = Vec::new();
         for edit in self.edits.iter().rev() {
@@ -283,7 +283,7 @@ impl Ready<'_> {
                 continue;
             }
             let put_back = match (&edit.before, now.as_ref() == Some(&edit.after)) {
-                (_, false) => Err(anyhow!("it was changed in between and stays as it is")),
+                (_, false) => Err(anyhow!("it was changed by something else in the meantime and was left alone")),
                 (Some(before), true) => files::replace_file(&path, before.as_bytes()).map_err(Into::into),
                 (None, true) => fs::remove_file(&path).map_err(Into::into),
             };
@@ -292,7 +292,7 @@ impl Ready<'_> {
             }
         }
         if !left.is_empty() {
-            bail!("not put back: {}", left.join("; "));
+            bail!("not restored: {}", left.join("; "));
         }
         Ok(())
     }
@@ -373,11 +373,11 @@ impl Ready<'_> {
         match admin.replication(REACHABLE_WITHIN) {
             Ok(replication) if replication.is_whole(cluster.broker_count as usize) => None,
             Ok(replication) => Some(format!(
-                "{} brokers answer and {} partitions are under-replicated",
+                "{} brokers respond and {} partitions are under-replicated",
                 replication.brokers.len(),
                 replication.under_replicated
             )),
-            Err(error) => Some(format!("the brokers do not answer: {error}")),
+            Err(error) => Some(format!("the brokers do not respond: {error}")),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What a run left that was interrupted, killed or failed: found by its record, checked, and gone on with or undone.
+//! Finds what an interrupted, killed or failed run left to do, from its record, checks it, and resumes or undoes it.
 //!
-//! A record is somebody's text: what it asks for is checked ([`recorded`]), shown, and asked about before it is done.
+//! A record is untrusted text: the change in it is checked ([`recorded`]), shown, and approved before it is applied.
 
 mod recorded;
 
@@ -43,7 +43,7 @@ pub struct Left {
 /// Finds the run to resume in the project of `site`: the newest that can be, unless one is named.
 ///
 /// # Errors
-/// Refused: there is none, it still goes on, it has come to its end, or it was not recorded by kgen in this project.
+/// Refused: there is none, it is still running, it has come to its end, or it was not recorded by kgen in this project.
 pub fn find(site: &Site, named: Option<&str>) -> anyhow::Result<Found> {
     let dir = &site.dir;
     own_files::check_folder(&dir.join(".kgen")).map_err(refused)?;
@@ -65,7 +65,7 @@ pub fn find(site: &Site, named: Option<&str>) -> anyhow::Result<Found> {
     }
     let listed = list(&runs)?.into_iter().find(|listed| listed.dir == found);
     if listed.as_ref().is_some_and(|listed| listed.is_running) {
-        return Err(refused(anyhow!("{} is still going on: wait for it to end, or interrupt it", run.head.id)));
+        return Err(refused(anyhow!("{} is still running: wait for it to end, or interrupt it", run.head.id)));
     }
     match run.head.command.as_str() {
         "demo" => {
@@ -74,7 +74,7 @@ pub fn find(site: &Site, named: Option<&str>) -> anyhow::Result<Found> {
         }
         "resize" | "scale-out" => left(project, found, &run).map(|left| Found::Change(Box::new(left))),
         other => Err(refused(anyhow!(
-            "{} is a run of `kgen {}`, which leaves nothing to go on with: run it again (`kgen {}`), or see `kgen report {}`",
+            "{} is a run of `kgen {}`, which cannot be resumed: run it again (`kgen {}`), or see `kgen report {}`",
             run.head.id,
             shell_word(other),
             recorded::command_line(&run.head),
@@ -91,7 +91,7 @@ fn left(project: anyhow::Result<Project>, dir: PathBuf, run: &Run) -> anyhow::Re
     }
     let Some(reached) = journal::reached(run) else {
         return Err(refused(anyhow!(
-            "{} ended before it had begun: nothing was changed, run `kgen {}` again",
+            "{} ended before it started: nothing was changed; run `kgen {}` again",
             run.head.id,
             recorded::command_line(&run.head)
         )));
@@ -104,7 +104,7 @@ fn left(project: anyhow::Result<Project>, dir: PathBuf, run: &Run) -> anyhow::Re
     Ok(left)
 }
 
-/// The run that is meant: the newest that can be gone on with, unless one is named.
+/// The run that is meant: the newest that can be resumed, unless one is named.
 fn wanted(runs: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
     let can_be = |listed: &Listed| {
         let is_whole =
@@ -116,7 +116,7 @@ fn wanted(runs: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
         (Ok(dir), _) => Ok(dir),
         (Err(error), Some(_)) => bail!(error),
         (Err(_), None) => bail!(
-            "no demo, resize or scale-out in {} was interrupted or has failed (`kgen runs` lists what there is)",
+            "no demo, resize or scale-out in {} was interrupted or has failed (`kgen runs` lists the recorded runs)",
             runs.display()
         ),
     }
@@ -128,7 +128,7 @@ fn ensure_unfinished(run: &Run) -> anyhow::Result<()> {
     let id = &run.head.id;
     match run.end() {
         Some(end) if end.outcome != "interrupted" && end.outcome != "failed" => {
-            Err(refused(anyhow!("{id} has come to its end (`kgen report {id}`)")))
+            Err(refused(anyhow!("{id} is complete (`kgen report {id}`)")))
         }
         _ => Ok(()),
     }
@@ -140,19 +140,19 @@ impl Left {
         self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Goes on with the change from the step that it reached; with `undo`, puts the files back instead.
+    /// Resumes the change from the step that it reached; with `undo`, restores the files instead.
     ///
     /// # Errors
     /// Refused before anything is touched; or what went wrong, and then the record says how far the change came.
     pub fn resume(&self, undo: bool, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
         let (name, step) = (self.name(), self.reached.step);
         if step == Step::Proven {
-            return Err(refused(anyhow!("{name} has come to its end (`kgen report {name}`)")));
+            return Err(refused(anyhow!("{name} is complete (`kgen report {name}`)")));
         }
         let working_dir = site.lock()?;
         // Another kgen may have resumed it before the project was locked.
         if journal::reached(&Run::read(&self.dir).map_err(refused)?).as_ref() != Some(&self.reached) {
-            return Err(refused(anyhow!("{name} has gone on meanwhile: run `kgen resume` again")));
+            return Err(refused(anyhow!("{name} has continued in the meantime: run `kgen resume` again")));
         }
         if step == Step::Measuring || step == Step::PutBack {
             return self.begin_again(&working_dir, site, observer);
@@ -213,12 +213,12 @@ impl Left {
 /// Refused: terraform is at work, or the cluster has begun to change.
 fn ensure_undoable(ready: &Ready<'_>, working_dir: &WorkingDir, is_changed: bool) -> anyhow::Result<()> {
     if let Some(earlier) = working_dir.terraform().earlier() {
-        return Err(refused(anyhow!("terraform (process {}) still applies it: wait for it to end", earlier.pid)));
+        return Err(refused(anyhow!("terraform (process {}) is still applying it: wait for it to end", earlier.pid)));
     }
     if is_changed {
         return Err(refused(anyhow!(
-            "{} has begun to change, and the files go with it: go on (`kgen resume`), and change it back afterwards where MSK \
-             allows that",
+            "{} has begun to change, so the files must match: continue (`kgen resume`), and change it back afterwards \
+             if MSK allows that",
             ready.cluster.name
         )));
     }
@@ -226,15 +226,15 @@ fn ensure_undoable(ready: &Ready<'_>, working_dir: &WorkingDir, is_changed: bool
 }
 
 /// # Errors
-/// Refused: somebody has changed a file since.
+/// Refused: someone has changed a file since.
 fn ensure_ours(project: &Project, edits: &[Edit]) -> anyhow::Result<()> {
     for edit in edits {
         let path = project.dir().join(&edit.path);
         let now = files::text(&path)?;
         if now.as_ref() != Some(&edit.after) && now != edit.before {
             return Err(refused(anyhow!(
-                "{} was changed since and stays as it is: bring it to where `kgen render --check` and `kgen plan` are content, \
-                 then change the cluster again",
+                "{} has been changed since and was left alone: edit it until `kgen render --check` and `kgen plan` \
+                 report no differences, then change the cluster again",
                 path.display()
             )));
         }

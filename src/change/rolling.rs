@@ -39,7 +39,7 @@ pub struct Ended {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broker: Option<u32>,
     pub status: String,
-    /// Since it was seen to begin; absent when its beginning was not seen.
+    /// Since its observed start; absent if the start was not observed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
 }
@@ -51,7 +51,7 @@ pub enum News {
     Step { name: String, broker: Option<u32>, brokers: usize, status: String, time: Option<Duration> },
     /// The operation has failed.
     Failed { operation: String, error: String },
-    /// Nothing more can be asked of it. The update goes on all the same, and terraform says how it ends.
+    /// Nothing more can be asked of it. The update continues all the same, and terraform says how it ends.
     Lost(String),
 }
 
@@ -70,7 +70,8 @@ pub fn await_earlier(working_dir: &WorkingDir, see: See<'_>) -> anyhow::Result<(
     Ok(())
 }
 
-/// Applies `plan`; `see` is told what terraform does, and each step of the operations that it starts on clusters.
+/// Applies `plan`; `see` is called with what terraform does, and each step of the operations that it starts on
+/// clusters.
 ///
 /// Returns the steps that were seen to end.
 ///
@@ -120,7 +121,8 @@ impl Followed {
         let (found_to, found) = channel();
         let (stop, stopped) = channel();
         let (arn, place) = (arn.to_owned(), place.clone());
-        // It ends by itself when it is told to stop or nobody listens; no answer keeps it for longer than the SDK's time limits.
+        // It ends by itself when it is instructed to stop or nobody listens; no answer keeps it for longer than the
+        // SDK's time limits.
         thread::spawn(move || ask(&arn, &place, &found_to, &stopped));
         Followed { steps: Steps::new(address), found, stop: Some(stop) }
     }

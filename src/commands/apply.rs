@@ -1,4 +1,4 @@
-//! `kgen apply`: makes what terraform/ describes.
+//! `kgen apply`: applies terraform/.
 
 use std::path::Path;
 
@@ -96,12 +96,12 @@ pub fn price(changes: &Changes) -> Vec<String> {
             let Some(after) = price(&cluster.change.after) else {
                 let before = price(&cluster.change.before).filter(|_| cluster.change.after.is_null())?;
                 return Some(format!(
-                    "{}: {before} no longer charged (brokers only, list price of us-east-1)",
+                    "{}: {before} no longer charged (brokers only, list price in us-east-1)",
                     cluster.address
                 ));
             };
             let before = price(&cluster.change.before).map(|before| format!("{before} → ")).unwrap_or_default();
-            Some(format!("{}: {before}{after} (brokers only, list price of us-east-1)", cluster.address))
+            Some(format!("{}: {before}{after} (brokers only, list price in us-east-1)", cluster.address))
         })
         .collect()
 }

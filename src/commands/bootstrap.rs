@@ -37,6 +37,6 @@ pub fn run(project: &Path, args: &Bootstrap) -> anyhow::Result<Outcome> {
     let other = Security::value_variants().iter().find(|kind| listeners(&brokers, **kind).is_some());
     match other {
         Some(other) => bail!("the cluster has no {wanted} listeners: try `kgen bootstrap --security {other}`"),
-        None => bail!("the cluster has no listeners that kgen knows"),
+        None => bail!("the cluster has no listeners that kgen supports"),
     }
 }

@@ -1,4 +1,4 @@
-//! What happens during a change, in words, and what came of it.
+//! The events and the result of a change, as text.
 
 use super::{
     documents::{self, Prepared, PreparedFile, PreparedMoves, Resized, ScaledOut},
@@ -20,7 +20,7 @@ use crate::{
 
 /// Says what happens, and asks.
 pub struct Words {
-    progress: Progress,
+    pub progress: Progress,
     /// Every question is answered with yes.
     yes: bool,
     /// Documents are alone on standard output.
@@ -45,7 +45,7 @@ impl Observer for Words {
         match event {
             Event::Recording(run) => {
                 record::show(run, self.plain);
-                // A screen shows by itself what goes on.
+                // A screen shows by itself what continues.
                 self.progress = Progress::new();
             }
             Event::Located(edited) => {
@@ -64,7 +64,7 @@ impl Observer for Words {
         }
         match question {
             Question::Resume { .. } => eprintln!(
-                "nothing was changed (`kgen resume --undo` puts the files back, as long as the cluster is as it was)"
+                "nothing was changed (`kgen resume --undo` restores the files, as long as the cluster has not changed)"
             ),
             Question::Apply { .. } => {}
             Question::Change { .. } | Question::PutBack { .. } => eprintln!("nothing was changed"),
@@ -83,10 +83,10 @@ fn asked(question: &Question<'_>) -> String {
             format!("Add {new} brokers to {} and move partitions onto them?", cluster.name)
         }
         Question::Resume { change, cluster, is_begun } => {
-            let verb = if *is_begun { "Go on with" } else { "Begin" };
+            let verb = if *is_begun { "Resume" } else { "Begin" };
             format!("{verb} `{}` of {}?", change.command(), cluster.name)
         }
-        Question::PutBack { run, files } => format!("Put {files} files back as they were before {run}?"),
+        Question::PutBack { run, files } => format!("Restore {files} files to their state before {run}?"),
         Question::Apply { address } => format!("Apply this to {address}?"),
     }
 }
@@ -115,12 +115,12 @@ impl Progress {
 fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::AwaitingTerraform => "waiting for an earlier terraform",
-        Phase::AwaitingOperation => "waiting for the operation that runs on the cluster",
+        Phase::AwaitingOperation => "waiting for the operation that is running on the cluster",
         Phase::Planning => "planning",
         Phase::Applying => "applying",
         Phase::ReadingOutputs => "reading the outputs again",
         Phase::AwaitingSync => "waiting until every partition is in sync",
-        Phase::AwaitingCalm => "waiting until brokers have room and every partition is in sync",
+        Phase::AwaitingCalm => "waiting until brokers have headroom and every partition is in sync",
         Phase::MovingPartitions => "moving partitions",
     }
 }
@@ -157,15 +157,19 @@ fn line(event: &Event<'_>) -> String {
         }
         Event::NotMeasured(error) => format!("note: the brokers are not measured: {error:#}"),
         Event::NotMeasuredAfter { change } => {
-            format!("the brokers are {}, and were not measured afterwards", change.reached())
+            format!("the brokers are {}, but were not measured afterwards", change.reached())
+        }
+        Event::RemedyMade { time } => {
+            format!("done after {} s; checking whether the symptom disappears", time.as_secs())
         }
         Event::EarlierTerraform(_) | Event::EarlierTerraformEnded | Event::TerraformStopped { .. } => terraform(event),
         Event::FilesStay { cluster } => {
-            format!("{cluster} has begun to change, so the files stay as they are changed")
+            format!("{cluster} has begun to change, so the files keep their changes")
         }
-        Event::FilesPutBack => "the files are as they were before".to_owned(),
+        Event::FilesPutBack => "the files were restored".to_owned(),
         Event::OutputsStay => {
-            "note: more has changed meanwhile (`kgen plan` shows it), so the outputs stay as they were".to_owned()
+            "note: more has changed in the meantime (`kgen plan` shows it), so the outputs were not refreshed"
+                .to_owned()
         }
         Event::Reached { cluster, change, time } => {
             format!("{cluster}: {} after {} s", change.reached(), time.as_secs())
@@ -184,7 +188,7 @@ fn line(event: &Event<'_>) -> String {
             let address = written.address.map(|address| format!(" ({})", visible::line(address))).unwrap_or_default();
             format!("{file}:{}: {old} is now {}{address}", written.line, written.to)
         }
-        Event::Undone { file } => format!("{} is as it was before", file.display()),
+        Event::Undone { file } => format!("{} was restored", file.display()),
         Event::Began(_)
         | Event::PhaseOver
         | Event::Terraform(_)
@@ -199,12 +203,12 @@ fn line(event: &Event<'_>) -> String {
 fn terraform(event: &Event<'_>) -> String {
     match event {
         Event::EarlierTerraform(earlier) => format!(
-            "`{}` (process {}), started earlier, is still running; waiting for it. Ctrl-C ends the waiting only",
+            "`{}` (process {}), started earlier, is still running; waiting for it. Ctrl-C only stops the waiting",
             earlier.command_line, earlier.pid
         ),
         Event::EarlierTerraformEnded => "the earlier terraform has ended".to_owned(),
         Event::TerraformStopped { error, goes_on: true } => {
-            format!("{error}; the same kgen command goes on from there")
+            format!("{error}; run the same kgen command again to continue")
         }
         Event::TerraformStopped { error, .. } => error.to_string(),
         _ => String::new(),
@@ -216,7 +220,8 @@ fn moves(event: &Event<'_>) -> String {
         Event::StillMoving(count) => format!("{count} partitions are still being moved; waiting for them"),
         Event::Balanced => "every broker has its share of the partitions".to_owned(),
         Event::Moving { partitions, bytes_per_s, replicas } => format!(
-            "moving replicas of {partitions} partitions, {PARTITIONS_A_BATCH} at a time, at most {} MiB/s a broker: {}",
+            "moving replicas of {partitions} partitions, {PARTITIONS_A_BATCH} at a time, at most {} MiB/s per broker: \
+             {}",
             bytes_per_s >> 20,
             copies(replicas)
         ),
@@ -224,7 +229,7 @@ fn moves(event: &Event<'_>) -> String {
             format!("{moved} of {of} partitions moved, the last {batch} in {}", human(*time))
         }
         Event::Moved { partitions, time } => {
-            format!("{partitions} partitions moved in {}; the throttle is gone", human(*time))
+            format!("{partitions} partitions moved in {}; the throttle was removed", human(*time))
         }
         _ => String::new(),
     }
@@ -236,9 +241,9 @@ fn copies(replicas: &Replicas) -> String {
 
 fn resumed(event: &Event<'_>) -> String {
     match event {
-        Event::NothingChanged { run } => format!("{run} had changed nothing yet"),
+        Event::NothingChanged { run } => format!("{run} had not changed anything yet"),
         Event::LeftAt { run, change, step, cluster } => format!(
-            "{run} ({}) was left while {}; {} is {} with {} brokers of {}",
+            "{run} ({}) stopped when {}; {} is {} with {} brokers of {}",
             change.command(),
             doing(*step),
             cluster.name,
@@ -246,14 +251,14 @@ fn resumed(event: &Event<'_>) -> String {
             cluster.broker_count,
             cluster.broker_type
         ),
-        Event::WillResume { edits, terraform: None, .. } => format!("this puts {} back as before", files(edits)),
+        Event::WillResume { edits, terraform: None, .. } => format!("this restores {}", files(edits)),
         Event::WillResume { change, edits, terraform: Some(program) } => {
             let (command, files) = (change.command(), files(edits));
-            format!("this goes on with `{command}`: edits {files}, and runs {}", program.display())
+            format!("this resumes `{command}`: it edits {files}, and runs {}", program.display())
         }
-        Event::Left { run, is_interrupted: true } => format!("interrupted; `kgen resume {run}` goes on"),
+        Event::Left { run, is_interrupted: true } => format!("interrupted; `kgen resume {run}` continues"),
         Event::Left { run, .. } => {
-            format!("`kgen resume {run}` goes on from where it was, once the reason is mended")
+            format!("once the cause is fixed, `kgen resume {run}` continues from where it stopped")
         }
         _ => String::new(),
     }
@@ -266,14 +271,14 @@ fn files(edits: &[Edit]) -> String {
 
 fn doing(step: Step) -> &'static str {
     match step {
-        Step::Measuring => "measuring before the change",
+        Step::Measuring => "it was measuring before the change",
         Step::Writing => "the files were changed and the plan was made",
         Step::Applying => "terraform applied the plan",
-        Step::Settled => "the brokers were to be measured again",
+        Step::Settled => "the brokers were about to be measured again",
         Step::Moving => "partitions were moved",
-        Step::Moved => "the brokers were to be measured again",
+        Step::Moved => "the brokers were about to be measured again",
         Step::Proven => "everything was done",
-        Step::PutBack => "the files were put back",
+        Step::PutBack => "the files were restored",
     }
 }
 
@@ -366,9 +371,12 @@ fn conclusion(concluded: &Concluded) -> String {
         Change::BrokerCount(_) => "scaled out",
     };
     match (concluded.has_load(), concluded.verdict) {
-        (_, Verdict::CauseFound) => "not recovered: a cause is still found (`kgen diagnose`)".to_owned(),
+        (_, Verdict::CauseFound) => "not recovered: there is still a cause (`kgen diagnose`)".to_owned(),
         (false, _) => format!("{name}; without load before and after, nothing is proven about speed"),
-        (true, Verdict::Healthy) if concluded.is_worse() => format!("{name}: healthy under load, and no better for it"),
+        (true, Verdict::Healthy) if concluded.is_worse() => format!(
+            "{name}: healthy under load, but not measurably \
+                                                                     better"
+        ),
         (true, Verdict::Healthy) => "recovered: healthy under load".to_owned(),
         (true, Verdict::Inconclusive) => {
             format!("{name}; the measurement afterwards is inconclusive (`kgen diagnose`)")

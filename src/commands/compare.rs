@@ -48,7 +48,7 @@ fn read(named: &Path, project: &Project) -> anyhow::Result<Recorded> {
     let run = run.with_context(|| format!("reading {}", path.display()))?;
     if run.is_empty() {
         return Err(anyhow!(
-            "{} has no second of a load: it is no record of `kgen produce` and not what its --json-stream prints",
+            "{} has no load data: it is neither a record of `kgen produce` nor the output of its --json-stream",
             path.display()
         ));
     }
@@ -82,7 +82,7 @@ fn print(found: &Comparison) {
         Conclusion::Improved => "improved",
         Conclusion::Unchanged => "unchanged: no difference is shown",
         Conclusion::Worse => "worse",
-        Conclusion::Mixed => "mixed: better in part and worse in part",
+        Conclusion::Mixed => "mixed: partly better and partly worse",
         Conclusion::Void => "void",
     };
     let (before, after) = found.seconds;

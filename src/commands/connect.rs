@@ -13,8 +13,8 @@ use crate::{
 pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
     if let Some(endpoint) = std::env::var_os("AWS_ENDPOINT_URL") {
         return Err(refused(anyhow!(
-            "there is no machine behind the client instance of the lab (AWS_ENDPOINT_URL is {}): the brokers are on \
-             this machine, so use `kgen bootstrap`, `kgen topic` and `kgen produce` right here",
+            "the lab's client instance is not a real machine (AWS_ENDPOINT_URL is {}): the brokers are on this \
+             machine, so use `kgen bootstrap`, `kgen topic` and `kgen produce` here",
             endpoint.display()
         )));
     }
@@ -22,7 +22,8 @@ pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
     let aws = if args.dry_run { None } else { Some(aws()?) };
     let instance = terraform.text_output("client_instance_id")?;
     let arn = terraform.text_output("msk_cluster_arn")?;
-    let region = region(&arn).with_context(|| format!("output msk_cluster_arn is {arn:?}, which names no region"))?;
+    let region =
+        region(&arn).with_context(|| format!("output msk_cluster_arn is {arn:?}, which contains no region"))?;
     let session = ["ssm", "start-session", "--target", &instance, "--region", region];
     let Some(aws) = aws else {
         println!("aws {}", session.map(shell_quoted).join(" "));

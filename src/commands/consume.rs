@@ -1,4 +1,4 @@
-//! `kgen consume`: reads a topic, or proves a run.
+//! `kgen consume`: reads a topic, or verifies a run.
 
 use std::{
     path::{Path, PathBuf},
@@ -115,11 +115,11 @@ fn print(topic: &str, found: &Verification) {
     row("  there", found.unknown_but_there);
     println!("topic {topic}\n{table}");
     if !found.ledger_complete {
-        println!("the ledger was not closed: its producer did not end by itself");
+        println!("the ledger was not closed: its producer did not exit normally");
     }
     if found.partitions_cut > 0 {
         println!(
-            "retention has deleted the beginning of {} partitions: what is lost may have been there",
+            "retention has deleted the beginning of {} partitions: the lost records may have been there",
             found.partitions_cut
         );
     }
@@ -198,7 +198,7 @@ impl Shown {
             return;
         }
         let behind = tick.end_to_end_p99_ms.map_or(String::new(), |p99| format!(", p99 {p99:.0} ms after due"));
-        let stalled = if tick.stalled { ", told not to read" } else { "" };
+        let stalled = if tick.stalled { ", paused" } else { "" };
         eprintln!(
             "{:.0} s: {} records read, {:.0} records/s, lag {}{behind}{stalled}",
             tick.at_s,
@@ -225,7 +225,7 @@ fn print_consumed(consumed: &Consumed) {
         count(consumed.lag_max)
     );
     if consumed.stalled_s > 0.0 {
-        println!("told not to read for {:.1} s", consumed.stalled_s);
+        println!("paused for {:.1} s", consumed.stalled_s);
     }
     if consumed.corrupted > 0 {
         println!("{} records are damaged", consumed.corrupted);

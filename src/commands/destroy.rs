@@ -1,4 +1,4 @@
-//! `kgen destroy`: destroys what apply made.
+//! `kgen destroy`: destroys what apply created.
 
 use std::path::Path;
 

@@ -9,6 +9,7 @@ use super::{
     look::{INSIDE_INTERVAL, Opened, collected, headline, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
+    watching::naming,
 };
 use crate::{
     cli::{Diagnose, Look, Outcome, refused},
@@ -32,7 +33,7 @@ const OWN_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Report<'a> {
     schema: &'static str,
     cluster: &'a Context,
-    /// Through what the cluster was seen.
+    /// The view of the cluster.
     view: Seen,
     samples: usize,
     from_ms: Option<i64>,
@@ -69,7 +70,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     let looked = match &args.replay {
         Some(file) => {
             let (context, samples) = recorded(file)?;
-            let naming = naming_of(&context, &project);
+            let naming = naming(&project, &context.cluster, &context.region);
             Looked { context, samples, seen: Seen::Recorded, naming }
         }
         None => runtime()?.block_on(looked(args, &project))?,
@@ -82,13 +83,6 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
         print!("{}", described(&looked, &diagnosis, &fixes));
     }
     Ok(outcome(diagnosis.verdict))
-}
-
-/// The project's Terraform for a recorded cluster that is the project's.
-fn naming_of(context: &Context, project: &Project) -> Naming {
-    let stack = project.stack();
-    let is_own = context.cluster == stack.cluster().name && context.region == stack.region();
-    if is_own { Naming::of_project(&project.terraform_dir()) } else { Naming::default() }
 }
 
 /// How a command ends that says what a diagnosis says.
@@ -140,7 +134,7 @@ async fn looked(args: &Diagnose, project: &Project) -> anyhow::Result<Looked> {
             (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
             status.take_notes().iter().for_each(|note| eprintln!("note: {note}"));
             if samples.is_empty() {
-                eprintln!("note: CloudWatch has no datapoint of {}: {}", context.cluster, source.silence());
+                eprintln!("note: CloudWatch has no datapoints for {}: {}", context.cluster, source.silence());
             }
             samples
         }
@@ -222,20 +216,20 @@ fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>])
             lines.extend(fix.notes.iter().map(|note| format!("    - {}", line(note))));
             if let Some(command) = &fix.kgen {
                 let how = match fix.hcl_diff {
-                    Some(_) => "changes the HCL, applies it and proves it",
-                    None => "does it and checks that the symptom is gone",
+                    Some(_) => "changes the HCL, applies it and proves the result",
+                    None => "applies it and checks that the symptom is gone",
                 };
-                lines.push(format!("\n  by kgen, which {how}:\n    {}", line(command)));
+                lines.push(format!("\n  with kgen, which {how}:\n    {}", line(command)));
             }
             if let Some(command) = &fix.aws_cli {
                 let then = match fix.hcl_diff {
-                    Some(_) => " (then change the HCL as well, or Terraform changes it back)",
+                    Some(_) => " (then change the HCL as well, or Terraform reverts it)",
                     None => "",
                 };
-                lines.push(format!("\n  by the AWS CLI{then}:\n    {}", line(command)));
+                lines.push(format!("\n  with the AWS CLI{then}:\n    {}", line(command)));
             }
             if !fix.kafka_tools.is_empty() {
-                lines.push("\n  by Kafka's tools:".to_owned());
+                lines.push("\n  with Kafka's tools:".to_owned());
                 lines.extend(fix.kafka_tools.iter().map(|command| format!("    {}", line(command))));
             }
             if let Some(diff) = &fix.hcl_diff {

@@ -1,4 +1,4 @@
-//! What `--json` prints, where no other module has a type for it. Each has its name in `schema`.
+//! The documents that `--json` prints, if no other module has a type for them. Each has its name in `schema`.
 
 use std::{
     collections::BTreeMap,
@@ -6,16 +6,18 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::{demo::timeline::Story, out};
+use super::out;
 use crate::{
     benchmark,
     change::{Figures, moving, rolling},
     comparison::Comparison,
+    demo::Story,
     diagnose::{Context, Verdict},
     kafka,
+    lab_api::LabStatus,
     load::{producer::Summary, verify::Verification},
     metrics::Requests,
     project::FileState,
@@ -98,7 +100,7 @@ pub struct Planned {
 pub struct Applied {
     pub applied: bool,
     pub changes: Listing,
-    /// In the order in which they were done.
+    /// In the order in which they were applied.
     pub resources: Vec<super::progress::Ended>,
     /// Steps of the control plane's operations, such as a broker's restart.
     pub steps: Vec<rolling::Ended>,
@@ -111,7 +113,7 @@ pub struct Applied {
 pub struct Destroyed {
     pub destroyed: bool,
     pub changes: Listing,
-    /// In the order in which they were done.
+    /// In the order in which they were applied.
     pub resources: Vec<super::progress::Ended>,
 }
 
@@ -160,7 +162,7 @@ pub struct Explanation {
     pub meaning: &'static str,
     pub told_apart: &'static str,
     pub in_the_lab: &'static str,
-    /// The command that makes it in the lab, where there is one.
+    /// The command that causes it in the lab, if there is one.
     pub fault: Option<String>,
 }
 
@@ -168,11 +170,11 @@ pub struct Explanation {
 #[derive(Serialize, JsonSchema)]
 pub struct Resized {
     pub cluster: Context,
-    /// Steps of the rolling update that were seen to end, in their order; of a run that was gone on with, since then.
+    /// Completed steps of the rolling update, in order; for a resumed run, only those since then.
     pub steps: Vec<rolling::Ended>,
     pub before: Figures,
     pub after: Figures,
-    /// What the resize brought, with its interval.
+    /// The effect of the resize, with its interval.
     pub change: Proof,
     /// Of the samples afterwards.
     pub verdict: Verdict,
@@ -186,12 +188,12 @@ pub struct ScaledOut {
     /// Brokers before and after.
     pub from: u32,
     pub to: u32,
-    /// Steps of the operation that were seen to end, in their order; of a run that was gone on with, since then.
+    /// Completed steps of the operation, in order; for a resumed run, only those since then.
     pub steps: Vec<rolling::Ended>,
     pub moved: moving::Moved,
     pub before: Figures,
     pub after: Figures,
-    /// What the brokers brought, with its interval.
+    /// The effect of the new brokers, with its interval.
     pub change: Proof,
     /// Of the samples afterwards.
     pub verdict: Verdict,
@@ -202,16 +204,16 @@ pub struct ScaledOut {
 #[derive(Serialize, JsonSchema)]
 pub struct Prepared {
     pub cluster: Option<String>,
-    /// The files were written; with `--dry-run` none is.
+    /// The files were written; always false with `--dry-run`.
     pub written: bool,
     pub files: Vec<PreparedFile>,
-    /// What changes and what it takes, where the cluster is kgen's own.
+    /// What changes and what it requires, if kgen manages the cluster.
     pub remedy: Option<Rendered>,
-    /// Replicas that will move, roughly, and all that there are.
+    /// The approximate number of replicas that will move, and the total.
     pub moves: Option<PreparedMoves>,
-    /// What was not checked, and what else is to be known.
+    /// What was not checked, and other notes.
     pub notes: Vec<String>,
-    /// The command that goes on from here.
+    /// The command that resumes it.
     pub next: String,
 }
 
@@ -237,7 +239,7 @@ pub struct PreparedMoves {
 pub struct TopicChange {
     pub topic: String,
     pub partitions: usize,
-    /// Of each partition; nothing where it was not asked for.
+    /// For each partition; absent if it was not requested.
     pub replication_factor: Option<i32>,
     pub outcome: TopicOutcome,
 }
@@ -247,7 +249,7 @@ pub struct TopicChange {
 pub enum TopicOutcome {
     Created,
     WouldCreate,
-    /// It was there already, and stays as it is.
+    /// It already existed and was left unchanged.
     Exists,
     Deleted,
     WouldDelete,
@@ -284,9 +286,9 @@ pub struct LabDown {
 pub struct LabEnv {
     /// To be set.
     pub set: BTreeMap<String, String>,
-    /// To be taken away.
+    /// To be removed.
     pub unset: Vec<String>,
-    /// Goes before the other folders of PATH.
+    /// To be put in front of the other folders in PATH.
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub path: PathBuf,
@@ -297,10 +299,10 @@ pub struct LabEnv {
 pub struct Fixed {
     /// Id of the finding; nothing when there is none.
     pub finding: Option<String>,
-    /// What was done, or with `--dry-run` would be; nothing when kgen does not do it.
+    /// What was done, or would be done with `--dry-run`; absent if kgen does nothing.
     pub action: Option<String>,
     pub carried_out: bool,
-    /// The finding is found no more.
+    /// The finding is gone.
     pub gone: bool,
     /// From the change to that.
     pub seconds: u64,
@@ -315,11 +317,11 @@ pub struct Played<'a> {
     pub cause: &'a str,
     pub before: &'a Figures,
     pub after: &'a Figures,
-    /// What the fix brought, with its interval.
+    /// The effect of the fix, with its interval.
     pub change: &'a Proof,
     pub load: &'a Summary,
     pub proof: &'a Verification,
-    /// Where every sample is, a line each (kgen.sample/1).
+    /// The file with all samples, one per line (kgen.sample/1).
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub samples: &'a Path,
@@ -328,7 +330,7 @@ pub struct Played<'a> {
 /// `kgen compare --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct ComparedRuns<'a> {
-    /// As they were named.
+    /// As given.
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub before: &'a Path,
@@ -377,10 +379,10 @@ pub struct Listed {
     pub requests: Cost,
 }
 
-/// Requests of CloudWatch that were made. Calls of the MSK API cost nothing.
+/// Number of CloudWatch requests. MSK API calls are free.
 #[derive(Serialize, JsonSchema)]
 pub struct Cost {
-    /// Metrics that GetMetricData was asked for.
+    /// Metrics requested with GetMetricData.
     pub metrics: u64,
     pub get_metric_data_calls: u64,
     pub list_metrics_calls: u64,
@@ -406,80 +408,6 @@ pub struct Settings {
     pub others: Vec<super::config::Other>,
 }
 
-/// `kgen lab status --json`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabStatus {
-    pub running: bool,
-    pub endpoint: Option<String>,
-    /// N of "scale 1:N".
-    pub scale: Option<f64>,
-    pub hardware: Option<String>,
-    pub pid: Option<u32>,
-    /// By what the CPU of brokers is limited.
-    pub cpu_limit: Option<String>,
-    pub memory_limit: Option<bool>,
-    /// Of the brokers, whatever version a cluster was asked for.
-    pub kafka_version: Option<String>,
-    /// What clients of the TLS listeners are to trust.
-    pub ca: Option<String>,
-    pub emulator: Option<String>,
-    /// What a datapoint of CloudWatch covers: 60 s, as on MSK, unless `kgen lab up --metrics-period` says otherwise.
-    pub metrics_period_s: Option<u64>,
-    /// How long after the end of its period a datapoint is there.
-    pub metrics_delay_s: Option<u64>,
-    pub problem: Option<String>,
-    /// Clusters have no brokers, and their metrics are synthetic.
-    pub without_brokers: bool,
-    /// Actions of IAM that the lab denies, for tests.
-    pub denied: Vec<String>,
-    pub clusters: Vec<LabCluster>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabCluster {
-    pub arn: String,
-    pub name: String,
-    pub region: String,
-    pub state: String,
-    pub state_info: Option<Value>,
-    pub current_version: String,
-    #[serde(rename = "type")]
-    pub broker_type: String,
-    pub kafka_version: String,
-    pub brokers: Vec<LabBroker>,
-    /// Faults that run.
-    pub faults: Vec<LabFault>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabFault {
-    pub id: String,
-    pub does: String,
-    /// The broker that is hit.
-    pub broker: Option<i32>,
-    pub topic: Option<String>,
-    /// 1 is the middle, more is worse.
-    pub strength: f64,
-    /// RFC 3339.
-    pub since: String,
-    /// Programs that the lab runs for it.
-    pub clients: Vec<LabClient>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabClient {
-    pub command: String,
-    pub pid: u32,
-    /// Its output.
-    #[serde(serialize_with = "lossy")]
-    #[schemars(with = "PathBuf")]
-    pub log: PathBuf,
-}
-
 /// `kgen lab fault list --json`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ListedFaults {
@@ -496,20 +424,4 @@ pub struct ListedFault {
     /// Why not.
     pub obstacle: Option<String>,
     pub runs: bool,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabBroker {
-    pub id: i32,
-    pub zone: String,
-    #[serde(rename = "type")]
-    pub broker_type: String,
-    pub endpoints: BTreeMap<String, Option<String>>,
-    pub pid: Option<u32>,
-    pub cores: Option<f64>,
-    pub baseline_cores: Option<f64>,
-    pub heap_mib: Option<u64>,
-    pub memory_mib: Option<u64>,
-    pub note: Option<String>,
 }

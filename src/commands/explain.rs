@@ -16,7 +16,7 @@ pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
         Some(id) => {
             let rule = RULES.iter().find(|rule| rule.id == id);
             vec![rule.ok_or_else(|| {
-                refused(anyhow!("no finding is called {}{} (`kgen explain` lists them)", visible::line(id), hint(id)))
+                refused(anyhow!("there is no finding {}{} (`kgen explain` lists them)", visible::line(id), hint(id)))
             })?]
         }
     };

@@ -1,4 +1,4 @@
-//! Two stretches of samples side by side, in words.
+//! Two periods of samples side by side, as text.
 
 use comfy_table::Table;
 
@@ -52,10 +52,10 @@ mod tests {
         insta::assert_snapshot!(table(("kafka.t3.small", "kafka.m5.large"), &change), @r"
                                                     before          after           change  95 % interval
          broker type                                kafka.t3.small  kafka.m5.large
-         CPU of what it may use, busiest broker, %  91              31              -60     -60 to -60     improved
+         CPU of its capacity, busiest broker, %  91              31              -60     -60 to -60     improved
          messages into the cluster, records/s       200.0           200.0           +0.0    +0.0 to +0.0
 
-        improved: CPU of what it may use, busiest broker: 91 % before, 31 % after; change -60 % (95 % interval -60 to -60)
+        improved: CPU of its capacity, busiest broker: 91 % before, 31 % after; change -60 % (95 % interval -60 to -60)
         ");
     }
 }

@@ -52,7 +52,7 @@ fn show(edited: Edited, json: bool) -> anyhow::Result<()> {
             Some(address) => format!("{} in place", visible::line(&address)),
             None => "these clusters in place".to_owned(),
         };
-        eprintln!("next, and look whether the plan updates {what} and changes nothing else:");
+        eprintln!("next, check that the plan updates {what} and changes nothing else:");
     }
     if json {
         let files = prepared_files(files);

@@ -1,4 +1,4 @@
-//! `kgen completions` and `kgen man`: made from the command line's own definition.
+//! `kgen completions` and `kgen man`: generated from the definition of the command line.
 
 use std::path::Path;
 
@@ -50,6 +50,6 @@ fn write_pages(command: &clap::Command, name: &str, dir: &Path) -> anyhow::Resul
 fn page(command: &clap::Command, name: &str) -> anyhow::Result<String> {
     let mut page = Vec::new();
     let titled = command.clone().display_name(name.to_owned());
-    Man::new(titled).title(name.to_uppercase()).render(&mut page).context("making the man page")?;
+    Man::new(titled).title(name.to_uppercase()).render(&mut page).context("writing the man page")?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }

@@ -1,4 +1,4 @@
-//! Opening a cluster as the arguments say, for `watch`, `diagnose` and the commands that change a cluster.
+//! Opens the cluster that the arguments select, for `watch`, `diagnose` and the commands that change a cluster.
 
 use std::{path::Path, time::Duration};
 

@@ -29,7 +29,7 @@ pub fn run(project: &Path, args: &Output) -> anyhow::Result<Outcome> {
         let outputs = outputs.into_iter().map(|(name, output)| (name, output.value)).collect();
         documents::print(Outputs { outputs })?;
     } else if outputs.is_empty() {
-        eprintln!("there are no outputs: nothing is applied yet (`kgen apply`)");
+        eprintln!("there are no outputs: nothing has been applied yet (`kgen apply`)");
     } else {
         let width = outputs.keys().map(String::len).max().unwrap_or(0);
         for (name, output) in &outputs {

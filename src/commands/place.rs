@@ -1,4 +1,4 @@
-//! Where the AWS APIs are: AWS or whatever the environment names, or a lab that kgen runs itself.
+//! The location of the AWS APIs: AWS, the endpoint in the environment, or kgen's own lab.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct Reached {
     pub cluster: Option<Found>,
 }
 
-/// A cluster that was asked for its brokers.
+/// A cluster whose brokers are looked up.
 pub struct Found {
     pub name: String,
     pub region: String,
@@ -44,7 +44,7 @@ pub fn reached(brokers: &Brokers, project: &Project) -> anyhow::Result<Reached> 
     let (bootstrap_servers, cluster) = match (&brokers.bootstrap_servers, &brokers.which.cluster) {
         (Some(_), Some(_)) => {
             return Err(refused(anyhow!(
-                "--cluster and --bootstrap-servers (or KGEN_BOOTSTRAP_SERVERS) both name brokers: leave one of them out"
+                "--cluster and --bootstrap-servers (or KGEN_BOOTSTRAP_SERVERS) both name brokers: use only one of them"
             )));
         }
         (Some(named), None) => (named.clone(), None),
@@ -93,8 +93,8 @@ async fn asked(brokers: &Brokers, project: &Project) -> anyhow::Result<(String, 
     let named = brokers.which.cluster.as_deref();
     let stacks = &project.stack().cluster().name;
     let asking = || match named {
-        Some(name) => format!("asking for the brokers of {name}"),
-        None => format!("no brokers are named with --bootstrap-servers, and asking for those of {stacks}"),
+        Some(name) => format!("looking up the brokers of {name}"),
+        None => format!("--bootstrap-servers is not set, so looking up the brokers of {stacks}"),
     };
     let (target, aws, info) = look::found(&brokers.which, project).await.with_context(asking)?;
     let name = info.name.clone();
@@ -111,7 +111,7 @@ async fn asked(brokers: &Brokers, project: &Project) -> anyhow::Result<(String, 
 }
 
 fn no_plaintext(name: &str) -> String {
-    format!("cluster {name} has no plaintext listener (--security tls, scram or iam takes another)")
+    format!("cluster {name} has no plaintext listener (use --security tls, scram or iam)")
 }
 
 /// Where clients of this kind connect.

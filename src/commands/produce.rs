@@ -6,28 +6,25 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    look::own_look,
     out,
-    place::{Found, Place, Reached, reached},
+    place::{Found, Reached, reached},
     record::{self, Record, environment},
     stopping::Stopping,
-    watching::{Beside, Marks, Watched},
+    watching::{naming, telling},
 };
 use crate::{
-    cli::{Look, Outcome, load::Produce, refused},
+    change::{ClusterView, INTERVAL},
+    cli::{Outcome, load::Produce, refused},
     kafka::{Cluster, REACHABLE_WITHIN},
     load::{
-        keys::Keys,
         latency::Quantiles,
-        pacer::Rate,
         payload::Payload,
         producer::{self, Load, ProducerConfig, Summary, Tick, new_run},
-        sizes::Sizes,
         slo::{Figure, Judged, Slo},
     },
     project::Project,
     run::{Environment, Event, Mark},
-    stack::Stack,
+    watch::{Marks, News, Place},
 };
 
 /// Between two lines of progress where there is no terminal, s.
@@ -49,7 +46,7 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     let interrupted = record.clone();
     let stopping = Stopping::begin(move || {
         let _ = interrupted.end(&Ok(Outcome::Interrupted), true);
-        eprintln!("ended at once: of the records that had no answer yet it is not known whether they are there");
+        eprintln!("stopped at once: it is unknown whether the unacknowledged records were written");
     })?;
     record::show(&record, args.json || args.json_stream || args.plain);
     let ran = send(&args, &project, &config, found, stopping.flag(), &record);
@@ -71,12 +68,12 @@ fn send(
     // Brokers that are named by hand may be those of another cluster than the stack's.
     let is_watched = cluster.is_some();
     let beside = cluster.map(|Found { name, region }| {
-        let look = Look { cluster: Some(name), region: Some(region), ..own_look() };
-        let watched = Watched { project: project.clone(), look, place: Place::Environment };
-        Beside::start(watched, record, Marks::new(project.stack()))
+        let news = News::new(naming(project, &name, &region), Marks::new(project.stack()));
+        let view = ClusterView::of(&name, &region, &Place::Environment, INTERVAL);
+        view.beside_telling(record, news, telling(record.clone()))
     });
     if !is_watched {
-        record.tell(Event::note("brokers named by --bootstrap-servers are not watched"))?;
+        record.tell(Event::note("brokers given by --bootstrap-servers are not watched"))?;
     }
     let rate = config
         .load
@@ -106,7 +103,7 @@ fn send(
 pub fn ensure_topics(topics: &[String], cluster: &Cluster) -> anyhow::Result<()> {
     match topics.iter().find(|topic| !cluster.topics.contains_key(*topic)) {
         Some(topic) => {
-            Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")))
+            Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` creates it)")))
         }
         None => Ok(()),
     }
@@ -129,29 +126,13 @@ fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
     (summary, outcome)
 }
 
-/// The load that the stack describes, for as long as it says.
-pub fn stack_load(stack: &Stack) -> Load {
-    let load = stack.load_settings();
-    Load {
-        topics: vec![stack.topic().name.clone()],
-        rate: Rate::Constant(load.rate),
-        duration: Duration::from_secs(load.duration_s),
-        max_records: u64::MAX,
-        record_size: Sizes::Fixed(load.record_bytes as usize),
-        keys: if load.hot_keys { Keys::HOT } else { Keys::UNIFORM },
-        payload: Payload::Json,
-        headers: Vec::new(),
-        seed: 1,
-    }
-}
-
 /// What is sent where, and the cluster if it was looked up.
 fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, Option<Found>)> {
-    let default = stack_load(project.stack());
+    let default = Load::of_stack(project.stack());
     let rate = args.rate.clone().unwrap_or(default.rate);
     if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
         return Err(refused(anyhow::anyhow!(
-            "--record-size goes with --payload json or random: lines have their own sizes"
+            "--record-size applies only to --payload json and random: lines have their own sizes"
         )));
     }
     let Reached { connection, cluster } = reached(&args.brokers, project)?;
@@ -205,7 +186,7 @@ impl Progress {
 
     fn show(&mut self, tick: &Tick) {
         if self.json_stream {
-            // Whoever read this may have gone; the run goes on. What else went wrong is said at its end.
+            // Whoever read this may have gone; the run continues. What else went wrong is said at its end.
             let _ = out::json_line(tick);
         }
         if let Err(error) = self.record.load(tick)
@@ -294,8 +275,8 @@ fn print_summary(summary: &Summary) {
     println!("{times}");
     if summary.generator_bound {
         println!(
-            "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} with the client's queue \
-             full, {} because this machine was busy); these times say little about the cluster",
+            "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} because the \
+             client's queue was full, {} because this machine was busy); these times say little about the cluster",
             summary.late_share * 100.0,
             summary.late_queue_full,
             summary.late_generator

@@ -1,4 +1,4 @@
-//! The record of the run that a command makes, with what is said of it.
+//! The record of a command's run, and the messages about it.
 
 use crate::{
     edge,

@@ -29,7 +29,8 @@ pub fn run(args: &Render, project_dir: &Path) -> anyhow::Result<Outcome> {
     if !edited.is_empty() && !args.force {
         let names: Vec<String> = edited.iter().map(|change| shown(&change.path)).collect();
         edited.iter().for_each(|change| eprint!("{}", change.diff()));
-        let what = "not as kgen wrote it, and nothing was written; move the change above into kgen.toml, or use --force to lose it";
+        let what = "edited since kgen wrote it, so nothing was written; move the change above into kgen.toml, or use \
+                    --force to discard it";
         return Err(refused(anyhow!("{}: {what}", names.join(", "))));
     }
 

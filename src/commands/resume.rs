@@ -1,4 +1,4 @@
-//! `kgen resume`: goes on with a demo, a resize or a scale-out that was interrupted, killed or failed.
+//! `kgen resume`: resumes an interrupted, killed or failed demo, resize or scale-out.
 
 mod demo;
 
@@ -37,12 +37,12 @@ fn again(dir: &Path, run: &Run, args: &Resume) -> anyhow::Result<Outcome> {
     ensure_confirmable(args.yes, "resume")?;
     let program = Terraform::find(demo.terraform.terraform_bin.as_deref()).map_err(refused)?;
     eprintln!(
-        "{}: the lab of a demo ends with it, so it is played again from its beginning; what it left is cleared away, its \
-         record stays",
+        "{}: the lab of a demo ends with the demo, so the demo starts again from the beginning; what it left behind \
+         is removed, but its record stays",
         run.head.id
     );
     if !dropped.is_empty() {
-        eprintln!("note: {} of the recorded command line counts only when given again", dropped.join(", "));
+        eprintln!("note: {} of the recorded command line applies only if it is given again", dropped.join(", "));
     }
     let command = demo::demo_command(&demo);
     eprintln!("this runs `{command}` in {}, with {} as terraform", dir.display(), program.display());

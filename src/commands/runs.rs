@@ -35,7 +35,7 @@ pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
             }
         }
         None if args.json => documents::print(Recorded { runs: runs.iter().map(document).collect() })?,
-        None if runs.is_empty() => eprintln!("no run is recorded in {} (`kgen demo` makes one)", folder.display()),
+        None if runs.is_empty() => eprintln!("no run is recorded in {} (`kgen demo` records one)", folder.display()),
         None => print(&runs),
     }
     Ok(Outcome::Done)
@@ -112,7 +112,7 @@ fn print(runs: &[Listed]) {
     println!("{table}");
 }
 
-/// What a record says, which may be somebody else's: a line break in it would begin a row.
+/// What a record says, which may be someone else's: a line break in it would begin a row.
 fn cell(text: &str) -> String {
     visible::line(text).into_owned()
 }

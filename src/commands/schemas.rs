@@ -10,6 +10,7 @@ use crate::{
     benchmark,
     cli::{self, Outcome, refused},
     kafka,
+    lab_api::LabStatus,
     load::{consumer, producer},
     visible,
 };

@@ -120,7 +120,7 @@ fn show(change: TopicChange, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What can be told without making it.
+/// What can be determined without making it.
 fn creatable(spec: &TopicSpec, cluster: &Cluster) -> Result<(), TopicError> {
     let (topic, brokers, replication_factor) = (spec.name.clone(), cluster.brokers.len(), spec.replication_factor);
     if cluster.topics.contains_key(&topic) {

@@ -1,4 +1,4 @@
-//! Clients that connect again and again.
+//! Clients that keep reconnecting.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -27,9 +27,9 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::ConnectionRate]], helps: &[Field::Connections], of: Clusters::Provisioned },
-    meaning: "Clients open connections without end: one a request, or they fail and try again without waiting. Handshakes \
-              use up the brokers' CPU.",
-    told_apart: "ConnectionCreationRate stays high. A fleet that starts does so once.",
+    meaning: "Clients keep opening connections: one for each request, or they fail and retry without waiting. The \
+              handshakes use up the brokers' CPU.",
+    told_apart: "ConnectionCreationRate stays high. When a fleet of clients starts, it is high only once.",
     in_the_lab: "while :; do (: >/dev/tcp/127.0.0.1/PORT); done in a few shells, with a broker's port, then kgen diagnose",
 };
 
@@ -53,17 +53,19 @@ fn judge(window: &Window) -> Option<Finding> {
         }
     }
     Some(Finding {
-        title: format!("clients connect to {} again and again", names(&brokers)),
-        cause: "a client for each request, or clients that fail and try again at once".to_owned(),
+        title: format!("clients keep reconnecting to {}", names(&brokers)),
+        cause: "clients are created for each request, or fail and retry immediately".to_owned(),
         brokers,
         evidence_for,
-        check: Some("the addresses that connect most: the brokers' request log, or ss -tn on the clients".to_owned()),
+        check: Some(
+            "find the addresses that connect most: the brokers' request log, or ss -tn on the clients".to_owned(),
+        ),
         confidence: 0.85,
         remedy: Some(Remedy::Advice(Advice::new(
-            "reuse one client a process, and wait before connecting again",
+            "reuse one client per process, and wait before reconnecting",
             &["reconnect.backoff.ms=1000, reconnect.backoff.max.ms=10000", "start fleets with a random delay"],
         ))),
-        anti_recommendations: vec!["do not add brokers: clients connect to every one of them".to_owned()],
+        anti_recommendations: vec!["do not add brokers: clients connect to each of them".to_owned()],
         ..Finding::default()
     })
 }
@@ -90,12 +92,16 @@ fn more_than_before(window: &Window) -> Option<Finding> {
     };
     Some(Finding {
         title: "many more connections than before".to_owned(),
-        cause: "clients that connect again and again, or a fleet that has started".to_owned(),
+        cause: "clients keep reconnecting, or a fleet of clients has just started".to_owned(),
         evidence_for: grown.iter().map(text).collect(),
-        missing: vec!["ConnectionCreationRate (PER_BROKER): a fleet connects once, a storm goes on".to_owned()],
-        check: Some("whether a fleet has just started; monitoring level PER_BROKER shows new connections".to_owned()),
+        missing: vec!["watch ConnectionCreationRate (PER_BROKER): a fleet connects once, a storm continues".to_owned()],
+        check: Some(
+            "check whether a fleet of clients has just started; monitoring level PER_BROKER shows new \
+                     connections"
+                .to_owned(),
+        ),
         confidence: 0.45,
-        anti_recommendations: vec!["do not add brokers: clients connect to every one of them".to_owned()],
+        anti_recommendations: vec!["do not add brokers: clients connect to each of them".to_owned()],
         brokers: grown.into_iter().map(|(id, ..)| id).collect(),
         ..Finding::default()
     })

@@ -1,4 +1,4 @@
-//! A group that reads slower than records come in.
+//! A group that reads more slowly than records arrive.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -24,9 +24,10 @@ pub const RULE: Rule = Rule {
         helps: &[Field::GroupMembers, Field::TrafficByTopic],
         of: Clusters::All,
     },
-    meaning: "A consumer group goes on steadily, and slower than records are produced: its lag grows without end.",
-    told_apart: "Offsets are committed at a steady rate above 0, and lag grows on all partitions of one group. If brokers \
-                 were the reason, every group would lag and requests would be slow.",
+    meaning: "A consumer group makes steady progress, but more slowly than records are produced, so its lag keeps \
+              growing.",
+    told_apart: "Offsets are committed at a steady rate above 0, and lag grows on all partitions of one group. If the \
+                 brokers were the cause, every group would lag and requests would be slow.",
     in_the_lab: "kgen consume --delay 20ms, kgen produce, then kgen diagnose",
 };
 
@@ -57,26 +58,32 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     if of_topics {
         finding.missing.push(
-            "lag by partition: it grows on all of them if the group is too slow, on some if a member hangs".to_owned(),
+            "check the check the lag by partition: it grows on all of them if the group is too slow, on some if a \
+             member hangs"
+                .to_owned(),
         );
     }
     let slow_brokers = window.brokers().into_iter().any(|id| window.slow_produce(id).is_some());
     if slow_brokers {
-        finding.evidence_against.push(Evidence::fact("produce requests are slow too, so brokers may be the reason"));
+        finding.evidence_against.push(Evidence::fact("produce requests are slow too, so the brokers may be the cause"));
     }
     Some(Finding {
         title: format!("consumer group {} is too slow", finding.groups.join(", ")),
-        cause: "it processes less than comes in".to_owned(),
-        check: Some("lag by partition and members (kafka-consumer-groups.sh --describe --members), then the time that the application takes for a record, and members against partitions".to_owned()),
+        cause: "it processes records more slowly than they arrive".to_owned(),
+        check: Some(
+            "check the lag by partition and the members (kafka-consumer-groups.sh --describe --members), then \
+                     the processing time of a record, and whether there are fewer members than partitions"
+                .to_owned(),
+        ),
         confidence: if slow_brokers || of_topics { 0.7 } else { 0.85 },
         remedy: Some(Remedy::Advice(Advice::new(
-            "more consumers in the group, up to the number of partitions, or faster processing",
+            "add consumers to the group, up to the number of partitions, or process records faster",
             &[
                 "process records in parallel within a member",
-                "more partitions only if members already equal partitions",
+                "add partitions only if there are already as many members as partitions",
             ],
         ))),
-        anti_recommendations: vec!["do not resize: brokers have nothing to do with it".to_owned()],
+        anti_recommendations: vec!["do not resize: the brokers are not the cause".to_owned()],
         ..finding
     })
 }
@@ -92,7 +99,8 @@ fn by_topic(window: &Window, finding: &mut Finding) -> bool {
         let TopicPace { group, topic, lag, lag_per_s, .. } = pace;
         finding.evidence_for.push(Evidence::measured(
             format!(
-                "group {group}: lag {lag:.0} on {topic} grows by {lag_per_s:.0} records/s, {:.0} % of what comes in",
+                "group {group}: lag {lag:.0} on {topic} grows by {lag_per_s:.0} records/s, {:.0} % of the incoming \
+                 records",
                 share * 100.0
             ),
             lag_per_s,

@@ -1,4 +1,4 @@
-//! A group, or a member of it, that stands still.
+//! A group, or a member of it, that is stalled.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -25,8 +25,8 @@ const STANDS_STILL_S: f64 = 10.0;
 /// Growth of a topic's lag over what comes in from which on nothing is read: the rest is the error of two datapoints.
 pub(super) const READS_NOTHING: f64 = 0.9;
 
-/// Bytes that consumers read for each byte that comes in, beyond those of the groups that keep up, which show that somebody
-/// reads and does not commit.
+/// Bytes that consumers read for each byte that comes in, beyond those of the groups that keep up, which show that
+/// someone reads and does not commit.
 const READS_STILL: f64 = 0.5;
 
 /// Datapoints in which a group kept up, before it stopped, that make it more than a visitor.
@@ -44,7 +44,8 @@ pub const RULE: Rule = Rule {
         helps: &[Field::GroupMembers, Field::TrafficByTopic],
         of: Clusters::All,
     },
-    meaning: "A consumer group commits nothing on some partitions while records come in: a member hangs, or never commits.",
+    meaning: "A consumer group commits nothing on some partitions while records arrive: a member hangs, or never \
+              commits.",
     told_apart: "The rate of committed offsets is 0. In consumer.slow it is above 0 and steady.",
     in_the_lab: "kgen produce, kgen consume & kill -STOP $!, then kgen diagnose",
 };
@@ -87,22 +88,22 @@ fn judge(window: &Window) -> Option<Finding> {
         confidence = by_topic(window, &mut finding)?;
     }
     Some(Finding {
-        title: format!("consumer group {} stands still", finding.groups.join(", ")),
+        title: format!("consumer group {} is stalled", finding.groups.join(", ")),
         cause: "a member hangs or does not commit".to_owned(),
         check: Some(
-            "kafka-consumer-groups.sh --describe --group … --members: whose partitions these are; a group without members \
-             has left and does not hang"
+            "find the member that owns these partitions with kafka-consumer-groups.sh --describe --group … --members; \
+             a group without members has left and does not hang"
                 .to_owned(),
         ),
         confidence,
         remedy: Some(Remedy::Advice(Advice::new(
             "restart the member that holds these partitions",
             &[
-                "max.poll.interval.ms above the longest processing of a poll",
-                "max.poll.records lower, if a poll takes too long",
+                "set max.poll.interval.ms above the longest time that processing one poll takes",
+                "lower max.poll.records if one poll takes too long to process",
             ],
         ))),
-        anti_recommendations: vec!["do not resize: the brokers wait for the reader".to_owned()],
+        anti_recommendations: vec!["do not resize: the brokers are waiting for the consumer".to_owned()],
         ..finding
     })
 }
@@ -133,17 +134,19 @@ fn by_topic(window: &Window, finding: &mut Finding) -> Option<f64> {
         confidence = Some(confidence.map_or(sure, |known| known.max(sure)));
         finding.evidence_for.push(Evidence::measured(
             format!(
-                "group {}: lag {:.0} on {} grows by {:.0} records/s, all that comes in",
+                "group {}: lag {:.0} on {} grows by {:.0} records/s, as fast as records arrive",
                 pace.group, pace.lag, pace.topic, pace.lag_per_s
             ),
             pace.lag_per_s,
             LAG_PER_S,
         ));
         if !has_members && is_read {
-            finding.evidence_for.push(Evidence::fact("records are read, and the group commits nothing"));
+            finding.evidence_for.push(Evidence::fact("records are read, but the group commits nothing"));
         }
         if !has_members {
-            finding.missing.push("state and members of the group: one without members has left".to_owned());
+            finding
+                .missing
+                .push("check the state and members of the group: a group without members has left".to_owned());
         }
         if !finding.groups.contains(&pace.group) {
             finding.groups.push(pace.group.clone());

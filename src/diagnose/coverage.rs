@@ -1,4 +1,4 @@
-//! Which causes a view can assess: what each rule needs, against what the samples hold.
+//! The causes that a view can assess: the needs of each rule compared with the content of the samples.
 
 use serde::Serialize;
 
@@ -46,19 +46,19 @@ pub struct Coverage {
 pub struct NotAssessed {
     /// Such as `client.quota-throttled`.
     pub id: &'static str,
-    /// What the nearest way to assess it lacks.
+    /// The data that is missing for the closest way to assess it.
     pub lacking: Vec<Lacking>,
     /// Data that this view has for every such cluster is missing, and nothing says why.
     pub unexplained: bool,
 }
 
-/// A field that the samples do not hold.
+/// A field that the samples do not contain.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Lacking {
     pub field: Field,
     /// What it is, such as `time that produce requests are throttled (ProduceThrottleTime)`.
     pub what: String,
-    /// Why it is not there.
+    /// Why it is missing.
     pub reason: String,
     /// What would make it available; `None` if nothing would.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,16 +143,16 @@ fn gap(window: &Window, field: Field) -> Gap {
     if !window.is_cloudwatch() {
         return match field {
             _ if is_of_protocol(field) && !is_asked(window) => explained(
-                "the Kafka protocol was not asked",
-                Some("run kgen where the brokers' Kafka port can be reached, with credentials that it accepts"),
+                "the Kafka protocol was not used",
+                Some("run kgen where it can reach the brokers' Kafka port, with credentials that the brokers accept"),
             ),
             Field::CpuCredits | Field::Volume | Field::NetworkAllowances => {
-                explained("published in CloudWatch alone", Some("--source cloudwatch"))
+                explained("published only in CloudWatch", Some("--source cloudwatch"))
             }
             Field::HeapAfterGc if !collections_are_published(window) => {
-                explained("the brokers' exporter publishes no garbage collections", None)
+                explained("the brokers' exporter does not publish garbage collections", None)
             }
-            Field::Load => explained("no load generator runs here", None),
+            Field::Load => explained("no load generator is running here", None),
             Field::TrafficByTopic | Field::RequestSize | Field::CpuIoWait | Field::ReplicationTraffic => {
                 explained("not read from the Prometheus endpoints", None)
             }
@@ -196,8 +196,8 @@ fn gap(window: &Window, field: Field) -> Gap {
     );
     let reason = match field {
         Field::GroupLag => {
-            "no lag is published, and records are read: MSK publishes the lag of groups that are STABLE or \
-                            EMPTY and commit offsets"
+            "no lag is published although records are read: MSK publishes the lag only of groups that are STABLE or \
+             EMPTY and commit offsets"
                 .to_owned()
         }
         _ => "no datapoints".to_owned(),
@@ -295,7 +295,7 @@ pub fn price(level: MonitoringLevel) -> String {
 pub fn what(field: Field) -> String {
     let words = match field {
         Field::Cpu => "CPU",
-        Field::CpuThrottling => "CPU held back by a limit",
+        Field::CpuThrottling => "CPU throttled by a limit",
         Field::CpuCredits => "CPU credits",
         Field::CpuIoWait => "CPU time spent waiting for the disk",
         Field::HeapAfterGc => "heap after collection",
@@ -323,7 +323,7 @@ pub fn what(field: Field) -> String {
         Field::PartitionRates => "records per second by partition",
         Field::GroupLag => "lag of consumer groups",
         Field::GroupMembers => "state and members of consumer groups",
-        Field::Probe => "answers of the Kafka port",
+        Field::Probe => "responses from the Kafka port",
         Field::ClusterState => "state of the cluster",
         Field::Load => "the load generator's own view",
     };
@@ -348,7 +348,7 @@ impl Coverage {
     }
 
     /// Coverage for a person: the summary, then a line for each thing that is lacking with the causes that it would decide.
-    /// Nothing but the summary where all was seen.
+    /// Only the summary where all was seen.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.summary()];
         let mut told: Vec<(&Lacking, Vec<&'static str>)> = Vec::new();
@@ -363,7 +363,7 @@ impl Coverage {
         for (lacking, causes) in told {
             let enable = lacking.enable.as_ref().map_or(String::new(), |enable| format!("; to enable it: {enable}"));
             lines.push(format!(
-                "not seen: {}, so not assessed: {} ({}{enable})",
+                "not observed: {}, so not assessed: {} ({}{enable})",
                 lacking.what,
                 causes.join(", "),
                 lacking.reason

@@ -1,4 +1,4 @@
-//! T3 brokers whose CPU credits are spent, or will be soon.
+//! T3 brokers whose CPU credits are used up, or will be soon.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -35,11 +35,12 @@ pub const RULE: Rule = Rule {
         helps: &[Field::ProduceTime],
         of: Clusters::Burstable,
     },
-    meaning: "A T3 broker earns CPU credits and spends them above its baseline of 20 % a vCPU. With none left it is held \
-              at the baseline: its CPU falls and looks calm while requests pile up.",
-    told_apart: "CPUCreditBalance near 0 with CPU flat near 20 %, throttled periods or slow produce requests. In \
-                 broker.undersized CPU is high; here it is low, and the capacity fell, not the load grew.",
-    in_the_lab: "kgen lab up --t3 credits, kgen produce until the credits are gone, kgen diagnose",
+    meaning: "A T3 broker earns CPU credits and spends them when it runs above its baseline of 20 % per vCPU. When \
+              none are left, it is limited to the baseline: its CPU falls and looks calm while requests queue up.",
+    told_apart: "CPUCreditBalance is near 0, and CPU is flat near 20 %, with throttled periods or slow produce \
+                 requests. With broker.undersized, CPU is high; here it is low, because the capacity fell rather than \
+                 the load rising.",
+    in_the_lab: "kgen lab up --t3 credits, kgen produce until the credits are used up, then kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
@@ -58,7 +59,7 @@ fn spent(window: &Window, credits: Credits) -> Option<Finding> {
         let throttled = window.median(id, |broker| broker.cpu_throttled_percent);
         let throttled = throttled.filter(|throttled| *throttled >= THROTTLED_PERCENT);
         let throttled = throttled.map(|throttled| {
-            let text = format!("broker {id}: held back by its CPU limit in {throttled:.0} % of the periods");
+            let text = format!("broker {id}: throttled by its CPU limit in {throttled:.0} % of the periods");
             Evidence::measured(text, throttled, THROTTLED_PERCENT)
         });
         throttled.into_iter().chain(window.slow_produce(id)).collect::<Vec<_>>()
@@ -90,10 +91,12 @@ fn spent(window: &Window, credits: Credits) -> Option<Finding> {
         return None;
     }
     if !balance_seen {
-        finding.missing.push("CPUCreditBalance, which would settle it (CloudWatch only on AWS)".to_owned());
+        finding
+            .missing
+            .push("CPUCreditBalance, which would confirm or exclude it (on AWS, only in CloudWatch)".to_owned());
     }
     if !held_back_seen {
-        finding.evidence_against.push(Evidence::fact("produce requests are not slow, as far as they were seen"));
+        finding.evidence_against.push(Evidence::fact("produce requests are not slow, as far as they were observed"));
     }
     finding.evidence_against.extend(window.memory_note());
     finding.evidence_for.extend(window.load_evidence());
@@ -102,13 +105,13 @@ fn spent(window: &Window, credits: Credits) -> Option<Finding> {
         (true, false) => 0.65,
         _ => 0.6,
     };
-    finding.title = format!("CPU credits are spent on {}", names(&finding.brokers));
+    finding.title = format!("CPU credits are used up on {}", names(&finding.brokers));
     finding.cause = format!(
-        "the brokers are held at {:.0} % of their vCPUs, so that low CPU means the opposite of idle",
+        "the brokers are limited to {:.0} % of their vCPUs, so their low CPU does not mean that they are idle",
         credits.baseline_percent
     );
-    finding.check = Some("CPUCreditBalance of each broker in CloudWatch".to_owned());
-    Some(with_remedy(finding, window, "its CPU credits are spent, and other types need none"))
+    finding.check = Some("check CPUCreditBalance of each broker in CloudWatch".to_owned());
+    Some(with_remedy(finding, window, "its CPU credits are used up, and other types do not need any"))
 }
 
 fn running_out(window: &Window, credits: Credits) -> Option<Finding> {
@@ -128,29 +131,31 @@ fn running_out(window: &Window, credits: Credits) -> Option<Finding> {
             continue;
         }
         let lasts_min = last.1 / lost_per_h * 60.0;
-        let text = format!("broker {id}: {:.0} CPU credits left, gone in {lasts_min:.0} minutes at this rate", last.1);
+        let text =
+            format!("broker {id}: {:.0} CPU credits left, used up in {lasts_min:.0} minutes at this rate", last.1);
         finding.evidence_for.push(Evidence::measured(text, last.1, LOW));
         finding.brokers.push(id);
     }
     if finding.brokers.is_empty() {
         return None;
     }
-    finding.evidence_against.push(Evidence::fact("the brokers are not held back yet"));
+    finding.evidence_against.push(Evidence::fact("the brokers are not throttled yet"));
     finding.title = format!("CPU credits are running out on {}", names(&finding.brokers));
     finding.cause = format!(
-        "CPU is above the {:.0} % that these brokers can sustain; when the credits are gone, they fall to that",
+        "CPU is above the {:.0} % that these brokers can sustain; when the credits are used up, they are limited to \
+         that",
         credits.baseline_percent
     );
     finding.confidence = 0.7;
-    Some(with_remedy(finding, window, "its CPU credits run out, and other types need none"))
+    Some(with_remedy(finding, window, "its CPU credits are running out, and other types do not need any"))
 }
 
 fn with_remedy(finding: Finding, window: &Window, reason: &str) -> Finding {
     Finding {
         remedy: window.next_larger(reason, true),
         anti_recommendations: vec![
-            "do not add T3 brokers: each comes with the same baseline".to_owned(),
-            "do not wait for CpuUser to pass 60 %: a capped broker never gets there".to_owned(),
+            "do not add T3 brokers: each has the same baseline".to_owned(),
+            "do not wait for CpuUser to exceed 60 %: a limited broker never reaches it".to_owned(),
         ],
         ..finding
     }

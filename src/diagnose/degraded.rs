@@ -1,4 +1,4 @@
-//! One broker that can do less than the others.
+//! One broker with less capacity than the others.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -42,11 +42,13 @@ pub const RULE: Rule = Rule {
         helps: &[Field::ProduceParts],
         of: Clusters::Provisioned,
     },
-    meaning: "One broker is out of CPU at the same traffic that the others bear easily: it has less, or something else runs \
-              there.",
-    told_apart: "Traffic is even (else it is keys or leaders). Periods are throttled or CPU is used up (else it is the disk \
-                 or the network). With acks=all every broker's remote time rises, which points away from the culprit.",
-    in_the_lab: "lower cpu.cfs_quota_us (cgroup v1) or cpu.max (v2) of one broker to a fifth, kgen produce, kgen diagnose",
+    meaning: "One broker has run out of CPU under the same traffic that the others handle easily: it has less CPU, or \
+              something else runs on it.",
+    told_apart: "Traffic is even (otherwise the cause is keys or leaders). Periods are throttled or CPU is used up \
+                 (otherwise the cause is the disk or the network). With acks=all the remote time of every broker \
+                 rises, so it does not identify the weak one.",
+    in_the_lab: "lower cpu.cfs_quota_us (cgroup v1) or cpu.max (v2) of one broker to a fifth, kgen produce, then kgen \
+                 diagnose",
 };
 
 /// Whether broker `id` bears its load easily, by its last samples too: the first ones may be of a time before the load.
@@ -115,10 +117,10 @@ fn judge(window: &Window) -> Option<Finding> {
                 let text = format!("broker {id}: {times:.1} times the traffic of the others");
                 evidence_for.push(Evidence::measured(text, times, SAME_TRAFFIC));
             }
-            None => missing.push("BytesInPerSec of each broker".to_owned()),
+            None => missing.push("check BytesInPerSec of each broker".to_owned()),
         }
         if let Some(throttled) = window.median(*id, |broker| broker.cpu_throttled_percent) {
-            let text = format!("broker {id}: held back in {throttled:.0} % of the periods");
+            let text = format!("broker {id}: throttled in {throttled:.0} % of the periods");
             evidence_for.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
         }
         if let Some(queue) = window.median(*id, |broker| broker.produce?.queue_ms).filter(|_| is_slower(window, *id)) {
@@ -136,12 +138,13 @@ fn judge(window: &Window) -> Option<Finding> {
         }
     }
     Some(Finding {
-        title: format!("{} can do less than the others", names(&weak)),
-        cause: "the same work uses up its CPU and not theirs".to_owned(),
+        title: format!("{} has less capacity than the others", names(&weak)),
+        cause: "the same work uses up its CPU, but not that of the others".to_owned(),
         evidence_for,
         missing,
         check: Some(
-            "the broker's own history: if it was like the others before, a reboot gives it another machine".to_owned(),
+            "check the broker's own history: if it used to be like the others, a reboot moves it to another machine"
+                .to_owned(),
         ),
         confidence: confidence.min(0.9),
         remedy: Some(Remedy::Reboot(Reboot {
@@ -149,8 +152,8 @@ fn judge(window: &Window) -> Option<Finding> {
             reason: "it is weaker than the others".to_owned(),
         })),
         anti_recommendations: vec![
-            "do not resize: two of three have room, and one that is broken stays so".to_owned(),
-            "do not look at the brokers whose requests take longest: they wait for this one".to_owned(),
+            "do not resize: the other brokers have headroom, and a faulty broker stays faulty".to_owned(),
+            "do not look at the brokers with the slowest requests: they are waiting for this one".to_owned(),
         ],
         brokers: weak,
         ..Finding::default()

@@ -29,8 +29,9 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::DiskUsed]], helps: &[], of: Clusters::Standard },
-    meaning: "The data volumes fill up: more is written than retention takes away.",
-    told_apart: "By the use and its slope over the window; everything else may look normal. disk.full has no room left.",
+    meaning: "The data volumes are filling up: more is written than retention deletes.",
+    told_apart: "By disk use and its slope over the window; everything else may look normal. With disk.full no space \
+                 is left.",
     in_the_lab: "a small file system for the data of a broker; tests/scenarios/disk_filling.toml has the samples",
 };
 
@@ -55,7 +56,7 @@ fn judge(window: &Window) -> Option<Finding> {
             HIGH_PERCENT,
         ));
         if let Some(hours) = soon {
-            let text = format!("broker {id}: at this rate it is full in {}", time(hours));
+            let text = format!("broker {id}: full in {} at this rate", time(hours));
             finding.evidence_for.push(Evidence::measured(text, hours, SOON_H));
         }
     }
@@ -66,18 +67,19 @@ fn judge(window: &Window) -> Option<Finding> {
     if !sure && !rises {
         return Some(high(finding));
     }
-    let expand = window.context.volume_gib.and_then(|gib| Expand::twice(gib, "the volumes fill up"));
+    let expand = window.context.volume_gib.and_then(|gib| Expand::twice(gib, "the volumes are filling up"));
     let advice = Advice::new("expand the volumes, or shorten retention.ms of the largest topic", &[]);
     Some(Finding {
-        title: format!("the data volume of {} fills up", names(&finding.brokers)),
-        cause: "more is written than retention takes away".to_owned(),
+        title: format!("the data volume of {} is filling up", names(&finding.brokers)),
+        cause: "more is written than retention deletes".to_owned(),
         check: Some(
-            "size of each topic (kafka-log-dirs.sh --describe): one that grows has a retention too long".to_owned(),
+            "check the size of each topic (kafka-log-dirs.sh --describe): the retention of one that grows is too long"
+                .to_owned(),
         ),
         confidence: if sure { 0.9 } else { 0.75 },
         remedy: Some(expand.map_or(Remedy::Advice(advice), Remedy::Expand)),
         anti_recommendations: vec![
-            "do not wait for the alarm at 100 %: MSK allows one change of storage in 6 hours".to_owned(),
+            "do not wait for the alarm at 100 %: MSK allows one storage change in 6 hours".to_owned(),
         ],
         ..finding
     })
@@ -86,20 +88,24 @@ fn judge(window: &Window) -> Option<Finding> {
 /// A volume that is high and was not seen to rise: where retention goes by size, it stays so. A suspicion.
 fn high(finding: Finding) -> Finding {
     Finding {
-        title: format!("the data volume of {} is high and was not seen to fill up", names(&finding.brokers)),
-        cause: "retention by size that fills the volume on purpose, or a rise that is slower than the window shows"
+        title: format!(
+            "the data volume of {} is nearly full, but was not observed to be filling up",
+            names(&finding.brokers)
+        ),
+        cause: "retention by size fills the volume on purpose, or the rise is too slow to show in the window"
             .to_owned(),
-        missing: vec!["the rise over hours".to_owned()],
+        missing: vec!["disk use over several hours".to_owned()],
         check: Some(
-            "KafkaDataLogsDiskUsed over the last day: flat means retention by size, a rise means that it fills up"
+            "check KafkaDataLogsDiskUsed over the last day: flat means retention by size, a rise means that it is \
+             filling up"
                 .to_owned(),
         ),
         confidence: 0.45,
         remedy: Some(Remedy::Advice(Advice::new(
-            "if it rises: expand the volumes, or shorten retention",
-            &["flat at this level, lower retention.bytes if there is to be room for a broker's catching up"],
+            "if it rises, expand the volumes or shorten retention",
+            &["if it stays at this level, lower retention.bytes to leave space for a broker that catches up"],
         ))),
-        anti_recommendations: vec!["do not expand a volume that stays where it is: volumes cannot shrink".to_owned()],
+        anti_recommendations: vec!["do not expand a volume that is not filling up: volumes cannot shrink".to_owned()],
         ..finding
     }
 }

@@ -1,4 +1,4 @@
-//! A data volume without room: the broker ends, or has ended.
+//! A full data volume: the broker exits, or has exited.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -19,10 +19,10 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::DiskUsed]], helps: &[], of: Clusters::Standard },
-    meaning: "The data volume of a broker is full. Kafka takes the log directory offline and ends the process; started \
-              again, it ends again.",
-    told_apart: "By the last disk value before the broker was lost, which broker.down does not have. disk.filling still \
-                 has room.",
+    meaning: "The data volume of a broker is full. Kafka takes the log directory offline and exits; after a restart \
+              it exits again.",
+    told_apart: "By the last disk value before the broker was lost, which broker.down does not have. With \
+                 disk.filling there is still space.",
     in_the_lab: "a small file system for the data of a broker; tests/scenarios/disk_full.toml has the samples",
 };
 
@@ -45,23 +45,23 @@ fn judge(window: &Window) -> Option<Finding> {
         .collect();
     for id in &brokers {
         if window.is_unreachable(*id) {
-            evidence_for.push(Evidence::fact(format!("broker {id}: gone since")));
+            evidence_for.push(Evidence::fact(format!("broker {id}: lost since then")));
         }
     }
     let expand = window.context.volume_gib.and_then(|gib| Expand::twice(gib, "the volume is full"));
     let advice = Advice::new(
         "free space first (retention.ms of the largest topic), expand the volumes, then restart the broker",
-        &["a restart alone ends in the same way"],
+        &["a restart alone fails again"],
     );
     Some(Finding {
         title: format!("the data volume of {} is full", names(&brokers)),
-        cause: "no room for another segment".to_owned(),
+        cause: "there is no space for another log segment".to_owned(),
         brokers,
         evidence_for,
         confidence: 0.95,
         remedy: Some(expand.map_or(Remedy::Advice(advice), Remedy::Expand)),
         anti_recommendations: vec![
-            "do not only restart the broker: it ends again as soon as it writes".to_owned(),
+            "do not just restart the broker: it exits again as soon as it writes".to_owned(),
             "do not add brokers first: the full one keeps its partitions until they are reassigned".to_owned(),
         ],
         ..Finding::default()

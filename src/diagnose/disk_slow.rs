@@ -1,4 +1,4 @@
-//! A volume that takes its time.
+//! A slow volume.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -12,13 +12,13 @@ use crate::{
     sample::{BrokerId, BrokerSample, BrokerState, Field, Sample, VolumeSample},
 };
 
-/// Local produce time that tells of the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
+/// Local produce time that indicates the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
 const LOCAL_MS: f64 = 20.0;
 
 /// One broker's time over the others' from which on it alone is meant.
 const TIMES_OTHERS: f64 = 4.0;
 
-/// Processing of followers' fetches that tells of the disk, ms. Measured: 59 against 0.3; a weak CPU shows about 1.
+/// Processing of followers' fetches that indicates the disk, ms. Measured: 59 against 0.3; a weak CPU shows about 1.
 const FOLLOWER_FETCH_MS: f64 = 10.0;
 
 /// Time in which a port answers that is not hung, ms.
@@ -51,9 +51,10 @@ pub const RULE: Rule = Rule {
         helps: &[Field::FollowerFetchTime, Field::Cpu],
         of: Clusters::Standard,
     },
-    meaning: "Writes wait for the volume: its throughput or operations a second are used up, or it is failing.",
-    told_apart: "Local time of produce requests is high while CPU has room; followers' fetches take as long there. A weak \
-                 broker is throttled, a slow network has a normal local time, too many partitions show on every broker.",
+    meaning: "Writes wait for the volume: its throughput or its operations per second are used up, or it is failing.",
+    told_apart: "The local time of produce requests is high while CPU has headroom, and followers' fetches from that \
+                 broker take as long. A weak broker is throttled, a slow network leaves the local time normal, and \
+                 too many partitions show on every broker.",
     in_the_lab: "blkio.throttle.write_iops_device (cgroup v1) or io.max (v2) for a broker, and a topic with flush.messages=50",
 };
 
@@ -101,7 +102,11 @@ fn judge(window: &Window) -> Option<Finding> {
             None => missing.push("local time of followers' fetches".to_owned()),
         }
         if let Some(cpu) = window.median(*id, BrokerSample::cpu_percent) {
-            evidence_for.push(Evidence::measured(format!("broker {id}: CPU has room ({cpu:.0} %)"), cpu, CPU_PERCENT));
+            evidence_for.push(Evidence::measured(
+                format!("broker {id}: CPU has headroom ({cpu:.0} %)"),
+                cpu,
+                CPU_PERCENT,
+            ));
         }
     }
     Some(Finding {
@@ -113,19 +118,20 @@ fn judge(window: &Window) -> Option<Finding> {
         check: Some(CHECK.to_owned()),
         confidence: confidence.min(0.9),
         remedy: Some(advice(slow.len())),
-        anti_recommendations: vec!["do not resize for CPU: it has room".to_owned()],
+        anti_recommendations: vec!["do not resize for CPU: it has headroom".to_owned()],
         brokers: slow,
         ..Finding::default()
     })
 }
 
-const CHECK: &str = "VolumeQueueLength, VolumeTotalWriteTime and BurstBalance of that broker in CloudWatch";
+const CHECK: &str = "check VolumeQueueLength, VolumeTotalWriteTime and BurstBalance of that broker in CloudWatch";
 
 fn advice(slow: usize) -> Remedy {
     let what = if slow == 1 {
-        "replace the broker's volume (reboot the broker; ask AWS support if it stays), move leaders off it meanwhile"
+        "replace the broker's volume (reboot the broker; contact AWS support if that does not help), and move leaders \
+         off it in the meantime"
     } else {
-        "provisioned storage throughput, or a type with a higher EBS baseline"
+        "provision storage throughput, or choose a type with a higher EBS baseline"
     };
     let where_to = ["storage_info.ebs_storage_info.provisioned_throughput in Terraform (kafka.m5.4xlarge and larger)"];
     Remedy::Advice(Advice::new(what, &where_to))
@@ -144,7 +150,7 @@ pub(super) fn stands_still(window: &Window, id: BrokerId) -> bool {
             && !served(broker)
             && broker.round_trip_ms().is_some_and(|ms| ms < ANSWERS_MS)
     };
-    // A moment in which no metrics were to be had tells nothing.
+    // A moment in which no metrics were available shows nothing.
     let told = |sample: &&Sample| sample.brokers.values().any(|broker| broker.state == BrokerState::Serving);
     let others = |sample: &Sample| sample.brokers.iter().any(|(other, broker)| *other != id && served(broker));
     let told: Vec<&Sample> = last.iter().filter(told).collect();
@@ -196,7 +202,7 @@ fn by_volume(window: &Window) -> Option<Finding> {
         check: Some(CHECK.to_owned()),
         confidence: if finding.evidence_for.len() > 2 * finding.brokers.len() { 0.85 } else { 0.7 },
         remedy: Some(advice(finding.brokers.len())),
-        anti_recommendations: vec!["do not resize for CPU: it has room".to_owned()],
+        anti_recommendations: vec!["do not resize for CPU: it has headroom".to_owned()],
         ..finding
     })
 }
@@ -235,17 +241,20 @@ fn by_waiting(window: &Window) -> Option<Finding> {
         Some(Evidence::measured(format!("broker {id}: followers confirm after {ms:.0} ms"), ms, WAITS_MS))
     });
     let mut evidence_for: Vec<Evidence> = evidence_for.collect();
-    evidence_for.push(Evidence::fact(format!("{}: takes next to nothing of what it took before", names(&brokers))));
+    evidence_for.push(Evidence::fact(format!(
+        "{}: receives almost none of the traffic that it received before",
+        names(&brokers)
+    )));
     Some(Finding {
-        title: format!("the disk of {} stands still", names(&brokers)),
-        cause: "the others wait for it; what touches its log does not end".to_owned(),
+        title: format!("the disk of {} has stalled", names(&brokers)),
+        cause: "the others wait for it; requests that use its log do not complete".to_owned(),
         evidence_for,
-        missing: vec!["VolumeQueueLength or CpuIoWait, which would settle it".to_owned()],
+        missing: vec!["VolumeQueueLength or CpuIoWait, which would confirm or exclude it".to_owned()],
         alternatives: vec![finding_id::NETWORK_CONSTRAINED],
         check: Some(CHECK.to_owned()),
         confidence: 0.6,
         remedy: Some(advice(brokers.len())),
-        anti_recommendations: vec!["do not resize for CPU: it has room".to_owned()],
+        anti_recommendations: vec!["do not resize for CPU: it has headroom".to_owned()],
         brokers,
         ..Finding::default()
     })
@@ -254,18 +263,18 @@ fn by_waiting(window: &Window) -> Option<Finding> {
 fn standstill(window: &Window, stuck: Vec<BrokerId>) -> Finding {
     let evidence = stuck.iter().map(|id| {
         Evidence::fact(format!(
-            "broker {id}: finishes neither produce requests nor followers' fetches, and its port answers"
+            "broker {id}: completes neither produce requests nor followers' fetches, although its port responds"
         ))
     });
     Finding {
-        title: format!("the disk of {} stands still", names(&stuck)),
-        cause: "whatever touches the log of the broker waits, and all that wait for it".to_owned(),
+        title: format!("the disk of {} has stalled", names(&stuck)),
+        cause: "requests that use the broker's log wait, and so does everything that depends on them".to_owned(),
         evidence_for: evidence.chain(window.load_evidence()).collect(),
-        missing: vec!["local time of produce requests: none has ended".to_owned()],
+        missing: vec!["local time of produce requests: none has completed".to_owned()],
         check: Some(CHECK.to_owned()),
         confidence: 0.7,
         remedy: Some(advice(stuck.len())),
-        anti_recommendations: vec!["do not resize for CPU: it has room".to_owned()],
+        anti_recommendations: vec!["do not resize for CPU: it has headroom".to_owned()],
         brokers: stuck,
         ..Finding::default()
     }

@@ -23,10 +23,10 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::Traffic]], helps: &[Field::GroupLag, Field::Cpu], of: Clusters::Provisioned },
-    meaning: "Several consumer groups read everything, so that brokers send a multiple of what they take. What a cluster \
-              can take falls with the number of groups.",
-    told_apart: "BytesOutPerSec over BytesInPerSec; without followers, which are not counted in it.",
-    in_the_lab: "kgen produce, and four times kgen consume --group of another name, then kgen diagnose",
+    meaning: "Several consumer groups read all records, so the brokers send a multiple of what they receive. The more \
+              groups there are, the less the cluster can receive.",
+    told_apart: "By BytesOutPerSec divided by BytesInPerSec; traffic to followers does not count.",
+    in_the_lab: "kgen produce, four kgen consume with different --group names, then kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
@@ -42,20 +42,25 @@ fn judge(window: &Window) -> Option<Finding> {
         evidence_for.push(Evidence::seen(format!("{} consumer groups read", groups.len()), groups.len() as f64));
     }
     let evidence_against =
-        if saturated { Vec::new() } else { vec![Evidence::fact("no broker is out of CPU for it yet")] };
+        if saturated { Vec::new() } else { vec![Evidence::fact("no broker has run out of CPU because of it yet")] };
     Some(Finding {
         title: format!("every byte is read {fan:.1} times"),
         cause: "consumer groups multiply what the brokers send".to_owned(),
         groups,
         evidence_for,
         evidence_against,
-        check: Some("BytesOutPerSec against the type's network baseline; groups that are no longer used".to_owned()),
+        check: Some(
+            "compare BytesOutPerSec with the network baseline of the type, and look for groups that are no \
+                     longer used"
+                .to_owned(),
+        ),
         confidence: if saturated { 0.8 } else { 0.6 },
         remedy: Some(Remedy::Advice(Advice::new(
-            "fewer groups that read everything, readers in the brokers' zone, or more brokers",
+            "reduce the number of groups that read all records, let consumers read from brokers in their own zone, or \
+             add brokers",
             &["client.rack on consumers with replica.selector.class=RackAwareReplicaSelector on brokers"],
         ))),
-        anti_recommendations: vec!["do not add partitions: the bytes stay the same".to_owned()],
+        anti_recommendations: vec!["do not add partitions: the number of bytes stays the same".to_owned()],
         ..Finding::default()
     })
 }

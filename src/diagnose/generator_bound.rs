@@ -1,4 +1,4 @@
-//! The load generator could not keep up: the brokers were not tested.
+//! The load generator could not keep up, so the brokers were not tested.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -11,9 +11,9 @@ pub const RULE: Rule = Rule {
     kind: Kind::Rest,
     judge,
     needs: Needs { any: &[&[Field::Load]], helps: &[], of: Clusters::All },
-    meaning: "The load generator fell behind its own schedule while the brokers had room, so this run says nothing about \
-              what the cluster can do.",
-    told_apart: "The generator says so itself (late, or its queue full) and no broker is saturated.",
+    meaning: "The load generator fell behind its own schedule while the brokers had headroom, so this run does not \
+              show what the cluster can handle.",
+    told_apart: "The generator reports that it was late or that its queue was full, and no broker is saturated.",
     in_the_lab: "load.rate = 1000000 in kgen.toml, then kgen demo",
 };
 
@@ -24,16 +24,16 @@ fn judge(window: &Window) -> Option<Finding> {
         return None;
     }
     Some(Finding {
-        title: "the load generator is the limit".to_owned(),
-        cause: "the generator cannot send what it should; no broker is saturated".to_owned(),
+        title: "the load generator is the bottleneck".to_owned(),
+        cause: "the generator cannot send as fast as requested, and no broker is saturated".to_owned(),
         evidence_for: [Some(Evidence::fact(format!("the generator was late in {bound} of {} intervals", loads.len())))]
             .into_iter()
             .chain([window.load_evidence()])
             .flatten()
             .collect(),
-        check: Some("ask for a lower rate, or run the generator on a larger machine".to_owned()),
+        check: Some("lower the rate, or run the generator on a larger machine".to_owned()),
         confidence: 0.8,
-        anti_recommendations: vec!["do not take this rate for the capacity of the cluster".to_owned()],
+        anti_recommendations: vec!["do not treat this rate as the capacity of the cluster".to_owned()],
         ..Finding::default()
     })
 }

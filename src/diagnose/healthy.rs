@@ -1,4 +1,4 @@
-//! Nothing is wrong, and it was looked for.
+//! No problem was found, and enough was observed.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -17,9 +17,9 @@ pub const RULE: Rule = Rule {
     kind: Kind::Healthy,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "Every broker serves, has CPU to spare and answers in time.",
-    told_apart: "No gate and no cause holds, no symptom is seen, and enough was seen to say so (inconclusive.not-seen). Bursts that end, and memory full of page cache, are \
-                 healthy too.",
+    meaning: "All brokers are serving, have CPU headroom and respond in time.",
+    told_apart: "No rule matches, no symptom is observed, and enough was observed to be sure (otherwise it is \
+                 inconclusive.not-seen). Short bursts, and memory that is full of page cache, are healthy too.",
     in_the_lab: "kgen resize kafka.m5.large, then kgen diagnose",
 };
 
@@ -41,7 +41,7 @@ fn judge(window: &Window) -> Option<Finding> {
         Some(total) => evidence_for.push(Evidence::seen(format!("produce requests take {total:.1} ms at most"), total)),
         None => {
             of_metrics = LESS_SURE;
-            missing.push("produce times: no produce requests, or no metric of them".to_owned());
+            missing.push("produce times: no produce requests, or no metrics for them".to_owned());
         }
     }
     match highest(|broker| broker.under_replicated_partitions.map(|count| count as f64)) {
@@ -59,7 +59,7 @@ fn judge(window: &Window) -> Option<Finding> {
     });
     Some(Finding {
         title: format!("healthy: {}", coverage.summary()),
-        cause: "the load is within what the brokers can do, as far as was seen".to_owned(),
+        cause: "the brokers can handle the load, as far as was observed".to_owned(),
         evidence_for,
         evidence_against: left.collect(),
         // Nothing assessed would leave half of it.

@@ -22,9 +22,10 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::HeapAfterGc]], helps: &[], of: Clusters::Standard },
-    meaning: "The heap of a broker stays nearly full after collections, so that it collects all the time and will fail.",
-    told_apart: "HeapMemoryAfterGC, not MemoryUsed (page cache). With more partitions than the type is made for, those come \
-                 first.",
+    meaning: "The heap of a broker stays nearly full after garbage collections, so it collects all the time and will \
+              eventually fail.",
+    told_apart: "By HeapMemoryAfterGC, not MemoryUsed (which counts page cache). If there are more partitions than \
+                 recommended for the type, that finding comes first.",
     in_the_lab: "a broker with a small -Xmx; tests/scenarios/heap_pressure.toml has the samples",
 };
 
@@ -47,17 +48,18 @@ fn judge(window: &Window) -> Option<Finding> {
         }
         if let Some(gc) = window.median(*id, |broker| broker.gc_percent).filter(|gc| *gc >= GC_PERCENT) {
             confidence = 0.9;
-            let text = format!("broker {id}: {gc:.1} % of the time goes into collections");
+            let text = format!("broker {id}: {gc:.1} % of the time is spent on garbage collection");
             evidence_for.push(Evidence::measured(text, gc, GC_PERCENT));
         }
     }
     Some(Finding {
         title: format!("the heap of {} is full", names(&brokers)),
-        cause: "what is alive nearly fills the heap".to_owned(),
+        cause: "live objects nearly fill the heap".to_owned(),
         brokers,
         evidence_for,
         check: Some(
-            "connections, groups and partitions of the broker against the others': what it has more of fills it"
+            "compare the broker's connections, groups and partitions with the others': what it has more of fills the \
+             heap"
                 .to_owned(),
         ),
         confidence,

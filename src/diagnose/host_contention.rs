@@ -1,4 +1,4 @@
-//! The lab's own machine is short of CPU: what was measured is the machine.
+//! The lab's machine lacks CPU, so the measurement shows the machine, not the brokers.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -16,11 +16,11 @@ pub const RULE: Rule = Rule {
     kind: Kind::Gate,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::Provisioned },
-    meaning: "Something else on the lab's machine took the CPU that the brokers were promised. The run is void: neither \
-              healthy nor undersized.",
-    told_apart: "CPU pressure of the machine is high and produce requests are slow, while no broker reaches its own \
-                 limit. Brokers that are held back by their limit raise the pressure as well, so where one is throttled \
-                 all are judged as usual.",
+    meaning: "Other work on the lab's machine took the CPU reserved for the brokers. The run is void: neither healthy \
+              nor undersized.",
+    told_apart: "CPU pressure of the machine is high and produce requests are slow, but no broker reaches its own \
+                 limit. Brokers that are throttled by their limit raise the pressure as well, so if one is throttled, \
+                 the brokers are judged as usual.",
     in_the_lab: "run one `yes > /dev/null` for each core of the machine, then kgen diagnose",
 };
 
@@ -35,14 +35,16 @@ fn judge(window: &Window) -> Option<Finding> {
     let mut evidence_for =
         vec![Evidence::measured(format!("CPU pressure of the machine is {pressure:.0} %"), pressure, PRESSURE_PERCENT)];
     evidence_for.extend(slow);
-    let limit =
-        format!("at most {throttled:.0} % of a broker's CPU periods were throttled, so it is not the brokers' limit");
+    let limit = format!(
+        "at most {throttled:.0} % of a broker's CPU periods were throttled, so the brokers' limit is not the \
+                 cause"
+    );
     evidence_for.push(Evidence::measured(limit, throttled, THROTTLED_PERCENT));
     Some(Finding {
         title: "void: the lab's machine is busy with other work".to_owned(),
-        cause: "other processes on the machine take the CPU that the brokers should have".to_owned(),
+        cause: "other processes on the machine use the CPU reserved for the brokers".to_owned(),
         evidence_for,
-        check: Some("look at `top`, end the other work, and diagnose again".to_owned()),
+        check: Some("run `top`, stop the other work, and diagnose again".to_owned()),
         confidence: 0.85,
         anti_recommendations: vec!["do not resize because of this run".to_owned()],
         ..Finding::default()

@@ -42,8 +42,8 @@ pub const RULE: Rule = Rule {
         of: Clusters::Provisioned,
     },
     meaning: "A few keys carry most of the traffic. All records of a key go to one partition, and so to one leader.",
-    told_apart: "One partition takes a multiple of its share. CPU need not differ: with as many replicas as brokers every \
-                 broker stores every byte. Gathered leaders load all partitions of a broker.",
+    told_apart: "One partition receives a multiple of its share. CPU may not differ: with as many replicas as \
+                 brokers, every broker stores every byte. Unevenly placed leaders load all partitions of a broker.",
     in_the_lab: "kgen produce --keys hot:80:2:1000, then kgen diagnose",
 };
 
@@ -69,7 +69,7 @@ fn judge(window: &Window) -> Option<Finding> {
         .iter()
         .map(|busy| {
             let text = format!(
-                "{}-{} takes {:.0} % of its topic, {:.1} times an even share ({:.0} records/s)",
+                "{}-{} receives {:.0} % of its topic, {:.1} times an even share ({:.0} records/s)",
                 busy.topic,
                 busy.number,
                 busy.share * 100.0,
@@ -82,27 +82,28 @@ fn judge(window: &Window) -> Option<Finding> {
     let percent = hot.iter().filter(|busy| busy.topic == hottest.topic).map(|busy| busy.share).sum::<f64>() * 100.0;
     Some(Finding {
         title: format!(
-            "{} of {} partitions of {} take {percent:.0} % of it",
+            "{} of {} partitions of {} receive {percent:.0} % of it",
             hot.len(),
             partitions_of(&hottest.topic),
             hottest.topic
         ),
-        cause: "few keys carry most of the records".to_owned(),
+        cause: "a few keys carry most of the records".to_owned(),
         brokers: leader.into_iter().collect(),
         partitions: hot.iter().map(|busy| format!("{}-{}", busy.topic, busy.number)).collect(),
         evidence_for,
         check: Some(format!(
-            "the keys of that partition: kafka-console-consumer.sh --topic {} --partition {} --property print.key=true",
+            "look at the keys of that partition: kafka-console-consumer.sh --topic {} --partition {} --property \
+             print.key=true",
             hottest.topic, hottest.number
         )),
         confidence: if hottest.times_even >= TIMES_EVEN * 1.3 { 0.9 } else { 0.75 },
         remedy: Some(Remedy::Advice(Advice::new(
-            "spread the hot keys: a composite or salted key, or a partitioner that knows them",
-            &["order is then kept only within the parts of a key"],
+            "spread the hot keys: use a composite or salted key, or a partitioner that treats them specially",
+            &["order is then kept only within each part of a key"],
         ))),
         anti_recommendations: vec![
             format!("do not add partitions: a key stays on one partition, and {percent:.0} % of the traffic with it"),
-            "do not add brokers and do not resize for this: one leader stays the busiest".to_owned(),
+            "do not add brokers or resize because of this: one leader stays the busiest".to_owned(),
         ],
         ..Finding::default()
     })
@@ -135,21 +136,22 @@ fn by_broker(window: &Window) -> Option<Finding> {
         uneven.times
     );
     Some(Finding {
-        title: format!("few of the partitions of {topic} take most of it"),
-        cause: "few keys carry most of the records".to_owned(),
+        title: format!("a few partitions of {topic} receive most of its traffic"),
+        cause: "a few keys carry most of the records".to_owned(),
         evidence_for: vec![Evidence::measured(text, uneven.times, TIMES_QUIETEST)],
-        missing: vec![format!("traffic by partition: it is among {} of {topic}", partitions.len())],
+        missing: vec![format!("traffic by partition: the hot partition is one of {} of {topic}", partitions.len())],
         check: Some(format!(
-            "kafka-get-offsets.sh --topic {topic} twice, a minute apart: the partition that grows most; then its keys"
+            "run kafka-get-offsets.sh --topic {topic} twice, a minute apart, to find the partition that grows most; \
+             then look at its keys"
         )),
         confidence: if uneven.times >= TIMES_QUIETEST * 1.3 { 0.8 } else { 0.7 },
         remedy: Some(Remedy::Advice(Advice::new(
-            "spread the hot keys: a composite or salted key, or a partitioner that knows them",
-            &["order is then kept only within the parts of a key"],
+            "spread the hot keys: use a composite or salted key, or a partitioner that treats them specially",
+            &["order is then kept only within each part of a key"],
         ))),
         anti_recommendations: vec![
             "do not add partitions: a key stays on one partition".to_owned(),
-            "do not add brokers and do not resize for this: one leader stays the busiest".to_owned(),
+            "do not add brokers or resize because of this: one leader stays the busiest".to_owned(),
         ],
         brokers,
         partitions,

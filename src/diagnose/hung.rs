@@ -1,4 +1,4 @@
-//! A broker that is there and does not answer.
+//! A broker that accepts connections but does not respond.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -20,9 +20,9 @@ pub const RULE: Rule = Rule {
         helps: &[Field::Probe],
         of: Clusters::Provisioned,
     },
-    meaning: "A broker's port takes connections, and nothing comes back: the process stands still (a long pause, a dead \
-              disk, a frozen machine). Clients wait for their time-outs.",
-    told_apart: "The connection is taken and stays silent; broker.down refuses it at once.",
+    meaning: "A broker accepts connections but does not respond: its process is stuck (a long pause, a failed disk, a \
+              frozen machine). Clients wait until they time out.",
+    told_apart: "The connection is accepted, but there is no response; with broker.down it is refused at once.",
     in_the_lab: "kill -STOP the pid that `kgen lab status` shows for a broker, then kgen diagnose (and -CONT)",
 };
 
@@ -34,17 +34,18 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     Some(Finding {
         title: format!("{} {} not answer", names(&brokers), if brokers.len() == 1 { "does" } else { "do" }),
-        cause: "the process stands still; after its session ends the cluster goes on without it".to_owned(),
+        cause: "the process is stuck; the cluster continues without it when its session expires".to_owned(),
         evidence_for: vec![Evidence::fact(format!(
-            "{}: the Kafka port is silent until the deadline, and no metrics come",
+            "{}: no response from the Kafka port before the deadline, and no metrics",
             names(&brokers)
         ))],
         check: Some(
-            "its garbage collection log and VolumeQueueLength: a pause ends by itself, a dead disk does not".to_owned(),
+            "check its garbage collection log and VolumeQueueLength: a pause ends, a failed disk does not recover"
+                .to_owned(),
         ),
         confidence: 0.9,
-        remedy: Some(Remedy::Reboot(Reboot { brokers: brokers.clone(), reason: "it does not answer".to_owned() })),
-        anti_recommendations: vec!["do not resize now: a rolling restart takes more replicas away".to_owned()],
+        remedy: Some(Remedy::Reboot(Reboot { brokers: brokers.clone(), reason: "it does not respond".to_owned() })),
+        anti_recommendations: vec!["do not resize now: a rolling restart takes more replicas offline".to_owned()],
         brokers,
         ..Finding::default()
     })

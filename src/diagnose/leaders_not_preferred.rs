@@ -1,4 +1,4 @@
-//! Leaders that stayed where a restart had put them.
+//! Leaders that did not return after a restart.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -23,11 +23,11 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::Topics]], helps: &[Field::LeaderCounts], of: Clusters::Provisioned },
-    meaning: "After a broker was away, its partitions are led by others still, which carry its work too.",
-    told_apart: "The first replica is in sync and does not lead. In leaders.placement-skew it does lead, and an election \
-                 changes nothing.",
-    in_the_lab: "auto.leader.rebalance.enable = false in cluster.server_properties, kgen apply, kgen produce, aws kafka \
-                 reboot-broker --broker-ids 2, kgen diagnose",
+    meaning: "A broker was unavailable, and other brokers still lead its partitions, so they do its work as well.",
+    told_apart: "The first replica is in sync but does not lead. With leaders.placement-skew it does lead, and an \
+                 election changes nothing.",
+    in_the_lab: "auto.leader.rebalance.enable = false in cluster.server_properties, kgen apply, kgen produce, aws \
+                 kafka reboot-broker --broker-ids 2, then kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
@@ -44,11 +44,11 @@ fn judge(window: &Window) -> Option<Finding> {
     brokers.sort_unstable();
     Some(Finding {
         title: format!("{} of {all} partitions are not led by their first replica", misplaced.len()),
-        cause: "leadership was not given back after a broker had been away".to_owned(),
+        cause: "leadership was not returned after a broker came back".to_owned(),
         brokers,
         evidence_for: vec![
             Evidence::measured(
-                format!("{} first replicas are in sync and do not lead", misplaced.len()),
+                format!("{} first replicas are in sync but do not lead", misplaced.len()),
                 misplaced.len() as f64,
                 all as f64 * SHARE,
             ),
@@ -56,7 +56,9 @@ fn judge(window: &Window) -> Option<Finding> {
         ],
         confidence: 0.9,
         remedy: Some(Remedy::ElectLeaders(ElectLeaders { partitions: misplaced.len() })),
-        anti_recommendations: vec!["do not resize: one broker does the work of two, the others have room".to_owned()],
+        anti_recommendations: vec![
+            "do not resize: one broker does the work of two, and the others have headroom".to_owned(),
+        ],
         partitions: misplaced.iter().map(super::topology::Placed::name).collect(),
         ..Finding::default()
     })

@@ -1,4 +1,4 @@
-//! First replicas gathered on one broker.
+//! Too many first replicas on one broker.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -25,12 +25,12 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::Topics, Field::Traffic]], helps: &[Field::LeaderCounts], of: Clusters::Provisioned },
-    meaning: "Too many partitions have their first replica on one broker. It leads them, as it should, and does more than \
-              its share.",
-    told_apart: "PreferredReplicaImbalanceCount is 0: an election changes nothing, the lists of replicas must. A hot key \
-                 loads one partition, this loads all partitions of a broker.",
-    in_the_lab: "kafka-topics.sh --create --topic skewed --replica-assignment 1:2:3,1:2:3,1:2:3,1:2:3,1:2:3,1:2:3, kgen produce \
-                 --topic skewed, kgen diagnose",
+    meaning: "Too many partitions have their first replica on one broker, so it leads them and does more than its \
+              share of the work.",
+    told_apart: "PreferredReplicaImbalanceCount is 0: an election changes nothing, so the replica lists must change. \
+                 A hot key loads one partition; this loads all partitions of a broker.",
+    in_the_lab: "kafka-topics.sh --create --topic skewed --replica-assignment 1:2:3,1:2:3,1:2:3,1:2:3,1:2:3,1:2:3, \
+                 kgen produce --topic skewed, then kgen diagnose",
 };
 
 /// Whether leaders are gathered on one broker and will be spread.
@@ -58,22 +58,22 @@ fn judge(window: &Window) -> Option<Finding> {
     let counts: Vec<String> = preferred.iter().map(|(id, count)| format!("{count} on broker {id}")).collect();
     Some(Finding {
         title: format!("broker {busiest} leads more than its share"),
-        cause: "the lists of replicas begin with the same broker too often".to_owned(),
+        cause: "too many replica lists start with the same broker".to_owned(),
         brokers: vec![busiest],
         evidence_for: vec![
             Evidence::measured(format!("first replicas: {}", counts.join(", ")), times, SKEW),
             Evidence::measured(
-                format!("broker {busiest} takes {skewed:.1} times the mean traffic"),
+                format!("broker {busiest} receives {skewed:.1} times the mean traffic"),
                 skewed,
                 TRAFFIC_SKEW,
             ),
-            Evidence::fact("nearly all partitions are led by their first replica: an election changes nothing"),
+            Evidence::fact("nearly all partitions are led by their first replica, so an election changes nothing"),
         ],
         confidence: 0.9,
         remedy: (!spread.moves.is_empty()).then_some(Remedy::Reassign(spread)),
         anti_recommendations: vec![
-            "do not elect preferred leaders: they lead already".to_owned(),
-            "do not resize: the others have room".to_owned(),
+            "do not elect preferred leaders: they already lead".to_owned(),
+            "do not resize: the others have headroom".to_owned(),
         ],
         ..Finding::default()
     })

@@ -20,10 +20,10 @@ pub const RULE: Rule = Rule {
         helps: &[Field::Topics],
         of: Clusters::Standard,
     },
-    meaning: "Partitions have fewer replicas in sync than min.insync.replicas, so that acks=all is refused with \
+    meaning: "Partitions have fewer in-sync replicas than min.insync.replicas, so writes with acks=all fail with \
               NOT_ENOUGH_REPLICAS.",
-    told_apart: "UnderMinIsrPartitionCount above 0. It is a consequence: the broker that is away comes first, and a topic \
-                 whose min.insync.replicas equals its replication factor makes one broker enough.",
+    told_apart: "UnderMinIsrPartitionCount is above 0. It is a consequence: an unavailable broker is reported first. \
+                 One unavailable broker is enough if a topic's min.insync.replicas equals its replication factor.",
     in_the_lab: "kgen topic create strict --replication-factor 3 --config min.insync.replicas=3, then kill -STOP a broker \
                  (`kgen lab status` shows its pid) and kgen diagnose",
 };
@@ -52,26 +52,26 @@ fn judge(window: &Window) -> Option<Finding> {
         evidence_for.push(Evidence::measured(format!("{seen:.0} partitions are below min.insync.replicas"), seen, 0.0));
     }
     if !partitions.is_empty() {
-        evidence_for.push(Evidence::fact(format!("acks=all is refused for {}", listed(&partitions))));
+        evidence_for.push(Evidence::fact(format!("writes with acks=all fail for {}", listed(&partitions))));
     }
     if !without_margin.is_empty() {
         evidence_for.push(Evidence::fact(format!(
-            "min.insync.replicas equals the replication factor of {}: one broker away is too many",
+            "min.insync.replicas equals the replication factor of {}: one unavailable broker is too many",
             listed(&without_margin)
         )));
     }
     Some(Finding {
-        title: "acks=all is refused: too few replicas in sync".to_owned(),
-        cause: "replicas are away or behind".to_owned(),
+        title: "writes with acks=all fail: too few in-sync replicas".to_owned(),
+        cause: "replicas are unavailable or behind".to_owned(),
         partitions,
         evidence_for,
         confidence: 0.9,
         remedy: Some(Remedy::Advice(Advice::new(
             "bring the missing broker back; keep the replication factor above min.insync.replicas",
-            &["with replication factor 3, min.insync.replicas=2 bears one broker away"],
+            &["with replication factor 3, min.insync.replicas=2 tolerates one unavailable broker"],
         ))),
         anti_recommendations: vec![
-            "do not lower min.insync.replicas to 1: an acknowledged record would be on one broker only".to_owned(),
+            "do not lower min.insync.replicas to 1: an acknowledged record could be on one broker only".to_owned(),
         ],
         ..Finding::default()
     })

@@ -36,9 +36,10 @@ pub const RULE: Rule = Rule {
         helps: &[Field::Probe, Field::Volume],
         of: Clusters::Standard,
     },
-    meaning: "Records wait for the way between brokers: a network allowance is used up, or a link is slow.",
-    told_apart: "Remote time is high, local time and CPU are low, nothing is throttled. A slow disk shows in the local time, \
-                 a short CPU in throttled periods. The broker whose round trip rose is the one.",
+    meaning: "Records wait for the network between brokers: a network allowance is used up, or a link is slow.",
+    told_apart: "Remote time is high, local time and CPU are low, and nothing is throttled. A slow disk shows in the \
+                 local time, a lack of CPU in throttled periods. The affected broker is the one whose round-trip time \
+                 rose.",
     in_the_lab: "tc with a filter for the port of a broker; tests/scenarios/network_one_broker.toml has the samples",
 };
 
@@ -86,13 +87,13 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     let slow = slow_round_trips(window);
     for (id, ms, others) in &slow {
-        let text = format!("broker {id}: answers after {ms:.0} ms, the others after {others:.0} ms");
+        let text = format!("broker {id}: responds after {ms:.0} ms, the others after {others:.0} ms");
         evidence_for.push(Evidence::measured(text, *ms, others * ROUND_TRIP_TIMES));
     }
     let mut brokers = shaped.clone();
     brokers.extend(slow.iter().map(|(id, ..)| *id).filter(|id| !shaped.contains(id)));
     if brokers.is_empty() {
-        missing.push("a round trip that tells which broker".to_owned());
+        missing.push("round-trip times, which would identify the broker".to_owned());
     }
     // A leader that has not finished a request lately: it may be its disk that all wait for.
     let stuck = |id: &BrokerId| {
@@ -111,13 +112,13 @@ fn judge(window: &Window) -> Option<Finding> {
         } else {
             format!("the network of {} is slow", names(&brokers))
         },
-        cause: "bandwidth is used up or a link is slow; CPU and disk wait for it".to_owned(),
+        cause: "bandwidth is used up or a link is slow; CPU and disk are waiting for it".to_owned(),
         evidence_for,
         missing,
         alternatives: if is_disk { vec![finding_id::DISK_SLOW] } else { Vec::new() },
         check: Some(
-            "TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch; if they are 0, \
-             VolumeQueueLength: a follower whose disk stands still keeps leaders waiting too"
+            "check TrafficShaping, BwInAllowanceExceeded and BwOutAllowanceExceeded of each broker in CloudWatch; if \
+             they are 0, check VolumeQueueLength: a follower with a stalled disk keeps leaders waiting too"
                 .to_owned(),
         ),
         confidence: match (waits, brokers.is_empty()) {

@@ -1,4 +1,4 @@
-//! A broker without a CPU figure: no statement about its size.
+//! A broker without CPU values, whose size cannot be judged.
 
 use super::{
     ClusterKind, Evidence, Finding, Kind, Rule, Window,
@@ -16,8 +16,8 @@ pub const RULE: Rule = Rule {
     kind: Kind::Gate,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "A broker answers, but what was needed for a verdict was not among its metrics. No data is not zero.",
-    told_apart: "By the absence of CPU values in the window.",
+    meaning: "A broker responds, but its metrics do not include what a verdict needs. No data is not zero.",
+    told_apart: "By the lack of CPU values in the window.",
     in_the_lab: "kgen diagnose --targets FILE, with a file that names no node exporter",
 };
 
@@ -50,15 +50,15 @@ fn judge(window: &Window) -> Option<Finding> {
     let (title, check) = if window.is_cloudwatch() {
         (
             "CloudWatch has no datapoints of some brokers",
-            "whether these brokers exist (aws kafka list-nodes), and whether more of their metrics are missing: a broker that \
-             is down publishes nothing, and one that is new begins after some minutes",
+            "check whether these brokers exist (aws kafka list-nodes), and whether more of their metrics are missing: \
+             a broker that is down publishes nothing, and a new one starts after a few minutes",
         )
     } else {
-        ("a metric is missing", "see that open monitoring has its node exporter on, or use --source cloudwatch")
+        ("a metric is missing", "turn on the node exporter of open monitoring, or use --source cloudwatch")
     };
     Some(Finding {
         title: title.to_owned(),
-        cause: "without CPU values nothing is said about the size of a broker".to_owned(),
+        cause: "without CPU values the size of a broker cannot be judged".to_owned(),
         evidence_for: vec![Evidence::fact(format!("{}: no CPU values", names(&brokers)))],
         missing: vec![source.to_owned()],
         check: Some(check.to_owned()),
@@ -76,12 +76,12 @@ fn publishes_nothing(broker: &BrokerSample) -> bool {
 pub(super) fn no_datapoints() -> Finding {
     Finding {
         title: "CloudWatch has no datapoints of this cluster".to_owned(),
-        cause: "the cluster has just been created or monitoring just enabled, or its name or the region is another".to_owned(),
-        evidence_for: vec![Evidence::fact("no broker has a value in the whole window")],
-        missing: vec!["every metric of AWS/Kafka with this cluster's name".to_owned()],
+        cause: "the cluster or its monitoring is new, or the cluster name or the region is wrong".to_owned(),
+        evidence_for: vec![Evidence::fact("no broker has a value in the entire window")],
+        missing: vec!["all AWS/Kafka metrics with this cluster's name".to_owned()],
         check: Some(
-            "aws cloudwatch list-metrics --namespace AWS/Kafka: the dimension `Cluster Name` is the name, not the ARN; a new \
-             cluster publishes some minutes after it is ACTIVE"
+            "run aws cloudwatch list-metrics --namespace AWS/Kafka: the dimension `Cluster Name` is the name, not the \
+             ARN; a new cluster publishes metrics a few minutes after it becomes ACTIVE"
                 .to_owned(),
         ),
         confidence: 0.95,

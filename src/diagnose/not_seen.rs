@@ -1,4 +1,4 @@
-//! Nothing wrong was seen, and too much was not seen for `healthy`.
+//! No problem was observed, but too little was observed for `healthy`.
 
 use super::{
     ClusterKind, Evidence, Finding, Kind, Rule, Window,
@@ -11,10 +11,10 @@ pub const RULE: Rule = Rule {
     kind: Kind::Rest,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "Nothing wrong was seen, but CPU, replication or disk was not seen at all, or a metric that this view always has \
-              is missing without a known reason. What is not seen is not healthy.",
-    told_apart: "No cause and no symptom holds. With these values seen it would be healthy; what is missing is listed with \
-                 the causes that it would decide.",
+    meaning: "No problem was observed, but CPU, replication or disk was not observed at all, or a metric that is \
+              always available here is missing for no known reason. What is not observed is not healthy.",
+    told_apart: "No cause and no symptom matches. With the missing values the cluster could be judged; they are \
+                 listed with the causes that depend on them.",
     in_the_lab: "kgen diagnose --targets FILE, with a file that names no node exporter",
 };
 
@@ -47,11 +47,13 @@ fn judge(window: &Window) -> Option<Finding> {
         None => what(*field),
     });
     Some(Finding {
-        title: "nothing wrong was seen, and not enough was seen".to_owned(),
-        cause: "without these values the cluster may be healthy or not".to_owned(),
+        title: "no problem was observed, but too little was observed to call the cluster healthy".to_owned(),
+        cause: "without these values it is unknown whether the cluster is healthy".to_owned(),
         evidence_for: vec![Evidence::fact(coverage.summary())],
         missing: missing.collect(),
-        check: Some("why these values are missing: the view, the monitoring level, permissions".to_owned()),
+        check: Some(
+            "find out find out why these values are missing: the view, the monitoring level, permissions".to_owned(),
+        ),
         confidence: 0.9,
         ..Finding::default()
     })

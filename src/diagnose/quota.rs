@@ -19,10 +19,12 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::ProduceThrottle]], helps: &[Field::Cpu], of: Clusters::Provisioned },
-    meaning: "A client quota (producer_byte_rate) is below what clients want to send; the brokers delay their answers.",
-    told_apart: "ThrottleTimeMs above 0 while brokers have room. A broker that is out of CPU has a throttle time of 0.",
-    in_the_lab: "kafka-configs.sh --alter --entity-type clients --entity-name kgen --add-config producer_byte_rate=50000, kgen \
-                 produce, kgen diagnose",
+    meaning: "A client quota (producer_byte_rate) is below what clients try to send, so the brokers delay their \
+              responses.",
+    told_apart: "ThrottleTimeMs is above 0 while the brokers have headroom. A broker that has run out of CPU has a \
+                 throttle time of 0.",
+    in_the_lab: "kafka-configs.sh --alter --entity-type clients --entity-name kgen --add-config \
+                 producer_byte_rate=50000, kgen produce, then kgen diagnose",
 };
 
 fn throttle(broker: &BrokerSample) -> Option<f64> {
@@ -45,7 +47,7 @@ fn judge(window: &Window) -> Option<Finding> {
         .filter_map(|id| {
             let ms = window.median(*id, throttle)?;
             Some(Evidence::measured(
-                format!("broker {id}: answers are held back {ms:.0} ms by a quota"),
+                format!("broker {id}: responses are delayed by {ms:.0} ms because of a quota"),
                 ms,
                 THROTTLE_MS,
             ))
@@ -58,19 +60,19 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     Some(Finding {
         title: "a client quota is reached".to_owned(),
-        cause: "clients want to send more than producer_byte_rate allows".to_owned(),
+        cause: "clients try to send more than producer_byte_rate allows".to_owned(),
         evidence_for,
         evidence_against: cpu
-            .map(|cpu| Evidence::seen(format!("CPU is short as well: {cpu:.0} %"), cpu))
+            .map(|cpu| Evidence::seen(format!("CPU is also nearly used up: {cpu:.0} %"), cpu))
             .into_iter()
             .collect(),
-        check: Some("kafka-configs.sh --describe --entity-type clients --entity-type users".to_owned()),
+        check: Some("run kafka-configs.sh --describe --entity-type clients --entity-type users".to_owned()),
         confidence: 0.9,
         remedy: Some(Remedy::Advice(Advice::new(
             "raise the quota, or lower the clients' rate",
             &["kafka-configs.sh --alter --add-config producer_byte_rate=… --entity-type clients --entity-name CLIENT"],
         ))),
-        anti_recommendations: vec!["do not resize: the brokers wait on purpose".to_owned()],
+        anti_recommendations: vec!["do not resize: the brokers delay responses on purpose".to_owned()],
         ..Finding::default()
     })
 }
@@ -79,18 +81,18 @@ fn judge(window: &Window) -> Option<Finding> {
 fn of_express(window: &Window, held: Vec<BrokerId>, evidence_for: Vec<Evidence>) -> Finding {
     Finding {
         title: "produce requests are throttled".to_owned(),
-        cause: "the throughput that the broker size allows is reached, or a client quota".to_owned(),
+        cause: "the throughput limit of the broker size, or a client quota, is reached".to_owned(),
         evidence_for,
         check: Some(
-            "BytesInPerSec of the brokers against the limit of their size (MSK quotas); kafka-configs.sh --describe \
-             --entity-type clients shows client quotas"
+            "compare BytesInPerSec of the brokers with the limit of their size (MSK quotas); kafka-configs.sh \
+             --describe --entity-type clients shows client quotas"
                 .to_owned(),
         ),
         confidence: 0.8,
         remedy: window.next_larger("it allows more throughput", true).or_else(|| {
             Some(Remedy::Advice(Advice::new(
-                "a larger Express size, or more brokers (three at a time)",
-                &["if it is a client quota, raise that instead"],
+                "choose a larger Express size, or add brokers (three at a time)",
+                &["if it is a client quota, raise the quota instead"],
             )))
         }),
         brokers: held,

@@ -21,13 +21,15 @@ pub const RULE: Rule = Rule {
         helps: &[Field::Cpu, Field::ReplicationTraffic],
         of: Clusters::Standard,
     },
-    meaning: "A throttle for replication, set for a reassignment and never removed, keeps replicas from catching up.",
+    meaning: "A replication throttle that was set for a reassignment and never removed keeps replicas from catching \
+              up.",
     told_apart: "Partitions stay under-replicated while no resource is used up, and topics have \
-                 *.replication.throttled.replicas set. A replica that only catches up gets nearer. Replicas that keep up \
-                 are not throttled, so nothing shows until a broker was away; then leaders wait for followers in sync too.",
+                 *.replication.throttled.replicas set. The lag of a replica that is catching up shrinks. Replicas in \
+                 sync are not throttled, so there are no symptoms until a broker has been unavailable; then leaders \
+                 also wait for in-sync followers.",
     in_the_lab: "kafka-configs.sh --alter --entity-type topics --entity-name TOPIC --add-config \
-                 follower.replication.throttled.replicas=*, a follower.replication.throttled.rate of 1000 for broker 2, \
-                 kgen produce, aws kafka reboot-broker --broker-ids 2, kgen diagnose",
+                 follower.replication.throttled.replicas=*, a follower.replication.throttled.rate of 1000 for broker \
+                 2, kgen produce, aws kafka reboot-broker --broker-ids 2, then kgen diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
@@ -47,16 +49,19 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     let mut evidence_for = vec![Evidence::fact(format!("throttled replicas are set for {}", throttled.join(", ")))];
     if behind > 0.0 {
-        let text = format!("{behind:.0} partitions are under-replicated, lasting");
+        let text = format!("{behind:.0} partitions stay under-replicated");
         evidence_for.push(Evidence::measured(text, behind, 0.0));
     }
     for id in &waiting {
-        evidence_for.push(Evidence::fact(format!("broker {id}: finishes no produce requests, and its port answers")));
+        evidence_for.push(Evidence::fact(format!(
+            "broker {id}: completes no produce requests, although its port \
+                                                  responds"
+        )));
     }
     let mut evidence_against = Vec::new();
     let cpu = window.typical(BrokerSample::cpu_percent);
     if let Some(cpu) = cpu.filter(|cpu| *cpu > super::window::CPU_PERCENT) {
-        evidence_against.push(Evidence::seen(format!("CPU is short as well: {cpu:.0} %"), cpu));
+        evidence_against.push(Evidence::seen(format!("CPU is also nearly used up: {cpu:.0} %"), cpu));
     }
     Some(Finding {
         title: "a replication throttle keeps replicas behind".to_owned(),
@@ -65,10 +70,10 @@ fn judge(window: &Window) -> Option<Finding> {
         confidence: if evidence_against.is_empty() { 0.9 } else { 0.7 },
         evidence_against,
         check: Some(
-            "kafka-reassign-partitions.sh --list: with a reassignment under way the throttle is meant".to_owned(),
+            "run kafka-reassign-partitions.sh --list: during a reassignment the throttle is intended".to_owned(),
         ),
         remedy: Some(Remedy::RemoveThrottle(RemoveThrottle { topics: throttled, brokers: window.brokers() })),
-        anti_recommendations: vec!["do not add brokers: nothing is used up".to_owned()],
+        anti_recommendations: vec!["do not add brokers: no resource is used up".to_owned()],
         ..Finding::default()
     })
 }
@@ -77,11 +82,11 @@ fn judge(window: &Window) -> Option<Finding> {
 fn without_effect(throttled: Vec<String>) -> Finding {
     Finding {
         title: "a replication throttle is set".to_owned(),
-        cause: format!("throttled replicas are set for {}; no replica was seen to be behind", throttled.join(", ")),
+        cause: format!("throttled replicas are set for {}; no replica was observed to be behind", throttled.join(", ")),
         evidence_for: vec![Evidence::fact(format!("throttled replicas are set for {}", throttled.join(", ")))],
-        evidence_against: vec![Evidence::fact("no partition is under-replicated, as far as was seen")],
+        evidence_against: vec![Evidence::fact("no partition is under-replicated, as far as was observed")],
         check: Some(
-            "kafka-reassign-partitions.sh --list: with a reassignment under way the throttle is meant".to_owned(),
+            "run kafka-reassign-partitions.sh --list: during a reassignment the throttle is intended".to_owned(),
         ),
         confidence: 0.45,
         ..Finding::default()

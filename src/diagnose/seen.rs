@@ -122,7 +122,7 @@ fn has_topics(window: &Window) -> bool {
     window.recent().iter().any(|sample| !sample.topics.is_empty())
 }
 
-/// Whether topics were asked for and there are none.
+/// Whether topics were requested and there are none.
 fn is_without_topics(window: &Window) -> bool {
     is_asked(window)
         && !has_topics(window)

@@ -1,4 +1,4 @@
-//! Producers that send each record by itself.
+//! Producers that send each record in its own request.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -39,10 +39,10 @@ pub const RULE: Rule = Rule {
         helps: &[Field::CpuThrottling],
         of: Clusters::Provisioned,
     },
-    meaning: "Producers send one record a request. A request costs the brokers as much as a batch; measured: 5.6 times the \
-              CPU for a record.",
-    told_apart: "Records in a request are 1, even while requests wait (a producer that batches would fill its batches \
-                 then). The size of records says nothing: it is the same with good and bad batches.",
+    meaning: "Producers send one record per request. A request costs the brokers as much as a batch; each record was \
+              measured to use 5.6 times the CPU.",
+    told_apart: "Each request has one record, even when requests wait (a producer that batches would then fill its \
+                 batches). Record size does not help: it is the same with good and bad batches.",
     in_the_lab: "kgen produce --record-size 100 --set linger.ms=0 --set batch.num.messages=1, then kgen diagnose",
 };
 
@@ -71,14 +71,14 @@ fn judge(window: &Window) -> Option<Finding> {
         return None;
     }
     Some(Finding {
-        title: "producers send one record a request".to_owned(),
-        cause: format!("{requests:.0} requests/s on a broker for as many records: the requests are the load"),
+        title: "producers send one record per request".to_owned(),
+        cause: format!("{requests:.0} requests/s on a broker for as many records: the requests cause the load"),
         evidence_for: vec![
-            Evidence::measured(format!("{records:.2} records in a request"), records, RECORDS_A_REQUEST),
+            Evidence::measured(format!("{records:.2} records per request"), records, RECORDS_A_REQUEST),
             Evidence::measured(format!("{requests:.0} produce requests/s on one broker"), requests, least),
             Evidence::measured(format!("CPU {cpu:.0} % at most"), cpu, CPU_PERCENT),
         ],
-        check: Some("batch-size-avg and record-queue-time-avg of the producers (JMX of the client)".to_owned()),
+        check: Some("check batch-size-avg and record-queue-time-avg of the producers (JMX of the client)".to_owned()),
         confidence: match (window.is_cloudwatch(), saturated) {
             // Of the requests only their mean size is known.
             (true, _) => 0.7,
@@ -86,12 +86,10 @@ fn judge(window: &Window) -> Option<Finding> {
             (false, false) => 0.75,
         },
         remedy: Some(Remedy::Advice(Advice::new(
-            "let the producers batch",
+            "configure the producers to batch records",
             &["linger.ms=5 to 25", "batch.size=65536 to 131072", "compression.type=lz4 or zstd"],
         ))),
-        anti_recommendations: vec![
-            "do not resize first: a larger type pays for requests that batches make needless".to_owned(),
-        ],
+        anti_recommendations: vec!["do not resize first: it would pay for requests that batching avoids".to_owned()],
         ..Finding::default()
     })
 }

@@ -1,4 +1,4 @@
-//! Too short a look.
+//! The brokers were not observed long enough.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -12,7 +12,8 @@ pub const RULE: Rule = Rule {
     kind: Kind::Gate,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "The brokers were not watched for long enough to tell a burst, or a JVM that warms up, from a lasting state.",
+    meaning: "The brokers were not observed long enough to distinguish a burst, or a JVM that is warming up, from a \
+              lasting state.",
     told_apart: "By the time covered: 15 seconds and three samples from Prometheus, two datapoints from CloudWatch.",
     in_the_lab: "kgen diagnose --window 5s",
 };
@@ -29,13 +30,13 @@ fn judge(window: &Window) -> Option<Finding> {
         _ => format!("{samples} more samples"),
     };
     Some(Finding {
-        title: "not watched for long enough".to_owned(),
+        title: "not observed long enough".to_owned(),
         cause: format!("{} samples are too few for a verdict", window.all().len()),
         evidence_for: vec![Evidence::fact(format!("{} samples were taken", window.all().len()))],
         missing: vec![lacking],
         check: Some(
             if window.is_cloudwatch() {
-                "diagnose again in some minutes: one datapoint comes each minute"
+                "diagnose again in a few minutes: there is one datapoint each minute"
             } else {
                 "diagnose with a longer --window"
             }

@@ -1,4 +1,4 @@
-//! More partitions than a broker type is made for.
+//! More partitions than recommended for the broker type.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -15,14 +15,15 @@ pub const RULE: Rule = Rule {
     kind: Kind::Cause,
     judge,
     needs: Needs { any: &[&[Field::PartitionCounts]], helps: &[Field::FollowerFetchTime], of: Clusters::Provisioned },
-    meaning: "Brokers hold more partitions than AWS recommends for their type. Each costs memory and fetches, busy or not.",
-    told_apart: "By the number of partitions a broker against the type's (MSK best practices). Followers' fetches take \
-                 longer, and the heap fills; CPU may have room.",
+    meaning: "Brokers hold more partitions than AWS recommends for their type. Each partition costs memory and \
+              fetches, even without traffic.",
+    told_apart: "By the number of partitions per broker, compared with the recommendation for the type (MSK best \
+                 practices). Followers' fetches take longer, and the heap fills; CPU may have headroom.",
     in_the_lab: "kgen topic create many --partitions 1000, then kgen diagnose",
 };
 
 /// Why brokers are added rather than made larger.
-const NO_LARGER: &str = "no type of its family is made for so many partitions";
+const NO_LARGER: &str = "no type of its family supports that many partitions";
 
 fn judge(window: &Window) -> Option<Finding> {
     let broker_type = window.context.known_type()?;
@@ -49,7 +50,7 @@ fn judge(window: &Window) -> Option<Finding> {
     let most = over.iter().map(|(_, count)| *count).fold(0.0, f64::max);
     // The next size may be made for no more of them (m5.large and m5.xlarge: 1000).
     let holds = |larger: &BrokerType| f64::from(larger.partitions_recommended) >= most;
-    let larger = window.larger_that(holds, "it is made for more partitions", true);
+    let larger = window.larger_that(holds, "it supports more partitions", true);
     let all: f64 = window.brokers().into_iter().filter_map(count).sum();
     let spread = |brokers: u32| all / f64::from(brokers) <= limit;
     Some(Finding {
@@ -57,12 +58,12 @@ fn judge(window: &Window) -> Option<Finding> {
         cause: format!("AWS recommends {limit:.0} at most for this type"),
         evidence_for,
         check: Some(
-            "topics without traffic (kafka-topics.sh --describe, BytesInPerSec by topic): delete or merge them"
+            "find topics without traffic (kafka-topics.sh --describe, BytesInPerSec by topic), and delete or merge them"
                 .to_owned(),
         ),
         confidence: if most > limit * 1.05 { 0.9 } else { 0.7 },
         remedy: larger.or_else(|| window.more_brokers_that(spread, NO_LARGER.to_owned())),
-        anti_recommendations: vec!["do not add partitions to make consumers faster before this is mended".to_owned()],
+        anti_recommendations: vec!["do not add partitions to make consumers faster until this is fixed".to_owned()],
         brokers,
         ..Finding::default()
     })

@@ -1,4 +1,4 @@
-//! What the Kafka protocol said of topics and groups, and the questions that rules ask of it.
+//! Topics and groups from the Kafka protocol, and queries on them for the rules.
 
 use std::collections::BTreeMap;
 
@@ -114,7 +114,7 @@ pub struct Pace {
     pub lag: i64,
     /// How fast the lag grows, records/s.
     pub lag_per_s: f64,
-    /// How fast the group goes on, records/s; nothing when it was not measured.
+    /// How fast the group progresses, records/s; nothing when it was not measured.
     pub committed_per_s: Option<f64>,
     /// Over how long, s.
     pub span_s: f64,

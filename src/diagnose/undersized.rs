@@ -1,4 +1,4 @@
-//! Every broker uses up the CPU that it has: the type is too small for the load.
+//! Every broker uses up its CPU: the type is too small for the load.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -11,7 +11,7 @@ use crate::{
     sample::{BrokerId, BrokerSample, Field},
 };
 
-/// A broker that is this busy, percent, does not speak against the others' being saturated.
+/// A broker that is this busy, percent, does not count against the others' being saturated.
 pub(super) const BUSY_PERCENT: f64 = 50.0;
 
 /// Throttled periods, percent, that count as saturation though the mean CPU of the interval is lower.
@@ -30,12 +30,13 @@ pub const RULE: Rule = Rule {
         helps: &[Field::CpuThrottling, Field::ProduceTime],
         of: Clusters::Provisioned,
     },
-    meaning: "All brokers use more CPU than leaves room for a restart, and go on doing so: the broker type is too small \
-              for the load.",
-    told_apart: "All brokers, not one (that would be a weak broker, a hot key or gathered leaders); CPU high, not flat at \
-                 20 % (CPU credits); for 15 seconds and more (not a burst, not a start). Throttled periods and produce \
-                 times of three times the calm make it certain. MemoryUsed counts for nothing.",
-    in_the_lab: "kgen lab up, kgen apply, kgen produce, kgen diagnose; or all at once: kgen demo",
+    meaning: "All brokers keep using so much CPU that there is no headroom for a restart: the broker type is too \
+              small for the load.",
+    told_apart: "All brokers are affected, not just one (a weak broker, a hot key or unevenly placed leaders). CPU is \
+                 high, not flat at 20 % (CPU credits), for at least 15 seconds (not a burst or a start). Throttled \
+                 periods and produce times three times as long as under normal load make it certain. MemoryUsed does \
+                 not count.",
+    in_the_lab: "kgen lab up, kgen apply, kgen produce, then kgen diagnose; or all at once: kgen demo",
 };
 
 /// Whether broker `id` has used up its CPU for the whole recent part.
@@ -65,23 +66,23 @@ fn judge(window: &Window) -> Option<Finding> {
     let mut confidence: f64 = 0.6;
     for id in &brokers {
         if let Some(cpu) = window.median(*id, BrokerSample::cpu_percent) {
-            let text = format!("broker {id}: CPU {cpu:.0} % of what it has, lasting");
+            let text = format!("broker {id}: CPU stays at {cpu:.0} % of its capacity");
             evidence_for.push(Evidence::measured(text, cpu, CPU_PERCENT));
         }
     }
     if !brokers.iter().all(|id| is_saturated(window, *id)) {
         confidence -= 0.1;
-        evidence_against.push(Evidence::fact("not every broker is over the threshold all the time"));
+        evidence_against.push(Evidence::fact("not every broker is above the threshold all the time"));
     }
     let throttled = window.typical(|broker| broker.cpu_throttled_percent);
     match throttled {
         Some(throttled) if throttled >= THROTTLED_PERCENT => {
             confidence += 0.2;
-            let text = format!("the CPU limit holds the brokers back in {throttled:.0} % of the periods");
+            let text = format!("the CPU limit throttles the brokers in {throttled:.0} % of the periods");
             evidence_for.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
         }
         Some(throttled) => {
-            let text = format!("the CPU limit is reached in {throttled:.0} % of the periods only");
+            let text = format!("the CPU limit is reached in only {throttled:.0} % of the periods");
             evidence_against.push(Evidence::measured(text, throttled, THROTTLED_PERCENT));
         }
         None if window.is_lab() => missing.push("the share of throttled periods".to_owned()),
@@ -91,11 +92,11 @@ fn judge(window: &Window) -> Option<Finding> {
     let total = window.typical(|broker| Some(broker.produce?.total_ms));
     let slow: Vec<Evidence> = brokers.iter().filter_map(|id| window.slow_produce(*id)).collect();
     match total {
-        None => missing.push("produce times: no produce requests, or no metric of them".to_owned()),
+        None => missing.push("produce times: no produce requests, or no metrics for them".to_owned()),
         Some(_) if slow.len() * 2 > brokers.len() => confidence += 0.15,
         Some(total) if slow.is_empty() => {
             confidence -= 0.1;
-            evidence_against.push(Evidence::seen(format!("produce requests are quick still: {total:.1} ms"), total));
+            evidence_against.push(Evidence::seen(format!("produce requests are still fast: {total:.1} ms"), total));
         }
         Some(_) => {}
     }
@@ -109,9 +110,7 @@ fn judge(window: &Window) -> Option<Finding> {
     let may_be_bursts = window.is_cloudwatch() && slow.is_empty() && cpu < BURSTS_PERCENT && total.is_some();
     if may_be_bursts {
         confidence = confidence.min(0.45);
-        missing.push(
-            "CPU within the minutes: a load in bursts shows the same mean, and its requests stay quick".to_owned(),
-        );
+        missing.push("CPU within each minute: a bursty load has the same mean, and its requests stay fast".to_owned());
     }
     let held_back = throttled.is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
     let larger = window.next_larger("the load needs more CPU than the type has", held_back || cpu > 90.0);
@@ -121,27 +120,28 @@ fn judge(window: &Window) -> Option<Finding> {
              adds load (AWS: never above 70 % CPU)"
         }
         None => {
-            "do not stop at adding brokers: existing partitions stay where they are until they are reassigned, in a quiet \
-             hour, as that adds load (AWS: never above 70 % CPU)"
+            "do not only add brokers: existing partitions stay where they are until they are reassigned; reassign \
+             them in a quiet hour, as that adds load (AWS: never above 70 % CPU)"
         }
     };
     let remedy = larger.or_else(|| window.more_brokers());
     if remedy.is_none() {
-        missing.push("the broker type in the catalogue: without it, no larger one can be named".to_owned());
+        missing.push("the broker type in the catalogue: without it, a larger one cannot be recommended".to_owned());
     }
     let of_type = window.context.broker_type.as_deref().unwrap_or("the broker type");
     Some(Finding {
         title: format!("{of_type} is too small for the load"),
-        cause: format!("the load takes more CPU than {} can give and keep room for a restart", names(&brokers)),
+        cause: format!("the load uses more CPU than {} can provide with headroom for a restart", names(&brokers)),
         brokers,
         evidence_for,
         evidence_against,
         missing,
         check: Some(
             if may_be_bursts {
-                "Maximum of CpuUser + CpuSystem against their Average: far apart means bursts"
+                "compare Maximum with Average of CpuUser + CpuSystem: a large difference means bursts"
             } else {
-                "CpuUser + CpuSystem of every broker over the last hour: one broker alone has another cause"
+                "check CpuUser + CpuSystem of every broker over the last hour: if only one is high, the cause is \
+                 another"
             }
             .to_owned(),
         ),

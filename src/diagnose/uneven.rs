@@ -1,4 +1,4 @@
-//! Some brokers are saturated and others are not: another type is not the answer, and which answer it is was not seen.
+//! Some brokers are saturated and others are not: another type would not help, and the cause was not observed.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -19,10 +19,12 @@ pub const RULE: Rule = Rule {
     kind: Kind::Rest,
     judge,
     needs: Needs { any: &[&[Field::Cpu]], helps: &[Field::Traffic], of: Clusters::Provisioned },
-    meaning: "Some brokers have used up their CPU while others have room. A larger type for all would hide it, not mend it.",
-    told_apart: "Traffic of the busy broker tells: much more than the others' means a hot key or gathered leaders; the \
-                 same means a weak broker.",
-    in_the_lab: "create a topic whose partitions all have the same first replica, kgen produce to it, kgen diagnose",
+    meaning: "Some brokers have used up their CPU while others have headroom. A larger type for all of them would \
+              hide this, not fix it.",
+    told_apart: "By the traffic of the busy broker: much more than the others' means a hot key or unevenly placed \
+                 leaders; the same means a weak broker.",
+    in_the_lab: "create a topic whose partitions all have the same first replica, kgen produce to it, then kgen \
+                 diagnose",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
@@ -35,7 +37,7 @@ fn judge(window: &Window) -> Option<Finding> {
     for id in busy.iter().chain(&calm) {
         if let Some(cpu) = window.median(*id, BrokerSample::cpu_percent) {
             evidence_for.push(Evidence::measured(
-                format!("broker {id}: CPU {cpu:.0} % of what it has"),
+                format!("broker {id}: CPU is at {cpu:.0} % of its capacity"),
                 cpu,
                 CPU_PERCENT,
             ));
@@ -53,29 +55,34 @@ fn judge(window: &Window) -> Option<Finding> {
     let mut missing = Vec::new();
     let (cause, check) = match times {
         Some(times) if times >= UNEVEN_TIMES => {
-            let text = format!("they take {times:.1} times the produce traffic of the others");
+            let text = format!("they receive {times:.1} times the produce traffic of the others");
             evidence_for.push(Evidence::measured(text, times, UNEVEN_TIMES));
             (
-                "more of the traffic is led by them: a hot key, or leaders gathered on them",
-                "LeaderCount of each broker: uneven means leaders to move, even means a hot partition",
+                "they lead more of the traffic: a hot key, or unevenly placed leaders",
+                "check LeaderCount of each broker: if it is uneven, leaders must move; if it is even, a partition is \
+                 hot",
             )
         }
         Some(times) => {
-            let text = format!("they take {times:.1} times the produce traffic of the others");
+            let text = format!("they receive {times:.1} times the produce traffic of the others");
             evidence_for.push(Evidence::measured(text, times, UNEVEN_TIMES));
             (
                 "they have less CPU for the same traffic, or do other work",
-                "the broker's own history: if it was like the others before, reboot it (aws kafka reboot-broker)",
+                "check the broker's own history: if it used to be like the others, reboot it (aws kafka reboot-broker)",
             )
         }
         None => {
-            missing.push("BytesInPerSec of each broker".to_owned());
-            ("a weak broker, a hot key or gathered leaders", "BytesInPerSec and LeaderCount of each broker")
+            missing.push("check BytesInPerSec of each broker".to_owned());
+            (
+                "a weak broker, a hot key or unevenly placed leaders",
+                "check BytesInPerSec and LeaderCount of \
+                                                                     each broker",
+            )
         }
     };
     Some(Finding {
         title: format!(
-            "only {} saturated: not a matter of the type",
+            "only {} saturated, so the broker type is not the cause",
             if busy.len() == 1 { "one broker is" } else { "some brokers are" }
         ),
         cause: format!("{}: {cause}", names(&busy)),
@@ -85,7 +92,7 @@ fn judge(window: &Window) -> Option<Finding> {
         check: Some(check.to_owned()),
         confidence: 0.7,
         anti_recommendations: vec![
-            "do not resize for this: every broker gets larger, and the same one fills up again".to_owned(),
+            "do not resize because of this: every broker gets larger, and the same one is saturated again".to_owned(),
         ],
         ..Finding::default()
     })

@@ -1,4 +1,4 @@
-//! Something is wrong that no rule here explains.
+//! A symptom that no rule explains.
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
@@ -34,10 +34,10 @@ pub const RULE: Rule = Rule {
     kind: Kind::Rest,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "Brokers show a symptom (slow produce requests, traffic that is gone, a load that is not acknowledged, partitions out of sync, a full heap) that none \
-              of the known causes explains.",
-    told_apart: "By the absence of every cause that has a rule.",
-    in_the_lab: "kgen lab fault start disk.slow, and kgen diagnose --source cloudwatch",
+    meaning: "Brokers show a symptom (slow produce requests, missing traffic, a load that is not acknowledged, \
+              partitions out of sync, a full heap) that no known cause explains.",
+    told_apart: "No rule for a cause matches.",
+    in_the_lab: "kgen lab fault start disk.slow, then kgen diagnose --source cloudwatch",
 };
 
 fn judge(window: &Window) -> Option<Finding> {
@@ -57,7 +57,7 @@ fn judge(window: &Window) -> Option<Finding> {
             symptoms.push(slower.1.clone());
         }
         if let Some(total) = total.filter(|total| *total >= SLOW_MS) {
-            let text = format!("broker {id}: produce requests take {total:.0} ms without CPU being short");
+            let text = format!("broker {id}: produce requests take {total:.0} ms although CPU has headroom");
             symptoms.push(Evidence::measured(text, total, SLOW_MS));
         }
         if let Some(count) = now(|broker| broker.under_replicated_partitions.map(|n| n as f64)).filter(|n| *n > 0.0) {
@@ -101,10 +101,14 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     Some(Finding {
         title: "a symptom without a known cause".to_owned(),
-        cause: "no broker is short of CPU, and nothing else that is known explains it".to_owned(),
-        check: Some("the split of produce times: local high is disk, remote high with local normal is a follower or the network".to_owned()),
+        cause: "no broker lacks CPU, and no other known cause explains it".to_owned(),
+        check: Some(
+            "check the parts of the produce time: a high local time points to the disk, a high remote time \
+                     with a normal local time to a follower or the network"
+                .to_owned(),
+        ),
         confidence: 0.6,
-        anti_recommendations: vec!["do not resize on this alone: CPU is not what is short".to_owned()],
+        anti_recommendations: vec!["do not resize because of this alone: CPU is not the bottleneck".to_owned()],
         ..finding
     })
 }
@@ -132,13 +136,15 @@ fn traffic_gone(window: &Window) -> Option<Evidence> {
         Some((now, before)) if now < before * STAY_CONNECTED => None,
         Some((now, before)) => {
             let text = format!(
-                "clients stay connected ({now:.0}, {before:.0} before) and produce next to nothing ({bytes:.0} bytes/s)"
+                "clients stay connected ({now:.0}, {before:.0} before) but produce almost nothing ({bytes:.0} bytes/s)"
             );
             Some(Evidence::seen(text, bytes))
         }
         None => {
-            let text =
-                format!("next to nothing is produced ({bytes:.0} bytes/s); whether clients are connected was not seen");
+            let text = format!(
+                "almost nothing is produced ({bytes:.0} bytes/s); whether clients are connected was not \
+                         observed"
+            );
             Some(Evidence::seen(text, bytes))
         }
     }
@@ -160,7 +166,7 @@ fn leaders_uneven(window: &Window) -> Option<Evidence> {
     let enough = counts.iter().map(|(_, count)| count).sum::<f64>() >= 2.0 * counts.len() as f64;
     let text: Vec<String> = counts.iter().map(|(id, count)| format!("{count:.0} on broker {id}")).collect();
     let text =
-        format!("leaders and traffic are uneven ({}); the topics API tells whether an election helps", text.join(", "));
+        format!("leaders and traffic are uneven ({}); the topics API shows whether an election helps", text.join(", "));
     (enough && of_leaders >= UNEVEN_LEADERS && skew(&traffic)? >= UNEVEN_TIMES)
         .then(|| Evidence::measured(text, of_leaders, UNEVEN_LEADERS))
 }

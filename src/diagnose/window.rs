@@ -1,4 +1,4 @@
-//! The samples under judgement, and the few questions that rules ask of them.
+//! The samples to be judged, and the queries that rules need.
 
 use std::{cell::OnceCell, collections::BTreeSet};
 
@@ -36,7 +36,7 @@ const LASTING_SHARE: f64 = 0.8;
 const SLOW_TIMES: f64 = 3.0;
 const SLOW_AT_LEAST_MS: f64 = 10.0;
 
-/// Slow whatever went before, ms: five times what three healthy brokers showed with `acks=all`.
+/// Slow in any case, ms: five times what three healthy brokers showed with `acks=all`.
 const SLOW_MS: f64 = 20.0;
 
 /// Probes of a Kafka port in a row that must agree.
@@ -48,7 +48,7 @@ pub struct Window<'a> {
     samples: &'a [Sample],
     /// Index in `samples` at which the recent part begins.
     recent: usize,
-    /// The fields that are seen, and what of the causes can be assessed; worked out when first asked for.
+    /// The fields that are seen, and what of the causes can be assessed; worked out when first requested.
     seen: OnceCell<BTreeSet<Field>>,
     coverage: OnceCell<Coverage>,
 }
@@ -104,7 +104,7 @@ impl<'a> Window<'a> {
             .iter()
             .filter(|sample| sample.brokers.values().any(|broker| broker.cpu_percent().is_some()))
             .collect();
-        // Nothing but gaps is another matter: then it is not time that is lacking.
+        // Only gaps is another matter: then it is not time that is lacking.
         let counted: Vec<_> = if with_cpu.is_empty() { self.samples.iter().collect() } else { with_cpu };
         let interval_ms = match counted.as_slice() {
             [.., before, last] => last.at_ms - before.at_ms,
@@ -282,7 +282,10 @@ impl<'a> Window<'a> {
         // Of an unknown type the memory is a guess.
         self.context.known_type()?;
         let used = self.typical(BrokerSample::memory_percent)?;
-        let text = format!("MemoryUsed is {used:.0} % of the broker's memory: page cache counts, so it tells nothing");
+        let text = format!(
+            "MemoryUsed is {used:.0} % of the broker's memory, but it includes page cache, so it is no \
+                            evidence"
+        );
         Some(Evidence::seen(text, used))
     }
 
@@ -353,7 +356,7 @@ impl<'a> Window<'a> {
 }
 
 /// The state of a broker in a sample; one that is not in it is not reached. One whose Kafka port answers serves, though its
-/// metrics were not to be had.
+/// metrics were not available.
 fn state_of(sample: &Sample, id: BrokerId) -> BrokerState {
     match sample.brokers.get(&id) {
         None => BrokerState::Unreachable,

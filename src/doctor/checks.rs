@@ -56,7 +56,7 @@ pub const CHECKS: &[Check] = &[
                 format!("terraform -chdir=terraform providers mirror {}", folder.display()),
             ),
             Provider::NoConfiguration(file) => Judged::warning(
-                format!("TF_CLI_CONFIG_FILE names {}, which is not there", file.display()),
+                format!("TF_CLI_CONFIG_FILE names {}, which does not exist", file.display()),
                 "unset TF_CLI_CONFIG_FILE",
             ),
             Provider::Unreachable(reason) => Judged::missing(

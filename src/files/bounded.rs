@@ -1,4 +1,4 @@
-//! Reads of what kgen did not write: regular files only, and no more than so many bytes of them.
+//! Reads files that kgen did not write: only regular files, and only up to a maximum size.
 //!
 //! A named pipe or a device would keep a reader waiting, or never end. Every path that a person or a stranger chose is
 //! opened here.
@@ -22,7 +22,7 @@ pub const TEXT_BYTES: u64 = 8 << 20;
 /// Why a file is not read, although it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unbounded {
-    #[error("it is {0} and not a regular file")]
+    #[error("it is {0}, not a regular file")]
     NoFile(Kind),
     #[error("it is larger than {}, the most that kgen reads here", Bytes(*.0))]
     TooLarge(u64),
@@ -175,7 +175,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::BrokenLink => "a link that leads nowhere",
+            Kind::BrokenLink => "a broken symbolic link",
             Kind::Folder => "a folder",
             Kind::Pipe => "a named pipe",
             Kind::Socket => "a socket",
@@ -229,7 +229,7 @@ mod tests {
             ("pipe", "it is a named pipe and not a regular file"),
             ("socket", "it is a socket and not a regular file"),
             ("zero", "it is a device and not a regular file"),
-            ("broken", "it is a link that leads nowhere and not a regular file"),
+            ("broken", "it is a broken symbolic link and not a regular file"),
         ] {
             let found = text(&at(name), 10).unwrap_or_else(|error| error.to_string());
             assert_eq!(found, expected, "{name}");

@@ -1,5 +1,5 @@
 //! What a file keeps when it is replaced: owner, group, mode, extended attributes. A file that could not keep them, or
-//! that is not to be written, is refused.
+//! must not be written, is refused.
 
 use std::{
     ffi::OsString,
@@ -17,22 +17,22 @@ use super::bounded::Kind;
 /// Why a file is not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum NotKept {
-    #[error("it is {0} and not a regular file: put a regular file in its place")]
+    #[error("it is {0}, not a regular file: replace it with a regular file")]
     NoFile(Kind),
-    #[error("it is a link that leads nowhere: remove the link, or make the file that it names")]
+    #[error("it is a broken symbolic link: remove the link, or create the file it points to")]
     BrokenLink,
     #[error(
-        "it has {0} hard links, and the others would keep the old contents: make it a file of its own first \
-         (cp -p FILE NEW && mv NEW FILE)"
+        "it has {0} hard links, and the others would keep the old contents: turn it into a separate file first (cp -p \
+         FILE NEW && mv NEW FILE)"
     )]
     HardLinks(u64),
     #[error("it is read-only (mode {0:04o}): make it writable first (chmod u+w)")]
     ReadOnly(u32),
-    #[error("it may not be written ({0}): change its permissions, or run kgen as a user who may write it")]
+    #[error("it cannot be written ({0}): change its permissions, or run kgen as a user who can write it")]
     NotWritable(io::Error),
     #[error("its {flag} flag is set: clear it first (chattr -{letter})")]
     Flagged { flag: &'static str, letter: char },
-    #[error("{what} cannot be kept ({source}): run kgen as the file's owner, or edit the file by hand")]
+    #[error("{what} cannot be preserved ({source}): run kgen as the file's owner, or edit the file by hand")]
     Lost { what: String, source: io::Error },
 }
 
@@ -42,7 +42,7 @@ impl From<NotKept> for io::Error {
     }
 }
 
-/// What the file at `path` is beside its contents.
+/// What the file at `path` is besides its contents.
 #[derive(Debug)]
 pub struct Kept {
     path: PathBuf,
@@ -50,7 +50,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Nothing where there is no file.
+    /// `None` where there is no file.
     ///
     /// # Errors
     /// [`NotKept`] inside: the file is not to be replaced.
@@ -97,7 +97,7 @@ impl Kept {
         self.give_attributes(file)?;
         let now = file.metadata()?;
         if now.mode() & 0o7777 != mode {
-            return Err(lost_mode(io::Error::other("the file system gives it another one")).into());
+            return Err(lost_mode(io::Error::other("the file system assigns a different one")).into());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! kgen's own files: no symbolic link is followed on the way to them.
 //!
-//! A project folder may come from somebody else, and a link in it could make kgen read or overwrite a file anywhere. So
+//! A project folder may come from someone else, and a link in it could make kgen read or overwrite a file anywhere. So
 //! from `.kgen` on, no component of a path may be a link, and a file must be a regular file. The way to the project
 //! folder, kgen.toml and `terraform/` are the user's and may be links. Of a path without `.kgen`, such as a run in
 //! another folder, the last component alone must not be a link when it is written.
@@ -33,15 +33,15 @@ const READ_MAX: u64 = 256 << 20;
 pub enum NotOwn {
     #[error(
         "{} is a symbolic link, and kgen does not follow links to its own files: remove the link, or replace it with \
-         what it points to",
+         the file it points to",
         .0.display()
     )]
     Link(PathBuf),
-    #[error("{} is not a regular file, and kgen keeps only those here: remove it", .0.display())]
+    #[error("{} is not a regular file, as kgen needs here: remove it", .0.display())]
     NotAFile(PathBuf),
     #[error("{} is not a folder: remove it", .0.display())]
     NotAFolder(PathBuf),
-    #[error("{} leads out of the folder that it is in", .0.display())]
+    #[error("{} leads outside its folder", .0.display())]
     LeadsOut(PathBuf),
 }
 
@@ -354,7 +354,7 @@ mod tests {
             symlink(scene.victim().parent().unwrap(), scene.own("lab")).unwrap();
             ensure_refused(way(&scene.own("runs/file")), "file is a symbolic link");
             ensure_refused(way(&scene.own("lab/victim")), "lab is a symbolic link");
-            ensure_refused(way(&scene.own("runs/../lab/victim")), "leads out of the folder");
+            ensure_refused(way(&scene.own("runs/../lab/victim")), "leads outside its folder");
             scene.ensure_untouched();
             assert!(scene.own("runs/file").is_symlink(), "{name}");
         }

@@ -104,7 +104,7 @@ impl Address {
         Address { root: self.root, operators }
     }
 
-    /// The instance of a resource that has the same keys as the one that this stands in: `ADDRESS[each.key]`.
+    /// The instance of a resource that has the same keys as the one that this is in: `ADDRESS[each.key]`.
     pub fn at_each_key(&self) -> Address {
         let mut operators = self.operators.clone();
         operators.push(TraversalOperator::Index(attr_of("each", "key")));
@@ -118,7 +118,7 @@ impl Address {
         Address { root: self.root, operators }
     }
 
-    /// The instance of a resource with `count` that has the number of the one that this stands in: `ADDRESS[count.index]`.
+    /// The instance of a resource with `count` that has the number of the one that this is in: `ADDRESS[count.index]`.
     pub fn at_count_index(&self) -> Address {
         let mut operators = self.operators.clone();
         operators.push(TraversalOperator::Index(attr_of("count", "index")));

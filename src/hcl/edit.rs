@@ -1,4 +1,4 @@
-//! Changes one string in a file that anybody may have written, and not one byte besides.
+//! Changes one string in a file that anyone may have written, and no other byte.
 //!
 //! The file is parsed for the place of the value only; what is written back is the old text with those bytes replaced.
 
@@ -19,13 +19,13 @@ pub enum EditError {
     Syntax { line: usize, column: usize, message: String },
     #[error("there is no {0}")]
     Missing(String),
-    #[error("there are {count} of {what}, on lines {lines}; name one", count = lines.len(), lines = comma(lines))]
+    #[error("there are {count} of {what}, on lines {lines}: choose one", count = lines.len(), lines = comma(lines))]
     Ambiguous { what: String, lines: Vec<usize> },
     #[error("{what} on line {line} is `{found}`, not a quoted string; change it where that value is set")]
     NotAString { what: String, line: usize, found: String },
 }
 
-/// Where a string stands in a file, and what it is.
+/// Where a string is in a file, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Bytes of the value, quotes included.

@@ -1,6 +1,6 @@
 //! Prints values so that `terraform fmt` has nothing left to do.
 //!
-//! The rules were found by trial with terraform 1.11: in a run of one-line attributes all `=` stand in one column; the
+//! The rules were found by trial with terraform 1.11: in a run of one-line attributes all `=` are in one column; the
 //! run ends at a blank line, a comment, a block, and a value that goes over several lines, heredocs excepted.
 
 use std::fmt::Write;
@@ -61,7 +61,7 @@ pub fn print(body: &Body) -> String {
     text
 }
 
-/// `expression` without a line break, as it stands in `${…}`.
+/// `expression` without a line break, as it is in `${…}`.
 pub(super) fn on_one_line(expression: &Expression) -> String {
     Printer::default().compact().expression(expression)
 }

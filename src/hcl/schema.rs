@@ -94,7 +94,7 @@ pub struct Fault {
 /// What can be wrong with a block.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Mistake {
-    #[error("{0} is not in the schema at hand")]
+    #[error("{0} is not in the schema")]
     UnknownType(String),
     #[error("there is no argument {0}")]
     UnknownArgument(String),
@@ -106,9 +106,9 @@ pub enum Mistake {
     NotABlock(String),
     #[error("the argument {0} is missing")]
     MissingArgument(String),
-    #[error("{found} blocks {name}, and at least {min} are needed")]
+    #[error("{found} blocks {name}, but at least {min} are required")]
     MissingBlock { name: String, found: usize, min: usize },
-    #[error("{found} blocks {name}, and at most {max} are allowed")]
+    #[error("{found} blocks {name}, but at most {max} are allowed")]
     TooManyBlocks { name: String, found: usize, max: usize },
     #[error("{0} is set twice")]
     Twice(String),
@@ -118,7 +118,7 @@ pub enum Mistake {
     Deprecated(String),
     #[error("{0}")]
     WrongType(String),
-    #[error("{0} refers to nothing that is declared")]
+    #[error("{0} refers to something that is not declared")]
     UnknownReference(String),
     #[error("{0}")]
     WrongReference(String),

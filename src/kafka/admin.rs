@@ -22,15 +22,16 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 pub enum TopicError {
     #[error("topic `{0}` already exists (`kgen topic describe {0}` shows it; --if-not-exists accepts it)")]
     Exists(String),
-    #[error("there is no topic `{0}` (`kgen topic create {0}` makes it)")]
+    #[error("there is no topic `{0}` (`kgen topic create {0}` creates it)")]
     Missing(String),
     #[error(
-        "topic `{topic}` cannot have {replication_factor} replicas: {brokers} brokers answer (start more or lower --replication-factor)"
+        "topic `{topic}` cannot have {replication_factor} replicas: only {brokers} brokers respond (start more, or \
+         lower --replication-factor)"
     )]
     TooFewBrokers { topic: String, replication_factor: i32, brokers: usize },
-    #[error("topic `{topic}`: the brokers answered {code}: {text}")]
+    #[error("topic `{topic}`: the brokers returned {code}: {text}")]
     Refused { topic: String, code: String, text: String },
-    #[error("asking the brokers about {asked}: {source}")]
+    #[error("querying the brokers for {asked}: {source}")]
     Broker { asked: String, source: KafkaError },
 }
 
@@ -61,7 +62,7 @@ pub struct Partition {
     pub leader: Option<BrokerId>,
     pub replicas: Vec<BrokerId>,
     pub in_sync_replicas: Vec<BrokerId>,
-    /// First offset still there, and the one that the next record gets; `None` without a leader.
+    /// First existing offset, and the offset of the next record; `None` without a leader.
     pub offsets: Option<(i64, i64)>,
 }
 
@@ -139,7 +140,7 @@ impl Admin {
     /// The topic with its partitions, offsets and settings.
     pub fn describe(&self, name: &str) -> Result<Topic, TopicError> {
         let client = self.client.inner();
-        // All topics are asked for: asking for one by name may create it.
+        // All topics are requested: asking for one by name may create it.
         let metadata = client.fetch_metadata(None, ANSWER_WITHIN).map_err(|source| broker(name, source))?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
             return Err(TopicError::Missing(name.to_owned()));

@@ -1,4 +1,4 @@
-//! What the Kafka protocol says of a cluster: who leads, who is in sync, how offsets grow, how far groups are.
+//! The state of a cluster from the Kafka protocol: leaders, in-sync replicas, growth of offsets, progress of groups.
 //!
 //! Blocking calls, each with a deadline. Nothing is changed, and no group is joined.
 
@@ -21,14 +21,14 @@ use crate::sample::{BrokerId, GroupSample, PartitionSample, Progress, TopicSampl
 /// Longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Settings of topics and the list of groups change rarely; they are asked for this often.
+/// Settings of topics and the list of groups change rarely; they are requested this often.
 const SETTINGS_EVERY: Duration = Duration::from_secs(15);
 const GROUPS_EVERY: Duration = Duration::from_secs(5);
 
 /// Groups that are followed at most: each needs a client of its own.
 const MOST_GROUPS: usize = 50;
 
-/// Partitions whose offsets are asked for at most; the first ones by name.
+/// Partitions whose offsets are requested at most; the first ones by name.
 const MOST_PARTITIONS: usize = 5000;
 
 /// Committed offsets and end offsets by topic and partition.
@@ -276,7 +276,7 @@ fn offsets(list: &TopicPartitionList) -> Offsets {
         .collect()
 }
 
-/// Growth a second; nothing when it fell (a topic that was made anew, a group that was reset).
+/// Growth a second; nothing when it fell (a topic that was recreated, a group that was reset).
 fn rate(before: i64, now: i64, seconds: f64) -> Option<f64> {
     (now >= before && seconds > 0.0).then(|| (now - before) as f64 / seconds)
 }

@@ -1,4 +1,4 @@
-//! Where partitions are kept and led, and how that is changed: reassignment, election, replication throttle.
+//! Replicas and leaders of partitions, and how to change them: reassignment, election, replication throttle.
 //!
 //! librdkafka has no call for most of it, so these requests are made here ([`wire`](super::wire)), in versions that every
 //! Kafka from 2.4 to 4.x takes. Only plaintext listeners are reached.
@@ -375,7 +375,7 @@ impl Partitions {
     }
 }
 
-/// The names of those resources that have one of the settings asked for, from `source`.
+/// The names of those resources that have one of the settings requested, from `source`.
 fn set(address: &str, resources: Vec<DescribeConfigsResource>, source: i8) -> Result<Vec<String>, RequestError> {
     if resources.is_empty() {
         return Ok(Vec::new());

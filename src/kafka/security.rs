@@ -1,4 +1,4 @@
-//! How a client proves who it is, and the IAM tokens of MSK.
+//! Authentication of clients, and the IAM tokens of MSK.
 
 use std::{sync::mpsc, time::Duration};
 
@@ -54,7 +54,7 @@ pub fn region_of(bootstrap_servers: &str) -> Option<&str> {
 /// How long credentials may take to be found: on EC2 they come from the instance's own service.
 const TOKEN_WITHIN: Duration = Duration::from_secs(15);
 
-/// A token on its way: credentials may have to be asked for.
+/// A token on its way: credentials may have to be requested.
 pub struct Signing(mpsc::Receiver<Result<(String, i64), String>>);
 
 impl Signing {
@@ -87,7 +87,7 @@ impl Signing {
 
     fn awaited(self) -> Result<OAuthToken, String> {
         let signed = self.0.recv_timeout(TOKEN_WITHIN);
-        made(signed.map_err(|_| format!("no answer within {} s", TOKEN_WITHIN.as_secs()))?)
+        made(signed.map_err(|_| format!("no response within {} s", TOKEN_WITHIN.as_secs()))?)
     }
 }
 
@@ -105,7 +105,7 @@ impl Context {
     /// next ones by themselves; a token is good for 15 minutes.
     ///
     /// # Errors
-    /// There are no AWS credentials, or they cannot be asked for.
+    /// There are no AWS credentials, or they cannot be requested.
     pub fn authorize(&self, client: &Client<Context>) -> Result<(), ConnectError> {
         let Some(token) = self.token() else { return Ok(()) };
         set(client, token).map_err(ConnectError::NoToken)
@@ -116,11 +116,11 @@ impl Context {
         self.iam_region.as_deref().map(Signing::begin)
     }
 
-    /// Gives `client` the token if it is there. Returns whether it was, or was not to be had.
+    /// Gives `client` the token if it is there. Returns whether it was, or was not available.
     pub fn take_token(&self, client: &Client<Context>, signing: &Signing) -> bool {
         let signed = match signing.0.try_recv() {
             Err(mpsc::TryRecvError::Empty) => return false,
-            Err(mpsc::TryRecvError::Disconnected) => Err("the signing ended without a token".to_owned()),
+            Err(mpsc::TryRecvError::Disconnected) => Err("signing returned no token".to_owned()),
             Ok(signed) => signed,
         };
         if let Err(reason) = set(client, made(signed)) {
@@ -131,7 +131,7 @@ impl Context {
     }
 }
 
-/// Tells the client that there is no token now; it asks again after ten seconds.
+/// Notifies the client that there is no token now; it asks again after ten seconds.
 fn refuse(client: &Client<Context>, reason: &str) {
     let reason = std::ffi::CString::new(reason.replace('\0', " ")).unwrap_or_default();
     // SAFETY: the client is alive; the text ends with a zero and is copied.
@@ -143,7 +143,7 @@ fn refuse(client: &Client<Context>, reason: &str) {
 fn set(client: &Client<Context>, token: Result<OAuthToken, String>) -> Result<(), String> {
     use rdkafka::{bindings as ffi, types::RDKafkaRespErr};
     let token = token?;
-    let text = |text: String| std::ffi::CString::new(text).map_err(|_| "the token has a zero in it".to_owned());
+    let text = |text: String| std::ffi::CString::new(text).map_err(|_| "the token contains a null byte".to_owned());
     let (value, principal) = (text(token.token)?, text(token.principal_name)?);
     let mut reason = [0u8; 512];
     // SAFETY: the client is alive, both texts end with a zero and are copied, `reason` has the length that is said.

@@ -1,5 +1,5 @@
-//! Brokers without Kafka: they keep partitions and settings in memory, and answer what kgen asks of a cluster that it changes.
-//! librdkafka's mock cluster knows no reassignment and no election.
+//! Brokers without Kafka: they keep partitions and settings in memory, and support the requests that kgen needs to
+//! change a cluster. librdkafka's mock cluster supports neither reassignment nor election.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -23,16 +23,16 @@ const MOST_BYTES: u32 = 256 << 20;
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    #[error("{address}: {source} (check that this machine may reach the broker and that it runs)")]
+    #[error("{address}: {source} (check that the broker is running and that this machine can reach it)")]
     Unreachable { address: String, source: io::Error },
-    #[error("{address} gave an answer that cannot be read: {reason}")]
+    #[error("the response from {address} cannot be parsed: {reason}")]
     Unreadable { address: String, reason: String },
 }
 
 /// Why brokers did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    #[error("no broker answers: {0}")]
+    #[error("no broker responds: {0}")]
     Wire(#[from] WireError),
     #[error("the brokers refuse to {what}: {reason}")]
     Refused { what: String, reason: String },

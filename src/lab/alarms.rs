@@ -1,12 +1,9 @@
-//! CloudWatch's alarms on `AWS/Kafka`, worked from the lab's own series, since moto keeps alarms and evaluates none.
+//! CloudWatch alarms on `AWS/Kafka`, evaluated with the lab's own series, because moto stores alarms but does not
+//! evaluate them.
 
 mod evaluation;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use aws_sdk_cloudwatch::{
@@ -14,6 +11,7 @@ use aws_sdk_cloudwatch::{
     error::DisplayErrorContext,
     types::{ComparisonOperator, MetricAlarm, StateValue},
 };
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use self::evaluation::{Comparison, Missing, Rule};
@@ -48,7 +46,7 @@ pub async fn evaluate_forever(
         let complaints = match round {
             Ok(Ok(complaints)) => complaints,
             Ok(Err(error)) => vec![("alarms".to_owned(), format!("{error:#}"))],
-            Err(_) => vec![("alarms".to_owned(), "CloudWatch does not answer".to_owned())],
+            Err(_) => vec![("alarms".to_owned(), "CloudWatch does not respond".to_owned())],
         };
         for (alarm, complaint) in complaints {
             if told.insert(alarm, complaint.clone()).as_ref() != Some(&complaint) {
@@ -78,16 +76,16 @@ async fn evaluate_all(
                 Ok(Some(alarm)) => alarm,
                 Ok(None) => continue,
                 Err(error) => {
-                    complaints.push((name.to_owned(), format!("alarm {name} is not evaluated: {error:#}")));
+                    complaints.push((name.to_owned(), format!("alarm {name} was not evaluated: {error:#}")));
                     continue;
                 }
             };
             let current = described.state_value().cloned().unwrap_or(StateValue::InsufficientData);
             let (state, reason) = {
-                let series = series.lock().unwrap_or_else(PoisonError::into_inner);
+                let series = series.lock();
                 alarm.evaluate(&series, now_ms(), &current)
             };
-            // Also when it is the same: moto makes an alarm anew, without its state, whenever it is put again.
+            // Also when it is the same: moto makes an alarm again, without its state, whenever it is put again.
             let set = client.set_alarm_state().alarm_name(name).state_value(state).state_reason(reason);
             if let Err(error) = set.send().await {
                 let error = DisplayErrorContext(error);
@@ -150,7 +148,7 @@ fn parse(alarm: &MetricAlarm, minute: Duration) -> anyhow::Result<Option<Alarm>>
             ComparisonOperator::GreaterThanOrEqualToThreshold => Comparison::GreaterOrEqual,
             ComparisonOperator::LessThanThreshold => Comparison::Less,
             ComparisonOperator::LessThanOrEqualToThreshold => Comparison::LessOrEqual,
-            other => bail!("{other} is not known to the lab"),
+            other => bail!("the lab does not support {other}"),
         },
         missing: Missing::parse(alarm.treat_missing_data().unwrap_or("missing"))?,
     };
@@ -172,7 +170,7 @@ fn expression(alarm: &MetricAlarm) -> anyhow::Result<(Query, i32)> {
                 Query::Metric(key, Statistic::parse(stat.stat().context("a metric has no statistic")?)?)
             }
             (None, Some(text)) => Query::expression(text)?,
-            (None, None) => bail!("{id} is neither metric nor expression"),
+            (None, None) => bail!("{id} is neither a metric nor an expression"),
         };
         if part.return_data().unwrap_or(true) {
             returned = Some(id.to_owned());

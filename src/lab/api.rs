@@ -1,4 +1,4 @@
-//! The MSK API over HTTP: routes, JSON shapes and errors, to what [`cluster`](super::cluster) decides.
+//! The MSK API over HTTP: routes, JSON shapes and errors for the decisions of [`cluster`](super::cluster).
 //!
 //! Routes are matched on the raw path, where an ARN is one percent-encoded segment.
 

@@ -12,13 +12,15 @@ mod ports;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use axum::Router;
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::{runtime::Runtime, sync::watch};
 
@@ -37,7 +39,7 @@ use super::{
 use crate::{
     catalogue::BrokerType,
     kafka::scram::{self, Credential},
-    process::{Server, StartingServer},
+    process::{Server, StartingServer, await_until},
     sample::BrokerId,
 };
 
@@ -70,7 +72,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at this machine, and fetches what is missing; `say` is told before.
+    /// Looks at this machine, and fetches what is missing; `say` is called before.
     ///
     /// # Errors
     /// No Java, or Kafka can be neither found nor fetched.
@@ -90,10 +92,13 @@ impl Machine {
     /// That it cannot be made is only told to `say`.
     pub fn speed_up(&mut self, say: &dyn Fn(&str)) {
         let Some(archive) = self.kafka.archive().filter(|_| self.kafka.classes == Classes::Jars) else { return };
-        say(&format!("preparing faster starts of brokers, once, in {}", archive.display()));
+        say(&format!("preparing faster broker starts (done once) in {}", archive.display()));
         match archive::make(&self.kafka, &archive) {
             Ok(()) => self.kafka.classes = Classes::Shared(archive),
-            Err(error) => say(&format!("brokers will start more slowly, their classes were not archived: {error:#}")),
+            Err(error) => say(&format!(
+                "brokers will start more slowly, because their classes could not be archived: \
+                                        {error:#}"
+            )),
         }
     }
 }
@@ -176,6 +181,8 @@ const STOP_GRACE: Duration = Duration::from_secs(30);
 
 /// How long replicas may take to be in sync again after a restart.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(180);
+/// Time between two looks at that.
+const SYNC_LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a question to a broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -186,7 +193,7 @@ impl Fleet {
     /// # Errors
     /// With Kafka's own words when a process ended, and the log's place. Nothing is left running then.
     pub fn start(config: FleetConfig) -> anyhow::Result<Fleet> {
-        ensure!(!config.zones.is_empty() && config.broker_count > 0, "a cluster has a zone and a broker at least");
+        ensure!(!config.zones.is_empty() && config.broker_count > 0, "a cluster has at least one zone and one broker");
         let user = Properties::parse(&config.server_properties)?;
         // Java runs in the broker's own folder.
         let dir = std::path::absolute(&config.dir).with_context(|| format!("resolving {}", config.dir.display()))?;
@@ -221,7 +228,7 @@ impl Fleet {
             heaps: BTreeMap::new(),
             watched,
             readings,
-            client: reqwest::Client::builder().no_proxy().build().context("making an HTTP client")?,
+            client: reqwest::Client::builder().no_proxy().build().context("creating an HTTP client")?,
             runtime: Some(runtime),
         };
         fleet.start_controller(&user)?;
@@ -254,7 +261,7 @@ impl Fleet {
     }
 
     /// Restarts each broker as `to`, one at a time; the next when no partition is under-replicated.
-    /// `step` is told each broker as it begins and as it is done.
+    /// `step` is called with each broker as it begins and as it is done.
     ///
     /// # Errors
     /// A broker did not come back, or replicas were not in sync in time; the brokers after it are as they were.
@@ -268,7 +275,7 @@ impl Fleet {
     /// Adds brokers until there are `count`.
     ///
     /// # Errors
-    /// As [`Fleet::start`]; the brokers that were there go on.
+    /// As [`Fleet::start`]; the brokers that were there continue.
     pub fn add_brokers(&mut self, count: u32) -> anyhow::Result<()> {
         let user = Properties::parse(&self.config.server_properties)?;
         let newest = self.brokers.keys().copied().max().unwrap_or(0);
@@ -290,13 +297,13 @@ impl Fleet {
                 }
                 broker.watched.ended();
             }
-            self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            self.watched.lock().remove(id);
             self.config.broker_count -= 1;
             step(*id, true);
         }
     }
 
-    /// Gives every broker a volume of this size; brokers go on, as they do on MSK.
+    /// Gives every broker a volume of this size; brokers continue, as they do on MSK.
     pub fn grow_volumes(&mut self, gib: u32) {
         self.config.volume_gib = gib;
         self.brokers.values().for_each(|broker| broker.watched.resized(self.volume_bytes()));
@@ -311,7 +318,7 @@ impl Fleet {
         let ids: Vec<BrokerId> = self.brokers.keys().copied().collect();
         for id in &ids {
             if let Err(error) = self.roll(&[*id], &new, step) {
-                self.roll(&[*id], &old, &mut |_, _| {}).context("going back to the server properties of before")?;
+                self.roll(&[*id], &old, &mut |_, _| {}).context("restoring the previous server properties")?;
                 return Err(error);
             }
         }
@@ -334,8 +341,8 @@ impl Fleet {
 
     /// Starts again the brokers, and the controller, that ended by themselves, as MSK would; call it now and then.
     ///
-    /// Returns the brokers that had ended. Until it is called the fleet goes on without them. A broker that cannot be started
-    /// is tried again by later calls, at growing intervals.
+    /// Returns the brokers that had ended. Until it is called the fleet continues without them. A broker that cannot be
+    /// started is tried again by later calls, at growing intervals.
     ///
     /// # Errors
     /// One of them cannot be started again; the others run.
@@ -366,7 +373,7 @@ impl Fleet {
     /// # Errors
     /// No broker answers.
     pub fn max_partitions_per_broker(&self) -> anyhow::Result<u32> {
-        let metadata = self.metadata().context("no broker tells how many partitions there are")?;
+        let metadata = self.metadata().context("no broker reports the number of partitions")?;
         Ok(metadata.replicas.values().copied().max().unwrap_or(0))
     }
 
@@ -569,26 +576,22 @@ impl Fleet {
 
     /// Waits until every broker takes part and every replica is in sync. A broker that ends meanwhile is started again.
     fn wait_until_settled(&mut self, after: &str, user: &Properties) -> anyhow::Result<()> {
-        let started = Instant::now();
-        loop {
+        let settled = await_until(SYNC_TIMEOUT, SYNC_LOOK_EVERY, || {
             // What cannot be started shows as missing below, and is tried again.
             let _ = self.revive_with(user);
-            let metadata = self.metadata();
-            let missing = match &metadata {
-                None => "no broker answers".to_owned(),
+            anyhow::Ok(match self.metadata() {
+                None => ControlFlow::Continue("no broker responds".to_owned()),
                 Some(metadata) if metadata.brokers.len() < self.brokers.len() => {
-                    format!("brokers {:?} of {} take part", metadata.brokers, self.brokers.len())
+                    let joined = format!("brokers {:?} of {} have joined", metadata.brokers, self.brokers.len());
+                    ControlFlow::Continue(joined)
                 }
                 Some(metadata) if !metadata.unsettled.is_empty() => {
-                    format!("not in sync: {}", metadata.unsettled.join(", "))
+                    ControlFlow::Continue(format!("not in sync: {}", metadata.unsettled.join(", ")))
                 }
-                Some(_) => return Ok(()),
-            };
-            if started.elapsed() > SYNC_TIMEOUT {
-                bail!("{after} was restarted, but after {} s {missing}", SYNC_TIMEOUT.as_secs());
-            }
-            std::thread::sleep(Duration::from_millis(250));
-        }
+                Some(_) => ControlFlow::Break(()),
+            })
+        });
+        settled?.or_else(|missing| bail!("{after} was restarted, but after {} s {missing}", SYNC_TIMEOUT.as_secs()))
     }
 
     /// Metadata of the first broker that answers.
@@ -599,7 +602,7 @@ impl Fleet {
     /// The broker's readings and its two endpoints, which outlive its processes.
     fn watched(&mut self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<Watched>> {
         let known = Arc::clone(&self.watched);
-        let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = known.lock();
         if let Some(watched) = all.get(&id) {
             return Ok(watched.clone());
         }
@@ -624,7 +627,7 @@ impl Fleet {
     fn serve(&mut self, port: u16, router: Router) -> anyhow::Result<()> {
         let listener = self.reserved.listener(port).with_context(|| format!("listening on 127.0.0.1:{port}"))?;
         listener.set_nonblocking(true)?;
-        let runtime = self.runtime.as_ref().expect("it is taken only when the fleet ends");
+        let runtime = self.runtime.as_ref().expect("it is removed only when the fleet ends");
         let _in_runtime = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
         // It ends with the runtime, and has no errors before.

@@ -155,7 +155,7 @@ pub enum Work {
     Nothing,
 }
 
-/// What a crew tells of its cluster.
+/// What a crew reports about its cluster.
 #[derive(Debug, Clone)]
 pub enum Report {
     Started(Result<Vec<Endpoints>, String>),
@@ -221,7 +221,7 @@ impl ControlPlane {
             ClusterState::Deleting => return Ok(None),
             ClusterState::Updating | ClusterState::RebootingBroker => {
                 return Err(Refusal::bad(format!(
-                    "the cluster {} is in the state {}: it can be deleted when its operation is over",
+                    "the cluster {} is in the state {}: it can be deleted when its operation has ended",
                     cluster.name,
                     cluster.state.name()
                 )));
@@ -256,7 +256,7 @@ impl ControlPlane {
             }
             Report::Operated { operation, result } => cluster.end_operation(&operation, result, call),
             Report::Lost => {
-                let message = "the lab lost the thread that runs the brokers (see the lab's log)".to_owned();
+                let message = "the thread that runs the brokers has ended (see the lab's log)".to_owned();
                 if let Some(operation) = cluster.active_operation().map(|operation| operation.arn.clone()) {
                     cluster.end_operation(&operation, Err(message.clone()), call);
                 }

@@ -96,7 +96,7 @@ impl NodeTotals {
     }
 }
 
-/// `some avg10` of /proc/pressure/cpu, percent; `None` where the kernel does not tell.
+/// `some avg10` of /proc/pressure/cpu, percent; `None` where the kernel does not report it.
 pub fn host_cpu_pressure_percent() -> Option<f64> {
     parse_pressure(&std::fs::read_to_string("/proc/pressure/cpu").ok()?)
 }

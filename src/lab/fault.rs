@@ -1,4 +1,4 @@
-//! Faults of the lab as data: for each scenario what is done to brokers, topics and clients, and what that needs here.
+//! Faults of the lab as data: for each scenario the actions on brokers, topics and clients, and their requirements.
 //!
 //! Pure, but for the look at the machine. [`carry`] carries them out. The next fault is a row of [`FAULTS`]; a harm that no
 //! fault has yet, a variant of [`Act`].
@@ -10,13 +10,11 @@ mod network;
 mod undo;
 mod volume;
 
-use serde::{Deserialize, Serialize};
-
 pub use abilities::Abilities;
 pub use network::clean_up as clean_up_network;
 pub use volume::{clean_up as clean_up_volumes, is_mounted, unmount};
 
-use crate::{finding_id, sample::BrokerId};
+use crate::finding_id;
 
 /// A scenario that the lab can make.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ pub enum Act {
     Heap {
         mib: u64,
     },
-    /// The broker's data lies on a file system of its own with so much left; the broker is not started again if it ends.
+    /// The broker's data is on a file system of its own with so much left; the broker is not started again if it ends.
     SmallVolume {
         free_mib: u64,
     },
@@ -130,25 +128,8 @@ pub enum Need {
     Shaping,
 }
 
-/// What is asked of the lab.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Order {
-    pub id: String,
-    /// The cluster by its name; the only one unless named.
-    #[serde(default)]
-    pub cluster: Option<String>,
-    #[serde(default)]
-    pub broker: Option<BrokerId>,
-    /// The topic that it is about.
-    #[serde(default)]
-    pub topic: Option<String>,
-    #[serde(default = "middle")]
-    pub strength: f64,
-}
-
-fn middle() -> f64 {
-    1.0
-}
+/// The strength of a fault that is asked for without one.
+const MIDDLE: f64 = 1.0;
 
 /// How strong a fault may be asked to be.
 pub const STRENGTHS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
@@ -157,7 +138,7 @@ pub const STRENGTHS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 pub static FAULTS: &[Fault] = &[
     Fault {
         id: finding_id::HEALTHY,
-        does: "records come in bursts: 3 s of much, 7 s of little",
+        does: "records arrive in bursts: 3 s of heavy load, 7 s of light load",
         hits: Hits::Clients,
         acts: |s| {
             let bursts: Vec<String> = (0..360).map(|_| format!("{:.0}x3s,10x7s", 1000.0 * s)).collect();
@@ -166,37 +147,37 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: finding_id::BROKER_UNDERSIZED,
-        does: "every broker is a fifth of its type",
+        does: "every broker has a fifth of the CPU of its type",
         hits: Hits::Cluster,
         acts: |s| vec![Act::Shrink { share: 0.2 / s }],
     },
     Fault {
         id: finding_id::BROKER_CPU_CREDITS_EXHAUSTED,
-        does: "the CPU credits of every broker are gone (T3 types in a lab with --t3 credits)",
+        does: "the CPU credits of every broker are used up (T3 types in a lab with --t3 credits)",
         hits: Hits::Cluster,
         acts: |_| vec![Act::SpendCredits],
     },
     Fault {
         id: finding_id::BROKER_DEGRADED,
-        does: "one broker may use a fifth of its CPU",
+        does: "one broker is limited to a fifth of its CPU",
         hits: Hits::Broker,
         acts: |s| vec![Act::HoldBack { share: 0.2 / s }],
     },
     Fault {
         id: finding_id::PARTITION_HOT_KEY,
-        does: "a producer gives 80 % of its records 2 keys",
+        does: "a producer sends 80 % of its records with 2 keys",
         hits: Hits::Clients,
         acts: |s| vec![produce(per_s(900.0 * s), &["--record-size", "500", "--keys", "hot:80:2:1000"])],
     },
     Fault {
         id: finding_id::LEADERS_NOT_PREFERRED,
-        does: "others lead a broker's partitions, and Kafka's own balancing is off",
+        does: "other brokers lead the partitions of one broker, and Kafka's own balancing is off",
         hits: Hits::Broker,
         acts: |_| vec![Act::LeadersAway],
     },
     Fault {
         id: finding_id::LEADERS_PLACEMENT_SKEW,
-        does: "one broker is the first replica of every partition of the topic",
+        does: "one broker has the first replica of every partition of the topic",
         hits: Hits::Broker,
         acts: |_| vec![Act::LeadersHere],
     },
@@ -208,25 +189,25 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: finding_id::BROKER_HUNG,
-        does: "a broker is stopped in its tracks (SIGSTOP)",
+        does: "a broker is frozen (SIGSTOP)",
         hits: Hits::Broker,
         acts: |_| vec![Act::Pause],
     },
     Fault {
         id: finding_id::CONSUMER_SLOW,
-        does: "a consumer takes 20 ms for each record",
+        does: "a consumer needs 20 ms for each record",
         hits: Hits::Clients,
         acts: |s| vec![consume("slow", 1, &["--delay", &format!("{:.0}ms", 20.0 * s)])],
     },
     Fault {
         id: finding_id::CONSUMER_STALLED,
-        does: "a consumer reads for 3 s and then nothing more",
+        does: "a consumer stops reading after 3 s",
         hits: Hits::Clients,
         acts: |_| vec![consume("stalled", 1, &["--stall", "24h@3s"])],
     },
     Fault {
         id: finding_id::CLIENT_TINY_BATCHES,
-        does: "a producer sends each record of 100 B by itself",
+        does: "a producer sends each record of 100 B in its own request",
         hits: Hits::Clients,
         acts: |s| {
             let size = ["--record-size", "100", "--payload", "random"];
@@ -236,31 +217,31 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: finding_id::CLIENT_CONNECTION_STORM,
-        does: "120 new connections a second, 1500 of them open",
+        does: "clients open 120 new connections per second and keep 1500 of them open",
         hits: Hits::Clients,
         acts: |s| vec![Act::Client(Client::Connect { per_s: (120.0 * s) as u32, held: 1500 })],
     },
     Fault {
         id: finding_id::CLUSTER_TOO_MANY_PARTITIONS,
-        does: "a topic takes the brokers beyond the partitions of their type",
+        does: "a topic exceeds the number of partitions recommended for the brokers' type",
         hits: Hits::Cluster,
         acts: |s| vec![Act::Partitions { times: 1.1 * s.max(1.0) }],
     },
     Fault {
         id: finding_id::DISK_FILLING,
-        does: "a broker's data lies on a small volume with 90 MiB left",
+        does: "a broker's data is on a small volume with 90 MiB left",
         hits: Hits::Broker,
         acts: |s| vec![Act::SmallVolume { free_mib: (90.0 / s) as u64 }],
     },
     Fault {
         id: finding_id::DISK_FULL,
-        does: "a broker's data lies on a small volume with 10 MiB left",
+        does: "a broker's data is on a small volume with 10 MiB left",
         hits: Hits::Broker,
         acts: |s| vec![Act::SmallVolume { free_mib: (10.0 / s) as u64 }],
     },
     Fault {
         id: finding_id::DISK_SLOW,
-        does: "a broker's disk takes 20 writes a second, and each is waited for",
+        does: "a broker's disk is limited to 20 writes per second, and each is waited for",
         hits: Hits::Broker,
         acts: |s| {
             vec![
@@ -271,13 +252,13 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: finding_id::NETWORK_CONSTRAINED,
-        does: "a broker's network takes 2 Mbit/s",
+        does: "a broker's network is limited to 2 Mbit/s",
         hits: Hits::Broker,
         acts: |s| vec![Act::Bandwidth { bits_per_s: (2_000_000.0 / s) as u64 }],
     },
     Fault {
         id: finding_id::NETWORK_EGRESS_FANOUT,
-        does: "four consumer groups read everything",
+        does: "four consumer groups read all records",
         hits: Hits::Clients,
         acts: |_| vec![consume("fanout", 4, &["--from", "end"])],
     },
@@ -290,19 +271,19 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: finding_id::REPLICATION_THROTTLED,
-        does: "a replication throttle is left behind, and a broker comes back",
+        does: "a replication throttle is left behind while a broker is restarted",
         hits: Hits::Broker,
         acts: |s| vec![Act::ReplicationThrottle { bytes_per_s: (2000.0 / s) as u64 }, Act::Restart],
     },
     Fault {
         id: finding_id::REPLICATION_MIN_ISR_BLOCKED,
-        does: "the topic needs every replica, and a broker is killed and stays down",
+        does: "the topic requires all replicas, and a broker is killed and stays down",
         hits: Hits::Broker,
         acts: |_| vec![Act::NoSpareReplica, Act::Kill],
     },
     Fault {
         id: finding_id::CLIENT_GENERATOR_BOUND,
-        does: "a load generator has 4 % of a core",
+        does: "a load generator is limited to 4 % of a core",
         hits: Hits::Clients,
         acts: |s| {
             let options = owned(&["--record-size", "500"]);
@@ -317,7 +298,7 @@ pub static FAULTS: &[Fault] = &[
     },
     Fault {
         id: finding_id::CLIENT_QUOTA_THROTTLED,
-        does: "a broker takes 40 kB/s from a client",
+        does: "a broker accepts 40 kB/s from a client",
         hits: Hits::Clients,
         acts: |s| vec![Act::ProducerQuota { bytes_per_s: (40_000.0 / s).round() }],
     },
@@ -357,13 +338,13 @@ impl Fault {
 
     /// Why this machine does not allow it, if it does not.
     pub fn obstacle(&self, abilities: &Abilities) -> Option<String> {
-        let acts = self.acts(middle());
+        let acts = self.acts(MIDDLE);
         acts.iter().flat_map(Act::needs).find_map(|need| abilities.lack(*need))
     }
 
     /// Whether it is about one topic.
     pub fn needs_topic(&self) -> bool {
-        self.acts(middle()).iter().any(Act::needs_topic)
+        self.acts(MIDDLE).iter().any(Act::needs_topic)
     }
 }
 
@@ -483,11 +464,5 @@ mod tests {
         );
         assert!(commands("lab.host-contention").is_empty());
         assert!(find("consumer.slow").unwrap().needs_topic() && !find("broker.down").unwrap().needs_topic());
-    }
-
-    #[test]
-    fn an_order_may_leave_out_all_but_the_scenario() {
-        let order: Order = serde_json::from_str(r#"{"id": "broker.down"}"#).unwrap();
-        assert_eq!(order, Order { id: "broker.down".into(), cluster: None, broker: None, topic: None, strength: 1.0 });
     }
 }

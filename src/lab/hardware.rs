@@ -1,4 +1,4 @@
-//! What a broker type is on this machine: real figures divided by one scale factor.
+//! The size of a broker type on this machine: real figures divided by one scale factor.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ const HEAP_PERCENT: u64 = 67;
 /// More than this no broker of the lab fills; it would only be taken from the machine.
 const HEAP_MAX_MIB: u64 = 512;
 
-/// What a broker's JVM needs beside its heap (measured: 105 to 125 MiB of metaspace, code, threads and libraries).
+/// What a broker's JVM needs besides its heap (measured: 105 to 125 MiB of metaspace, code, threads and libraries).
 const BESIDE_HEAP_MIB: u64 = 128;
 
 /// Memory of the machine that is left to everything that is not a broker.
@@ -77,10 +77,11 @@ impl Hardware {
             (machine_mib.saturating_sub(MACHINE_RESERVE_MIB) / u64::from(brokers.max(1))).max(minimum_mib);
         let memory_mib = scaled_mib.clamp(minimum_mib, maximum_mib);
         let note = match memory_mib {
-            mib if mib > scaled_mib => {
-                Some(format!("{mib} MiB: a broker does not run in the {scaled_mib} MiB of the scale"))
-            }
-            mib if mib < scaled_mib => Some(format!("{mib} MiB: this machine has no {scaled_mib} MiB for each broker")),
+            mib if mib > scaled_mib => Some(format!("{mib} MiB: a broker cannot run in the scaled {scaled_mib} MiB")),
+            mib if mib < scaled_mib => Some(format!(
+                "{mib} MiB: this machine does not have {scaled_mib} MiB for each \
+                                                     broker"
+            )),
             _ => None,
         };
         let heap_mib =

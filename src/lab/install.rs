@@ -1,6 +1,6 @@
 //! Where the lab's programs come from: Java, the jars of Kafka, moto.
 //!
-//! What is missing is fetched by Maven and pip into the user's cache, whole or not at all, and said before.
+//! Missing programs are downloaded with Maven and pip into the user's cache, completely or not at all, after a message.
 
 use std::{
     env,
@@ -73,7 +73,8 @@ const TOOLS: [(&str, &str); 10] = [
 ];
 
 impl Kafka {
-    /// Finds Java and the jars, fetching the jars when they are nowhere. `say` is told what is about to be installed.
+    /// Finds Java and the jars, downloading the jars when they are nowhere. `say` is called with what is about to be
+    /// installed.
     ///
     /// # Errors
     /// No Java of version 17 or later; a `KAFKA_HOME` of another version; Maven missing or failing.
@@ -154,7 +155,7 @@ pub fn moto_server(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
         "cannot find python3, which the lab's emulator needs (apt install python3-venv, brew install python)",
     )?;
     say(&format!("installing moto {MOTO_VERSION} from PyPI into {}", dir.display()));
-    // A virtual environment cannot be moved, so it is made in place; one that was left half made is made anew.
+    // A virtual environment cannot be moved, so it is made in place; one that was left half made is recreated.
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
     }
@@ -163,7 +164,7 @@ pub fn moto_server(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     fs::write(&requirements, REQUIREMENTS).with_context(|| format!("writing {}", requirements.display()))?;
     Tool::new(python, &dir)
         .stdout([OsString::from("-m"), "venv".into(), dir.clone().into()])
-        .context("making a Python environment (apt install python3-venv)")?;
+        .context("creating a Python environment (apt install python3-venv)")?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"]
         .map(OsString::from);
     Tool::new(dir.join("bin/python"), &dir)
@@ -189,7 +190,7 @@ pub fn installed_moto() -> anyhow::Result<Option<PathBuf>> {
 fn named_moto() -> anyhow::Result<Option<PathBuf>> {
     let Some(named) = env::var_os("KGEN_MOTO_SERVER").filter(|named| !named.is_empty()) else { return Ok(None) };
     let named = PathBuf::from(named);
-    ensure!(named.is_file(), "KGEN_MOTO_SERVER is {}, and that is no file", named.display());
+    ensure!(named.is_file(), "KGEN_MOTO_SERVER is {}, which is not a file", named.display());
     Ok(Some(named))
 }
 
@@ -226,7 +227,7 @@ fn is_wanted_moto(server: &Path) -> bool {
 fn cache_dir() -> anyhow::Result<PathBuf> {
     let cache = match env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()) {
         Some(dir) => dir,
-        None => env::home_dir().context("no home folder is known: set HOME or XDG_CACHE_HOME")?.join(".cache"),
+        None => env::home_dir().context("the home folder is unknown: set HOME or XDG_CACHE_HOME")?.join(".cache"),
     };
     let cache = cache.join("kgen");
     ensure_own(&cache)?;
@@ -249,10 +250,10 @@ fn ensure_own(cache: &Path) -> anyhow::Result<()> {
     let is_open = metadata.mode() & 0o002 != 0;
     ensure!(
         is_own && !is_open,
-        "the programs in {} are not started: {} (set XDG_CACHE_HOME to a folder of your own, or {})",
+        "the programs in {} cannot be trusted: {} (set XDG_CACHE_HOME to a folder of your own, or {})",
         cache.display(),
-        if is_own { "everybody may write there" } else { "it belongs to another user" },
-        if is_own { "`chmod o-w` it after a look at what is in it" } else { "remove it" }
+        if is_own { "anyone can write there" } else { "it belongs to another user" },
+        if is_own { "check its contents, then `chmod o-w` it" } else { "remove it" }
     );
     Ok(())
 }
@@ -275,7 +276,7 @@ pub fn find_java() -> anyhow::Result<PathBuf> {
     match java_version(&asked.stderr) {
         Some(version) if version >= JAVA_VERSION_MIN => Ok(java),
         Some(version) => bail!("{} is Java {version}, and Kafka {KAFKA_VERSION} needs 17: {HINT}", java.display()),
-        None => bail!("{} does not tell its version, it said {:?}: {HINT}", java.display(), asked.stderr.trim()),
+        None => bail!("{} does not report its version, but {:?}: {HINT}", java.display(), asked.stderr.trim()),
     }
 }
 
@@ -300,12 +301,12 @@ fn jars_of(libs: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// `KAFKA_HOME/libs`, if it is the version that the lab is made for.
 fn checked_libs(home: &Path) -> anyhow::Result<PathBuf> {
     let libs = home.join("libs");
-    let jars = jars_of(&libs).context("looking for Kafka in KAFKA_HOME (unset it to have Kafka fetched)")?;
+    let jars = jars_of(&libs).context("looking for Kafka in KAFKA_HOME (unset it to download Kafka)")?;
     let names = jars.iter().filter_map(|jar| jar.file_name()?.to_str());
     let found: Vec<&str> = names.filter(|name| name.starts_with("kafka_2.13-")).collect();
     ensure!(
         found.contains(&format!("kafka_2.13-{KAFKA_VERSION}.jar").as_str()),
-        "KAFKA_HOME is {}, and the lab needs Kafka {KAFKA_VERSION}, but found {} (unset KAFKA_HOME to have it fetched)",
+        "the lab needs Kafka {KAFKA_VERSION}, but KAFKA_HOME ({}) has {} (unset KAFKA_HOME to download it)",
         home.display(),
         if found.is_empty() { "no kafka_2.13 jar".to_owned() } else { found.join(", ") }
     );
@@ -321,7 +322,7 @@ fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     let maven = find_maven()?;
     say(&format!("fetching Kafka {KAFKA_VERSION} by Maven into {}", dir.display()));
     fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
-    let new = tempfile::Builder::new().prefix(".kafka-").tempdir_in(cache).context("making a folder in the cache")?;
+    let new = tempfile::Builder::new().prefix(".kafka-").tempdir_in(cache).context("creating a folder in the cache")?;
     fs::write(new.path().join("pom.xml"), POM).context("writing the pom")?;
     Tool::new(maven, new.path())
         .stdout(["-q", "-B", "-f", "pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
@@ -347,7 +348,7 @@ fn fetched_agent(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     let maven = find_maven()?;
     say(&format!("fetching {AGENT_ARTIFACT} by Maven into {}", cache.display()));
     fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
-    let new = tempfile::Builder::new().prefix(".agent-").tempdir_in(cache).context("making a folder in the cache")?;
+    let new = tempfile::Builder::new().prefix(".agent-").tempdir_in(cache).context("creating a folder in the cache")?;
     let artifact = format!("-Dartifact={AGENT_ARTIFACT}");
     Tool::new(maven, new.path())
         .stdout(["-q", "-B", "dependency:copy", &artifact, "-DoutputDirectory=."])
@@ -367,10 +368,13 @@ fn check_sum(jar: &Path) -> anyhow::Result<()> {
     let name = jar.file_name().unwrap_or_default().to_string_lossy();
     let known = JARS.lines().filter_map(|line| line.split_once("  ")).find(|(_, of)| *of == name).map(|(sum, _)| sum);
     let known =
-        known.with_context(|| format!("Maven brought {name}, which is no part of Kafka {KAFKA_VERSION} here"))?;
+        known.with_context(|| format!("Maven downloaded {name}, which does not belong to Kafka {KAFKA_VERSION}"))?;
     let content = bounded::read(jar, JAR_BYTES).with_context(|| format!("reading {}", jar.display()))?;
     let sum = sum(content);
-    ensure!(sum == known, "{name} has the SHA-256 {sum}, not {known}: it is not taken (a mirror that changes files?)");
+    ensure!(
+        sum == known,
+        "{name} has the SHA-256 {sum}, not {known}, so it was rejected (does a mirror change files?)"
+    );
     Ok(())
 }
 
@@ -427,8 +431,8 @@ mod tests {
             fs::write(&jar, "changed").unwrap();
             check_sum(&jar).unwrap_err().to_string()
         };
-        assert!(refused(&format!("kafka_2.13-{KAFKA_VERSION}.jar")).contains("it is not taken"));
-        assert!(refused("other-1.jar").contains("no part of Kafka"));
+        assert!(refused(&format!("kafka_2.13-{KAFKA_VERSION}.jar")).contains("it was rejected"));
+        assert!(refused("other-1.jar").contains("does not belong to Kafka"));
         assert!(JARS.lines().any(|line| line.ends_with(AGENT_JAR)));
     }
 

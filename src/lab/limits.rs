@@ -1,4 +1,4 @@
-//! Holds a process to a share of the CPU and to an amount of memory, by the first means that works here.
+//! Limits the CPU share and the memory of a process, with the first method that works here.
 //!
 //! cgroup v2, else cgroup v1, else stopping and continuing the process (duty cycle, needs no rights). Memory is
 //! limited by a cgroup or not at all.
@@ -204,7 +204,7 @@ impl Limit {
     }
 }
 
-/// The whole disk that `path` lies on, as `major:minor`; nothing where that is no block device of its own.
+/// The whole disk that `path` is on, as `major:minor`; nothing where that is no block device of its own.
 pub fn disk_of(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
     let device = fs::metadata(path).ok()?.dev();
@@ -220,7 +220,7 @@ fn process_usage(pid: u32) -> std::io::Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1) as f64;
     parse_stat(&stat, ticks_per_second, rustix::param::page_size() as u64)
-        .ok_or_else(|| std::io::Error::other(format!("/proc/{pid}/stat is not as proc(5) has it")))
+        .ok_or_else(|| std::io::Error::other(format!("/proc/{pid}/stat does not have the format of proc(5)")))
 }
 
 /// Fields 14, 15 (user and system ticks) and 24 (resident pages) of proc_pid_stat(5).

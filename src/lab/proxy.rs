@@ -70,7 +70,7 @@ impl Proxy {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
                 failed(StatusCode::BAD_GATEWAY, &format!("{error}{cause}"))
             }
-            Err(_) => failed(StatusCode::GATEWAY_TIMEOUT, "no answer in time"),
+            Err(_) => failed(StatusCode::GATEWAY_TIMEOUT, "no response in time"),
         }
     }
 }

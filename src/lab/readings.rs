@@ -9,13 +9,14 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::{
@@ -129,7 +130,7 @@ impl Relay {
         let mut answer = answer.error_for_status()?;
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.context("reading the JMX exporter")? {
-            anyhow::ensure!(bytes.len() + chunk.len() <= SCRAPE_BYTES, "the JMX exporter's answer has no end");
+            anyhow::ensure!(bytes.len() + chunk.len() <= SCRAPE_BYTES, "the JMX exporter's response does not end");
             bytes.extend_from_slice(&chunk);
         }
         let text: Arc<str> = String::from_utf8_lossy(&bytes).into();
@@ -209,7 +210,7 @@ impl Watched {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // What a panicking holder left is still figures.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A new process runs, as `broker_type`.
@@ -272,7 +273,7 @@ impl Watched {
     /// # Errors
     /// There is no such disk, or what the kernel says.
     pub fn limit_disk(&self, data: &Path, limit: Option<DiskLimit>) -> std::io::Result<()> {
-        let disk = disk_of(data).ok_or_else(|| std::io::Error::other("its data is on no disk of the machine"))?;
+        let disk = disk_of(data).ok_or_else(|| std::io::Error::other("its data is not on a disk of this machine"))?;
         self.state().limit.as_ref().map_or(Ok(()), |process| process.set_disk(&disk, limit))
     }
 
@@ -465,7 +466,7 @@ pub async fn read_forever(
     loop {
         tokio::time::sleep(Duration::from_millis(until_next_round(now_ms()))).await;
         let at_ms = round_begun(now_ms() + 50);
-        let watched: BTreeMap<BrokerId, Arc<Watched>> = brokers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let watched: BTreeMap<BrokerId, Arc<Watched>> = brokers.lock().clone();
         let scrape = at_ms / SCRAPE_INTERVAL.as_millis() as i64;
         if scrape != scraped {
             scraped = scrape;

@@ -37,7 +37,7 @@ pub async fn login(proxy: &Proxy, arn: &str) -> Result<Login, NoLogin> {
     let invalid = |message: String| NoLogin { code: "InvalidSecretArn", message };
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
     let &["arn", _, "secretsmanager", region, _, "secret", name] = parts.as_slice() else {
-        return Err(invalid(format!("{arn:?} is no secret's ARN")));
+        return Err(invalid(format!("{arn:?} is not the ARN of a secret")));
     };
     if !name.starts_with(PREFIX) {
         return Err(invalid(format!("the secret's name must begin with {PREFIX}")));

@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves the MSK API, `AWS/Kafka` of CloudWatch from `metrics`, and AWS's other services from `emulator`, until `shutdown` resolves.
 ///
-/// The brokers go on; [`Lab::stop`] ends them.
+/// The brokers continue; [`Lab::stop`] ends them.
 ///
 /// # Errors
 /// When `listener` is not on a loopback address.
@@ -42,7 +42,7 @@ pub async fn serve(
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
-    anyhow::ensure!(address.ip().is_loopback(), "the lab listens on loopback only, not on {address}");
+    anyhow::ensure!(address.ip().is_loopback(), "the lab listens only on the loopback interface, not on {address}");
     let router = api::router(lab.clone(), Door { proxy: Proxy::new(emulator), metrics, lab });
     let (stop, stopped) = watch::channel(());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));

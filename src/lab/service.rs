@@ -11,7 +11,6 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{
@@ -30,6 +29,7 @@ use super::{
 };
 use crate::{
     files::own,
+    lab_api::LabStatus,
     process::{Holder, Readiness, Server, StartingServer},
 };
 
@@ -114,13 +114,14 @@ impl Folder {
     /// The lab that runs here. A file left by one that was killed is not taken for one.
     ///
     /// # Errors
-    /// [`Unproven`] when somebody holds the lab's lock, and `lab.json` names no process or another one; the lock is a link.
+    /// [`Unproven`] when someone holds the lab's lock, and `lab.json` names no process or another one; the
+    /// lock is a link.
     pub fn running(&self) -> anyhow::Result<Option<Running>> {
         let path = self.lock_file();
         let lock = match own::open(&path) {
             Ok(lock) => lock,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("looking at the lab's lock {}", path.display())),
+            Err(error) => return Err(error).with_context(|| format!("checking the lab's lock {}", path.display())),
         };
         // Where nobody holds it, ours goes with the file.
         if lock.try_lock_shared().is_ok() {
@@ -185,7 +186,7 @@ impl Folder {
         let asked = Instant::now();
         while file.try_lock().is_err() {
             if asked.elapsed() > LOCK_WITHIN {
-                bail!("a lab runs in {} already (`kgen lab down` stops it)", self.0.display());
+                bail!("a lab is already running in {} (`kgen lab down` stops it)", self.0.display());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -202,14 +203,14 @@ impl Unproven {
     fn who(&self) -> String {
         match &self.holder {
             Some(holder) => format!("process {} (`{}`)", holder.pid, holder.command_line()),
-            None => "a process that this user cannot see".to_owned(),
+            None => "a process of another user".to_owned(),
         }
     }
 
     fn advice(&self) -> &'static str {
         match self.lab() {
-            Some(_) => "a lab that is starting or ending needs a moment; otherwise `kgen lab down` ends it",
-            None => "that process is not a lab, so kgen leaves it alone; end it, then run this again",
+            Some(_) => "if a lab is starting or stopping, wait a moment; otherwise `kgen lab down` stops it",
+            None => "that process is not a lab, so kgen leaves it alone; stop it, then run this again",
         }
     }
 }
@@ -219,7 +220,7 @@ fn is_lab(holder: &Holder) -> bool {
     holder.words.windows(2).any(|words| words == ["lab", "serve"])
 }
 
-/// What a lab is beside its hardware.
+/// What a lab is besides its hardware.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub timing: Timing,
@@ -262,19 +263,20 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
     if timing.period.as_secs() != 60 {
         say(&format!("datapoints of CloudWatch cover {} s, not the 60 s of MSK", timing.period.as_secs()));
     }
-    let facts = json!({
-        "scale": hardware.scale,
-        "hardware": hardware.to_string(),
-        "cpu_limit": machine.means.to_string(),
-        "memory_limit": machine.means.limits_memory(),
-        "kafka_version": KAFKA_VERSION,
-        "ca": certificates.ca,
-        "emulator": format!("moto {MOTO_VERSION}"),
-        "metrics_period_s": timing.period.as_secs(),
-        "metrics_delay_s": timing.delay.as_secs(),
-        "pid": std::process::id(),
-        "without_brokers": options.without_brokers,
-    });
+    let facts = LabStatus {
+        scale: Some(hardware.scale),
+        hardware: Some(hardware.to_string()),
+        cpu_limit: Some(machine.means.to_string()),
+        memory_limit: Some(machine.means.limits_memory()),
+        kafka_version: Some(KAFKA_VERSION.to_owned()),
+        ca: Some(certificates.ca.to_string_lossy().into_owned()),
+        emulator: Some(format!("moto {MOTO_VERSION}")),
+        metrics_period_s: Some(timing.period.as_secs()),
+        metrics_delay_s: Some(timing.delay.as_secs()),
+        pid: Some(std::process::id()),
+        without_brokers: options.without_brokers,
+        ..LabStatus::default()
+    };
     let crew: Crew = if options.without_brokers {
         say("clusters have no brokers, and their metrics are synthetic");
         let metrics = Arc::clone(&metrics);
@@ -283,7 +285,7 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
         let crew = FleetCrew { machine, certificates, monitoring, say };
         Arc::new(move |assignment| crew.run(assignment))
     };
-    let config = LabConfig { state_dir: folder.path().to_owned(), crew, facts: Box::new(move || facts.clone()) };
+    let config = LabConfig { state_dir: folder.path().to_owned(), crew, facts };
     let lab = Lab::open(config)?;
     lab.deny(options.denied);
 

@@ -21,7 +21,7 @@ use crate::files::own;
 
 /// How long certificates are good for, days; some clients refuse more than 825.
 const VALID_DAYS: i32 = 800;
-/// Days before their end in which certificates are made anew, longer than a lab runs.
+/// Days before their end in which certificates are recreated, longer than a lab runs.
 const RENEW_DAYS: i32 = 30;
 /// What stands before the date in the first line of `ca.pem`; text there is no part of a PEM file's contents.
 const UNTIL: &str = "kgen lab, valid until ";
@@ -49,12 +49,12 @@ impl Certificates {
         // Brokers run in folders of their own.
         let dir = std::path::absolute(dir).with_context(|| format!("resolving {}", dir.display()))?;
         let certificates = Certificates::in_dir(&dir);
-        let renew_from = today.checked_add(RENEW_DAYS.days()).context("reading the calendar")?;
+        let renew_from = today.checked_add(RENEW_DAYS.days()).context("reading the date")?;
         own::check_folder(&dir).with_context(|| format!("looking at {}", dir.display()))?;
         if certificates.keystore.is_file() && certificates.until().is_some_and(|until| until > renew_from) {
             return Ok(certificates);
         }
-        certificates.make(&dir, today).with_context(|| format!("making certificates in {}", dir.display()))?;
+        certificates.make(&dir, today).with_context(|| format!("creating certificates in {}", dir.display()))?;
         Ok(certificates)
     }
 

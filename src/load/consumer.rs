@@ -1,4 +1,4 @@
-//! Reads a topic: as a group member, slowed if asked, or whole to hold it against a ledger.
+//! Reads a topic: as a group member, slowed on request, or completely to compare it with a ledger.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,7 +61,7 @@ pub fn verify(
     for (index, partition) in partitions(&consumer, topics)? {
         let topic = topics[index].as_str();
         let (low, high) = span(&consumer, topic, partition, stop)
-            .with_context(|| format!("asking for the end of partition {partition} of `{topic}`"))?;
+            .with_context(|| format!("reading the end offset of partition {partition} of `{topic}`"))?;
         cut += u64::from(low > 0);
         if high > low {
             total += (high - low) as u64;
@@ -107,7 +107,7 @@ pub fn verify(
                     return Err(error).with_context(|| format!("reading `{topic}`"));
                 }
                 Some(Err(_)) | None if heard.elapsed() > SILENT_AT_MOST => {
-                    bail!("reading `{topic}`: nothing came from its brokers for {} s", SILENT_AT_MOST.as_secs())
+                    bail!("reading `{topic}`: its brokers sent nothing for {} s", SILENT_AT_MOST.as_secs())
                 }
                 Some(Err(_)) | None => {}
             }
@@ -133,8 +133,12 @@ impl FromStr for Stall {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (length, from) =
-            text.split_once('@').ok_or_else(|| format!("`{text}` is no stall: use 30s@10s for 30 s from 10 s on"))?;
+        let (length, from) = text.split_once('@').ok_or_else(|| {
+            format!(
+                "`{text}` is not a stall: use for example 30s@10s for 30 s, \
+                                                        starting after 10 s"
+            )
+        })?;
         Ok(Stall { from: pacer::duration(from)?, length: pacer::duration(length)? })
     }
 }
@@ -180,9 +184,9 @@ pub struct ReadTick {
     /// Since the start.
     pub read: u64,
     pub read_per_s: f64,
-    /// Records behind the ends of the partitions that this member has; `None` when they could not be asked.
+    /// Records behind the ends of this member's partitions; `None` if the ends could not be read.
     pub lag: Option<u64>,
-    /// Nothing is read at present, as it was told.
+    /// Reading is paused.
     pub stalled: bool,
     /// From the moment a record was due to its reading, ms.
     pub end_to_end_p50_ms: Option<f64>,
@@ -196,7 +200,7 @@ pub struct ReadTick {
 /// Names the form of a [`Consumed`] in JSON.
 pub const SCHEMA: &str = "kgen.consume/1";
 
-/// A whole run of a consumer.
+/// A complete run of a consumer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Consumed {
     pub schema: String,
@@ -204,21 +208,21 @@ pub struct Consumed {
     pub topic: String,
     pub group: String,
     pub duration_s: f64,
-    /// Of it, not reading because it was told so.
+    /// Of that time, paused.
     pub stalled_s: f64,
     pub read: u64,
     pub bytes: u64,
     pub read_per_s: f64,
-    /// Records of kgen whose checksums do not hold.
+    /// kgen records with a wrong checksum.
     pub corrupted: u64,
     /// At the end.
     pub lag: Option<u64>,
     /// The most of all seconds.
     pub lag_max: Option<u64>,
-    /// From the moment a record of kgen was due, or the timestamp of another's record, to its reading here: both machines'
-    /// clocks count.
+    /// From the moment a kgen record was due (or the timestamp of any other record) until it is read here; depends on
+    /// the clocks of both machines.
     pub end_to_end: Option<Quantiles>,
-    /// What was asked of the run, and whether it was kept.
+    /// The objectives of the run, and whether they were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<Judged>,
 }
@@ -360,7 +364,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Tells what the last second brought, if one is over.
+    /// Reports what the last second brought, if one is over.
     fn tick(&mut self) {
         let since = self.ticked.elapsed().as_secs_f64();
         if since < 1.0 {
@@ -458,13 +462,14 @@ fn stamp_header<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a [u8]> {
     message.headers()?.iter().find(|header| header.key == payload::HEADER)?.value
 }
 
-/// The topics' partitions, by the topic's place in `topics`. All topics are asked for: asking for one by name may create it.
+/// The topics' partitions, by the topic's place in `topics`. All topics are requested: asking for one by name may
+/// create it.
 fn partitions(consumer: &BaseConsumer<Context>, topics: &[String]) -> anyhow::Result<Vec<(usize, i32)>> {
-    let metadata = consumer.fetch_metadata(None, ANSWER_WITHIN).context("asking the brokers for their topics")?;
+    let metadata = consumer.fetch_metadata(None, ANSWER_WITHIN).context("listing the topics of the brokers")?;
     let mut all = Vec::new();
     for (index, topic) in topics.iter().enumerate() {
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
-            bail!("there is no topic `{topic}` (`kgen topic create {topic}` makes it)")
+            bail!("there is no topic `{topic}` (`kgen topic create {topic}` creates it)")
         };
         all.extend(found.partitions().iter().map(|partition| (index, partition.id())));
     }
@@ -617,7 +622,7 @@ pub mod tests {
         let consumed = run(&config, &commands, &mut |_| {}).unwrap();
         assert!(consumed.duration_s >= 1.49 && consumed.read_per_s <= 101.0, "{consumed:?}");
         assert!(consumed.lag.is_some_and(|lag| lag == 350), "{consumed:?}");
-        // A group that goes on where it was: 350 are left, whatever the partitions hold.
+        // A group that continues where it was: 350 are left, whatever the partitions hold.
         (config.max_records, config.duration) = (u64::MAX, Duration::from_secs(4));
         commands.stall.store(true, Ordering::Relaxed);
         let stalled = run(&config, &commands, &mut |_| {}).unwrap();

@@ -36,7 +36,8 @@ impl FromStr for Keys {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no key spread: use none, uniform:1000, hot, hot:80:2:1000 or zipf:1000:1.1 (up to {MAX_KEYS} keys)"
+                "`{text}` is not a key distribution: use none, uniform:1000, hot, hot:80:2:1000 or zipf:1000:1.1 (up \
+                 to {MAX_KEYS} keys)"
             )
         };
         let mut parts = text.split(':');

@@ -1,4 +1,4 @@
-//! What became of every record of a run: a file for each producer, appended to while it runs.
+//! The outcome of every record of a run: one file per producer, appended to during the run.
 //!
 //! The file is text. Its first line names the run; then come blocks, each closed by a line `= CRC`:
 //!
@@ -362,7 +362,7 @@ impl Ledger {
         let (Some("kgen-ledger/1"), Some(run), Some(producer), Some(topic)) =
             (words.next(), words.next(), words.next(), words.next())
         else {
-            bail!("it does not start like a kgen ledger");
+            bail!("it is not a kgen ledger");
         };
         let mut ledger = Ledger {
             run: u64::from_str_radix(run, 16).context("the run in its first line")?,
@@ -400,7 +400,7 @@ impl Ledger {
                     add(self.failed.entry(code.to_owned()).or_default(), words, room)?;
                 }
                 Some("end") => self.complete = true,
-                _ => bail!("`{line}` is nothing that this version of kgen knows"),
+                _ => bail!("this version of kgen cannot read `{line}`"),
             }
         }
         Ok(())
@@ -417,13 +417,13 @@ fn add<'a>(numbers: &mut Bits, words: impl Iterator<Item = &'a str>, room: &mut 
         let (first, last): (u64, u64) =
             (first.parse().context(word.to_owned())?, last.parse().context(word.to_owned())?);
         if last >= MOST_BLOCKS as u64 * BLOCK {
-            bail!("the sequence {last} is beyond those that kgen can verify, {} records", MOST_BLOCKS as u64 * BLOCK);
+            bail!("the sequence {last} exceeds the {} records that kgen can verify", MOST_BLOCKS as u64 * BLOCK);
         }
         let blocks = first.min(last) / BLOCK..=last / BLOCK;
         let there = numbers.blocks.range(blocks.clone()).count();
         room.0 = match room.0.checked_sub(blocks.count() - there) {
             Some(left) => left,
-            None => bail!("the ledgers are larger than kgen can verify, {} MiB", MOST_BLOCKS >> 7),
+            None => bail!("the ledgers exceed the {} MiB that kgen can verify", MOST_BLOCKS >> 7),
         };
         numbers.insert_range(first, last);
     }
@@ -505,9 +505,9 @@ mod tests {
             let text = format!("kgen-ledger/1 1f 0 topic\n{lines}= {sum:08x}\n");
             format!("{:#}", Ledger::parse(text.as_bytes(), &mut Room(8)).unwrap_err())
         };
-        assert!(read("+ ack 0-18446744073709551615\n").contains("beyond those that kgen can verify"));
+        assert!(read("+ ack 0-18446744073709551615\n").contains("records that kgen can verify"));
         let scattered: String = (0..9).map(|at| format!(" {}", at * BLOCK)).collect();
-        assert!(read(&format!("+ ack{scattered}\n")).contains("larger than kgen can verify"));
+        assert!(read(&format!("+ ack{scattered}\n")).contains("MiB that kgen can verify"));
     }
 
     fn ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {

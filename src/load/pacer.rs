@@ -31,7 +31,7 @@ pub struct Step {
 const FORMS: &str = "records/s above 0, `100..900`, `100x30s,500x60s`, `poisson:500` or `max`";
 
 impl Rate {
-    /// The mean rate asked for in a run of this length, records/s; `None` for [`Rate::Max`].
+    /// The mean rate requested in a run of this length, records/s; `None` for [`Rate::Max`].
     pub fn mean(&self, duration: Duration) -> Option<f64> {
         match self {
             Rate::Constant(rate) | Rate::Poisson(rate) => Some(*rate),
@@ -63,7 +63,7 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |text: &str| format!("`{text}` is no rate: give {FORMS}");
+        let wrong = |text: &str| format!("`{text}` is not a rate: use {FORMS}");
         let number = |text: &str| match text.trim().parse::<f64>() {
             Ok(rate) if rate.is_finite() && (0.0..=1e8).contains(&rate) => Ok(rate),
             _ => Err(wrong(text)),
@@ -101,13 +101,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "ms" => 1e-3,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("`{text}` is no duration: use seconds, or 500ms, 90s, 10m, 1h")),
+        _ => return Err(format!("`{text}` is not a duration: use seconds, or 500ms, 90s, 10m, 1h")),
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * factor);
     seconds
         .filter(|seconds| *seconds <= 30.0 * 86_400.0)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("`{text}` is no duration up to 30 days: use seconds, or 500ms, 90s, 10m, 1h"))
+        .ok_or_else(|| format!("`{text}` is not a duration up to 30 days: use seconds, or 500ms, 90s, 10m, 1h"))
 }
 
 /// A stretch of a schedule in which records are evenly spaced.
@@ -195,7 +195,7 @@ impl Pacer {
         }
     }
 
-    /// Goes on to the record after this one.
+    /// Advances to the record after this one.
     pub fn sent(&mut self) {
         self.sent += 1;
         self.due = self.due_after(self.due);

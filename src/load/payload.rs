@@ -1,4 +1,4 @@
-//! What is in a record: a stamp that proves it, and a body that was made beforehand.
+//! The content of a record: a stamp for verification, and a body that was created beforehand.
 //!
 //! The stamp names run, producer and sequence and carries two CRC-32 sums, of the stamp and of the body, so that sending
 //! a record touches the stamp alone. A JSON record has the stamp as its first fields, in fixed places; a binary one starts
@@ -32,7 +32,10 @@ impl FromStr for Payload {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("`{text}` is no payload: use json, random, random:50 (percent that compresses away) or lines:FILE")
+            format!(
+                "`{text}` is not a payload: use json, random, random:50 (percent that compresses away) or \
+                     lines:FILE"
+            )
         };
         match text.split_once(':').unwrap_or((text, "0")) {
             ("json", "0") => Ok(Payload::Json),
@@ -142,7 +145,7 @@ fn sampled(path: &Path, random: &mut SmallRng) -> anyhow::Result<Vec<Box<[u8]>>>
         }
         ensure!(
             line.ends_with(b"\n") || (line.len() as u64) < most,
-            "a line of {} is longer than {most} bytes: --payload lines takes one record a line",
+            "a line of {} is longer than {most} bytes: --payload lines expects one record per line",
             path.display()
         );
         let text = line.trim_ascii_end();
@@ -159,7 +162,7 @@ fn sampled(path: &Path, random: &mut SmallRng) -> anyhow::Result<Vec<Box<[u8]>>>
             }
         }
     }
-    ensure!(!kept.is_empty(), "{} has no line that is not empty", path.display());
+    ensure!(!kept.is_empty(), "{} has only empty lines", path.display());
     let mut bytes = 0;
     kept.retain(|(_, line)| {
         bytes += line.len();
@@ -193,7 +196,7 @@ pub enum Read {
 }
 
 const MAGIC: [u8; 4] = *b"KGN1";
-/// The record header that has the stamp where the value is somebody else's.
+/// The record header that has the stamp where the value is someone else's.
 pub const HEADER: &str = "kgen";
 /// magic, run, sequence, due_ms, producer, body crc, stamp crc
 pub const BINARY_HEAD: usize = 4 + 8 + 8 + 8 + 2 + 4 + 4;
@@ -206,7 +209,7 @@ const SEQUENCE_AT: usize = PRODUCER_AT + 5;
 const CRC_AT: usize = SEQUENCE_AT + 12 + 9;
 const TIME_AT: usize = CRC_AT + 16 + 14;
 const KEY_AT: usize = TIME_AT + 13 + 7;
-/// What a JSON body needs beside its padding.
+/// What a JSON body needs besides its padding.
 const JSON_BODY: usize = br#""value":000.000,"padding":""}"#.len();
 
 impl Body {

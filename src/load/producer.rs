@@ -1,5 +1,6 @@
-//! Sends a load and says what became of it.
+//! Sends a load and reports its outcome.
 
+mod in_flight;
 mod native;
 mod summary;
 mod worker;
@@ -16,9 +17,10 @@ use anyhow::Context as _;
 pub use summary::{SCHEMA, Summary, TICK_SCHEMA, Tick};
 
 use self::{
+    in_flight::Places,
     native::Native,
     summary::Tally,
-    worker::{Places, Report, Worker},
+    worker::{Report, Worker},
 };
 use super::{
     keys::Keys,
@@ -27,7 +29,10 @@ use super::{
     payload::{Bodies, Payload},
     sizes::Sizes,
 };
-use crate::kafka::{Connection, Notes};
+use crate::{
+    kafka::{Connection, Notes},
+    stack::Stack,
+};
 
 /// What is sent, independent of where to.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,10 +47,28 @@ pub struct Load {
     pub record_size: Sizes,
     pub keys: Keys,
     pub payload: Payload,
-    /// What every record has beside its stamp.
+    /// What every record has besides its stamp.
     pub headers: Vec<(String, String)>,
     /// The same seed draws the same keys, bodies and arrivals.
     pub seed: u64,
+}
+
+impl Load {
+    /// The load that the stack describes, for as long as it says.
+    pub fn of_stack(stack: &Stack) -> Load {
+        let load = stack.load_settings();
+        Load {
+            topics: vec![stack.topic().name.clone()],
+            rate: Rate::Constant(load.rate),
+            duration: Duration::from_secs(load.duration_s),
+            max_records: u64::MAX,
+            record_size: Sizes::Fixed(load.record_bytes as usize),
+            keys: if load.hot_keys { Keys::HOT } else { Keys::UNIFORM },
+            payload: Payload::Json,
+            headers: Vec::new(),
+            seed: 1,
+        }
+    }
 }
 
 /// Where and how a [`Load`] is sent.
@@ -84,8 +107,7 @@ impl FromStr for Commit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is no size of a transaction: use a number of records, or a time such as 500ms");
+        let wrong = || format!("`{text}` is not a transaction size: use a number of records, or a time such as 500ms");
         match text.parse::<u64>() {
             Ok(0) => Err(wrong()),
             Ok(records) => Ok(Commit::Records(records)),
@@ -161,8 +183,8 @@ impl ProducerConfig {
         let mut topics = self.load.topics.clone();
         topics.sort_unstable();
         topics.dedup();
-        anyhow::ensure!(topics.len() == self.load.topics.len(), "a topic is named twice");
-        anyhow::ensure!(self.load.headers.len() <= MOST_HEADERS, "a record may have {MOST_HEADERS} headers at most");
+        anyhow::ensure!(topics.len() == self.load.topics.len(), "a topic is given twice");
+        anyhow::ensure!(self.load.headers.len() <= MOST_HEADERS, "a record can have at most {MOST_HEADERS} headers");
         Ok(())
     }
 }
@@ -188,7 +210,7 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         if config.transactions.is_some() {
             native.init_transactions(TRANSACTIONS_WITHIN).map_err(|refusal| {
                 let reason = notes.cause().unwrap_or_default();
-                anyhow::anyhow!("the brokers give no transactions: {} {reason}", refusal.code.name())
+                anyhow::anyhow!("the brokers do not support transactions: {} {reason}", refusal.code.name())
             })?;
         }
         let ledger = LedgerWriter::create(&dir, config.run, client, &load.topics.join(","))?;
@@ -218,7 +240,10 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         for worker in workers {
             let ended = worker.join().map_err(|_| anyhow::anyhow!("a producer thread panicked"))?;
             tally.ended(ended.with_context(|| {
-                format!("the run ended early; `kgen consume --verify {:016x}` proves what its ledger tells", config.run)
+                format!(
+                    "the run ended early; `kgen consume --verify {:016x}` checks the records in its ledger",
+                    config.run
+                )
             })?);
         }
         anyhow::Ok(())
@@ -253,8 +278,9 @@ fn settings<'a>(config: &'a ProducerConfig, bodies: &Bodies, id: &'a str) -> Vec
         settings.push(("message.copy.max.bytes", "1000"));
     }
     if config.idempotent && config.transactions.is_none() {
-        // With more, a broker that refuses one request refuses those behind it for their sequence; librdkafka then goes on
-        // under a new epoch on all partitions, and what was in flight elsewhere may be there twice (its issue 4953).
+        // With more, a broker that refuses one request refuses those behind it for their sequence; librdkafka then
+        // continues under a new epoch on all partitions, and what was in flight elsewhere may be there twice (its issue
+        // 4953).
         settings.push(("max.in.flight.requests.per.connection", "1"));
     }
     if config.transactions.is_some() {
@@ -552,7 +578,8 @@ mod tests {
             assert_eq!(ended.lost_track, 0);
             drop((reports, inbox));
         }
-        // The places for records in flight are made once; beside them there are blocks of the ledger and reports by the second.
+        // The places for records in flight are made once; besides them there are blocks of the ledger and reports by
+        // the second.
         let more = counts[1].saturating_sub(counts[0]);
         assert!(more < 20_000, "100,000 more records cost {more} more allocations ({counts:?})");
     }

@@ -28,7 +28,7 @@ impl Sizes {
         }
     }
 
-    /// The smallest size asked for.
+    /// The smallest size requested.
     pub fn smallest(self) -> usize {
         match self {
             Sizes::Fixed(size) | Sizes::Uniform(size, _) => size,
@@ -65,7 +65,7 @@ impl FromStr for Sizes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size: use bytes, uniform:100..2000 or normal:1024:200");
+        let wrong = || format!("`{text}` is not a size: use bytes, uniform:100..2000 or normal:1024:200");
         let size = |text: &str| text.parse::<usize>().ok().filter(|size| *size <= LARGEST).ok_or_else(wrong);
         if let Some(range) = text.strip_prefix("uniform:") {
             let (from, to) = range.split_once("..").ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! What is asked of a run, and whether it was kept.
+//! The objectives of a run, and whether they were met.
 
 use std::{fmt, str::FromStr};
 
@@ -54,13 +54,13 @@ pub struct Objective {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Slo(pub Vec<Objective>);
 
-/// An objective held against a run.
+/// An objective and whether a run met it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Judged {
-    /// As it was asked: `p99=50ms`.
+    /// As given: `p99=50ms`.
     pub objective: String,
-    /// What was reached, in ms for times, else a count, a share (0 to 1) or records/s; `None` when nothing was measured,
-    /// which keeps no objective.
+    /// The measured value: ms for times, otherwise a count, a share (0 to 1) or records/s; `None` if nothing was
+    /// measured, which counts as missed.
     pub reached: Option<f64>,
     pub limit: f64,
     pub kept: bool,
@@ -153,14 +153,14 @@ impl FromStr for Slo {
 fn objective(text: &str) -> Result<Objective, String> {
     let names = || NAMES.map(|(name, _)| name).join(", ");
     let (name, limit) =
-        text.split_once('=').ok_or_else(|| format!("`{text}` is no objective: use NAME=LIMIT with {}", names()))?;
+        text.split_once('=').ok_or_else(|| format!("`{text}` is not an objective: use NAME=LIMIT with {}", names()))?;
     let (_, figure) = NAMES
         .into_iter()
         .find(|(known, _)| *known == name)
         .ok_or_else(|| format!("there is no figure `{name}`: use {}", names()))?;
     let number = |text: &str| {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-        number.ok_or_else(|| format!("`{text}` is no limit for {name}"))
+        number.ok_or_else(|| format!("`{text}` is not a limit for {name}"))
     };
     let (limit, is_share) = match limit.strip_suffix('%') {
         _ if figure.is_time() => (pacer::duration(limit)?.as_secs_f64() * 1000.0, false),

@@ -1,4 +1,4 @@
-//! Whether every acknowledged record is there, once, whole and in order.
+//! Checks whether every acknowledged record is there, once, intact and in order.
 //!
 //! Memory: a bit for each sequence seen, one for each that the ledger calls acknowledged, one for each that failed, and a
 //! number for each partition and producer, however the records are spread: 100 million records are 24 to 36 MiB. Order is judged within a partition and producer, which covers every key in it.
@@ -34,16 +34,16 @@ struct Producer {
 /// What was proven.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verification {
-    /// Records that were read, whoever sent them.
+    /// Records that were read, from any sender.
     pub read: u64,
     /// Not of this run.
     pub foreign: u64,
-    /// What the ledger says: handed to the client, acknowledged, given up, and not told before a crash.
+    /// The figures of the ledger: handed to the client, acknowledged, failed, and unknown because of a crash.
     pub offered: u64,
     pub acknowledged: u64,
     pub failed: u64,
     pub unknown: u64,
-    /// Acknowledged and not in the topic.
+    /// Acknowledged, but not in the topic.
     pub lost: u64,
     /// In the topic more than once: every copy after the first.
     pub duplicates: u64,
@@ -51,13 +51,13 @@ pub struct Verification {
     pub reordered: u64,
     /// Stamp or body differ from what was sent.
     pub corrupted: u64,
-    /// Given up with an error, and in the topic nevertheless. Kafka allows this.
+    /// Failed with an error, but in the topic nevertheless. Kafka allows this.
     pub failed_but_there: u64,
-    /// In the topic, though the ledger does not know what became of them.
+    /// In the topic, but their outcome is not in the ledger.
     pub unknown_but_there: u64,
     /// The ledger was closed by its producer.
     pub ledger_complete: bool,
-    /// Partitions whose beginning has been deleted by retention: what is missing may have been there.
+    /// Partitions whose beginning retention has deleted: missing records may have been there.
     pub partitions_cut: u64,
     /// Some of the lost: producer and sequence.
     pub lost_examples: Vec<(u16, u64)>,
@@ -102,7 +102,7 @@ impl Verifier {
                 self.found.corrupted += u64::from(stamp.run == self.run);
                 stamp
             }
-            // Whose it was cannot be told, so it is held against this run.
+            // Whose it was is unknown, so it is held against this run.
             Read::StampDamaged => {
                 self.found.corrupted += 1;
                 return;

@@ -1,4 +1,4 @@
-//! Every MSK cluster that a configuration makes, with what its broker type comes to.
+//! Every MSK cluster that a configuration creates, with the value of its broker type.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -79,12 +79,12 @@ pub struct Cluster {
     pub place: Place,
     pub name: Option<String>,
     pub kafka_version: Option<String>,
-    /// The broker type, or why it cannot be told.
+    /// The broker type, or why it is unknown.
     pub broker_type: Result<Text, Stop>,
     pub met: Met,
-    /// Why it cannot be told how many of it there are.
+    /// Why it is unknown how many of it there are.
     pub uncertain: Option<Stop>,
-    /// Where Terraform is told to take no notice of the broker type.
+    /// Where Terraform is instructed to take no notice of the broker type.
     pub ignored: Option<Place>,
     /// Conditions that its broker type has to meet: of variables, and of the cluster itself.
     pub conditions: Vec<Condition>,
@@ -94,7 +94,7 @@ pub struct Cluster {
 #[derive(Debug, Clone)]
 pub struct Condition {
     pub place: Place,
-    /// Whether it is met; nothing, where kgen cannot tell.
+    /// Whether it is met; nothing, where kgen cannot know.
     pub is_met: Option<bool>,
     /// What Terraform says where it is not met.
     pub message: String,
@@ -180,7 +180,7 @@ pub fn region(eval: &Eval<'_>, root: usize) -> Option<String> {
 /// What the calls around a block say of it.
 #[derive(Debug, Clone, Default)]
 struct Within {
-    /// Why it cannot be told how many there are.
+    /// Why it is unknown how many there are.
     uncertain: Option<Stop>,
     /// Variables of the root module that decide which there are.
     variables: BTreeSet<String>,
@@ -218,7 +218,7 @@ impl Clusters {
         }
         for block in &module.data {
             if block.labels.first().is_some_and(|label| label == "aws_msk_cluster") {
-                let what = "a data source: that cluster is made by another configuration";
+                let what = "a data source: another configuration creates that cluster";
                 self.others.push(Other::new(&block.place, what));
             }
         }
@@ -255,7 +255,7 @@ impl Clusters {
         let variables = eval.met().variables;
         if repetitions.is_empty() {
             let switch = repeating(block).map(|place| Switch { place, deciders, makes_cluster: true });
-            self.others.push(Other { switch, ..Other::new(&block.place, "a cluster that is made 0 times") });
+            self.others.push(Other { switch, ..Other::new(&block.place, "a cluster that is created 0 times") });
         }
         for repetition in repetitions {
             let address = scope.address_of(&format!("aws_msk_cluster.{label}{}", repetition.suffix()));
@@ -299,9 +299,7 @@ impl Clusters {
             eval.validated();
             let broker_type = match call.body.attribute(argument) {
                 Some(value) => eval.value(value, &scope).and_then(|found| text(eval, found, &value.place)),
-                None => {
-                    Err(Stop::at(&call.place, format!("calls a module for clusters and does not set its {argument}")))
-                }
+                None => Err(Stop::at(&call.place, format!("calls a cluster module without setting its {argument}"))),
             };
             let met = within.with(eval.met());
             let conditions = conditions(eval, None);
@@ -323,7 +321,7 @@ impl Clusters {
     /// A call of a module that kgen does not know: one that is given a broker type may make a cluster.
     fn of_unknown<'t>(&mut self, eval: &Eval<'t>, call: &'t Block, scope: &Rc<Scope<'t>>, within: &Within, stop: Stop) {
         if makes_none(&source(call).unwrap_or_default()) {
-            self.others.push(Other::new(&call.place, "a module that is known to make no cluster"));
+            self.others.push(Other::new(&call.place, "a module that does not create a cluster"));
             return;
         }
         eval.met();
@@ -335,7 +333,7 @@ impl Clusters {
             return;
         };
         let why = format!(
-            "{}; it is given {}, perhaps for its brokers: after `terraform init` kgen can read it",
+            "{}; it gets {}, perhaps for its brokers: after `terraform init` kgen can read it",
             stop.why,
             eval.quoted(given)
         );
@@ -430,7 +428,7 @@ fn instance_type<'t>(eval: &Eval<'t>, block: &'t Block, scope: &Rc<Scope<'t>>) -
     eval.value(expr, &scope).and_then(|value| text(eval, value, &expr.place))
 }
 
-/// The conditions of the variables that were asked for, and those of a resource, evaluated.
+/// The conditions of the variables that were requested, and those of a resource, evaluated.
 fn conditions<'t>(eval: &Eval<'t>, resource: Option<(&'t Body, &Rc<Scope<'t>>)>) -> Vec<Condition> {
     let mut found = Vec::new();
     for (declared, scope) in eval.validated() {
@@ -485,7 +483,7 @@ fn dynamic<'t>(
             let (Key { name, place }, value) = entries[0].clone();
             (Value::made(name, "is a key of for_each", place), value)
         }
-        _ => return Err(made("makes no or several blocks")),
+        _ => return Err(made("creates no block, or several")),
     };
     let iterator = match block.body.attribute("iterator").map(|value| &value.kind) {
         Some(Kind::Reference { root, .. }) => root.clone(),
@@ -506,12 +504,12 @@ fn field<'t>(object: &'t Expr, name: &str) -> Option<&'t Expr> {
 fn text(eval: &Eval<'_>, value: Value<'_>, place: &Place) -> Result<Text, Stop> {
     match value {
         Value::Text(text) if text.text.trim().is_empty() => {
-            Err(Stop::at(place, "is an empty string, which sets no broker type"))
+            Err(Stop::at(place, "is an empty string, which does not set a broker type"))
         }
         Value::Text(text) => Ok(text),
         Value::Partial(_, stop) => Err(stop),
         Value::Null => Err(Stop::at(place, "is null")),
-        _ => Err(Stop::at(place, format!("is no string (asked for as {})", eval.quoted(place)))),
+        _ => Err(Stop::at(place, format!("is not a string (referenced as {})", eval.quoted(place)))),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Evaluates expressions as far as files tell, and remembers where strings stand. What it cannot tell is a [`Stop`], never a guess.
+//! Evaluates expressions as far as the files allow, and remembers where strings stand. What it cannot know is a
+//! [`Stop`], never a guess.
 
 mod choices;
 mod collections;
@@ -41,14 +42,14 @@ pub struct Eval<'t> {
     trail: RefCell<Vec<(Place, String)>>,
     /// Strings that were met, also in what could not be evaluated.
     seen: RefCell<BTreeSet<Place>>,
-    /// Variables of the root module that were asked for.
+    /// Variables of the root module that were requested.
     asked: RefCell<BTreeSet<String>>,
     /// What of the surroundings had a part in the values since this was taken.
     deciders: RefCell<BTreeSet<Decider>>,
     choices: RefCell<Vec<Choice>>,
-    /// Whether `each` or `count.index` was asked for.
+    /// Whether `each` or `count.index` was requested.
     repeated: Cell<bool>,
-    /// Variables with validations that were asked for, by the place of each, with the scope that they are in.
+    /// Variables with validations that were requested, by the place of each, with the scope that they are in.
     validated: RefCell<BTreeMap<Place, (&'t Body, Rc<Scope<'t>>)>>,
 }
 
@@ -95,7 +96,7 @@ impl<'t> Eval<'t> {
         }
     }
 
-    /// Variables with validations that were asked for since the last call, and where.
+    /// Variables with validations that were requested since the last call, and where.
     pub fn validated(&self) -> Vec<(&'t Body, Rc<Scope<'t>>)> {
         self.validated.take().into_values().collect()
     }
@@ -103,7 +104,7 @@ impl<'t> Eval<'t> {
     pub fn value(&self, expr: &'t Expr, scope: &Rc<Scope<'t>>) -> Answer<'t> {
         self.steps.set(self.steps.get() + 1);
         if self.depth.get() > DEEPEST || self.steps.get() > MOST_STEPS {
-            return Err(Stop::at(&expr.place, "refers to itself, or is too involved to follow"));
+            return Err(Stop::at(&expr.place, "refers to itself, or is too complex to follow"));
         }
         self.depth.set(self.depth.get() + 1);
         let answer = self.evaluated(expr, scope);
@@ -118,7 +119,7 @@ impl<'t> Eval<'t> {
             Kind::Bool(value) => Ok(Value::Bool(*value)),
             Kind::Number(value) => Ok(Value::Number(*value)),
             Kind::String(text) if self.tree.files[place.file].syntax == Syntax::Argument => {
-                Ok(Value::made(text.clone(), "stands in no file", None))
+                Ok(Value::made(text.clone(), "is not in any file", None))
             }
             Kind::String(text) => {
                 self.seen.borrow_mut().insert(place.clone());
@@ -149,7 +150,7 @@ impl<'t> Eval<'t> {
             },
             Kind::Negative(inner) => match self.value(inner, scope)?.number() {
                 Some(number) => Ok(Value::Number(-number)),
-                None => Err(Stop::at(place, "is no number")),
+                None => Err(Stop::at(place, "is not a number")),
             },
             Kind::Binary { operator, left, right } => self.operation(*operator, left, right, place, scope),
             Kind::Call { name, arguments, expands } => self.call(name, arguments, *expands, place, scope),
@@ -190,7 +191,7 @@ impl<'t> Eval<'t> {
                 },
             }
         }
-        Ok(Value::made(whole, "is put together from parts", Some(place.clone())))
+        Ok(Value::made(whole, "is composed of parts", Some(place.clone())))
     }
 
     fn key(&self, key: &'t Expr, scope: &Rc<Scope<'t>>) -> Result<Key, Stop> {
@@ -199,7 +200,7 @@ impl<'t> Eval<'t> {
             Kind::Fixed(name) => Ok(Key { name: name.clone(), place }),
             _ => match self.aside(|| self.value(key, scope))?.shown() {
                 Some(name) => Ok(Key { name, place }),
-                None => Err(Stop::at(&key.place, "is a key that cannot be told")),
+                None => Err(Stop::at(&key.place, "is an unknown key")),
             },
         }
     }
@@ -263,7 +264,7 @@ impl<'t> Eval<'t> {
                 for item in &items {
                     match self.force(item).map(|value| value.shown()) {
                         Ok(Some(name)) => keys.insert(name.clone(), name),
-                        Ok(None) => return unknown(Stop::at(&each.place, "has something else than strings for keys")),
+                        Ok(None) => return unknown(Stop::at(&each.place, "has keys that are not strings")),
                         Err(stop) => return unknown(stop),
                     };
                 }
@@ -290,7 +291,7 @@ impl<'t> Eval<'t> {
         match self.value(count, scope) {
             Ok(value) => match value.number() {
                 Some(number) if number >= 0.0 && number.fract() == 0.0 && number < 1000.0 => Ok(number as usize),
-                _ => Err(Stop::at(&count.place, "is no count")),
+                _ => Err(Stop::at(&count.place, "is not a count")),
             },
             Err(_) if most == Some(1.0) => Ok(1),
             Err(stop) => Err(stop),

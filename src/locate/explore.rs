@@ -1,4 +1,4 @@
-//! Reads a configuration and finds its clusters, again and again while a file is found to be needed.
+//! Reads a configuration and finds its clusters, repeating until all needed files have been read.
 
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,7 @@ pub fn explored<T>(
         }
         needed.push(needs);
     }
-    Err(Refusal::plain("the configuration reads too many files to be followed"))
+    Err(Refusal::plain("the configuration reads too many files for kgen to follow"))
 }
 
 fn attempt<T>(
@@ -92,7 +92,7 @@ fn attempt<T>(
             let eval_inputs = Inputs { terragrunt: Some(unit.clone()), ..here };
             let eval = Eval::new(tree, &eval_inputs);
             let source = terragrunt::source(&eval, unit)
-                .map_err(|stop| failure(tree, question, "the unit's module cannot be told", &stop))?;
+                .map_err(|stop| failure(tree, question, "the unit's module is unknown", &stop))?;
             placed(folder, question, source)
         }
     };
@@ -107,7 +107,7 @@ fn attempt<T>(
         return Err(if broken.error.is_unreadable() { refusal } else { refusal.next(valid) }.into());
     }
     let eval = Eval::new(tree, &inputs);
-    let told = "the clusters cannot be told";
+    let told = "the clusters are unknown";
     let clusters = match &remote {
         Some((remote, place)) => of_remote(tree, &eval, question, remote, place)?,
         None => clusters::clusters(&eval, root).map_err(|stop| failure(tree, question, told, &stop))?,
@@ -169,7 +169,7 @@ fn read_inputs(
         // A unit's files are copied to where terraform runs.
         let reversed: Vec<PathBuf> = dirs.iter().rev().cloned().collect();
         let extra = terragrunt::extra(&eval, unit, &reversed)
-            .map_err(|stop| failure(tree, question, "the unit's extra arguments cannot be told", &stop))?;
+            .map_err(|stop| failure(tree, question, "the unit's extra arguments are unknown", &stop))?;
         inputs = Inputs::read(tree, folder, dirs, extra, question.var_files, question.environment).map_err(broken)?;
         inputs.terragrunt = Some(unit.clone());
     }
@@ -191,10 +191,10 @@ fn of_remote(
     if let Some(cluster) = clusters::of_unit(eval, remote, place) {
         return Ok(Clusters { found: vec![cluster], others: Vec::new() });
     }
-    let why = "is a module that kgen does not know and that is not in .terragrunt-cache, or there several times";
+    let why = "is a module that kgen does not know and that is missing from .terragrunt-cache, or in it several times";
     let refusal = Refusal {
         findings: vec![Finding::of_stop(tree, &Stop::at(place, why))],
-        advice: "fetch the module, so that kgen can read it; or edit the input by hand that sets its broker type"
+        advice: "download the module, so that kgen can read it; or edit the input that sets its broker type by hand"
             .to_owned(),
         ..Refusal::plain("the unit's module cannot be followed")
     };
@@ -217,13 +217,14 @@ fn failure(tree: &Tree, question: &Question<'_>, what: &str, stop: &Stop) -> Fai
 fn refuse_what_is_not_followed(names: &[String], question: &Question<'_>) -> Result<(), Refusal> {
     if names.iter().any(|name| name == "terragrunt.stack.hcl" || name == "terragrunt.hcl.json") {
         return Err(Refusal::plain(&format!(
-            "{} holds a stack of Terragrunt, or a unit in JSON, which is not followed: name the folder of a unit",
+            "{} contains a Terragrunt stack, or a unit in JSON, which kgen does not support: choose the folder of a \
+             unit",
             clean(question.dir).display()
         )));
     }
     if let Some(hidden) = &question.environment.hidden_arguments {
         return Err(Refusal::plain(&format!(
-            "{hidden} sets variables on every command line of terraform, and kgen cannot edit it"
+            "{hidden} sets variables on every terraform command line, and kgen cannot edit it"
         )));
     }
     Ok(())

@@ -55,7 +55,7 @@ pub enum Given {
 
 pub enum Assigned<'t> {
     File(&'t Expr),
-    /// Text that stands in no file of variables, and in words where it comes from.
+    /// Text that is in no file of variables, and in words where it comes from.
     Text {
         value: String,
         by: &'static str,
@@ -103,7 +103,7 @@ impl Inputs {
         }
         let composed = environment.variables.iter().chain(&environment.arguments);
         for (name, value) in composed.filter(|(_, value)| value.trim_start().starts_with(['{', '[', '"'])) {
-            // One that is no expression is a string, or is found to be missing when it is asked for.
+            // One that is no expression is a string, or is found to be missing when it is requested.
             let _ = tree.add_argument(&argument_path(name, value), name, value);
         }
         inputs.workspace = environment.workspace_named.clone().or_else(|| environment.workspace_selected.clone());

@@ -1,4 +1,4 @@
-//! From a cluster to the edit that changes its broker type, if nothing speaks against it.
+//! From a cluster to the edit that changes its broker type, if nothing counts against it.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ pub fn chosen<'v>(view: &View<'v>, which: Which) -> Result<Vec<&'v Cluster>, Ref
     }
 }
 
-/// The edit for `cluster`, if nothing speaks against it.
+/// The edit for `cluster`, if nothing counts against it.
 pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Located, Refusal> {
     let tree = view.tree;
     let text = cluster.broker_type.as_ref().map_err(|stop| untold(view, cluster, stop))?;
@@ -78,7 +78,7 @@ pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Locate
     })
 }
 
-/// Where the type is to be replaced, and what there is to know of it, if nothing speaks against it.
+/// Where the type is to be replaced, and what there is to know of it, if nothing counts against it.
 fn allowed<'c>(
     view: &View<'_>,
     cluster: &'c Cluster,
@@ -90,16 +90,16 @@ fn allowed<'c>(
     let mut notes = Vec::new();
     if let Some(stop) = &cluster.uncertain {
         if stop.cause != Cause::Runtime {
-            return Err(refuse("it cannot be told how many of it there are", stop));
+            return Err(refuse("it is unknown how many of it there are", stop));
         }
         let place = stop.place.as_ref().map(|place| format!(" ({})", at(tree, place))).unwrap_or_default();
         let address = &cluster.address;
         notes.push(format!(
-            "how many {address} there are is known when terraform runs{place}: all of them get the new type"
+            "the number of {address} is only known when terraform runs{place}: all of them get the new type"
         ));
     }
     if let Some(place) = &cluster.ignored {
-        let stop = Stop::at(place, "tells terraform to take no notice of the broker type");
+        let stop = Stop::at(place, "makes terraform ignore the broker type");
         return Err(refuse("a changed broker type would not be applied", &stop));
     }
     let place = place_of(view, cluster, text)?;
@@ -109,7 +109,7 @@ fn allowed<'c>(
     let settings = match unnamed_settings(view, cluster, place) {
         // Files that are named leave no question which count.
         Err(refusal) if !view.question.var_files.is_empty() => {
-            notes.push(format!("not checked: what files of variables that are not named set: {}", refusal.what));
+            notes.push(format!("not checked: the variable files that were not given: {}", refusal.what));
             Vec::new()
         }
         settings => settings?,
@@ -120,7 +120,7 @@ fn allowed<'c>(
     notes.extend(settings.iter().filter(|_| !view.inputs.is_named(place.file, tree, view.question)).map(not_there));
     if tree.module(view.root).is_cloud && !cluster.met.variables.is_empty() {
         let names = cluster.met.variables.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        notes.push(format!("a value that the workspace in HCP Terraform has for {names} goes over this one"));
+        notes.push(format!("a value for {names} in the HCP Terraform workspace would override this one"));
     }
     if view.is_tofu {
         notes.push("this folder is OpenTofu's: terraform does not read its .tofu files".to_owned());
@@ -129,9 +129,9 @@ fn allowed<'c>(
     Ok((place, notes))
 }
 
-/// Why the type cannot be told, and the files of variables that would tell it.
+/// Why the type is unknown, and the variable files that would set it.
 fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
-    let mut refusal = Refusal::of_cluster(view.tree, cluster, "its broker type cannot be told", stop);
+    let mut refusal = Refusal::of_cluster(view.tree, cluster, "its broker type is unknown", stop);
     if stop.is_remote {
         refusal.advice =
             "run terraform init, so that kgen can read the module; or edit its argument by hand".to_owned();
@@ -144,7 +144,7 @@ fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
         },
         Ok(settings) => {
             refusal.findings.extend(settings.iter().map(Setting::finding));
-            refusal.advice = "name the file of variables, as for terraform: --var-file FILE".to_owned();
+            refusal.advice = "give the variable file, as for terraform: --var-file FILE".to_owned();
             let file = settings.first().map(|setting| quoted_path(&setting.file)).unwrap_or_default();
             refusal.next(view.question.command(&format!(" --var-file {file}")))
         }
@@ -157,7 +157,7 @@ fn what_is_missing(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Option<(S
     let question = view.question;
     if stop.why.contains("TF_WORKSPACE") {
         let command = format!("TF_WORKSPACE=NAME {}", question.command(""));
-        return Some(("name the workspace, as for terraform, with TF_WORKSPACE".to_owned(), command));
+        return Some(("set the workspace, as for terraform, with TF_WORKSPACE".to_owned(), command));
     }
     let text = view.tree.files[stop.place.as_ref()?.file].text_at(stop.place.as_ref()?);
     let name = text.strip_prefix("var.").filter(|_| stop.why.contains("a variable without a value"))?;
@@ -166,21 +166,22 @@ fn what_is_missing(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Option<(S
     let caller = Calls::read(view.folder, dir).ok()?.of(dir).into_iter().next();
     if let Some(caller) = caller.filter(|_| !view.is_terragrunt) {
         let advice = format!(
-            "{}:{} calls this folder as a module and decides: name that configuration with --dir",
+            "{}:{} calls this folder as a module and decides: choose that configuration with --dir",
             caller.file.display(),
             caller.line
         );
         return Some((advice, format!("kgen resize {} --dir {}", question.to, quoted_path(&caller.dir))));
     }
-    // One that only decides between types may be given; one that is the type stands in no file, so there is nothing to edit.
+    // One that only decides between types may be given; one that is the type is in no file, so there is nothing to
+    // edit.
     let is_deciding = cluster.met.strings.iter().any(|place| is_broker_type(view.tree, place));
     Some(match is_deciding {
         true => (
-            format!("give the variable that decides, as for terraform: --var {name}=VALUE"),
+            format!("set the variable that decides, as for terraform: --var {name}=VALUE"),
             question.command(&format!(" --var {name}=VALUE")),
         ),
         false => (
-            format!("set {name} in terraform.tfvars, or give it to terraform with -var: no file sets it yet"),
+            format!("set {name} in terraform.tfvars, or with -var for terraform: no file sets it yet"),
             question.terraform(&format!("plan -var {name}={}", question.to)),
         ),
     })
@@ -192,7 +193,7 @@ fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'
     let unwritten = |why: &str, place: Option<Place>| {
         let stop = Stop { why: why.to_owned(), place, needs: None, cause: Cause::Unknown, is_remote: false };
         let shown: String = text.text.chars().take(60).collect();
-        let what = format!("its broker type, {shown:?}, is not written as one string that could be replaced");
+        let what = format!("its broker type, {shown:?}, is not a single string that could be replaced");
         let refusal = Refusal::of_cluster(tree, cluster, &what, &stop);
         let (question, to) = (view.question, view.question.to);
         match cluster.met.variables.first() {
@@ -205,11 +206,11 @@ fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'
     };
     let place = match &text.origin {
         Origin::Literal(place) if tree.files[place.file].syntax == Syntax::Argument => {
-            return Err(unwritten("stands in no file", None));
+            return Err(unwritten("is not in any file", None));
         }
         Origin::Literal(place) => place,
         Origin::Made(why, place) => return Err(unwritten(why, place.clone())),
-        Origin::Content(_, place) => return Err(unwritten("is all that is in a file", Some(place.clone()))),
+        Origin::Content(_, place) => return Err(unwritten("is the entire content of a file", Some(place.clone()))),
     };
     let is_copy = |part: std::path::Component<'_>| {
         [".terraform", ".terragrunt-cache"].iter().any(|name| part.as_os_str() == *name)
@@ -217,7 +218,7 @@ fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'
     match tree.files[place.file].path.components().any(is_copy) {
         true => {
             let stop = Stop::at(place, "is in a copy of a module that the next init overwrites");
-            let what = "its broker type is set inside of a module that is not in this repository";
+            let what = "its broker type is set inside a module that is not in this repository";
             Err(Refusal::of_cluster(tree, cluster, what, &stop))
         }
         false => Ok(place),
@@ -236,7 +237,7 @@ fn refuse_shared(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<()
 /// A file that was not named sets what is edited, for those who name it.
 fn not_there(setting: &Setting) -> String {
     let Setting { file, line, variable } = setting;
-    format!("{}:{line} sets {variable}: where that file is named, this edit may change nothing", file.display())
+    format!("{}:{line} sets {variable}: if that file is used, this edit may have no effect", file.display())
 }
 
 /// What the type depends on and a file sets that was not named: it may well be named each time.
@@ -261,7 +262,7 @@ fn settings(view: &View<'_>, cluster: &Cluster, is_type: impl Fn(&str) -> bool) 
 fn choice_words(tree: &Tree, choice: &Choice) -> String {
     let by: Vec<&str> = choice.deciders.iter().map(|decider| decider.what.as_str()).collect();
     let words = tree.files[choice.place.file].short(&choice.place, 60);
-    format!("`{words}` is decided by {}: {}", by.join(", "), choice.others)
+    format!("{} decides `{words}`: {}", by.join(", "), choice.others)
 }
 
 fn choice_note(tree: &Tree, choice: &Choice) -> String {

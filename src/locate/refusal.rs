@@ -1,4 +1,4 @@
-//! Why nothing is changed: what was found, where, and what to do next.
+//! Why nothing was changed: what was found, where, and what to do next.
 
 use std::{
     fmt, io,
@@ -23,7 +23,7 @@ pub struct Refusal {
     pub findings: Vec<Finding>,
     /// What to edit by hand, or to say on the command line.
     pub advice: String,
-    /// Broker types that stand in the files of the folder.
+    /// Broker types that are in the files of the folder.
     pub literals: Vec<Finding>,
     /// The next command.
     pub next: Option<String>,
@@ -79,7 +79,7 @@ impl Refusal {
         }
     }
 
-    /// With what stands in the folder, for a person to go on with.
+    /// With what is in the folder, for a person to continue with.
     pub fn with_literals(mut self, literals: Vec<Finding>, plan: String) -> Refusal {
         let is_shown = |literal: &Finding| {
             self.findings.iter().any(|shown| shown.file == literal.file && shown.line == literal.line)
@@ -101,7 +101,7 @@ impl Refusal {
 
     pub fn unreadable(path: &Path, error: &io::Error) -> Refusal {
         Refusal {
-            advice: "name a folder of Terraform that can be read with --dir".to_owned(),
+            advice: "choose a readable Terraform folder with --dir".to_owned(),
             ..Refusal::plain(&format!("{} cannot be read: {error}", path.display()))
         }
     }
@@ -111,9 +111,9 @@ impl Refusal {
         Refusal::unread(path, &format!("cannot be read: {error}"))
     }
 
-    /// `why` goes on after the path.
+    /// `why` continues after the path.
     pub fn unread(path: &Path, why: &str) -> Refusal {
-        let advice = "what it sets is not known: make it readable, or run kgen as a user who may read it";
+        let advice = "it is unknown what it sets: make it readable, or run kgen as a user who can read it";
         Refusal { advice: advice.to_owned(), ..Refusal::plain(&format!("{} {why}", path.display())) }
     }
 
@@ -121,10 +121,10 @@ impl Refusal {
         if error.is_unreadable() {
             return Refusal::unread(path, &error.message);
         }
-        let what = format!("not valid, or not understood, at column {}: {}", error.column, error.message);
+        let what = format!("invalid or unsupported at column {}: {}", error.column, error.message);
         Refusal {
             findings: vec![Finding { file: Some(path.to_owned()), line: error.line, what }],
-            advice: "correct it, or edit the broker type by hand: kgen cannot tell what that file sets".to_owned(),
+            advice: "correct it, or edit the broker type by hand: kgen cannot determine what that file sets".to_owned(),
             ..Refusal::plain(&format!("{} cannot be read as Terraform", path.display()))
         }
     }
@@ -141,7 +141,7 @@ impl Refusal {
 
     pub fn not_proven(located: &Located, why: &str) -> Refusal {
         let edit = &located.edit;
-        let what = format!("sets {:?}; replaced here, this came out: {why}", edit.old);
+        let what = format!("sets {:?}; replacing it here had this result: {why}", edit.old);
         Refusal {
             findings: vec![Finding { file: Some(edit.file.clone()), line: edit.line, what }],
             advice: "edit it by hand".to_owned(),
@@ -158,7 +158,7 @@ impl Refusal {
         let what = format!("`{}` is then false{message}", short(tree, &condition.place));
         Refusal {
             findings: vec![Finding::at(tree, &condition.place, what)],
-            advice: format!("add {to} to what is allowed there, if it is to be allowed, or choose another type"),
+            advice: format!("allow {to} there, or choose another type"),
             ..Refusal::plain(&format!("{to} is not allowed for {}", cluster.address))
         }
     }
@@ -172,15 +172,16 @@ impl Refusal {
         let (what, advice) = match (question.cluster, switch) {
             (Some(name), _) if !clusters.found.is_empty() => (
                 format!("no cluster {name} in {dir}"),
-                "name one of these with --cluster: its address or its cluster_name",
+                "choose one of these with --cluster (its address or its cluster_name)",
             ),
             (_, Some(_)) => (
-                format!("no cluster in {dir}: the one that there is, is switched off"),
-                "give the variable that switches it on, with --var or TF_VAR_…, as for terraform",
+                format!("no cluster in {dir}: the only one is switched off"),
+                "set the variable that switches it on, with --var or TF_VAR_…, as for terraform",
             ),
             _ => (
                 format!("no aws_msk_cluster in {dir} or in the modules that it calls"),
-                "name another folder with --dir; if one of these modules makes the cluster, edit its argument by hand, or run terraform init, so that it can be read",
+                "choose another folder with --dir; if one of these modules creates the cluster, edit its argument by \
+                 hand, or run terraform init, so that kgen can read it",
             ),
         };
         let refusal = Refusal { findings, advice: advice.to_owned(), ..Refusal::plain(&what) };
@@ -201,7 +202,7 @@ impl Refusal {
     pub fn several(tree: &Tree, clusters: &[&Cluster], question: &Question<'_>) -> Refusal {
         let refusal = Refusal {
             findings: clusters.iter().map(|cluster| cluster_finding(tree, cluster)).collect(),
-            advice: "name one with --cluster: its address or its cluster_name; or change all of them with --all"
+            advice: "choose one with --cluster (its address or its cluster_name), or change all of them with --all"
                 .to_owned(),
             ..Refusal::plain(&format!("there are {} clusters", clusters.len()))
         };
@@ -219,11 +220,12 @@ impl Refusal {
         findings.push(Finding::of_stop(tree, stop));
         let mut candidates = cluster.met.strings.iter().filter(|place| is_broker_type(tree, place)).peekable();
         let advice = match candidates.peek() {
-            None => format!("edit by hand what {} gets as its broker type", cluster.address),
-            Some(_) => "edit by hand the one of these that counts".to_owned(),
+            None => format!("edit the broker type of {} by hand", cluster.address),
+            Some(_) => "edit the one that applies by hand".to_owned(),
         };
         findings.extend(
-            candidates.map(|place| Finding::at(tree, place, format!("{} may be what counts", short(tree, place)))),
+            candidates
+                .map(|place| Finding::at(tree, place, format!("{} may be the one that applies", short(tree, place)))),
         );
         findings.dedup();
         let what = format!("{} ({}): {what}", cluster.address, super::at(tree, &cluster.place));
@@ -236,17 +238,16 @@ impl Refusal {
         findings.extend(sharing.iter().map(|other| cluster_finding(tree, other)));
         Refusal {
             findings,
-            advice: "change all clusters with --all; or give this cluster a value of its own first".to_owned(),
-            ..Refusal::plain(&format!("the broker type of {} is also that of other clusters", cluster.address))
+            advice: "change all clusters with --all; or first give this cluster its own value".to_owned(),
+            ..Refusal::plain(&format!("other clusters share the broker type of {}", cluster.address))
         }
     }
 
     pub fn unnamed_files(cluster: &Cluster, settings: &[Setting], question: &Question<'_>) -> Refusal {
-        let what =
-            format!("the broker type of {} depends on which file of variables terraform is given", cluster.address);
+        let what = format!("the broker type of {} depends on the variable file that terraform gets", cluster.address);
         let refusal = Refusal {
             findings: settings.iter().map(Setting::finding).collect(),
-            advice: "name the file, as for terraform: --var-file FILE".to_owned(),
+            advice: "give the file, as for terraform: --var-file FILE".to_owned(),
             ..Refusal::plain(&what)
         };
         match settings.first() {
@@ -261,8 +262,11 @@ impl Refusal {
         let dir = question.dir.display();
         let refusal = Refusal {
             findings,
-            advice: "name the configuration that calls it with --dir".to_owned(),
-            ..Refusal::plain(&format!("the broker type of {address} is decided by who calls {dir} as a module"))
+            advice: "choose the configuration that calls it with --dir".to_owned(),
+            ..Refusal::plain(&format!(
+                "the configurations that call {dir} as a module decide the broker type of \
+                                       {address}"
+            ))
         };
         refusal.next(format!("kgen resize {} --dir {}", question.to, quoted_path(caller)))
     }
@@ -316,9 +320,9 @@ fn cluster_finding(tree: &Tree, cluster: &Cluster) -> Finding {
         Ok(text) => format!("of type {}", text.text),
         Err(stop) => match &stop.place {
             Some(place) if *place != cluster.place => {
-                format!("whose type cannot be told: `{}` {}", short(tree, place), stop.why)
+                format!("whose type is unknown: `{}` {}", short(tree, place), stop.why)
             }
-            _ => format!("whose type cannot be told: it {}", stop.why),
+            _ => format!("whose type is unknown: it {}", stop.why),
         },
     };
     Finding::at(tree, &cluster.place, format!("{}{name}, {what}", cluster.address))

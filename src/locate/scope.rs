@@ -38,7 +38,7 @@ pub enum Repetition<'t> {
     None,
     Count(usize),
     Each(Key, Thunk<'t>),
-    /// It cannot be told which there are.
+    /// It is unknown which there are.
     Unknown(Stop),
 }
 
@@ -101,7 +101,7 @@ impl<'t> Scope<'t> {
 }
 
 impl Repetition<'_> {
-    /// Why it cannot be told which there are.
+    /// Why it is unknown which there are.
     pub fn unknown(&self) -> Option<&Stop> {
         match self {
             Repetition::Unknown(stop) => Some(stop),

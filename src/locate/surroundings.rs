@@ -39,9 +39,9 @@ pub fn unnamed(folder: &dyn Folder, dir: &Path, tree: &Tree, inputs: &Inputs) ->
 
 /// The refusal where a repository cannot be looked through.
 pub fn around(dir: &Path, error: &io::Error) -> Refusal {
-    let what = format!("the files around {} cannot all be looked at: {error}", dir.display());
+    let what = format!("some files near {} cannot be read: {error}", dir.display());
     Refusal {
-        advice: "files there may set its broker type: make them readable, or run kgen as a user who may read them"
+        advice: "files there may set its broker type: make them readable, or run kgen as a user who can read them"
             .to_owned(),
         ..Refusal::plain(&what)
     }
@@ -145,7 +145,7 @@ impl Owners<'_> {
     }
 }
 
-/// A call of a module, as far as its text tells.
+/// A call of a module, as far as its text shows.
 #[derive(Debug, Clone)]
 struct Call {
     caller: PathBuf,
@@ -290,7 +290,7 @@ pub fn users(folder: &dyn Folder, calls: &Calls<'_>, dir: &Path, file: &Path) ->
     Ok(found.into_iter().filter(is_other).take(MOST_EVALUATED).collect())
 }
 
-/// Broker types that stand in the files of the folder, with file and line.
+/// Broker types that are in the files of the folder, with file and line.
 pub fn literals(folder: &dyn Folder, question: &Question<'_>) -> Vec<Finding> {
     static TYPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"\b(?:kafka|express)\.[a-z][a-z0-9]*\.[a-z0-9]*(?:large|small|medium|micro)\b").ok()

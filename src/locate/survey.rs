@@ -1,4 +1,4 @@
-//! Who else in the repository gets a value that is edited, and whether the folder is one to be planned at all.
+//! What else in the repository uses an edited value, and whether the folder can be planned at all.
 
 use std::path::{Path, PathBuf};
 
@@ -49,20 +49,21 @@ pub fn survey(
     }
     let (file, dir) = (located.edit.file.display(), question.dir.display());
     if !getting.is_empty() {
-        located.notes.push(format!("{file} is also used by {}, which get the new type too", named(&getting)));
+        located.notes.push(format!("{file} is also used by {}, which also get the new type", named(&getting)));
     } else if is_outside && has_nothing_around(folder, question.dir)? {
         located
             .notes
-            .push(format!("{file} is outside of {dir}: every other configuration that uses it gets the new type too"));
+            .push(format!("{file} is outside {dir}: every other configuration that uses it also gets the new type"));
     } else if is_outside {
         located.notes.push(format!(
-            "{file} is outside of {dir}; kgen found no other configuration in this repository that takes its type from there"
+            "{file} is outside {dir}; kgen found no other configuration in this repository that uses the type from \
+             there"
         ));
     }
     if !calls.unread().is_empty() {
         let names: Vec<String> = calls.unread().iter().map(|path| path.display().to_string()).collect();
         let names = named(&names);
-        located.notes.push(format!("not checked: whether {names} takes its type from there: it cannot be read"));
+        located.notes.push(format!("not checked, because it cannot be read: whether {names} uses the type from there"));
     }
     beside_the_files_named(folder, question, located);
     Ok(())
@@ -114,7 +115,7 @@ fn taken(
 }
 
 /// A folder that others call as a module is none to be planned: what its variables are is decided there. Returns a note
-/// where it cannot be told whether they decide.
+/// where it is unknown whether they decide.
 fn refuse_a_module(
     folder: &dyn Folder,
     calls: &Calls<'_>,
@@ -156,11 +157,11 @@ fn refuse_a_module(
     match (first_setting, &roots[..]) {
         (Some(root), _) => Err(Refusal::no_root(&located.address, question, findings, root)),
         (None, []) => Ok(None),
-        // What they set could not be told.
+        // What they set is unknown.
         (None, roots) => {
             let names: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
             let dir = question.dir.display();
-            Ok(Some(format!("{dir} is called as a module by {}, where another type may be set", named(&names))))
+            Ok(Some(format!("{} calls {dir} as a module and may set another type", named(&names))))
         }
     }
 }
@@ -190,7 +191,7 @@ fn beside_the_files_named(folder: &dyn Folder, question: &Question<'_>, located:
     if !getting.is_empty() {
         let (file, line) = (located.edit.file.display(), located.edit.line);
         located.notes.push(format!(
-            "{file}:{line} sets the type with {} too: there the cluster gets the new type as well",
+            "{file}:{line} also sets the type with {}: there the cluster gets the new type as well",
             named(&getting)
         ));
     }

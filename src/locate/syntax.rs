@@ -72,7 +72,7 @@ pub enum Kind {
     Null,
     Bool(bool),
     Number(f64),
-    /// A quoted string without interpolations, which stands in the file as such and can be replaced.
+    /// A quoted string without interpolations, which is in the file as such and can be replaced.
     String(String),
     /// A string that is part of something else (a template in JSON), or no quoted string (a key): it cannot be replaced.
     Fixed(String),
@@ -258,7 +258,7 @@ impl File {
         }
     }
 
-    /// Every string of the file that stands there as such, with the name of the attribute that it belongs to.
+    /// Every string of the file that is there as such, with the name of the attribute that it belongs to.
     #[cfg(test)]
     pub fn strings(&self) -> Vec<(&str, &Expr)> {
         let mut found = Vec::new();

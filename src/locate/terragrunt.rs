@@ -1,4 +1,4 @@
-//! Terragrunt: the module that a unit is made of, and the inputs that it and the files it includes give.
+//! Terragrunt: the module of a unit, and the inputs from it and its included files.
 //!
 //! Followed are `inputs`, `locals`, `include`, `read_terragrunt_config`, `extra_arguments`, the cache of modules and the
 //! functions that name folders. Everything else is a [`Stop`].
@@ -117,7 +117,7 @@ pub enum Source {
 /// The module of the unit: as it says itself, else as the last file says that it includes.
 ///
 /// # Errors
-/// It cannot be told.
+/// It is unknown.
 pub fn source(eval: &Eval<'_>, unit: &Terragrunt) -> Result<Source, Stop> {
     for (file, _) in chain(eval, unit)? {
         let body = &eval.tree.files[file].body;
@@ -127,7 +127,7 @@ pub fn source(eval: &Eval<'_>, unit: &Terragrunt) -> Result<Source, Stop> {
         for block in body.blocks("terraform") {
             let Some(source) = block.body.attribute("source") else { continue };
             let Value::Text(text) = eval.aside(|| eval.value(source, &unit.scope(file)))? else {
-                return Err(Stop::at(&source.place, "is no source of a module"));
+                return Err(Stop::at(&source.place, "is not the source of a module"));
             };
             let text = text.text;
             let bare = text.split('?').next().unwrap_or_default().replace("//", "/");
@@ -150,7 +150,7 @@ fn makes_brokers(eval: &Eval<'_>, block: &Block) -> bool {
     ["aws_msk", "kafka.", "instance_type"].iter().any(|word| text.contains(word))
 }
 
-/// The folders in which the module of `source` may lie in the cache.
+/// The folders in which the module of `source` may be in the cache.
 fn cached(unit: &Terragrunt, source: &str) -> Vec<PathBuf> {
     let (bare, _) = source.split_once('?').unwrap_or((source, ""));
     let after_scheme = bare.find("://").map_or(0, |at| at + 3);
@@ -178,7 +178,7 @@ fn includes<'t>(eval: &Eval<'t>, unit: &Terragrunt) -> Result<Vec<Include>, Stop
     for block in eval.tree.files[unit.file].body.blocks("include") {
         let name = block.labels.first().cloned().unwrap_or_default();
         let Some(path) = block.body.attribute("path") else {
-            return Err(Stop::at(&block.place, "includes a file and does not say which"));
+            return Err(Stop::at(&block.place, "includes a file without naming it"));
         };
         let strategy = match block.body.attribute("merge_strategy") {
             None => "shallow".to_owned(),
@@ -188,7 +188,7 @@ fn includes<'t>(eval: &Eval<'t>, unit: &Terragrunt) -> Result<Vec<Include>, Stop
             "no_merge" => (false, false),
             "shallow" => (true, false),
             "deep" | "deep_map_only" => (true, true),
-            _ => return Err(Stop::at(&block.place, "merges in a way that kgen does not know")),
+            _ => return Err(Stop::at(&block.place, "merges in a way that kgen does not support")),
         };
         let file = file_at(eval, path, &unit.scope(unit.file), &unit.dir)?;
         found.push(Include { name, file, is_merged, is_deep });
@@ -201,14 +201,14 @@ fn file_at<'t>(eval: &Eval<'t>, path: &'t Expr, scope: &Rc<Scope<'t>>, dir: &Pat
     let (text, deciders) = eval.deciding(|| eval.value(path, scope));
     let text = match text? {
         Value::Text(text) => text.text,
-        _ => return Err(Stop::at(&path.place, "is no path")),
+        _ => return Err(Stop::at(&path.place, "is not a path")),
     };
     let full = led_to(&text).unwrap_or_else(|| clean(&dir.join(&text)));
     eval.chosen(&path.place, deciders, || "with another value another file would be read".to_owned());
     match eval.tree.known(&full) {
         Some(file) => Ok(file),
         None if matches!(eval.tree.data(&full), Some(Data::Absent)) => {
-            Err(Stop::fails(&path.place, format!("names {}, which is not there", full.display())))
+            Err(Stop::fails(&path.place, format!("names {}, which does not exist", full.display())))
         }
         None => Err(Stop {
             needs: Some(Needed::Code(full.clone())),
@@ -220,7 +220,7 @@ fn file_at<'t>(eval: &Eval<'t>, path: &'t Expr, scope: &Rc<Scope<'t>>, dir: &Pat
 /// What the unit gives for the module's variable `name`: its own input, else that of the last file included that has it.
 ///
 /// # Errors
-/// It cannot be told whether there is one.
+/// It is unknown whether there is one.
 pub fn input<'t>(eval: &Eval<'t>, name: &str) -> Result<Option<Value<'t>>, Stop> {
     let Some(unit) = &eval.inputs.terragrunt else { return Ok(None) };
     let mut found: Option<Value<'t>> = None;
@@ -234,7 +234,7 @@ pub fn input<'t>(eval: &Eval<'t>, name: &str) -> Result<Option<Value<'t>>, Stop>
         let (entries, rest) = match value {
             Value::Object(entries) => (entries, None),
             Value::Partial(entries, stop) => (entries, Some(stop)),
-            _ => return Err(Stop::at(&inputs.place, "is no object")),
+            _ => return Err(Stop::at(&inputs.place, "is not an object")),
         };
         match (entries.iter().find(|(key, _)| key.name == name), rest) {
             (Some((key, value)), _) => {
@@ -284,7 +284,7 @@ pub fn reference<'t>(
     scope: &Rc<Scope<'t>>,
 ) -> Result<(Value<'t>, &'t [Step]), Stop> {
     let Space::Terragrunt { file, dir } = &scope.space else {
-        return Err(Stop::at(place, "is no name of Terragrunt"));
+        return Err(Stop::at(place, "is not a Terragrunt name"));
     };
     match (root, steps) {
         ("local", [Step::Name(name), rest @ ..]) => {
@@ -299,7 +299,7 @@ pub fn reference<'t>(
             }
         }
         ("include", steps) => {
-            let unit = eval.inputs.terragrunt.as_ref().ok_or_else(|| Stop::at(place, "is outside of a unit"))?;
+            let unit = eval.inputs.terragrunt.as_ref().ok_or_else(|| Stop::at(place, "is outside a unit"))?;
             let includes = includes(eval, unit)?;
             // An include without a name is named by nothing: `include.locals.x`.
             let (name, rest) = match steps {
@@ -310,11 +310,11 @@ pub fn reference<'t>(
             };
             match includes.into_iter().find(|include| include.name == name) {
                 Some(include) => Ok((exposed(eval, include.file, dir), rest)),
-                None => Err(Stop::at(place, "is no include of this unit")),
+                None => Err(Stop::at(place, "is not an include of this unit")),
             }
         }
         ("dependency", _) => Err(Stop::runtime(place, "is an output of another unit")),
-        _ => Err(Stop::at(place, "is known to terragrunt alone")),
+        _ => Err(Stop::at(place, "is only known to terragrunt")),
     }
 }
 

@@ -174,11 +174,11 @@ fn a_refusal_says_what_where_and_what_to_do() {
     let question = Question { dir: &case.dir, cluster: None, var_files: &[], environment: &environment, to: TO };
     let refusal = locate(&case.files, &question).unwrap_err();
     insta::assert_snapshot!(refusal, @r#"
-    aws_msk_cluster.main (main.tf:4): its broker type cannot be told
+    aws_msk_cluster.main (main.tf:4): its broker type is unknown
       main.tf:2: local type
       main.tf:2: `templatestring(var.types, "prod", "kafka.t3.small")` is a call of templatestring(), which kgen does not evaluate
       main.tf:2: "kafka.t3.small" may be what counts
-    nothing was changed: edit by hand the one of these that counts
+    nothing was changed: edit the one that applies by hand
     next: terraform -chdir=. plan
     "#);
 }

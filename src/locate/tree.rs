@@ -159,7 +159,7 @@ impl Tree {
         Ok(root)
     }
 
-    /// The first file or folder that cannot be read, of all modules: what it sets cannot be told.
+    /// The first file or folder that cannot be read, of all modules: what it sets is unknown.
     pub fn broken(&self) -> Option<&Broken> {
         self.modules.iter().find_map(|module| module.broken.first())
     }
@@ -194,7 +194,7 @@ impl Tree {
         self.data.insert(path.to_owned(), Data::Absent);
     }
 
-    /// Reads a value that stands in no file; `given` takes the place of its path.
+    /// Reads a value that is in no file; `given` takes the place of its path.
     ///
     /// # Errors
     /// It is no expression.

@@ -1,4 +1,4 @@
-//! What an expression comes to, as far as it can be told, and where each string of it stands.
+//! The value of an expression, as far as it can be determined, and the place of each of its strings.
 
 use std::{collections::HashMap, path::PathBuf, rc::Rc};
 
@@ -7,7 +7,7 @@ use super::{
     syntax::{Expr, FileId, Place},
 };
 
-/// A value. What is inside of lists and objects is looked at when it is asked for: the rest may be undecidable.
+/// A value. What is inside of lists and objects is looked at when it is requested: the rest may be undecidable.
 #[derive(Debug, Clone)]
 pub enum Value<'t> {
     Null,
@@ -17,7 +17,7 @@ pub enum Value<'t> {
     List(Vec<Thunk<'t>>),
     /// Each key once.
     Object(Vec<(Key, Thunk<'t>)>),
-    /// An object of which these entries are known; what else is in it cannot be told.
+    /// An object of which these entries are known; what else is in it is unknown.
     Partial(Vec<(Key, Thunk<'t>)>, Stop),
 }
 
@@ -30,7 +30,7 @@ pub struct Text {
 /// Where a string comes from.
 #[derive(Debug, Clone)]
 pub enum Origin {
-    /// It stands in a file, quotes and all.
+    /// It is in a file, quotes and all.
     Literal(Place),
     /// It is not written anywhere as such, for this reason.
     Made(&'static str, Option<Place>),
@@ -54,7 +54,7 @@ pub enum Thunk<'t> {
     As(Box<Thunk<'t>>, &'t Expr, Rc<Scope<'t>>),
 }
 
-/// Why a value cannot be told.
+/// Why a value is unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stop {
     /// A clause about what stands at `place`: `is a call of lookup, which kgen does not evaluate`.
@@ -67,12 +67,12 @@ pub struct Stop {
     pub is_remote: bool,
 }
 
-/// Whose limit it is that a value cannot be told.
+/// Whose limit it is that a value is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// Files do not tell it, or kgen does not evaluate it.
     Unknown,
-    /// Terraform fails here too: `try` goes on with its next argument.
+    /// Terraform fails here too: `try` continues with its next argument.
     Fails,
     /// It is known only when terraform runs: an attribute of a resource, a data source, an output of another unit.
     Runtime,
@@ -161,7 +161,8 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// Whether two values are equal, where that can be told. Values of different kinds are not compared: types are not known.
+    /// Whether two values are equal, where that can be determined. Values of different kinds are not compared: types
+    /// are not known.
     pub fn equals(&self, other: &Value<'_>) -> Option<bool> {
         match (self, other) {
             (Value::Null, Value::Null) => Some(true),

@@ -1,7 +1,7 @@
-//! One broker's two endpoints at one moment, and what two such moments say about the time between them. Pure.
+//! One broker's two endpoints at one moment, and figures for the time between two such moments. Pure.
 //!
 //! Kafka's `Mean` of request times covers the broker's whole life, so an interval's mean is worked out from the change
-//! of `Mean × Count`. A counter that fell tells of a restart, and gives no value.
+//! of `Mean × Count`. A counter that fell indicates a restart, and gives no value.
 
 use super::{
     exposition::{percent, risen},
@@ -20,8 +20,8 @@ pub struct Reading {
 /// What one endpoint showed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scraped<T> {
-    /// When it was asked for, in seconds on any clock that does not jump. An answer of many MiB comes seconds later, with
-    /// the values of about that moment.
+    /// When it was requested, in seconds on any clock that does not jump. An answer of many MiB comes seconds later,
+    /// with the values of about that moment.
     pub at_s: f64,
     pub values: T,
 }
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn rates_are_by_the_time_of_the_request() {
-        // 5 MB/s, asked for at 0 s and 2 s; the answers came at 0.5 s and 3.5 s.
+        // 5 MB/s, requested at 0 s and 2 s; the answers came at 0.5 s and 3.5 s.
         let at = |at_s: f64, bytes: u64| {
             let text = format!("kafka_server_BrokerTopicMetrics_Count{{name=\"BytesInPerSec\",topic=\"\",}} {bytes}\n");
             Reading { jmx: read(at_s, Jmx::parse(&text)), node: None }

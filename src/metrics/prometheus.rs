@@ -1,6 +1,7 @@
 //! The brokers' Prometheus endpoints: MSK's open monitoring, or the lab's.
 //!
-//! All endpoints are asked at once, each in the background: one that hangs blinds nobody, and one that is slow is not lost.
+//! All endpoints are read in parallel in the background: one that hangs does not block the others, and a slow one is
+//! not lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +40,7 @@ const TIMES_THE_FIRST: u32 = 3;
 /// A closed port of a security group drops packets, so nothing ever says that nobody is there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// The targets are asked for again after so many samples, for brokers that were added.
+/// The targets are requested again after so many samples, for brokers that were added.
 const SAMPLES_BETWEEN_LOOKUPS: u32 = 15;
 
 /// Port of MSK's JMX exporter (MSK Developer Guide, open monitoring).
@@ -381,7 +382,7 @@ mod tests {
     fn brokers_whose_exporters_are_off_are_not_called_dead() {
         let off = r#"{"jmxExporter":{"enabledInBroker":false},"nodeExporter":{"enabledInBroker":false}}"#;
         let on = r#"{"jmxExporter":{"enabledInBroker":true},"nodeExporter":{"enabledInBroker":true}}"#;
-        for (prometheus, words) in [(off, "orders is off, so"), (on, "is on, but no broker answers on ports 11001")] {
+        for (prometheus, words) in [(off, "orders is off, so"), (on, "is on, but no broker responds on ports 11001")] {
             let at = api(prometheus);
             let error = runtime().block_on(async {
                 let targets = Targets::Nodes(Aws::connect_to("us-west-2", &at).await, "arn:aws:kafka:x".to_owned());

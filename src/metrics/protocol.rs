@@ -1,17 +1,18 @@
-//! The Kafka protocol as a source: a thread that looks at topics and groups, and probes of each broker's port.
+//! The Kafka protocol as a source: a thread that reads topics and groups, and probes of each broker's port.
 //!
-//! The thread keeps the newest look; a broker that hangs makes it old, and nothing else late.
+//! The thread keeps the newest result; a broker that hangs makes it outdated, but delays nothing else.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -27,7 +28,7 @@ use crate::{
     sample::{BrokerId, Probe, Sample},
 };
 
-/// An ApiVersions request of version 0, which every broker answers before anybody signs in (Kafka protocol, key 18):
+/// An ApiVersions request of version 0, which every broker answers before anyone signs in (Kafka protocol, key 18):
 /// size, key, version, correlation id, client id.
 const API_VERSIONS: [u8; 18] = [0, 0, 0, 14, 0, 18, 0, 0, 0, 0, 0, 1, 0, 4, b'k', b'g', b'e', b'n'];
 
@@ -91,8 +92,8 @@ impl Protocol {
         running
     }
 
-    fn newest(&self) -> std::sync::MutexGuard<'_, Newest> {
-        self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn newest(&self) -> parking_lot::MutexGuard<'_, Newest> {
+        self.shared.newest.lock()
     }
 }
 
@@ -107,7 +108,7 @@ fn look_on(connection: &Connection, interval: Duration, shared: &Shared) {
     while !shared.is_over.load(Ordering::Relaxed) {
         let began = Instant::now();
         if let Some(observation) = observer.look() {
-            let mut newest = shared.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut newest = shared.newest.lock();
             newest.at_ms = jiff::Timestamp::now().as_millisecond();
             newest.addresses.extend(observation.brokers.clone());
             newest.observation = observation;
@@ -116,7 +117,7 @@ fn look_on(connection: &Connection, interval: Duration, shared: &Shared) {
     }
 }
 
-/// Asks for the API versions. Any answer counts, an error of TLS too: somebody is there.
+/// Asks for the API versions. Any answer counts, an error of TLS too: someone is there.
 async fn probe(address: &str, deadline: Duration) -> Probe {
     let began = Instant::now();
     let asked = time::timeout(deadline, async {

@@ -1,5 +1,5 @@
-//! One endpoint, asked in the background. An answer that comes late is taken when it comes, and an endpoint that needs
-//! seconds for each answer is asked less often.
+//! Reads one endpoint in the background. A late response is used when it arrives, and an endpoint that needs seconds
+//! for a response is read less often.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The same as a multiple of its last answer's time.
 const GRACE_TIMES: u32 = 3;
 
-/// An answer that takes longer than this takes so much of the broker's CPU, or of a link, that the next is not asked for at
-/// once: the endpoint is busy for at most one part in `PARTS_OF_TIME`.
+/// An answer that takes longer than this takes so much of the broker's CPU, or of a link, that the next is not
+/// requested at once: the endpoint is busy for at most one part in `PARTS_OF_TIME`.
 const QUICK: Duration = Duration::from_secs(1);
 const PARTS_OF_TIME: u32 = 2;
 
@@ -108,7 +108,7 @@ pub async fn scrape(http: reqwest::Client, broker: BrokerId, job: Job, target: S
 async fn page(http: &reqwest::Client, job: Job, target: &str) -> Option<Page> {
     let answer = http.get(format!("http://{target}/metrics")).timeout(LONGEST).send().await.ok()?;
     if answer.status().is_client_error() {
-        return Some(Page::Foreign(format!("it answers GET /metrics with {}", answer.status())));
+        return Some(Page::Foreign(format!("it responds to GET /metrics with {}", answer.status())));
     }
     let mut answer = answer.error_for_status().ok()?;
     let (mut sieve, mut bytes) = (Sieve::default(), 0);

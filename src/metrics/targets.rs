@@ -1,6 +1,6 @@
 //! Which endpoints belong to which broker: labels of Prometheus's service discovery, and MSK's host names. Pure.
 //!
-//! A broker is never guessed from the order of a list: one broker's CPU beside another's traffic is worse than none.
+//! A broker is never guessed from the order of a list: one broker's CPU with another's traffic is worse than no data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,22 +19,23 @@ pub type Endpoints = BTreeMap<(BrokerId, Job), String>;
 /// Why targets cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TargetsError {
-    #[error("there are endpoints of more than {MOST_BROKERS} brokers, and no cluster of MSK has as many")]
+    #[error("there are endpoints of more than {MOST_BROKERS} brokers, and no MSK cluster has that many")]
     TooMany,
     #[error(
-        "its endpoints have the label cluster={}, and cluster {wanted} was asked for: name it with --cluster {}",
+        "its endpoints have the label cluster={}, not the requested {wanted}: use --cluster {}",
         .labels.join(", "), .labels.first().map_or("NAME", String::as_str)
     )]
     OtherClusters { wanted: String, labels: Vec<String> },
     #[error(
-        "which broker {target} belongs to is not known: its host has no `b-N.` in front, so add the label broker_id"
+        "it is unknown which broker {target} belongs to: its host does not start with `b-N.`, so add the label \
+         broker_id"
     )]
     UnknownBroker { target: String },
-    #[error("the label broker_id={label} of {target} is no number")]
+    #[error("the label broker_id={label} of {target} is not a number")]
     BrokerId { target: String, label: String },
     #[error("broker {broker} has two endpoints of job {}: {first} and {second}", .job.name())]
     Twice { broker: BrokerId, job: Job, first: String, second: String },
-    #[error("broker {broker} has no endpoint of its JMX exporter, only {node}: whether it serves cannot be seen")]
+    #[error("broker {broker} has no JMX exporter endpoint, only {node}: its state cannot be observed")]
     NoJmx { broker: BrokerId, node: String },
 }
 
@@ -170,7 +171,7 @@ mod tests {
         );
         refused(r#"[{"targets":["h:11002"],"labels":{"broker_id":"3"}}]"#, "broker 3 has no endpoint of its JMX");
         let many: Vec<String> = (0..=2 * MOST_BROKERS).map(|n| format!("\"b-{n}.x:11001\"")).collect();
-        refused(&format!(r#"[{{"targets":[{}]}}]"#, many.join(",")), "no cluster of MSK has as many");
+        refused(&format!(r#"[{{"targets":[{}]}}]"#, many.join(",")), "no MSK cluster has that many");
     }
 
     #[test]

@@ -10,7 +10,7 @@ const FEWEST: u64 = 64;
 const USUAL: u64 = 1024;
 
 #[derive(Debug, thiserror::Error)]
-#[error("kgen needs {FEWEST} open files and may have {allowed} here: raise the limit (`ulimit -n {USUAL}`)")]
+#[error("kgen needs {FEWEST} open files, but only {allowed} are allowed: raise the limit (`ulimit -n {USUAL}`)")]
 pub struct TooFewDescriptors {
     allowed: u64,
 }

@@ -1,4 +1,4 @@
-//! A program that outlives the one that starts it.
+//! A program that outlives its parent.
 
 use std::{
     ffi::OsString,
@@ -10,9 +10,9 @@ use std::{
 
 use crate::files::own;
 
-/// Starts `program` in a process group of its own, with its output in `log` (made anew) and no standard input.
+/// Starts `program` in a process group of its own, with its output in `log` (recreated) and no standard input.
 ///
-/// The child goes on when this process ends; the [`Child`] is for watching it until then.
+/// The child continues when this process ends; the [`Child`] is for watching it until then.
 ///
 /// # Errors
 /// When the log cannot be written or the program cannot be run.

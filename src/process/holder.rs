@@ -1,4 +1,4 @@
-//! Which process holds the lock on a file: what a process id in a file that anybody may have written is checked against.
+//! The process that holds the lock on a file, to check a process id from a file that anyone may have written.
 
 use std::{
     fs, io,

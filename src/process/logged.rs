@@ -1,7 +1,7 @@
 //! A program whose output goes to a file that is read while it grows, so that the program can outlive its reader.
 //!
 //! The file is locked through the very descriptor that the program writes to. The lock ends with the last of its
-//! holders, so it tells whether the program still runs even when the process that started it was killed.
+//! holders, so it shows whether the program still runs even when the process that started it was killed.
 
 use std::{
     ffi::OsString,
@@ -100,14 +100,14 @@ impl Logged {
 
     /// Sends SIGINT to the program alone, not to its children.
     pub fn interrupt(&self) {
-        // It may have ended, which is what was asked for.
+        // It may have ended, which is what was requested.
         let _ = self.handle.send_signal(signal_hook::consts::SIGINT);
     }
 
     /// Whether it has ended: its exit code, or `None` inside when a signal ended it.
     ///
     /// # Errors
-    /// The operating system cannot tell.
+    /// The operating system cannot know.
     pub fn ended(&self) -> io::Result<Option<Option<i32>>> {
         Ok(self.handle.try_wait()?.map(|output| output.status.code()))
     }
@@ -135,16 +135,16 @@ impl Running {
         Some(Running { log: log.to_owned(), ..running })
     }
 
-    /// What the system tells of a program that no record names.
+    /// What the system reports about a program that no record names.
     fn unrecorded(log: &Path) -> Running {
         let (pid, command_line) = match Holder::of(log) {
             Some(holder) => (holder.pid, holder.command_line()),
-            None => (0, "a program that this user cannot see".to_owned()),
+            None => (0, "a program of another user".to_owned()),
         };
         Running { pid, command_line, offset: 0, log: log.to_owned() }
     }
 
-    /// Its process id; nothing where the system does not tell.
+    /// Its process id; nothing where the system does not report it.
     pub fn known_pid(&self) -> Option<u32> {
         Some(self.pid).filter(|pid| *pid > 0)
     }

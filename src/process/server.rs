@@ -1,4 +1,4 @@
-//! A program that goes on until it is stopped.
+//! A program that runs until it is stopped.
 
 use std::{
     ffi::OsString,
@@ -172,7 +172,7 @@ fn die_with_parent(command: &mut Command) {
         // The parent may have died before the call above.
         match rustix::process::getppid() == Some(parent) {
             true => Ok(()),
-            false => Err(io::Error::other("the parent process is gone")),
+            false => Err(io::Error::other("the parent process has ended")),
         }
     };
     // SAFETY: between fork and exec the closure makes two system calls and allocates only on the error path,

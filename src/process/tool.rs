@@ -54,7 +54,7 @@ pub enum ToolError {
     #[error("`{command_line}` ended with {}{}", ended(.code), tail(.stderr))]
     Failed { command_line: String, code: Option<i32>, stderr: String },
     #[error(
-        "`{command_line}` did not end within {} s and was stopped: run it by hand to see what it waits for",
+        "`{command_line}` did not end within {} s and was stopped: run it by hand to see what it is waiting for",
         within.as_secs()
     )]
     TimedOut { command_line: String, within: Duration },

@@ -39,9 +39,9 @@ impl Exclusive for Lock {}
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{} is locked by another kgen{}; it has to end first", path.display(), holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default())]
+    #[error("{} is locked by another kgen{}; wait for it to end", path.display(), holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default())]
     Held { path: PathBuf, holder: Option<Holder> },
-    #[error("{} is {what}, and kgen locks only a file of its own: remove it", path.display())]
+    #[error("{} is {what}, and kgen only locks its own files: remove it", path.display())]
     NotOurs { path: PathBuf, what: &'static str },
     #[error("{doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
@@ -75,7 +75,7 @@ impl Lock {
     /// Locks the file `lock` in `kgen_dir`, which is made if it is missing, and writes into it who holds it.
     ///
     /// # Errors
-    /// Another kgen holds it, it is no file of kgen's own, or it cannot be opened.
+    /// Another kgen holds it, it is not a file of kgen's own, or it cannot be opened.
     pub fn take(kgen_dir: &Path) -> Result<Lock, LockError> {
         fs::create_dir_all(kgen_dir).map_err(failed("creating", kgen_dir))?;
         let path = kgen_dir.join("lock");
@@ -95,7 +95,8 @@ impl Lock {
         Ok(Lock { file, names_holder: true })
     }
 
-    /// Calls `take` until no other kgen holds the lock any more, for at most `patience`. `wait` is told once who is waited for.
+    /// Calls `take` until no other kgen holds the lock any more, for at most `patience`. `wait` is called once with who
+    /// is waited for.
     ///
     /// # Errors
     /// Those of `take`.
@@ -134,7 +135,7 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LockErr
     move |source| LockError::Io { doing, path, source }
 }
 
-/// Opens a lock file: no link is followed, and nothing but a file with this one name is taken.
+/// Opens a lock file: no link is followed, and only a file with this one name is taken.
 fn open_own(path: &Path) -> Result<File, LockError> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = File::options();
@@ -147,7 +148,7 @@ fn open_own(path: &Path) -> Result<File, LockError> {
     })?;
     let metadata = file.metadata().map_err(failed("reading", path))?;
     match (metadata.is_file(), metadata.nlink()) {
-        (false, _) => Err(not_ours("no regular file")),
+        (false, _) => Err(not_ours("not a regular file")),
         (true, 2..) => Err(not_ours("a file with other names (hard links)")),
         _ => Ok(file),
     }
@@ -294,7 +295,7 @@ mod tests {
         fs::create_dir(&lock).unwrap();
         assert!(refusal().contains("is a folder"));
         rustix::fs::mknodat(rustix::fs::CWD, &lock, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert!(refusal().contains("no regular file"));
+        assert!(refusal().contains("not a regular file"));
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
         assert!(!dir.path().join("nowhere").exists());
     }

@@ -1,4 +1,4 @@
-//! Several files replaced together, and put back together.
+//! Replaces several files together, and restores them together.
 
 use std::{
     fs, io,
@@ -59,7 +59,7 @@ fn commit_all(staged: Vec<(Staged, Replaced)>) -> anyhow::Result<Restore> {
         let error = error.context(format!("replacing {}", path.display()));
         return Err(match done.restore() {
             Ok(()) => error.context("no file was changed"),
-            Err(undo) => error.context(format!("some files could not be put back ({undo:#})")),
+            Err(undo) => error.context(format!("some files could not be restored ({undo:#})")),
         });
     }
     Ok(done)
@@ -77,7 +77,7 @@ pub fn replace_unchanged(path: &Path, before: &[u8], after: &[u8]) -> anyhow::Re
     let stage = staged_at(path, after)?;
     let now = read(path).with_context(|| format!("reading {}", path.display()))?;
     if now.as_deref() != Some(before) {
-        bail!("{} was changed in between and stays as it is; run this again", path.display());
+        bail!("{} was changed by something else in the meantime and was left alone; run this again", path.display());
     }
     let replaced = Replaced { path: path.to_owned(), before: now, after: after.to_vec() };
     drop(commit_all(vec![(stage, replaced)])?);
@@ -85,7 +85,7 @@ pub fn replace_unchanged(path: &Path, before: &[u8], after: &[u8]) -> anyhow::Re
 }
 
 impl Restore {
-    /// Puts every file back as it was. One that somebody has changed since is left alone.
+    /// Puts every file back as it was. One that someone has changed since is left alone.
     ///
     /// # Errors
     /// Names every file that is not as it was, after all others were put back.
@@ -97,7 +97,7 @@ impl Restore {
                     Some(bytes) => put_back(&path, &bytes),
                     None => fs::remove_file(&path),
                 },
-                Ok(_) => Err(io::Error::other("it was changed in between and stays as it is")),
+                Ok(_) => Err(io::Error::other("it was changed by something else in the meantime and was left alone")),
                 Err(error) => Err(error),
             };
             if let Err(error) = put_back {
@@ -105,7 +105,7 @@ impl Restore {
             }
         }
         if !left.is_empty() {
-            bail!("not put back: {}", left.join("; "));
+            bail!("not restored: {}", left.join("; "));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What of a repository may bear on a configuration in it: the files below a folder, and those beside it.
+//! The files of a repository that may affect a configuration in it: those below a folder, and those next to it.
 
 use std::{
     env, fs, io,
@@ -97,7 +97,7 @@ pub fn ensure_few(count: usize, dir: &Path) -> io::Result<()> {
     match count < MOST_ENTRIES {
         true => Ok(()),
         false => {
-            let what = format!("{} holds more than {MOST_ENTRIES} files: name a smaller folder", dir.display());
+            let what = format!("{} contains more than {MOST_ENTRIES} files: choose a smaller folder", dir.display());
             Err(io::Error::new(io::ErrorKind::InvalidInput, what))
         }
     }
@@ -123,7 +123,7 @@ fn root_of(here: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Whether a folder holds what does not belong together: the root, the one for temporary files, somebody's home.
+/// Whether a folder holds what does not belong together: the root, the one for temporary files, someone's home.
 fn is_everybodys(dir: &Path) -> bool {
     let home = env::var_os("HOME").map(PathBuf::from);
     let is_it = |other: PathBuf| fs::canonicalize(other).is_ok_and(|other| other == dir);

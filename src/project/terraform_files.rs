@@ -1,4 +1,4 @@
-//! The rendered files as they should be, against those that are there.
+//! Compares the rendered files with those on disk.
 
 use std::{
     fs, io,
@@ -17,12 +17,12 @@ use crate::{
     visible,
 };
 
-/// How a file that is there differs from what is rendered.
+/// How an existing file differs from what kgen renders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
     Unchanged,
-    /// Not there yet.
+    /// It does not exist yet.
     New,
     /// As an earlier render left it.
     Outdated,

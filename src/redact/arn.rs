@@ -10,7 +10,7 @@ use super::{Kind, Redactor, is_numbered};
 /// What stands as it is in a part of a URL.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A URL in a URL in a URL: more than anybody writes.
+/// A URL in a URL in a URL: more than anyone writes.
 const MOST_ENCODINGS: usize = 4;
 
 /// Resources of MSK whose second part is the name of the cluster.

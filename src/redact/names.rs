@@ -1,4 +1,4 @@
-//! Names of clusters that were seen, replaced wherever they stand alone.
+//! Known cluster names, replaced wherever they are separate words.
 
 use regex::{Regex, RegexBuilder};
 

@@ -94,7 +94,7 @@ fn looks_secret(text: &str) -> bool {
         && count(u8::is_ascii_digit) >= 1
 }
 
-/// Whether the value of a secret setting tells nothing: a stand-in, a switch, a reference of Terraform.
+/// Whether the value of a secret setting shows nothing: a stand-in, a switch, a reference of Terraform.
 pub(super) fn is_harmless(value: &str) -> bool {
     const REFERENCES: [&str; 10] = ["var.", "local.", "module.", "data.", "aws_", "random_", "<", "[", "{", "$"];
     ["***", "lab", "true", "false", "null", "none", "sensitive", "-", "*"].contains(&value)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Rendered;
 
-/// A change that kgen cannot make for anybody.
+/// A change that kgen cannot make itself.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Advice {
     /// What to do, in a sentence.

@@ -8,13 +8,14 @@ use super::{Rendered, Target, hcl_change::volume_size_diff};
 const MAX_GIB: u32 = 16_384;
 
 /// Said where an edit would do nothing.
-const IGNORED: &str = "a change of volume_size has no effect in this Terraform: `ignore_changes` covers it, so the command is the \
-                       way; keep volume_size as it is, or take it out of `ignore_changes` and set the new size";
+const IGNORED: &str = "changing volume_size has no effect in this Terraform, because `ignore_changes` covers it: use \
+                       the command and keep volume_size as it is, or remove it from `ignore_changes` and set the new \
+                       size";
 
-/// A larger volume for each broker. MSK never makes one smaller.
+/// A larger volume for each broker. MSK cannot shrink volumes.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Expand {
-    /// Present size; unknown where no control plane was asked.
+    /// Present size; absent if the control plane was not used.
     pub from_gib: Option<u32>,
     pub to_gib: u32,
     pub reason: String,
@@ -41,10 +42,10 @@ impl Expand {
             }),
             hcl_diff: self.from_gib.filter(|_| !is_ignored).map(|from| volume_size_diff(target.msk_tf, from, to)),
             notes: [
-                "takes effect without a restart; MSK allows one change of storage in 6 hours, and never a smaller volume"
+                "takes effect without a restart; MSK allows one storage change in 6 hours, and volumes can never shrink"
                     .to_owned(),
-                "what is needed at once: a shorter retention (kafka-configs.sh --alter --add-config retention.ms=…) frees \
-                 whole segments within minutes"
+                "if space is needed at once, a shorter retention (kafka-configs.sh --alter --add-config \
+                 retention.ms=…) frees whole segments within minutes"
                     .to_owned(),
             ]
             .into_iter()

@@ -1,4 +1,4 @@
-//! Where partitions are led and kept, changed by Kafka's own tools.
+//! Changes leaders and replicas of partitions with Kafka's own tools.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub const PARTITIONS_A_BATCH: u32 = 10;
 /// The first replica of each partition becomes its leader again.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ElectLeaders {
-    /// Partitions that are led by another replica than the first.
+    /// Partitions whose leader is not their first replica.
     pub partitions: usize,
 }
 
@@ -27,13 +27,13 @@ impl ElectLeaders {
                 target.bootstrap()
             )],
             kgen: Some("kgen fix".to_owned()),
-            notes: vec!["nothing is copied; clients refresh their metadata once".to_owned()],
+            notes: vec!["no data is copied; clients refresh their metadata once".to_owned()],
             ..Rendered::default()
         }
     }
 }
 
-/// Replica lists that begin with another broker than before; no data moves where the set stays the same.
+/// Replica lists that start with a different broker; no data moves if the set stays the same.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Reassign {
     /// The new lists of replicas, the preferred leader first.
@@ -84,7 +84,7 @@ impl Reassign {
         // Kafka allows letters, digits, `.`, `_` and `-` in the name of a topic, but a broker may answer with anything.
         let json = shell_quoted(&self.json());
         Rendered {
-            summary: format!("give {} partitions another first replica, then elect it", self.moves.len()),
+            summary: format!("change the first replica of {} partitions, then elect it", self.moves.len()),
             kafka_tools: vec![
                 format!("echo {json} > reassign.json"),
                 format!(
@@ -99,9 +99,9 @@ impl Reassign {
             ],
             kgen: Some("kgen fix".to_owned()),
             notes: vec![
-                "the sets of replicas stay, so no data moves; only who leads".to_owned(),
+                "the replica sets stay the same, so no data moves; only the leaders change".to_owned(),
                 format!(
-                    "where data moves, MSK advises {PARTITIONS_A_BATCH} partitions a call and less than \
+                    "when data moves, MSK recommends at most {PARTITIONS_A_BATCH} partitions per call and less than \
                      {REASSIGN_BELOW_CPU_PERCENT} % CPU"
                 ),
             ],
@@ -110,7 +110,7 @@ impl Reassign {
     }
 }
 
-/// Replication throttles that were left behind, taken away.
+/// Removed replication throttles that had been left behind.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RemoveThrottle {
     pub topics: Vec<String>,
@@ -138,7 +138,7 @@ impl RemoveThrottle {
             kafka_tools: topics.chain(brokers).collect(),
             kgen: Some("kgen fix".to_owned()),
             notes: vec![
-                "first see that no reassignment runs that needs it: kafka-reassign-partitions.sh --list".to_owned(),
+                "first check that no running reassignment needs it: kafka-reassign-partitions.sh --list".to_owned(),
             ],
             ..Rendered::default()
         }

@@ -1,4 +1,4 @@
-//! A broker started anew by MSK.
+//! A reboot of a broker by MSK.
 
 use serde::Serialize;
 
@@ -25,8 +25,8 @@ impl Reboot {
             summary: format!("reboot broker {}: {}", ids.join(", "), self.reason),
             aws_cli: command,
             notes: vec![
-                "MSK reboots one broker at a time and takes some minutes; with replication factor 3 and \
-                 min.insync.replicas 2 clients go on"
+                "MSK reboots one broker at a time, which takes a few minutes; with replication factor 3 and \
+                 min.insync.replicas 2, clients continue to work"
                     .to_owned(),
             ],
             ..Rendered::default()

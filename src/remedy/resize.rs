@@ -35,7 +35,7 @@ pub struct Resize {
     pub reason: String,
     /// vCPUs of the present type that one broker uses now.
     pub vcpus_used: Option<f64>,
-    /// The broker is held back, so that it would use more if it had it.
+    /// The broker is throttled, so it would use more CPU if it could.
     pub demand_is_higher: bool,
 }
 
@@ -79,7 +79,7 @@ impl Resize {
     fn duration(&self) -> String {
         let (shortest, longest) = MINUTES_A_BROKER;
         format!(
-            "duration on AWS: {} to {} minutes, one broker at a time; produce and consume go on",
+            "duration on AWS: {} to {} minutes, one broker at a time; producers and consumers continue to work",
             shortest * self.brokers,
             longest * self.brokers
         )
@@ -89,12 +89,12 @@ impl Resize {
         let (cpu, without_one) = (self.expected_cpu_percent()?, self.expected_cpu_without_one_percent()?);
         let at_least = if self.demand_is_higher { "at least " } else { "about " };
         let verdict = match without_one {
-            percent if percent > CPU_WITH_HEADROOM_PERCENT => "too little for a restart: take the next size",
+            percent if percent > CPU_WITH_HEADROOM_PERCENT => "too little headroom for a restart: choose the next size",
             _ if self.demand_is_higher => "measure again afterwards",
             _ => "enough",
         };
         Some(format!(
-            "CPU expected after: {at_least}{cpu:.0} %, with one broker away {at_least}{without_one:.0} % \
+            "CPU expected after: {at_least}{cpu:.0} %, with one broker unavailable {at_least}{without_one:.0} % \
              (derived from the vCPUs used now; {verdict})"
         ))
     }

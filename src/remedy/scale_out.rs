@@ -10,7 +10,7 @@ use super::{
 };
 use crate::catalogue::BrokerType;
 
-/// More brokers. They serve nothing until partitions are moved onto them.
+/// More brokers. They serve no partitions until some are moved onto them.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct ScaleOut {
     pub from: u32,
@@ -25,11 +25,11 @@ impl ScaleOut {
         let (from, to) = (self.from, self.to);
         let price = self.broker_type.map(|broker_type| {
             let price = price((broker_type, from), (broker_type, to));
-            format!("{price}; brokers can be removed again from m5 and m7g clusters alone")
+            format!("{price}; brokers can later be removed only from m5 and m7g clusters")
         });
         let steps = format!(
-            "two steps: MSK adds the brokers while all others serve; then partitions move onto them, \
-             {PARTITIONS_A_BATCH} at a time, under {REASSIGN_BELOW_CPU_PERCENT} % CPU and a throttle"
+            "two steps: MSK adds the brokers while all others keep serving; then partitions move onto them, \
+             {PARTITIONS_A_BATCH} at a time, with a throttle and below {REASSIGN_BELOW_CPU_PERCENT} % CPU"
         );
         Rendered {
             summary: format!("{from} to {to} brokers: {}", self.reason),

@@ -20,7 +20,7 @@ const NAME_HEIGHT: f64 = 13.0;
 const CHARACTER: f64 = 7.6;
 /// Length of a piece of line beside its name.
 const SAMPLE: f64 = 16.0;
-/// Points of a line that can be told apart at this size.
+/// Points of a line that can be distinguished at this size.
 const POINTS: usize = 600;
 /// How many looks a line can have; more lines than that are not drawn in one chart.
 pub const LOOKS: usize = 4;
@@ -342,7 +342,7 @@ mod tests {
                 Line { name: "CPU", points: vec![(0.0, Some(50.0)), (30.0, None), (60.0, Some(90.0))] },
                 Line { name: "held back", points: vec![(0.0, Some(51.0)), (60.0, Some(90.0))] },
             ],
-            limit: Some((100.0, "all it may use")),
+            limit: Some((100.0, "full capacity")),
             marks: vec![Mark { at: 20.0, number: 1 }, Mark { at: 21.0, number: 2 }, Mark { at: 40.0, number: 3 }],
             stretches: vec![Stretch { from: 20.0, to: 40.0, name: "before" }],
             away: vec![(28.0, 32.0)],

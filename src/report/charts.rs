@@ -1,4 +1,4 @@
-//! Which charts a run has: its load, its cluster, each broker. What was not seen is named instead of drawn empty.
+//! The charts of a run: its load, its cluster, each broker. Missing data is listed instead of drawing empty charts.
 
 use std::collections::BTreeSet;
 
@@ -137,13 +137,13 @@ pub fn load(run: &Run, frame: &Frame) -> Group {
     };
     let mut group = Group {
         title: "Load",
-        what: "What kgen's load asked for and got, each second. Response times run from the moment a record was due to its \
-               acknowledgement, so waiting in the client counts.",
+        what: "Records that kgen's load was due to send and records that were acknowledged, each second. Response \
+               times run from the moment a record was due to its acknowledgement, so waiting in the client counts.",
         panels: Vec::new(),
         missing: Vec::new(),
     };
     if seconds.is_empty() {
-        group.missing.push("no load of kgen's own ran during this run".to_owned());
+        group.missing.push("kgen produced no load during this run".to_owned());
         return group;
     }
     let mut rates = vec![
@@ -194,17 +194,17 @@ const KINDS: &[Kind] = &[
     Kind {
         id: "cpu",
         title: "CPU",
-        what: "CpuUser + CpuSystem of each broker, percent of what its type may use; held back: periods in which the limit \
-               stopped it (the lab only).",
+        what: "CpuUser + CpuSystem of each broker, percent of the capacity of its type; throttled: periods in which \
+               its limit stopped it (in the lab only).",
         unit: "%",
-        limit: Some("all it may use"),
-        lines: &[("CPU", BrokerSample::cpu_percent), ("held back", |broker| broker.cpu_throttled_percent)],
+        limit: Some("full capacity"),
+        lines: &[("CPU", BrokerSample::cpu_percent), ("throttled", |broker| broker.cpu_throttled_percent)],
         optional: false,
     },
     Kind {
         id: "credits",
         title: "CPU credits",
-        what: "CPUCreditBalance of each broker (T3 types only): at zero it falls to its baseline.",
+        what: "CPUCreditBalance of each broker (T3 types only): at zero the broker is limited to its baseline.",
         unit: "credits",
         limit: None,
         lines: &[("credits", |broker| broker.cpu_credit_balance)],
@@ -213,10 +213,10 @@ const KINDS: &[Kind] = &[
     Kind {
         id: "memory",
         title: "Memory and heap",
-        what: "MemoryUsed, percent of the type's memory (page cache counts, so it fills up on a healthy broker too), and the \
-               heap, percent of its maximum.",
+        what: "MemoryUsed, percent of the type's memory (it includes page cache, so it is high on a healthy broker \
+               too), and the heap, percent of its maximum.",
         unit: "%",
-        limit: Some("all it has"),
+        limit: Some("full capacity"),
         lines: &[
             ("memory", BrokerSample::memory_percent),
             ("heap", |broker| broker.heap_after_gc_percent.or(broker.heap_used_percent)),
@@ -226,12 +226,12 @@ const KINDS: &[Kind] = &[
     Kind {
         id: "produce",
         title: "Produce time",
-        what: "Mean time of a produce request at each broker: in all, waiting for followers (remote), at the leader (local), \
-               waiting for a request handler (queue).",
+        what: "Mean time of a produce request at each broker: total, waiting for followers (remote), at the leader \
+               (local), waiting for a request handler (queue).",
         unit: "ms",
         limit: None,
         lines: &[
-            ("in all", |broker| Some(broker.produce?.total_ms)),
+            ("total", |broker| Some(broker.produce?.total_ms)),
             ("remote", |broker| broker.produce?.remote_ms),
             ("local", |broker| broker.produce?.local_ms),
             ("queue", |broker| broker.produce?.queue_ms),
@@ -253,7 +253,8 @@ const KINDS: &[Kind] = &[
     Kind {
         id: "replicas",
         title: "Under-replicated partitions",
-        what: "Partitions that each broker leads and whose replicas are not all in sync; brokers that restart make them.",
+        what: "Partitions that each broker leads and whose replicas are not all in sync; restarting brokers cause \
+               them.",
         unit: "partitions",
         limit: None,
         lines: &[("under-replicated", |broker| broker.under_replicated_partitions.map(|count| count as f64))],
@@ -310,9 +311,9 @@ fn group(kind: &Kind, samples: &[(f64, &Observed)], ids: &[BrokerId], frame: &Fr
         panels.push(panel);
     }
     if panels.is_empty() {
-        missing = vec![format!("{}: not seen of any broker", kind.title)];
+        missing = vec![format!("{}: not observed on any broker", kind.title)];
     } else if !missing.is_empty() {
-        missing = vec![format!("{}: not seen of {}", kind.title, missing.join(", "))];
+        missing = vec![format!("{}: not observed on {}", kind.title, missing.join(", "))];
     }
     let wanted = !panels.is_empty() || !(kind.optional || ids.is_empty());
     wanted.then_some(Group { title: kind.title, what: kind.what, panels, missing })

@@ -15,7 +15,7 @@ pub fn markdown(view: &View) -> String {
 fn write(out: &mut String, view: &View) -> std::fmt::Result {
     writeln!(out, "## {}\n", text(&view.headline))?;
     if let Some(lab) = &view.lab {
-        writeln!(out, "**{}**: no figure here is a figure of AWS.\n", text(lab))?;
+        writeln!(out, "**{}**: these figures are not figures of AWS.\n", text(lab))?;
     }
     if let Some(conclusion) = view.conclusion {
         writeln!(out, "**{} {conclusion}**\n", view.symbol)?;
@@ -51,7 +51,7 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
         writeln!(out)?;
     }
     if !view.marks.is_empty() {
-        writeln!(out, "| mark | at | what was seen |\n|---|--:|---|")?;
+        writeln!(out, "| mark | at | what was observed |\n|---|--:|---|")?;
         for mark in &view.marks {
             writeln!(out, "| {} | {} | {} |", mark.name, mark.at, text(&mark.text))?;
         }
@@ -70,11 +70,11 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
         writeln!(out, "Cause: {}.\n", text(&finding.cause))?;
         let check: Vec<String> = finding.check.iter().cloned().collect();
         for (name, items) in [
-            ("Evidence for it", &finding.evidence_for),
-            ("Evidence against it", &finding.evidence_against),
-            ("Not seen, and would have counted", &finding.missing),
-            ("Would tell it from the next likely cause", &check),
-            ("Looks like a fix and is none", &finding.not_a_fix),
+            ("Evidence", &finding.evidence_for),
+            ("Evidence against", &finding.evidence_against),
+            ("Not observed", &finding.missing),
+            ("To confirm", &check),
+            ("Do not", &finding.not_a_fix),
         ] {
             if items.is_empty() {
                 continue;
@@ -88,11 +88,7 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
         writeln!(out, "{} more findings are in the record.\n", view.more_findings)?;
     }
     if let Some(fix) = &view.fix {
-        let title = if fix.done {
-            "The fix, as it was carried out"
-        } else {
-            "The fix that is asked for, not carried out in this run"
-        };
+        let title = if fix.done { "The fix, as applied" } else { "The recommended fix, not applied in this run" };
         writeln!(out, "### {title}\n\n{}\n", text(&fix.summary))?;
         fix.notes.iter().try_for_each(|note| writeln!(out, "- {}", text(note)))?;
         if !fix.notes.is_empty() {
@@ -126,7 +122,7 @@ fn text(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // A name in front of which stands an @ would call somebody; # would point to an issue.
+            // A name in front of which stands an @ would call someone; # would point to an issue.
             '@' => out.push_str("&#64;"),
             '#' => out.push_str("&#35;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => {

@@ -39,7 +39,7 @@ pub fn html(run: &Run, view: &View) -> anyhow::Result<String> {
     tera.render(NAME, &context).context("filling the template of the report")
 }
 
-/// The run as JSON that cannot end the element it stands in, and a sentence about how whole it is.
+/// The run as JSON that cannot end the element it is in, and a sentence about how whole it is.
 fn data(run: &Run, most: usize) -> anyhow::Result<(String, String)> {
     let proof = proven(run).map(|(stretches, proof)| json!({ "stretches": stretches, "proof": proof }));
     let is_series = |entry: &Entry| matches!(entry.event, Event::Sample(_) | Event::Load(_));
@@ -56,9 +56,10 @@ fn data(run: &Run, most: usize) -> anyhow::Result<(String, String)> {
         // What is not a sample stays whatever its size.
         if text.len() <= most || every > run.entries.len() {
             let note = match every {
-                1 => "All that was recorded is in this page.".to_owned(),
+                1 => "This page contains everything that was recorded.".to_owned(),
                 every => format!(
-                    "The record is too long for a page: one in {every} of its samples and seconds of load is here, all else is whole."
+                    "The record is too long for one page: it contains one in {every} samples and seconds of load, and \
+                     everything else in full."
                 ),
             };
             return Ok((text, note));

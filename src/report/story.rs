@@ -15,7 +15,7 @@ pub fn headline(run: &Run, proof: Option<&Proof>) -> String {
     let named = run.findings().find(|(_, found)| is_named(found)).map(|(_, found)| found.title.as_str());
     let cluster = run.cluster().map_or("a cluster", |cluster| cluster.cluster.as_str());
     match (named, proof.map(|proof| proof.conclusion)) {
-        (Some(named), Some(Conclusion::Improved)) => format!("{named}; after the fix it is better"),
+        (Some(named), Some(Conclusion::Improved)) => format!("{named}; it is better after the fix"),
         (Some(named), Some(conclusion)) => format!("{named}; after the fix: {}", conclusion.word()),
         (None, Some(conclusion)) => format!("{cluster} was changed: {}", conclusion.word()),
         (Some(named), None) => named.to_owned(),
@@ -36,7 +36,9 @@ pub fn sentences(run: &Run, proof: Option<&Proof>) -> Vec<String> {
     if let Some(proof) = proof {
         told.push(match proof.conclusion {
             Conclusion::Void => format!("The comparison of before and after is void: {}.", proof.reason),
-            conclusion => format!("Under the same load this is {}. {}.", conclusion.word(), capital(&proof.reason)),
+            conclusion => {
+                format!("Under the same load the result is {}. {}.", conclusion.word(), capital(&proof.reason))
+            }
         });
     } else if let Some(verdict) = run.verdict() {
         told.push(format!("At the end the diagnosis was: {}.", verdict_word(verdict)));
@@ -109,7 +111,7 @@ fn marked(run: &Run) -> Vec<String> {
         let text = if text.is_empty() { "the load began" } else { text };
         told.push(format!("At {}: {text}.", minutes(onset)));
     }
-    for (mark, what) in [(Mark::Seen, "the constraint showed"), (Mark::Named, "the cause was named")] {
+    for (mark, what) in [(Mark::Seen, "the constraint became visible"), (Mark::Named, "the cause was named")] {
         let Some((at, text)) = at(mark) else { continue };
         let when = match onset {
             Some((onset, _)) if at >= onset => format!("After {}", length(at - onset)),
@@ -130,11 +132,11 @@ fn fixed(run: &Run) -> Option<String> {
     })?;
     let done = run.marks().find(|(at, mark, _)| *mark == Mark::Fixed && *at >= begun).map(|(at, ..)| at);
     let Some(done) = done else {
-        return Some(format!("The fix ({}) was begun, and its end was not recorded.", fix.command));
+        return Some(format!("The fix ({}) was started, but its end was not recorded.", fix.command));
     };
     let took = (done.as_millisecond() - begun.as_millisecond()) as f64 / 1000.0;
     let under_load = run.loads().any(|(at, _)| at > begun && at < done);
-    let load = if under_load { ", while the load went on" } else { "" };
+    let load = if under_load { ", under continuous load" } else { "" };
     Some(format!("The fix ({}) took {}{load}.", fix.command, length(took)))
 }
 
@@ -157,7 +159,8 @@ fn records(run: &Run) -> Option<String> {
 
 fn ending(run: &Run) -> Option<String> {
     let mut told = match run.end() {
-        None => "The record has no end: the run still goes on, or was killed; this is what was written until then."
+        None => "The record has no end: the run is still in progress, or was killed. This report shows what was \
+                 recorded so far."
             .to_owned(),
         Some(end) if end.outcome == "done" => String::new(),
         Some(end) => {

@@ -1,4 +1,4 @@
-//! Which two stretches of a run are compared: as long as possible before the fix, and likewise after it.
+//! Selects the two periods of a run to compare: as long as possible before the fix, and as long as possible after it.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl Span {
     }
 }
 
-/// What of the run lies in a stretch.
+/// What of the run is in a stretch.
 struct Part {
     context: Option<Context>,
     samples: Vec<Sample>,

@@ -119,12 +119,12 @@ fn a_smaller_run_gives_a_smaller_report() {
     // As `kgen watch` leaves it.
     check(
         &|line| is(line, "sample"),
-        &["no load of kgen", "CPU of broker 1", "no end"],
+        &["kgen produced no load", "CPU of broker 1", "no end"],
         &["id=\"change\"", "id=\"load\""],
     );
     // As `kgen produce` leaves it.
     check(&|line| is(line, "load") || is(line, "end"), &["id=\"load\"", "no sample was recorded"], &["id=\"brokers\""]);
-    check(&|_| false, &["no sample of the brokers and no second of load", "no end"], &["<svg"]);
+    check(&|_| false, &["no broker samples and no load", "no end"], &["<svg"]);
     // The fix was begun when it was killed.
     let until_remedy = std::cell::Cell::new(true);
     check(

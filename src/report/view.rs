@@ -1,4 +1,4 @@
-//! Everything that a report says, in the order in which it says it; the page and the Markdown only lay it out.
+//! The complete content of a report, in order; the page and the Markdown only lay it out.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ use crate::{
 
 /// Findings that are told with all their evidence; a run that had more says so.
 const FINDINGS: usize = 12;
-/// Samples that the diagnosis looks back on, as while the run went on.
+/// Samples that the diagnosis looks back on, as while the run continued.
 const LOOK_BACK: usize = 60;
 /// Notes of the run that are told.
 const NOTES: usize = 100;
@@ -164,7 +164,7 @@ impl View {
         view.draw(run, stretches);
         if view.distribution.is_none() && run.loads().next().is_some() {
             view.missing
-                .push("the distribution of response times: its file (latency.hlog) is not there, or empty".to_owned());
+                .push("the distribution of response times: its file (latency.hlog) is missing or empty".to_owned());
         }
         view
     }
@@ -184,7 +184,7 @@ impl View {
 
     fn draw(&mut self, run: &Run, stretches: Option<&Stretches>) {
         let Some(frame) = Frame::of(run, stretches) else {
-            self.missing.push("charts: no sample of the brokers and no second of load was recorded".to_owned());
+            self.missing.push("charts: no broker samples and no load were recorded".to_owned());
             return;
         };
         let load = charts::load(run, &frame);
@@ -195,7 +195,7 @@ impl View {
         }
         let (groups, left) = charts::brokers(run, &frame);
         if groups.is_empty() {
-            self.missing.push("charts of the brokers: no sample was recorded".to_owned());
+            self.missing.push("broker charts: no sample was recorded".to_owned());
         }
         for group in groups {
             if group.panels.is_empty() {
@@ -207,7 +207,7 @@ impl View {
         if !left.is_empty() {
             let ids: Vec<String> = left.iter().map(ToString::to_string).collect();
             self.missing.push(format!(
-                "charts of {} brokers whose CPU never was among the {} highest: {}",
+                "charts of {} brokers whose CPU was never among the {} highest: {}",
                 left.len(),
                 charts::BROKERS,
                 ids.join(", ")
@@ -224,7 +224,7 @@ impl View {
                 None => seen.push((run.seconds_at(at.as_millisecond()), found)),
             }
         }
-        // What can be mended first; the sort keeps the order of the rest.
+        // What can be fixed first; the sort keeps the order of the rest.
         seen.sort_by_key(|(_, found)| found.remedy.is_none());
         self.more_findings = seen.len().saturating_sub(FINDINGS);
         self.findings = seen.into_iter().take(FINDINGS).map(|(at, found)| told(at, found)).collect();
@@ -429,9 +429,10 @@ fn environment(run: &Run) -> Vec<(&'static str, String)> {
         |name, value: Option<String>| rows.extend(value.filter(|value| !value.is_empty()).map(|value| (name, value)));
     let place = match story::lab(run) {
         Some(lab) => format!(
-            "{lab}: vCPUs and memory of the broker types are divided by that; no figure here is a figure of AWS"
+            "{lab}: the vCPUs and memory of the broker types are divided by that factor; these figures are not \
+             figures of AWS"
         ),
-        None => "AWS, or brokers named by hand".to_owned(),
+        None => "AWS, or brokers given by address".to_owned(),
     };
     add("place", Some(place));
     let cluster = run.cluster();

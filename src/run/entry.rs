@@ -39,7 +39,7 @@ pub enum Event {
 pub struct Observed {
     pub cluster: Context,
     pub sample: Sample,
-    /// What the samples so far say.
+    /// The verdict of the samples so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
     /// Ids of the findings that hold now.

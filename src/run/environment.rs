@@ -1,4 +1,4 @@
-//! What a run was made with and on.
+//! The software and the machine of a run.
 
 use serde::{Deserialize, Serialize};
 

@@ -61,7 +61,7 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
         let newest = all.iter().rev().find(|listed| wanted(listed));
         return newest
             .map(|listed| listed.dir.clone())
-            .ok_or_else(|| format!("no run is recorded in {} (`kgen demo` makes one)", runs.display()));
+            .ok_or_else(|| format!("no run is recorded in {} (`kgen demo` records one)", runs.display()));
     };
     let path = Path::new(name);
     if path.is_file() || path.join(FILE).symlink_metadata().is_ok() {
@@ -70,7 +70,7 @@ pub fn find(runs: &Path, name: Option<&str>, wanted: impl Fn(&Listed) -> bool) -
     if let Some(kind) = path.metadata().ok().and_then(|metadata| Kind::of(metadata.file_type()))
         && kind != Kind::Folder
     {
-        return Err(format!("{name} is {kind} and not the record of a run: write it to a file first"));
+        return Err(format!("{name} is {kind}, not the record of a run: write it to a file first"));
     }
     recorded(runs, &all, name)
 }
@@ -95,7 +95,7 @@ fn recorded(runs: &Path, all: &[Listed], name: &str) -> Result<PathBuf, String> 
         }
         (None, several) => {
             let ids: Vec<&str> = several.iter().map(|listed| listed.head.id.as_str()).collect();
-            Err(format!("{name} may mean {}", visible::line(&ids.join(", "))))
+            Err(format!("{name} is ambiguous: {}", visible::line(&ids.join(", "))))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a run, whole or torn.
+//! Reads a run, complete or cut off.
 
 use std::{
     io::{self, BufRead, BufReader},
@@ -64,9 +64,9 @@ pub struct Run {
 pub enum ReadError {
     #[error("reading {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{} is no record of a run: its first line is not of {SCHEMA} or {SAMPLES}", .0.display())]
+    #[error("{} is not the record of a run: its first line has neither schema {SCHEMA} nor {SAMPLES}", .0.display())]
     NoRun(PathBuf),
-    #[error("{} is larger than a record of a run can be: {why}", path.display())]
+    #[error("{} is larger than the record of a run can be: {why}", path.display())]
     TooLarge { path: PathBuf, why: String },
 }
 
@@ -267,9 +267,7 @@ impl Reading {
             self.failed = Some(number);
             self.unreadable += line.len();
             if self.unreadable > MAX_UNREADABLE {
-                return Err(
-                    Unbounded::TooMany { what: "bytes in lines that cannot be read", most: MAX_UNREADABLE }.into()
-                );
+                return Err(Unbounded::TooMany { what: "bytes in unreadable lines", most: MAX_UNREADABLE }.into());
             }
             return Ok(());
         };
@@ -410,7 +408,7 @@ mod tests {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
             let error = Run::read(&path).unwrap_err().to_string();
-            assert!(error.contains("larger than a record of a run can be") && error.contains(expected), "{error}");
+            assert!(error.contains("larger than the record of a run can be") && error.contains(expected), "{error}");
         };
         let with = |line: &str| format!("{HEAD}\n{line}\n").into_bytes();
         check("line.jsonl", &with(&" x".repeat(3 << 20)), "line 2 is longer than 4 MiB");

@@ -1,4 +1,4 @@
-//! Writing a run, a line as each thing happens.
+//! Writes a run, one line per event.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ const STEP_BYTES: u64 = 16 << 20;
 /// Beyond this size only the end is written.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// The longest line that is looked for when a run goes on.
+/// The longest line that is looked for when a run continues.
 const LONGEST_LINE: u64 = 8 << 20;
 
 /// What a run begins with.
@@ -32,7 +32,7 @@ pub struct Start {
     pub environment: Environment,
 }
 
-/// The record of a run that goes on. Its lock on the file, which ends with the process, tells that.
+/// The record of a run that continues. Its lock on the file, which ends with the process, shows that.
 ///
 /// Each line is handed to the operating system whole and at once: it outlives this process, though not a loss of power.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Writer {
                 Err(error) => return Err(error),
             }
         };
-        // Where locks are not to be had, a run that goes on looks like one that was killed.
+        // Where locks are not available, a run that continues looks like one that was killed.
         let _ = file.try_lock();
         let head = Head {
             schema: SCHEMA.to_owned(),
@@ -79,7 +79,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Opens the run in `dir` to go on with it. A line that a crash has torn is cut off.
+    /// Opens the run in `dir` to continue with it. A line that a crash has torn is cut off.
     ///
     /// # Errors
     /// Another process still writes it (`WouldBlock`), or the file cannot be written.
@@ -87,9 +87,9 @@ impl Writer {
         let mut file = own::append_existing(&dir.join(FILE))?;
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, "the run is still going on"));
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "the run is still in progress"));
             }
-            // Where locks are not to be had, nobody can tell.
+            // Where locks are not available, it is unknown.
             Ok(()) | Err(fs::TryLockError::Error(_)) => {}
         }
         // Only the last line can be torn, and only the end is read.

@@ -216,7 +216,7 @@ impl Chart<'_> {
     }
 
     fn strokes(&self, plot: Rect, (low, high): (f64, f64), palette: Palette, buffer: &mut Buffer) {
-        // The first line is drawn last, so that it lies on top.
+        // The first line is drawn last, so that it is on top.
         for (i, line) in self.lines.iter().enumerate().rev() {
             let color = palette.line(i).fg.unwrap_or_default();
             let shown: Vec<(f64, Option<f64>)> = line

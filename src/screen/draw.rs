@@ -1,4 +1,4 @@
-//! One frame: header, brokers, load, charts, findings, notes, keys. What does not fit gives way from below.
+//! One frame: header, brokers, load, charts, findings, notes, keys. What does not fit is left out from the bottom.
 
 use ratatui::{
     Frame,
@@ -119,7 +119,7 @@ fn too_small(model: &Model, palette: Palette, area: Rect, buffer: &mut Buffer) {
     let width = usize::from(area.width);
     let mut lines = wrapped(&text, width, 0);
     let room = usize::from(area.height).saturating_sub(lines.len());
-    let hints = [format!("{MIN_WIDTH}x{MIN_HEIGHT} or more shows more; q quits"), "q quits".to_owned()];
+    let hints = [format!("enlarge to {MIN_WIDTH}x{MIN_HEIGHT} to see more; q quits"), "q quits".to_owned()];
     let hint = hints.iter().map(|hint| wrapped(hint, width, 0)).find(|hint| hint.len() <= room);
     lines.extend(hint.unwrap_or_default());
     for (row, line) in area.rows().zip(lines) {
@@ -131,7 +131,7 @@ fn verdict(model: &Model, palette: Palette) -> Span<'static> {
     match model.verdict {
         Some(Verdict::Healthy) => Span::styled("[+] healthy", palette.good()),
         Some(Verdict::CauseFound) => Span::styled("[!] cause found", palette.bad()),
-        Some(Verdict::Inconclusive) => Span::styled("[?] nothing sure yet", palette.warning()),
+        Some(Verdict::Inconclusive) => Span::styled("[?] inconclusive", palette.warning()),
         None => Span::styled("[ ] not judged yet", palette.faint()),
     }
 }
@@ -220,8 +220,8 @@ fn spread(left: Vec<Span<'static>>, right: String, width: usize) -> Line<'static
 
 fn waiting(model: &Model) -> String {
     match &model.end {
-        Some(_) => "no broker was seen".to_owned(),
-        None if model.load.is_some() => "nothing is known of the brokers so far".to_owned(),
+        Some(_) => "no broker was observed".to_owned(),
+        None if model.load.is_some() => "no broker data yet".to_owned(),
         None => "waiting for the first sample of the brokers".to_owned(),
     }
 }
@@ -319,19 +319,19 @@ fn footer(model: &Model, view: &View, palette: Palette, width: usize) -> Line<'s
 }
 
 const HELP: &[(&str, &str)] = &[
-    ("q, Esc", "leave the screen (watch, replay: quit; else lines go on)"),
+    ("q, Esc", "close the screen (watch, replay: quit; other commands continue)"),
     ("Ctrl-C", "interrupt the command"),
-    ("space", "hold the picture; what happens is still recorded"),
-    ("↑ ↓ Tab", "another broker; a: all of them as one"),
+    ("space", "freeze the screen; recording continues"),
+    ("↑ ↓ Tab", "select a broker; a: all of them combined"),
     ("c", "other charts"),
-    ("w", "time that charts show: 2 min, 15 min, 1 h, all"),
+    ("w", "time span of the charts: 2 min, 15 min, 1 h, all"),
 ];
 
 const HELP_REPLAY: &[(&str, &str)] =
-    &[("+ -", "faster, slower"), ("← →", "10 s back, on; PgUp PgDn: 60 s"), ("Home End", "the beginning, the end")];
+    &[("+ -", "faster, slower"), ("← →", "10 s back, on; PgUp PgDn: 60 s"), ("Home End", "go to the start, the end")];
 
 const HELP_SIGNS: &[(&str, &str)] = &[
-    ("held", "share of the time that the CPU limit held it back"),
+    ("held", "share of the time in which the CPU limit throttled it"),
     ("q l r s", "produce time: queue, local, remote (followers), send"),
     ("URP", "under-replicated partitions"),
     ("O S N F V", "onset, seen, named, fixed, verified"),
@@ -353,7 +353,7 @@ fn help(view: &View, palette: Palette, area: Rect, buffer: &mut Buffer) {
     let height = (lines.len() as u16 + 2).min(area.height);
     let place = Rect { x: (area.width - width) / 2, y: (area.height - height) / 2, width, height };
     Clear.render(place, buffer);
-    let block = Block::bordered().title(" keys and signs ").title_style(palette.heading());
+    let block = Block::bordered().title(" keys and symbols ").title_style(palette.heading());
     let inner = block.inner(place);
     block.render(place, buffer);
     for (row, line) in inner.rows().zip(lines) {

@@ -1,4 +1,4 @@
-//! Findings with the command that mends each, and what was said meanwhile. Wrapped, never cut.
+//! Findings with the command that fixes each, and messages of the run. Wrapped, never cut.
 
 use ratatui::text::{Line, Span};
 

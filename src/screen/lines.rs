@@ -1,4 +1,4 @@
-//! A run as lines, for where there is no terminal: a block a sample, a line for each change, a summary at the end.
+//! A run as lines, if there is no terminal: a block per sample, a line for each change, a summary at the end.
 
 use ratatui::crossterm::style::{Color, Stylize as _};
 
@@ -37,7 +37,7 @@ pub struct TextLine {
 }
 
 impl TextLine {
-    /// `text` may hold what somebody else wrote.
+    /// `text` may hold what someone else wrote.
     fn plain(text: impl AsRef<str>) -> TextLine {
         TextLine { text: visible::line(text.as_ref()).into_owned(), color: None }
     }
@@ -136,7 +136,7 @@ impl Lines {
         let verdict = match model.verdict {
             Some(Verdict::Healthy) => "healthy",
             Some(Verdict::CauseFound) => "a cause was found",
-            Some(Verdict::Inconclusive) => "nothing sure was found",
+            Some(Verdict::Inconclusive) => "inconclusive",
             None => "not judged",
         };
         let span = model.now - self.highest.first.unwrap_or(model.now);

@@ -1,9 +1,9 @@
-//! The screen at work: a thread that draws what it is told, or a recorded run.
+//! The live screen: a thread that draws the entries it receives, or a recorded run.
 
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use ratatui::crossterm::event::{self, Event as Input};
 
 use super::{
@@ -45,7 +46,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Takes the terminal. `closed` is called once the terminal is given back, by whatever way but a deadly signal.
+    /// Takes the terminal. `closed` is called once the terminal is restored, by whatever way but a deadly signal.
     ///
     /// # Errors
     /// The terminal cannot be set.
@@ -59,7 +60,7 @@ impl Live {
         let thread = std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
             // A terminal that is gone is no reason to end what the run is about.
             let quit = show(screen, feed, model, View::new(None), palette).unwrap_or(None);
-            *leaving.lock().unwrap_or_else(PoisonError::into_inner) = quit;
+            *leaving.lock() = quit;
             closing.store(true, Ordering::SeqCst);
             closed();
             if quit == Some(Quit::Interrupted) {
@@ -86,14 +87,14 @@ impl Live {
         }
     }
 
-    /// Whether the terminal is given back.
+    /// Whether the terminal is restored.
     pub fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::SeqCst) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// How it was left, if it was.
     pub fn left(&self) -> Option<Quit> {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.left.lock()
     }
 }
 
@@ -126,7 +127,7 @@ enum Feed<'a> {
     Recorded(&'a Head, Box<Player<'a>>),
 }
 
-/// Draws until the screen is left, an interrupt comes or the feed ends. The terminal is given back at the end.
+/// Draws until the screen is left, an interrupt comes or the feed ends. The terminal is restored at the end.
 fn show(
     mut screen: Screen,
     mut feed: Feed,

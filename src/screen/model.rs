@@ -17,7 +17,7 @@ use crate::{
 const NOTES: usize = 400;
 const FINDINGS: usize = 100;
 
-/// Time between two samples up to which the first speaks for the second too, s; see [`steady`].
+/// Time between two samples up to which the first also holds until the second, s; see [`steady`].
 const SOON: f64 = 1.5;
 
 /// A run as far as its entries were taken.
@@ -69,9 +69,9 @@ pub struct Shown {
     pub id: String,
     pub title: String,
     pub subject: String,
-    /// To be pasted: the fix, or what tells more.
+    /// To be pasted: the fix, or what shows more.
     pub command: String,
-    /// What the command does, if it mends something.
+    /// What the command does, if it fixes something.
     pub summary: Option<String>,
 }
 

@@ -1,8 +1,8 @@
-//! Whether there are colours, and which. None of them means anything alone: a letter or a symbol says it too.
+//! Whether colours are used, and which. Every colour also has a letter or a symbol with the same meaning.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// What was asked for with `--color`.
+/// What was requested with `--color`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ColorChoice {
     /// As the environment says, and else where there is a terminal.
@@ -20,7 +20,7 @@ pub struct Palette {
 
 impl Palette {
     /// `variable` reads the environment: NO_COLOR and CLICOLOR_FORCE (no-color.org, bixense.com/clicolors), CLICOLOR=0 and
-    /// TERM=dumb. What was asked for goes first, then NO_COLOR.
+    /// TERM=dumb. What was requested goes first, then NO_COLOR.
     pub fn choose(choice: ColorChoice, is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Palette {
         let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
         let is_forced = variable("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");

@@ -1,4 +1,4 @@
-//! A recorded run, played again. Pure: time goes on by what it is given.
+//! A recorded run, played again. Pure: time advances by what it is given.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl<'a> Player<'a> {
         Some(Duration::from_secs_f64(((next - self.at) / self.speed).max(0.0)))
     }
 
-    /// Goes so many seconds on, or back. Going back begins anew: `true`, and all that is returned is to be told again.
+    /// Goes so many seconds on, or back. Going back starts again: `true`, and all that is returned is to be told again.
     pub fn seek(&mut self, seconds: f64) -> (bool, &'a [Entry]) {
         let to = (self.at + seconds).clamp(0.0, self.length());
         let is_back = to < self.at;

@@ -1,4 +1,4 @@
-//! Which charts there are. One that nothing was seen for is left out rather than drawn empty.
+//! The available charts. A chart without data is left out.
 
 use super::{
     chart::{Chart, Drawn, Scale},
@@ -10,7 +10,7 @@ use super::{
 /// Time that a chart spans at least, s.
 const SHORTEST: f64 = 10.0;
 
-/// The charts of `model`, the most telling first.
+/// The charts of `model`, the most informative first.
 pub fn plots<'a>(model: &'a Model, view: &View) -> Vec<Chart<'a>> {
     let Some(first) = model.first_measured() else { return Vec::new() };
     let from = first.max(model.now - view.window_s()).min(model.now);

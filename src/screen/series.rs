@@ -1,4 +1,4 @@
-//! What the charts show, over time. Bounded: of a long run old points are merged, highest values kept.
+//! The data of the charts over time. Bounded: in a long run, old points are merged, keeping the highest values.
 
 use crate::sample::{BrokerSample, LoadSample};
 

@@ -1,4 +1,4 @@
-//! The brokers, a line each. Columns that do not fit are left out, the least telling first.
+//! The brokers, a line each. Columns that do not fit are left out, the least informative first.
 
 use ratatui::{
     style::Style,

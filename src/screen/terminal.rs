@@ -66,7 +66,7 @@ impl Drop for Screen {
     }
 }
 
-/// Gives the terminal back, once. Nothing but two system calls, so that a signal's handler may do it.
+/// Restores the terminal, once. Only two system calls, so that a signal's handler may do it.
 fn give_back() {
     if !IS_OPEN.swap(false, Ordering::SeqCst) {
         return;

@@ -42,7 +42,8 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
     vec![
         Alarm {
             name: "cpu",
-            description: "CPU user + system: above 60 % a broker has no room for the leaders of one that restarts",
+            description: "CPU user + system: above 60 % a broker has no headroom for the leaders of another that \
+                          restarts",
             value: Watched::Math {
                 label: "CPU user + system, percent",
                 expression: "user + system",
@@ -71,7 +72,7 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
         },
         Alarm {
             name: "heap_after_gc",
-            description: "JVM heap in use after garbage collection: what Kafka really holds",
+            description: "JVM heap in use after garbage collection: the memory that Kafka really needs",
             value: Watched::One(metric("HeapMemoryAfterGC"), "Average"),
             comparison: "GreaterThanThreshold",
             threshold: alarms.heap_percent,
@@ -81,7 +82,8 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
         },
         Alarm {
             name: "cpu_credits",
-            description: "CPU credits left (burstable types only; others send no data): at 0 the broker falls to its baseline",
+            description: "CPU credits left (burstable types only; others send no data): at 0 the broker is limited to \
+                          its baseline",
             value: Watched::One(metric("CPUCreditBalance"), "Minimum"),
             comparison: "LessThanThreshold",
             threshold: alarms.credit_balance,
@@ -144,7 +146,7 @@ fn topic(stack: &Stack, kms: Option<&KmsFile>) -> (Document, Option<Expression>)
                 .set("topic_arn", topic.attr("arn"))
                 .set("protocol", "email")
                 .set("endpoint", attr_of("each", "key"));
-            (document.commented("AWS asks each to confirm.", subscription), told)
+            (document.commented("AWS asks each address to confirm.", subscription), told)
         }
     }
 }

@@ -29,6 +29,6 @@ pub(super) fn render(stack: &Stack, msk: &MskFile) -> Option<Document> {
         .set("scalable_dimension", target.attr("scalable_dimension"))
         .set("resource_id", target.attr("resource_id"))
         .nest(tracking);
-    let why = "A volume of MSK only ever grows, by a tenth or 10 GiB at a time.";
+    let why = "MSK volumes can only grow, by 10 % or 10 GiB at a time.";
     Some(Document::new().block(target_block).commented(why, policy_block))
 }

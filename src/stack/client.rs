@@ -27,7 +27,7 @@ pub(super) struct ClientFile {
     pub instances: Option<Address>,
 }
 
-/// What the instances stand in and are given.
+/// What the instances are in and are given.
 pub(super) struct Around<'a> {
     pub network: &'a NetworkFile,
     pub security: &'a SecurityFile,
@@ -89,8 +89,8 @@ pub(super) fn render(stack: &Stack, around: &Around) -> ClientFile {
         )
         .nest(Block::new("lifecycle").set("ignore_changes", array([bare("ami")])));
 
-    let why =
-        "Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.";
+    let why = "Only reachable through Session Manager. A newer image does not replace it, so that a plan only has requested \
+         changes.";
     let mut document = Document::new().block(image_block).commented(why, instance_block);
     if stack.network().public {
         // Not `associate_public_ip_address`: emulated EC2 then forgets the security groups, and every plan shows a change.

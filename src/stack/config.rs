@@ -174,13 +174,13 @@ impl Config {
             (is_express, "alarms", "disk_percent", "Express brokers have no volumes: MSK manages their storage"),
             (is_express, "alarms", "heap_percent", "MSK publishes no HeapMemoryAfterGC for Express brokers"),
             (is_express, "alarms", "credit_balance", "Express brokers have no CPU credits"),
-            (has_vpc, "network", "vpc_cidr", "is that of the VPC in network.vpc_id: leave one of the two out"),
-            (has_subnets, "network", "subnet_cidrs", "are those of network.subnet_ids: leave one of the two out"),
+            (has_vpc, "network", "vpc_cidr", "belongs to the VPC in network.vpc_id: set only one of the two"),
+            (has_subnets, "network", "subnet_cidrs", "belong to network.subnet_ids: set only one of the two"),
             (
                 !self.logs.cloudwatch,
                 "cluster",
                 "log_retention_days",
-                "is for CloudWatch Logs, and logs.cloudwatch is false",
+                "applies to CloudWatch Logs, but logs.cloudwatch is false",
             ),
             (
                 !self.client.kafka_tools,
@@ -206,7 +206,7 @@ impl Config {
             return Fault::some("topic.name", "Kafka takes up to 249 letters, digits, dots, underscores and hyphens");
         }
         if topic.name.starts_with('-') {
-            return Fault::some("topic.name", "must not begin with a hyphen: commands would take it for an option");
+            return Fault::some("topic.name", "must not start with a hyphen: commands would treat it as an option");
         }
         if !(1..=100_000).contains(&topic.partitions) {
             return Fault::some("topic.partitions", "must be 1 to 100000");
@@ -228,7 +228,7 @@ impl Config {
             return Fault::some("load.duration_s", "must be at least 1 second");
         }
         if load.duration_s > DURATION_MOST_S {
-            return Fault::some("load.duration_s", format!("must be at most {DURATION_MOST_S} seconds, a year"));
+            return Fault::some("load.duration_s", format!("must be at most {DURATION_MOST_S} seconds (one year)"));
         }
         if !(16..=1_000_000).contains(&load.record_bytes) {
             return Fault::some("load.record_bytes", "must be 16 to 1000000 bytes");
@@ -241,7 +241,8 @@ impl Config {
         if self.tags.len() > TAGS_MOST {
             let count = self.tags.len();
             let reason = format!(
-                "{count} tags are too many: AWS takes 50 a resource, and kgen sets three of its own (at most {TAGS_MOST} here)"
+                "{count} tags are too many: AWS allows 50 per resource, and kgen sets three of its own (at most \
+                 {TAGS_MOST} here)"
             );
             return Fault::some("tags", reason);
         }
@@ -253,7 +254,7 @@ impl Config {
         tag.and_then(|(key, _)| {
             Fault::some(
                 &format!("tags.{key}"),
-                "a tag has a key of 1 to 128 characters, not Name and not aws:…, and a value of up to 256",
+                "a tag has a key of 1 to 128 characters, other than Name and aws:…, and a value of up to 256",
             )
         })
     }

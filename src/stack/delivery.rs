@@ -1,4 +1,4 @@
-//! `delivery.tf`: kgen's way to the client: from this machine through S3.
+//! `delivery.tf`: delivers kgen to the client, from this machine through S3.
 
 use super::{Stack, config::Bucket, kms::KmsFile};
 use crate::hcl::{Address, Block, Document, Expression, Text, attr_of, call, equal, object};
@@ -10,7 +10,7 @@ pub(super) struct DeliveryFile {
     pub object: Address,
 }
 
-/// What stands in the script for a bucket that is not made yet.
+/// What is in the script for a bucket that is not made yet.
 pub(super) const BUCKET_TO_COME: &str = "BUCKET-TO-COME";
 
 /// Nothing, unless kgen.toml names an executable.
@@ -47,7 +47,7 @@ pub(super) fn render(stack: &Stack, kms: Option<&KmsFile>) -> Option<DeliveryFil
         .set("source_hash", sum.as_str())
         .set_some("kms_key_id", kms.map(|kms| kms.key.attr("arn")))
         .nest(Block::new("lifecycle").nest(same));
-    let why = "The script of the client checks the same sum again.";
+    let why = "The client's script checks the same sum again.";
     Some(DeliveryFile { document: document.commented(why, object_block), made_bucket, object })
 }
 

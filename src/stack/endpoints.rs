@@ -1,4 +1,4 @@
-//! `endpoints.tf`: the services of AWS that the client asks, inside the VPC.
+//! `endpoints.tf`: endpoints inside the VPC for the AWS services that the client uses.
 
 use super::{Stack, network::NetworkFile, security::group};
 use crate::{
@@ -53,6 +53,6 @@ pub(super) fn render(stack: &Stack, network: &NetworkFile) -> Option<EndpointsFi
     let document = Document::new()
         .block(group_block)
         .block(interface_block)
-        .commented("Amazon Linux keeps its packages in S3, and kgen comes to the client through it.", s3_block);
+        .commented("Amazon Linux keeps its packages in S3, and the client gets kgen from S3.", s3_block);
     Some(EndpointsFile { document, group, interfaces, s3 })
 }

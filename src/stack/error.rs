@@ -1,4 +1,4 @@
-//! What can be wrong with a kgen.toml, said with the line and the key.
+//! Errors in a kgen.toml, with the line and the key.
 
 use std::path::{Path, PathBuf};
 
@@ -42,14 +42,14 @@ pub enum ResizeError {
     #[error("{0}")]
     ToExpress(String),
     /// A setting that the present type has and the other one has not, such as provisioned throughput.
-    #[error("kgen.toml does not go with {broker_type}: {fault}")]
+    #[error("kgen.toml does not fit {broker_type}: {fault}")]
     Rule { broker_type: BrokerType, fault: Fault },
 }
 
 /// Why brokers are not added.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ScaleOutError {
-    #[error("{asked} brokers are not more than the {now} there are (`kgen resize TYPE` changes their type)")]
+    #[error("{asked} brokers are not more than the current {now} (`kgen resize TYPE` changes their type)")]
     NotMore { now: u32, asked: u32 },
     #[error("{0}")]
     Rule(Fault),

@@ -76,11 +76,11 @@ pub(super) fn render(stack: &Stack, granted: &Granted) -> IamFile {
     let mut document = Document::new()
         .block(role_block)
         .block(session_block)
-        .commented("Reading only: the client sends load and watches. It cannot change the cluster.", policy_block);
+        .commented("Read-only: the client sends load and watches. It cannot change the cluster.", policy_block);
     let by_iam = stack.cluster().authenticates(Authentication::Iam).then(|| kafka_statements(&granted.msk.cluster));
     let further: [(&str, &str, Option<Vec<Expression>>); 2] = [
         ("kafka", "Clients that authenticate by IAM: data and topics of this cluster.", by_iam),
-        ("fetch", "What the client is given: its passwords, its kgen.", fetch_statements(granted)),
+        ("fetch", "What the client gets: its passwords and kgen.", fetch_statements(granted)),
     ];
     for (label, why, statements) in further {
         let Some(statements) = statements else { continue };

@@ -67,8 +67,5 @@ fn flow_logs(name: &str, document: Document, group: &Address, network: &NetworkF
         .set("log_destination", group.attr("arn"))
         .set("iam_role_arn", role.attr("arn"))
         .set("tags", object([("Name", name)]));
-    document
-        .block(role_block)
-        .block(policy_block)
-        .commented("What passes through the VPC, and what was refused.", flow_block)
+    document.block(role_block).block(policy_block).commented("Accepted and rejected traffic in the VPC.", flow_block)
 }

@@ -17,7 +17,7 @@ pub(super) struct MskFile {
     pub cluster: Address,
 }
 
-/// What the cluster stands in and writes to.
+/// What the cluster is in and writes to.
 pub(super) struct Around<'a> {
     pub network: &'a NetworkFile,
     pub security: &'a SecurityFile,

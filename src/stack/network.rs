@@ -1,4 +1,4 @@
-//! `network.tf`: a VPC with a subnet in each zone, or the VPC and the subnets that are there.
+//! `network.tf`: a VPC with a subnet in each zone, or an existing VPC and subnets.
 
 use super::Stack;
 use crate::hcl::{Address, Block, Document, Expression, Text, array, attr_of, equal, object};
@@ -49,7 +49,7 @@ fn vpc(stack: &Stack) -> (Document, Address) {
     }
     let (closed, _) = Block::resource("aws_default_security_group", "closed");
     let closed = closed.set("vpc_id", vpc.attr("id")).set("tags", named(&format!("{name}-closed")));
-    (document.commented("Without rules: nothing may be put into it by mistake.", closed), vpc)
+    (document.commented("Without rules, so that nothing uses it by mistake.", closed), vpc)
 }
 
 fn existing_subnets(stack: &Stack, document: Document, vpc: Address) -> NetworkFile {
@@ -59,14 +59,14 @@ fn existing_subnets(stack: &Stack, document: Document, vpc: Address) -> NetworkF
         .set("condition", equal(attr_of("self", "availability_zone"), attr_of("each", "key")))
         .set(
             "error_message",
-            Text::new().value(attr_of("each", "value")).literal(" is not in the zone that kgen.toml says."),
+            Text::new().value(attr_of("each", "value")).literal(" is not in the zone given in kgen.toml."),
         );
     let block = block
         .set("for_each", object(ids.map(|(zone, id)| (zone.as_str(), id.as_str()))))
         .set("id", attr_of("each", "value"))
         .set("vpc_id", vpc.attr("id"))
         .nest(Block::new("lifecycle").nest(zone));
-    let why = "One subnet a zone: MSK puts the same number of brokers into each.";
+    let why = "One subnet per zone: MSK places the same number of brokers in each.";
     let document = document.commented(why, block);
     NetworkFile { document, vpc, subnets, gateway: None, routes: None, ways_out: Vec::new() }
 }
@@ -82,7 +82,7 @@ fn own_subnets(stack: &Stack, document: Document, vpc: Address) -> NetworkFile {
         .set("cidr_block", attr_of("each", "value"))
         .set("tags", object([("Name", Text::new().literal(format!("{name}-")).value(attr_of("each", "key")))]));
     let mut document =
-        document.commented("One subnet a zone: MSK puts the same number of brokers into each.", subnet_block);
+        document.commented("One subnet per zone: MSK places the same number of brokers in each.", subnet_block);
 
     let kind = if stack.network().public { "public" } else { "private" };
     let (table_block, table) = Block::resource("aws_route_table", kind);
@@ -94,7 +94,7 @@ fn own_subnets(stack: &Stack, document: Document, vpc: Address) -> NetworkFile {
         .set("subnet_id", subnets.at_each_key().attr("id"));
 
     if !stack.network().public {
-        let why = "No route leads out of the VPC; AWS is reached through the endpoints.";
+        let why = "No route leads out of the VPC; the endpoints give access to AWS.";
         let document = document.commented(why, table_block).block(association_block);
         let ways_out = vec![association];
         return NetworkFile { document, vpc, subnets, gateway: None, routes: Some(table), ways_out };

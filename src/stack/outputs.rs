@@ -1,4 +1,4 @@
-//! `outputs.tf`: what people and programs ask for by name, and the commands that come next.
+//! `outputs.tf`: values for people and programs, and the commands to run next.
 //!
 //! The cluster's `current_version` is no output: it goes stale with every change, and the next plan would not be empty.
 
@@ -53,25 +53,25 @@ pub(super) fn render(
         ),
         (
             "bootstrap_brokers_tls",
-            "Brokers with TLS, likewise",
+            "Brokers with TLS, host:port, separated by commas",
             brokers("bootstrap_brokers_tls").filter(|_| settings.has_tls()),
         ),
         (
             "bootstrap_brokers_sasl_scram",
-            "Brokers with SASL/SCRAM, likewise",
+            "Brokers with SASL/SCRAM, host:port, separated by commas",
             brokers("bootstrap_brokers_sasl_scram").filter(|_| by(Authentication::Scram)),
         ),
         (
             "bootstrap_brokers_sasl_iam",
-            "Brokers with SASL/IAM, likewise",
+            "Brokers with SASL/IAM, host:port, separated by commas",
             brokers("bootstrap_brokers_sasl_iam").filter(|_| by(Authentication::Iam)),
         ),
         ("vpc_id", "VPC of brokers and client", Some(network.vpc.attr("id"))),
         ("cloudwatch_log_group", "Log group of the brokers", logs.group.as_ref().map(|group| group.attr("name"))),
-        ("region", "Where all of it is", Some(stack.region().into())),
+        ("region", "AWS region of the stack", Some(stack.region().into())),
         ("ssm_session_command", "Opens a shell on the client", Some(session.into())),
-        ("topic_create_command", "Creates the topic; to be run on the client", Some(topic_create(stack, msk))),
-        ("load_command", "Sends the load; to be run on the client", Some(load(stack, msk))),
+        ("topic_create_command", "Creates the topic; run it on the client", Some(topic_create(stack, msk))),
+        ("load_command", "Sends the load; run it on the client", Some(load(stack, msk))),
     ];
     let outputs = outputs.into_iter().filter_map(|(name, description, value)| Some((name, description, value?)));
     outputs.fold(Document::new(), |document, (name, description, value)| {

@@ -1,4 +1,4 @@
-//! Rendered files, and how a file tells that nobody has edited it since.
+//! Rendered files, and how to detect that a file was edited since.
 
 use std::collections::BTreeMap;
 

@@ -134,7 +134,7 @@ impl<'b> Resource<'b> {
         if let (Some(count), Some(subnets)) = (count, subnets)
             && (count == 0 || !count.is_multiple_of(subnets))
         {
-            let problem = format!("{count} brokers are no multiple of the {subnets} subnets");
+            let problem = format!("{count} brokers are not a multiple of the {subnets} subnets");
             wrong.push(("number_of_broker_nodes".to_owned(), problem));
         }
         wrong

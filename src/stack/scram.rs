@@ -53,9 +53,12 @@ pub(super) fn render(stack: &Stack, msk: &MskFile, kms: Option<&KmsFile>) -> Opt
         .set("secret_string_wo_version", 1);
 
     let document = Document::new()
-        .commented("Deleted at once: an apply after a destroy needs the name again.", secret_block)
+        .commented("Deleted immediately, so that an apply after a destroy can reuse the name.", secret_block)
         .block(password_block)
-        .commented("The password is in no plan and in no state. A higher version makes a new one.", version_block);
+        .commented(
+            "The password is stored neither in plans nor in the state. A higher version creates a new one.",
+            version_block,
+        );
     let own = secrets.all("arn");
     let all = if cluster.scram_secret_arns.is_empty() { own } else { call("concat", [own, given]) };
     Some(ScramFile { document: association(document, msk, all, &[versions]), secrets: Some(secrets) })

@@ -40,7 +40,7 @@ pub(super) fn group(stack: &Stack, network: &NetworkFile, label: &'static str, d
 }
 
 /// Rules are resources of their own, so that one can be added without touching a group; the description of a rule is
-/// left out unless it is asked for, because emulators of AWS drop it, and the next plan would show a change.
+/// left out unless it is requested, because emulators of AWS drop it, and the next plan would show a change.
 fn rule(
     stack: &Stack,
     kind: &'static str,

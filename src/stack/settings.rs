@@ -12,7 +12,7 @@ use super::{
 /// A value of the environment in place of one of kgen.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
-    /// With the table in front: `load.rate`.
+    /// Including the table: `load.rate`.
     pub key: String,
     pub text: String,
 }
@@ -20,12 +20,12 @@ pub struct Override {
 /// One key of kgen.toml, with the value in force.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Setting {
-    /// With the table in front: `load.rate`.
+    /// Including the table: `load.rate`.
     pub key: String,
     /// As TOML writes it; nothing for a key that is not set and has no default.
     pub value: Option<String>,
     pub origin: Origin,
-    /// The variable that would take the place of kgen.toml; nothing for keys that have none.
+    /// The environment variable that overrides the key; absent for keys without one.
     pub variable: Option<String>,
 }
 
@@ -79,8 +79,8 @@ const OF_TESTS: [&str; 2] = ["KGEN_TEST_", "KGEN_ATTACK_"];
 /// How much of two names must be the same for one to be taken for the other, of 1.
 const LIKENESS: f32 = 0.8;
 
-/// Why the variable `name` cannot stand: it seems to be meant for kgen and sets nothing. A setting that somebody believes
-/// to be in force is worse than none. Variables that are like none of kgen's are left alone.
+/// Why the variable `name` cannot stand: it seems to be meant for kgen and sets nothing. A setting that someone
+/// believes to be in force is worse than none. Variables that are like none of kgen's are left alone.
 pub fn misspelt(name: &str) -> Option<StackError> {
     if OF_TESTS.iter().any(|front| name.starts_with(front)) {
         return None;
@@ -97,9 +97,9 @@ pub fn misspelt(name: &str) -> Option<StackError> {
     let open = OPEN.iter().find(|open| upper.starts_with(&variable(open)["KGEN_".len()..]));
     let message = match (nearest, open) {
         (Some(known), _) => {
-            format!("is no variable of kgen; did you mean {known}? (`kgen config` shows all that set a key)")
+            format!("is not a kgen variable; did you mean {known}? (`kgen config` lists the variables)")
         }
-        (None, Some(open)) => format!("sets nothing: write {open}… into kgen.toml, which no variable can set"),
+        (None, Some(open)) => format!("sets nothing: no variable can set this; write {open}… into kgen.toml"),
         (None, None) => return None,
     };
     Some(StackError::Environment { variable: name.to_owned(), message })

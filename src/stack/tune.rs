@@ -1,4 +1,4 @@
-//! Changes in the text of a kgen.toml that keep its comments and its form.
+//! Edits the text of a kgen.toml, preserving its comments and layout.
 
 use toml_edit::{DocumentMut, Item, Table, Value, value};
 
@@ -39,7 +39,7 @@ fn with_cluster_value(text: &str, key: &str, new: Value) -> Result<String, Stack
     let mut document: DocumentMut = text.parse().map_err(not_toml)?;
     let cluster = document.entry("cluster").or_insert_with(|| Item::Table(Table::new()));
     let Some(cluster) = cluster.as_table_like_mut() else {
-        let message = "`cluster` is no table; write `[cluster]`".to_owned();
+        let message = "`cluster` is not a table; write `[cluster]`".to_owned();
         return Err(StackError::Syntax { path: "kgen.toml".into(), line: 1, column: 1, message });
     };
     match cluster.get_mut(key).and_then(Item::as_value_mut) {

@@ -1,26 +1,26 @@
-//! The guard that a resize updates one cluster in place, and changes nothing else.
+//! Checks that a resize updates one cluster in place, and changes nothing else.
 
 use super::{
     obstacles::{Shrink, VOLUME_SIZE, said_of},
     plan::{Action, Changes, ResourceChange},
 };
 
-/// Why a plan is not the change in place of one attribute that was asked for.
+/// Why a plan is not the change in place of one attribute that was requested.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum NotInPlace {
-    #[error("the plan changes no {resource_type}: there is nothing to update")]
+    #[error("the plan does not change any {resource_type}: there is nothing to update")]
     Nothing { resource_type: String },
     #[error("the plan would also change {}", others.join(", "))]
     Others { others: Vec<String> },
-    #[error("the plan would do something else to {address} than update it in place: it {verb}{}", reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())]
+    #[error("the plan would not update {address} in place: it {verb}{}", reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())]
     Action { address: String, verb: &'static str, reason: Option<String> },
     #[error("the plan would change more of {address} than {wanted}: {}", also.join(", "))]
     Attributes { address: String, wanted: String, also: Vec<String> },
     #[error("{}", said_of(.address, *.shrink))]
     Shrinks { address: String, shrink: Shrink },
-    #[error("the plan leaves {wanted} of {address} as it is")]
+    #[error("the plan does not change {wanted} of {address}")]
     Unchanged { address: String, wanted: String },
-    #[error("the plan is not complete: terraform put changes off until later")]
+    #[error("the plan is not complete: terraform deferred some changes")]
     Incomplete,
 }
 
@@ -153,16 +153,18 @@ mod tests {
         );
         check(
             &[cluster(&["delete", "create"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed and created anew",
+            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed \
+             and recreated",
         );
         check(
             &[cluster(&["create", "delete"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed and created anew",
+            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed \
+             and recreated",
         );
         check(
             &[cluster(&["conjure"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: \
-             it would be changed in a way that kgen does not know",
+            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be changed in \
+             a way that kgen does not support",
         );
         let mut deposed = update.clone();
         deposed["deposed"] = "0a1b".into();
@@ -209,7 +211,7 @@ mod tests {
         check(
             include_str!("../../tests/plans/cluster-name.json"),
             "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed \
-             and created anew (cannot be changed in place: cluster_name)",
+             and recreated (cannot be changed in place: cluster_name)",
         );
         check(
             include_str!("../../tests/plans/nothing.json"),

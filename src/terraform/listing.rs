@@ -25,9 +25,9 @@ pub struct Listed {
     #[serde(rename = "type")]
     pub resource_type: String,
     pub action: Action,
-    /// Why, in words, where terraform names a reason.
+    /// The reason, if terraform gives one.
     pub reason: Option<String>,
-    /// Those that would differ, of a resource that stays or is made anew.
+    /// Attributes that would change, of a resource that is updated or recreated.
     pub attributes: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! What a plan asks of MSK and MSK does not do, or does under conditions only. Terraform and its provider know none of it: they
-//! send the call, and MSK refuses it in the middle of an apply, or takes it for something else.
+//! Planned changes that MSK does not support, or only under conditions. Terraform and its provider do not check them:
+//! they send the call, and MSK refuses it during the apply, or treats it as something else.
 
 use serde_json::Value;
 
@@ -56,9 +56,9 @@ fn volume_of(cluster: &Value) -> Option<u64> {
 /// Says that volumes grew outside of Terraform, and what to do.
 pub(super) fn said_of(address: &str, Shrink { from_gib, to_gib }: Shrink) -> String {
     format!(
-        "the plan would make the volumes of {address} smaller, {from_gib} to {to_gib} GiB: they grew outside of Terraform, and MSK \
-         makes no volume smaller; set `cluster.volume_gib = {from_gib}` in kgen.toml and run `kgen render` (in other Terraform, \
-         `volume_size = {from_gib}`)"
+        "the plan would shrink the volumes of {address} from {from_gib} to {to_gib} GiB: they grew outside of \
+         Terraform, and MSK cannot shrink volumes; set `cluster.volume_gib = {from_gib}` in kgen.toml and run `kgen \
+         render` (in other Terraform, `volume_size = {from_gib}`)"
     )
 }
 

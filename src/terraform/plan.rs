@@ -129,12 +129,12 @@ impl Action {
             Action::Read => "would be read",
             Action::Update => "would be updated in place",
             Action::Delete => "would be destroyed",
-            Action::Replace => "would be destroyed and created anew",
+            Action::Replace => "would be destroyed and recreated",
             Action::Import => "would be imported",
             Action::Move => "would be moved",
-            Action::Forget => "would be forgotten, not destroyed",
+            Action::Forget => "would be removed from the state, not destroyed",
             Action::Open | Action::Renew | Action::Close => "would be opened for this run",
-            Action::Unknown => "would be changed in a way that kgen does not know",
+            Action::Unknown => "would be changed in a way that kgen does not support",
         }
     }
 
@@ -209,13 +209,13 @@ impl ResourceChange {
         self.mode != "data" && self.action() != Action::NoOp
     }
 
-    /// Why, in words, where terraform names a reason.
+    /// The reason, if terraform gives one.
     pub fn reason(&self) -> Option<String> {
         let reason = match self.action_reason.as_deref()? {
             "replace_because_tainted" => {
                 return Some(format!(
-                    "tainted: an earlier apply did not finish creating it. If it is whole now, \
-                     `terraform untaint '{}'` in the same folder keeps it",
+                    "tainted: an earlier apply did not finish creating it. If it is complete now, `terraform untaint \
+                     '{}'` in the same folder keeps it",
                     self.address
                 ));
             }
@@ -234,7 +234,7 @@ impl ResourceChange {
             "delete_because_no_module" => "its module is no longer in the configuration",
             "delete_because_count_index" => "beyond the present count",
             "delete_because_each_key" => "its key is no longer in for_each",
-            "delete_because_wrong_repetition" => "count or for_each was added or taken away",
+            "delete_because_wrong_repetition" => "count or for_each was added or removed",
             other => return Some(other.replace('_', " ")),
         };
         Some(reason.to_owned())
@@ -374,7 +374,7 @@ pub(super) mod tests {
           ! aws_msk_cluster.main was changed outside of Terraform
               broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"
           + aws_vpc.main would be created
-        -/+ aws_msk_cluster.main would be destroyed and created anew (tainted: an earlier apply did not finish creating it. If it is whole now, `terraform untaint 'aws_msk_cluster.main'` in the same folder keeps it)
+        -/+ aws_msk_cluster.main would be destroyed and recreated (tainted: an earlier apply did not finish creating it. If it is whole now, `terraform untaint 'aws_msk_cluster.main'` in the same folder keeps it)
           ~ aws_msk_cluster.other would be updated in place
               tags.Name: "demo" → (sensitive)
               broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"

@@ -224,29 +224,30 @@ impl Diagnostic {
         SUMMARIES.iter().any(|summary| self.summary.contains(summary))
     }
 
-    /// What to do about it, where the message alone does not say so to somebody who uses kgen.
+    /// What to do about it, where the message alone does not say so to someone who uses kgen.
     pub fn advice(&self) -> Option<String> {
         let summary = self.summary.as_str();
         if summary.contains("plan is stale") {
-            return Some("nothing was changed: run the command again, it makes a new plan".into());
+            return Some("nothing was changed: run the command again to create a new plan".into());
         }
         if summary.contains("acquiring the state lock") {
             let id = self.detail.lines().find_map(|line| line.trim().strip_prefix("ID:")).map_or("ID", str::trim);
             return Some(format!(
-                "another run works on this state (Who and Created tell which): wait until it has ended. \
-                 Only if it died: `terraform force-unlock {id}` in the same folder, then run the command again"
+                "another run is using this state (Who and Created identify it): wait until it has ended. Only if it \
+                 crashed, run `terraform force-unlock {id}` in the same folder, then run the command again"
             ));
         }
         if summary.contains("persist state") || summary.contains("save state") || summary.contains("write state") {
             return Some(
-                "what was made is in errored.tfstate: mend the cause, then `terraform state push errored.tfstate`"
+                "what was created is recorded in errored.tfstate: fix the cause, then run `terraform state push \
+                 errored.tfstate`"
                     .into(),
             );
         }
         if summary.contains("query available provider packages") || summary.contains("install provider") {
             return Some(
-                "the provider could not be fetched: check the network and the proxy settings, or name a mirror in \
-                 terraform's CLI configuration (`provider_installation`, TF_CLI_CONFIG_FILE)"
+                "the provider could not be downloaded: check the network and the proxy settings, or configure a \
+                 mirror in terraform's CLI configuration (`provider_installation`, TF_CLI_CONFIG_FILE)"
                     .into(),
             );
         }
@@ -260,9 +261,9 @@ impl Diagnostic {
         if exists.iter().any(|word| summary.contains(word) || self.detail.contains(word)) {
             let address = self.address.as_deref().unwrap_or("ADDRESS");
             return Some(format!(
-                "it exists and is not in the state, as after an interrupt of the very call that made it. If it is yours, \
-                 `terraform import '{address}' ID` in the same folder takes it in (ID: its ARN, or as the provider's page says); \
-                 else choose another name"
+                "it exists but is not in the state, for example because the call that created it was interrupted. If \
+                 it is yours, run `terraform import '{address}' ID` in the same folder (ID: its ARN, or as documented \
+                 by the provider); otherwise choose another name"
             ));
         }
         self.wants_init().then(|| "run `terraform init` in the same folder".into())
@@ -375,7 +376,7 @@ mod tests {
             let advice = diagnostic(&json.to_string()).advice().unwrap_or_default();
             assert!(advice.contains(expected), "{summary}: {advice}");
         };
-        check("Saved plan is stale", "", "makes a new plan");
+        check("Saved plan is stale", "", "create a new plan");
         check("Error acquiring the state lock", "Lock Info:\n  ID:        0a-1\n  Who: me", "force-unlock 0a-1`");
         check("Inconsistent dependency lock file", "", "terraform init");
         check("Backend initialization required, please run \"terraform init\"", "", "terraform init");

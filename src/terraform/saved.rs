@@ -1,7 +1,7 @@
-//! The file that a plan is saved in: made for one run, verified before it is applied, removed by its owner.
+//! The file of a saved plan: created for one run, verified before it is applied, removed by its owner.
 //!
-//! Whoever may write to it as this user may also replace terraform itself; what is kept away is other runs of kgen, other users,
-//! and mistakes.
+//! Anyone who can write to it as this user could also replace terraform itself; this protects against other runs of
+//! kgen, other users, and mistakes.
 
 use std::{
     fmt,
@@ -54,13 +54,13 @@ impl PlanFile {
     /// What is wrong with it, in words that follow its name.
     pub fn checksum(&self) -> Result<Checksum, String> {
         let unreadable = |error: io::Error| match (error.kind(), Errno::from_io_error(&error)) {
-            (ErrorKind::NotFound, _) => "is no longer there".to_owned(),
+            (ErrorKind::NotFound, _) => "no longer exists".to_owned(),
             (_, Some(Errno::LOOP)) => "was replaced by a link".to_owned(),
             _ => format!("cannot be read ({error})"),
         };
         let mut file = open_no_link(&self.path).map_err(unreadable)?;
         if !file.metadata().map_err(unreadable)?.is_file() {
-            return Err("was replaced by something that is no file".to_owned());
+            return Err("was replaced by something that is not a file".to_owned());
         }
         let (mut digest, mut buffer) = (Sha256::new(), [0; 64 << 10]);
         loop {
@@ -108,10 +108,10 @@ pub fn private_dir(dir: &Path) -> io::Result<()> {
     })?;
     let metadata = fs::symlink_metadata(dir)?;
     if metadata.is_symlink() {
-        return Err(io::Error::other("is a link, and kgen keeps its plans in a folder of its own: remove the link"));
+        return Err(io::Error::other("is a symbolic link, but kgen keeps its plans in a real folder: remove the link"));
     }
     if !metadata.is_dir() {
-        return Err(io::Error::other("is no folder: remove it"));
+        return Err(io::Error::other("is not a folder: remove it"));
     }
     match metadata.permissions().mode() & 0o077 {
         0 => Ok(()),
@@ -144,7 +144,7 @@ fn open_no_link(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// A link, or what is no file, is used by nobody: its name alone is removed.
+/// Nobody uses a link, or anything else that is not a file: only its name is removed.
 fn is_in_use(path: &Path) -> bool {
     let Ok(file) = open_no_link(path) else { return false };
     matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
@@ -188,7 +188,7 @@ mod tests {
         };
         replaced(&|| fs::write(file.path(), "the plaN").unwrap(), "was changed");
         replaced(&|| fs::write(file.path(), "").unwrap(), "was changed");
-        replaced(&|| fs::remove_file(file.path()).unwrap(), "no longer there");
+        replaced(&|| fs::remove_file(file.path()).unwrap(), "no longer exists");
         let put = |make: &dyn Fn()| {
             fs::remove_file(file.path()).unwrap();
             make();

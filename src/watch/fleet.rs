@@ -321,7 +321,7 @@ fn is_disabled(error: &AwsError) -> bool {
 async fn within<T>(work: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
     match time::timeout(CLUSTER_TIMEOUT, work).await {
         Ok(done) => done.map_err(|error| format!("{error:#}")),
-        Err(_) => Err(format!("no answer within {} s", CLUSTER_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no response within {} s", CLUSTER_TIMEOUT.as_secs())),
     }
 }
 

@@ -44,8 +44,7 @@ impl Marks {
             self.above = if cpu > self.threshold { self.above + 1 } else { 0 };
         }
         if let Some((broker, cpu)) = busiest.filter(|_| self.above == LASTING && !self.named) {
-            let text =
-                format!("CPU of broker {broker} is {cpu:.0} % of what it may use (alarm at {} %)", self.threshold);
+            let text = format!("CPU of broker {broker} is {cpu:.0} % of its capacity (alarm at {} %)", self.threshold);
             marks.push(Event::mark(Mark::Seen, text));
         }
         if let Some(finding) = diagnosis.findings.first().filter(|_| diagnosis.verdict == Verdict::CauseFound)

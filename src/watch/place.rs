@@ -57,6 +57,6 @@ pub async fn plaintext(aws: &Aws, cluster: &Cluster) -> anyhow::Result<String> {
     let bootstrap = aws.bootstrap(cluster).await?;
     bootstrap.plaintext.with_context(|| {
         let name = &cluster.name;
-        format!("cluster {name} has no plaintext listener (--security tls, scram or iam takes another)")
+        format!("cluster {name} has no plaintext listener (use --security tls, scram or iam)")
     })
 }

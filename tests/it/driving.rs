@@ -91,7 +91,7 @@ fn a_plan_that_went_stale_is_not_applied_and_a_new_one_is() {
     );
     fs::set_permissions(project.path("stub/terraform"), fs::Permissions::from_mode(0o755)).unwrap();
     let stale = project.run(&["apply", "--yes"]);
-    ensure_says(&stale, 1, &["Saved plan is stale", "nothing was changed: run the command again, it makes a new plan"]);
+    ensure_says(&stale, 1, &["Saved plan is stale", "nothing was changed: run the command again to create a new plan"]);
     ensure_says(&project.run(&["apply", "--yes"]), 0, &["nothing to change"]);
 }
 
@@ -102,11 +102,7 @@ fn a_tainted_resource_is_explained_and_kept_by_what_is_advised() {
     ensure_says(&run(&project, &["apply", "--yes"]), 0, &["terraform_data.one: created after"]);
     assert!(terraform(&project, &["taint", "terraform_data.one"]).status().unwrap().success());
     let advice = "terraform untaint 'terraform_data.one'";
-    ensure_says(
-        &run(&project, &["plan", "--detailed-exitcode"]),
-        2,
-        &["destroyed and created anew", "tainted", advice],
-    );
+    ensure_says(&run(&project, &["plan", "--detailed-exitcode"]), 2, &["destroyed and recreated", "tainted", advice]);
     let advised = Command::new("sh").args(["-c", advice]).current_dir(project.path("terraform")).output().unwrap();
     assert!(advised.status.success());
     ensure_says(&run(&project, &["plan", "--detailed-exitcode"]), 0, &["nothing to change"]);

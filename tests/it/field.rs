@@ -105,7 +105,7 @@ fn volumes_that_grew_outside_are_kept(lab: &Lab) {
 
 /// boto3 issue 4356.
 fn a_standard_cluster_is_not_made_express_by_a_bare_call(lab: &Lab) {
-    let needs = ["Standard to Express is an upgrade of its own", "Kafka 3.9 in KRaft mode (it is 3.9.x)"];
+    let needs = ["Standard to Express is a separate upgrade", "Kafka 3.9 in KRaft mode (it is 3.9.x)"];
     ensure_says(lab, "kgen resize express.m7g.large --yes", 2, &needs);
     lab.await_output(STATE, "ACTIVE", 10);
     assert_eq!(described(lab, "BrokerNodeGroupInfo.InstanceType"), "kafka.m5.large");

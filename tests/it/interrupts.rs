@@ -234,7 +234,7 @@ fn an_interrupt_that_comes_too_early_is_passed_on_when_terraform_heeds_it() {
     signal(&child, "INT");
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, project.read("stub/order").as_str()), (Some(130), "begun\nint\n"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("once it has begun"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("as soon as it has started"), "{}", ran.stderr);
 }
 
 /// A second apply that waits for the terraform of the first.

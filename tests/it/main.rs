@@ -16,6 +16,7 @@ mod load;
 mod outside;
 mod outside_live;
 mod project;
+mod prose;
 mod real;
 mod refusals;
 mod remedies;

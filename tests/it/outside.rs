@@ -445,7 +445,7 @@ fn commands_that_talk_to_brokers_take_a_cluster() {
     }
     let both = stub.kgen(&["consume", "--cluster", "orders", "--bootstrap-servers", "127.0.0.1:1"]);
     assert_eq!(both.code, Some(2), "{}", both.stderr);
-    assert!(both.stderr.contains("leave one of them out"), "{}", both.stderr);
+    assert!(both.stderr.contains("use only one of them"), "{}", both.stderr);
 }
 
 #[test]

@@ -169,6 +169,6 @@ fn ensure_no_gap(samples: &str) {
         .flat_map(|line| line["sample"]["brokers"].as_object().unwrap().values())
         .filter(|broker| broker["state"] == "unreachable")
         .collect();
-    assert!(!away.is_empty(), "no broker was seen to restart");
+    assert!(!away.is_empty(), "no broker was observed to restart");
     assert!(away.iter().all(|broker| broker["cpu_user_percent"] != 0.0), "{away:#?}");
 }

@@ -55,7 +55,13 @@ fn broker_types() {
     let rendered = render();
     let rendered: Vec<(&str, &str)> = rendered.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let m5 = "[cluster]\nbroker_type = \"kafka.m5.large\"\n";
-    check(&["resize", "kafka.t3.small", "--yes"], &[("kgen.toml", m5)], &[], 2, &["no way back to kafka.t3.small"]);
+    check(
+        &["resize", "kafka.t3.small", "--yes"],
+        &[("kgen.toml", m5)],
+        &[],
+        2,
+        &["cannot change brokers back to kafka.t3.small"],
+    );
     check(&["resize", "kafka.m5.large", "--yes"], &[], &[], 2, &["no Terraform", "kgen render"]);
     check(&["resize", "kafka.t3.small", "--yes"], &rendered, &[], 2, &["the brokers already are kafka.t3.small"]);
 }
@@ -66,7 +72,7 @@ fn what_was_probably_meant() {
     check(&["topic", "creat", "t"], &[], &[], 2, &["creat", "'create'", "`kgen topic --help` shows"]);
     check(&["resize", "kafka.m5.large", "--dirr", "x"], &[], &[], 2, &["'--dir'", "`kgen resize --help` shows"]);
     check(&["explain", "broker.undersize"], &[], &[], 2, &["did you mean broker.undersized?", "`kgen explain`"]);
-    check(&["explain", "zzz"], &[], &[], 2, &["no finding is called zzz (`kgen explain` lists them)"]);
+    check(&["explain", "zzz"], &[], &[], 2, &["there is no finding zzz{} (`kgen explain` lists them)"]);
     check(&["diagnose", "--replay", "nope"], &[], &[], 2, &["reading nope", "kgen watch --json", "No such file"]);
 }
 
@@ -134,7 +140,7 @@ fn what_is_named_is_not_there() {
     check(&["destroy"], &[], &[], 2, &["no terminal", "--yes"]);
     check(&["fix"], &[], &[], 2, &["no terminal", "--yes"]);
     check(&["fix", "--yes"], &[], &nobody, 2, &["127.0.0.1:9", "kgen lab up"]);
-    check(&["connect"], &[], &nobody, 2, &["no machine", "kgen bootstrap"]);
+    check(&["connect"], &[], &nobody, 2, &["not a real machine", "kgen bootstrap"]);
     check(&["topic", "delete", "x"], &[], &nobody, 2, &["127.0.0.1:9", "--bootstrap-servers"]);
     check(&["consume", "--verify", "nope"], &[], &nobody, 2, &["127.0.0.1:9", "--bootstrap-servers"]);
     check(&["consume", "--set", "x"], &[], &[], 2, &["--set", "NAME=VALUE"]);

@@ -388,7 +388,7 @@ fn an_apply_whose_plan_is_another_is_undone_and_resume_says_so() {
         "change": {"actions": ["create"], "before": null, "after": {}}}]}"#;
     project.answer("show", 0, other);
     let ran = applied(&project, &[]);
-    assert!(ran.code == Some(1) && ran.stderr.contains("is as it was before"), "{}", ran.stderr);
+    assert!(ran.code == Some(1) && ran.stderr.contains("was restored"), "{}", ran.stderr);
     assert_eq!(project.read("infra/terraform.tfvars"), VALUES);
     assert_eq!(recorded(&project).1, "failed");
     let refused = run(&project, &["resume", "--yes"]);

@@ -41,7 +41,7 @@ fn users_of_the_stack_get_in_and_nobody_else() {
     };
     refused(&format!("export KGEN_SASL_USERNAME=app KGEN_SASL_PASSWORD=guessed; {produce}"), "refuse this client");
     // A certificate by another authority: the machine's own do not know the lab's.
-    refused(&format!("{login}; kgen produce --security scram --records 1"), "is not one to trust");
+    refused(&format!("{login}; kgen produce --security scram --records 1"), "is not trusted");
 
     // Who is disassociated is out.
     let secret = "aws secretsmanager describe-secret --secret-id AmazonMSK_kgen-demo_app --query ARN --output text";

@@ -165,7 +165,7 @@ fn a_replay_draws_and_follows_the_terminals_size_and_the_keys() {
     screen.press("\x1b[B");
     screen.await_text(">    1");
     screen.press("?");
-    screen.await_text("keys and signs");
+    screen.await_text("keys and symbols");
     screen.press("?");
     screen.press(" ");
     screen.press("\x1b[H");

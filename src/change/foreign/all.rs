@@ -1,4 +1,5 @@
-//! `--all`: every cluster of the folder at once, in as many places as their types are set. Edits, and stops before terraform.
+//! `--all`: changes all clusters of the folder at once, wherever their types are set. Only edits files; terraform is
+//! not run.
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +38,7 @@ pub fn run(
     let found = located(question)?;
     let files = changed(&found);
     if let Some(rendered) = files.iter().find(|changed| provenance(&changed.before) != Provenance::Foreign) {
-        return Err(refused(anyhow!("{} is rendered by kgen: leave out --dir", rendered.file.display())));
+        return Err(refused(anyhow!("{} is rendered by kgen: omit --dir", rendered.file.display())));
     }
     let notes = notes(&found, request.to, site)?;
     found.iter().flat_map(|located| &located.trail).for_each(|step| observer.see(&Event::Trail(step)));
@@ -89,7 +90,7 @@ fn shown(file: &Path) -> String {
     visible::line(&file.display().to_string()).into_owned()
 }
 
-/// What there is to know of each cluster, after each was asked for.
+/// What there is to know of each cluster, after each was requested.
 fn notes(found: &[Located], to: BrokerType, site: &Site) -> anyhow::Result<Vec<String>> {
     let mut notes = BTreeSet::new();
     for located in found {
@@ -113,7 +114,11 @@ fn write(question: &Question<'_>, files: &[Changed]) -> anyhow::Result<()> {
     let held = folders.iter().map(|folder| Lock::folder(folder)).collect::<Result<Vec<Lock>, LockError>>()?;
     for changed in files {
         let is_same = files::text(&changed.file)?.as_ref() == Some(&changed.before);
-        ensure!(is_same, "{} was changed in between and stays as it is; run this again", changed.file.display());
+        ensure!(
+            is_same,
+            "{} was changed by something else in the meantime and was left alone; run this again",
+            changed.file.display()
+        );
     }
     let bytes: Vec<(PathBuf, Vec<u8>)> =
         files.iter().map(|changed| (changed.file.clone(), changed.after.clone().into_bytes())).collect();

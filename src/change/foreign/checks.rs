@@ -1,4 +1,5 @@
-//! Whether the change can be made, as far as files, the control plane and the brokers say, and what nobody said.
+//! Checks whether the change is possible, from files, the control plane and the brokers, and lists what could not be
+//! checked.
 
 use std::{env, fs, path::Path, time::Duration};
 
@@ -27,7 +28,7 @@ pub fn checked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>>
     ensure_type_changes(&located.edit.old, to, None)?;
     match located.kafka_version.as_deref().map(str::parse::<KafkaVersion>) {
         Some(Ok(version)) => version.check_sold_with(to)?,
-        _ => unchecked.push(format!("not checked: whether {to} is sold with the cluster's Kafka version")),
+        _ => unchecked.push(format!("not checked: whether {to} is available with the cluster's Kafka version")),
     }
     Ok(unchecked)
 }
@@ -37,13 +38,14 @@ pub fn checked(located: &Located, to: BrokerType) -> anyhow::Result<Vec<String>>
 /// # Errors
 /// Refused: it would not.
 pub fn asked(located: &Located, to: BrokerType, place: &Place) -> anyhow::Result<Vec<String>> {
-    const PUBLISHED: &str = "partitions were checked by the last minute in CloudWatch: no broker answers from here";
+    const PUBLISHED: &str = "partitions were checked with the last minute in CloudWatch, because no broker can be \
+                             reached from here";
     const STATE: &str =
         "not checked: that the cluster is ACTIVE with no operation running, and that its partitions fit";
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let region = located.region.clone().or_else(|| set("AWS_REGION")).or_else(|| set("AWS_DEFAULT_REGION"));
     let (Some(name), Some(region)) = (&located.cluster_name, region) else {
-        return Ok(vec![format!("{STATE}: files do not tell its name and region")]);
+        return Ok(vec![format!("{STATE}: the files do not contain its name and region")]);
     };
     let runtime = runtime()?;
     let aws = runtime.block_on(place.aws(&region));
@@ -55,7 +57,7 @@ pub fn asked(located: &Located, to: BrokerType, place: &Place) -> anyhow::Result
     let (cluster, bootstrap) = match runtime.block_on(async { timeout(ASK_WITHIN, found).await }) {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Ok(vec![format!("{STATE}: {error:#}")]),
-        Err(_) => return Ok(vec![format!("{STATE}: no answer from AWS within {} s", ASK_WITHIN.as_secs())]),
+        Err(_) => return Ok(vec![format!("{STATE}: no response from AWS within {} s", ASK_WITHIN.as_secs())]),
     };
     ensure_active(&cluster)?;
     let error = match bootstrap.and_then(|bootstrap| replication(&bootstrap)) {
@@ -87,7 +89,8 @@ async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
     Some(found)
 }
 
-/// The note that the file to edit lies outside of `dir`, where only a link leads there: by its path it seems to be inside.
+/// The note that the file to edit is outside of `dir`, where only a link leads there: by its path it seems to be
+/// inside.
 pub fn leads_outside(dir: &Path, located: &Located) -> anyhow::Result<Option<String>> {
     let file = &located.edit.file;
     let real = fs::canonicalize(file).with_context(|| format!("finding {}", file.display()))?;
@@ -96,7 +99,7 @@ pub fn leads_outside(dir: &Path, located: &Located) -> anyhow::Result<Option<Str
         located.notes.iter().any(|note| note.contains(" is outside of ") || note.contains(" is also used by "));
     let note = || {
         format!(
-            "{} leads to {}, outside of {}: every other configuration that uses it gets the new type too",
+            "{} leads to {}, outside {}: every other configuration that uses it gets the new type too",
             file.display(),
             real.display(),
             dir.display()

@@ -1,4 +1,4 @@
-//! What terraform is given in a folder that kgen did not write: variables, files of them, the workspace, the program.
+//! The inputs of terraform in a folder that kgen did not write: variables, variable files, the workspace, the program.
 
 use std::{
     env,
@@ -57,7 +57,7 @@ pub fn var_files(dir: &Path, named: &[PathBuf], observer: &mut dyn Observer) -> 
                 Ok(inside)
             }
             (false, false) => Err(anyhow!(
-                "there is no file {} in the current folder, to which --var-file is relative, and no {} either{}",
+                "--var-file is relative to the current folder, which has no file {}; {} does not exist either{}",
                 path.display(),
                 inside.display(),
                 beside(dir)
@@ -75,17 +75,17 @@ fn beside(dir: &Path) -> String {
         files.filter(|path| is_assignments(path)).take(10).map(|path| path.display().to_string()).collect();
     match names.is_empty() {
         true => String::new(),
-        false => format!("; files of variables here: {}", names.join(", ")),
+        false => format!("; variable files here: {}", names.join(", ")),
     }
 }
 
-/// The terraform for the folder. Plan and log lie in Terraform's own data folder there, which nobody commits.
+/// The terraform for the folder. Plan and log are in Terraform's own data folder there, which nobody commits.
 pub fn terraform(question: &Question<'_>, located: &Located, site: &Site) -> anyhow::Result<Terraform> {
     let dir = question.dir;
     let program = Terraform::find(site.terraform.as_deref()).map_err(refused)?;
     if located.is_tofu && program.file_stem().is_none_or(|name| !name.to_string_lossy().contains("tofu")) {
         return Err(refused(anyhow!(
-            "{} has files that OpenTofu alone reads, and {} is not OpenTofu: name it with --terraform-bin tofu",
+            "{} has files that only OpenTofu reads, and {} is not OpenTofu: use --terraform-bin tofu",
             dir.display(),
             program.display()
         )));
@@ -96,7 +96,7 @@ pub fn terraform(question: &Question<'_>, located: &Located, site: &Site) -> any
         .with_env(&site.place.env()?);
     if let Some(earlier) = terraform.earlier() {
         return Err(refused(anyhow!(
-            "`{}` (process {}), started earlier, still runs in {}: wait for it to end",
+            "`{}` (process {}), started earlier, is still running in {}: wait for it to end",
             earlier.command_line,
             earlier.pid,
             dir.display()

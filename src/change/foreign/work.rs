@@ -1,4 +1,4 @@
-//! `--apply`: the edit, planned, guarded, applied, and measured before and afterwards; recorded and drawn as it happens.
+//! `--apply`: plans, checks and applies the edit, measures before and afterwards, and records and shows the run.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
         conclusion::{Done, concluded},
         journal::{Interrupted, Journal, Step},
         kind::{BROKER_TYPE, RESOURCE, alone},
-        measure::{Stretch, Watched, measured, warmed_up},
+        measure::{ClusterView, Stretch, measured, warmed_up},
         rolling,
     },
     diagnose, files,
@@ -27,7 +27,7 @@ use crate::{
         Goal, Seen, Terraform, TerraformError,
         plan::{Plan, ResourceChange},
     },
-    watch::Marks,
+    watch::{Marks, Naming, News},
 };
 
 /// Name of [`Elsewhere`] in the record.
@@ -54,7 +54,7 @@ pub struct Work<'a> {
 struct Begun<'a> {
     plan: Plan<'a>,
     cluster: diagnose::Context,
-    watched: Watched,
+    watched: ClusterView,
     /// Nothing, where the brokers cannot be measured.
     before: Option<Stretch>,
 }
@@ -116,8 +116,8 @@ impl Work<'_> {
             return Ok(None);
         }
         journal.see(&Event::Recording(record));
-        let (name, region) = (cluster.cluster.clone(), cluster.region.clone());
-        let watched = Watched::of(name, region, &self.site.place, self.site.timing);
+        let (interval, place) = (self.site.timing.interval, &self.site.place);
+        let watched = ClusterView::of(&cluster.cluster, &cluster.region, place, interval);
         journal.see(&Event::Measuring { time: self.request.measure, warm_up: None });
         let before = self.measured(&watched, journal)?;
         let command = self.command();
@@ -140,12 +140,12 @@ impl Work<'_> {
         journal.end_phase();
         journal.see(&Event::Planned(&plan));
         let other =
-            "a resize may change the broker type and nothing else; `terraform plan` shows the rest, apply it first";
+            "a resize may only change the broker type; `terraform plan` shows what else would change: apply that first";
         let updated = plan.changes.ensure_updates_in_place(RESOURCE, BROKER_TYPE);
         let updated = updated.map_err(|error| alone(error, other.to_owned()))?;
         let address = &self.located.address;
         let is_meant = updated.address == *address || updated.address.starts_with(&format!("{address}."));
-        ensure!(is_meant, "the plan updates {}, and {address} was meant", updated.address);
+        ensure!(is_meant, "the plan updates {} instead of {address}", updated.address);
         Change::BrokerType(self.request.to).ensure_becomes(&updated.change.after)?;
         let cluster = self.cluster(updated);
         Ok((plan, cluster))
@@ -173,7 +173,8 @@ impl Work<'_> {
     fn finish(&self, begun: Begun<'_>, record: &Record, journal: &Journal<'_>) -> anyhow::Result<Ended> {
         let Begun { plan, cluster, watched, before } = begun;
         let marks = Marks::new(self.project.stack()).without_fixed();
-        let beside = before.is_some().then(|| watched.beside(record, marks, self.project.terraform_dir()));
+        let news = News::new(Naming::of_project(&self.project.terraform_dir()), marks);
+        let beside = before.is_some().then(|| watched.beside(record, news));
         journal.begin(Phase::Applying);
         let steps = match rolling::apply(self.terraform, &plan, &self.site.place, &mut |event| journal.see(event)) {
             Ok(steps) => steps,
@@ -188,7 +189,7 @@ impl Work<'_> {
         journal.end_phase();
         journal.step(Step::Settled)?;
         let change = Change::BrokerType(self.request.to);
-        journal.tell(run::Event::mark(Mark::Fixed, format!("every broker is {}", self.request.to)))?;
+        journal.tell(run::Event::mark(Mark::Fixed, format!("all brokers are {}", self.request.to)))?;
         journal.see(&Event::TypeIs { cluster: &cluster.cluster, to: self.request.to });
         let after = match before.is_some() {
             true => warmed_up(self.request.measure, self.site.timing, journal).and_then(|()| {
@@ -209,7 +210,7 @@ impl Work<'_> {
     }
 
     /// Measures the brokers, where they can be: terraform may have rights or ways to AWS that kgen has not.
-    fn measured(&self, watched: &Watched, journal: &Journal<'_>) -> anyhow::Result<Option<Stretch>> {
+    fn measured(&self, watched: &ClusterView, journal: &Journal<'_>) -> anyhow::Result<Option<Stretch>> {
         match measured(watched, self.request.measure, journal) {
             Ok(stretch) => Ok(Some(stretch)),
             Err(error) if error.is::<Interrupted>() => Err(error),
@@ -247,7 +248,7 @@ fn stopped(error: TerraformError, journal: &Journal<'_>) -> anyhow::Result<Ended
     }
 }
 
-/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anybody's shell.
+/// Whether it is a command as kgen records it, and does nothing else: a record's text is not advised to anyone's shell.
 fn is_plan(command: &str) -> bool {
     let terragrunt = command.strip_prefix("cd ").and_then(|rest| rest.strip_suffix(" && terragrunt plan"));
     let program = command.strip_prefix("terraform ").or_else(|| command.strip_prefix("tofu "));
@@ -282,7 +283,7 @@ impl Elsewhere {
         serde_json::from_value(run.result(ELSEWHERE)?.clone()).ok()
     }
 
-    /// Why kgen does not go on with it, and who does.
+    /// Why kgen does not continue with it, and who does.
     pub fn refusal(&self, head: &Head) -> anyhow::Error {
         let Elsewhere { file, line, old, new, plan } = self;
         let again: Vec<String> = head.args.iter().map(|word| shell_word(word)).collect();
@@ -291,12 +292,12 @@ impl Elsewhere {
         let plan = if is_plan(plan) { plan } else { "terraform plan" };
         if text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains(old.as_str())) {
             return refused(anyhow!(
-                "{id} has left nothing to go on with: {file_name}:{line} says {old} again; run `kgen {again}` once more"
+                "{id} cannot be resumed: {file_name}:{line} says {old} again; run `kgen {again}` once more"
             ));
         }
         refused(anyhow!(
-            "{id} changed Terraform that kgen did not write, and there terraform alone goes on: {file_name}:{line} was \
-             changed from {old} to {new}; `{plan}` shows what is left to do"
+            "{id} changed Terraform that kgen did not write, so only terraform can continue it: {file_name}:{line} \
+             was changed from {old} to {new}; `{plan}` shows what is left to do"
         ))
     }
 }

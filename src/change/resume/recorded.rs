@@ -1,5 +1,5 @@
-//! What a record may ask for: the change that it names, in files that kgen itself would write, with the texts that it would
-//! write. Everything else in it is somebody's text.
+//! Checks that a record contains only its change, in files that kgen itself would write, with the content that it would
+//! write. Everything else in it is untrusted text.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -35,7 +35,7 @@ pub fn command_line(head: &Head) -> String {
 /// Names the file, or the value.
 pub fn check(project: &Project, reached: &Reached) -> anyhow::Result<()> {
     let measure = reached.intent.measure_s;
-    ensure!((0.0..=MEASURE_MAX_S).contains(&measure), "it measured for {measure} s, which no change of kgen does");
+    ensure!((0.0..=MEASURE_MAX_S).contains(&measure), "it measured for {measure} s, which no kgen command does");
     let mut seen = BTreeSet::new();
     for edit in &reached.edits {
         ensure!(seen.insert(&edit.path), "it edits {} twice", quoted(&edit.path));
@@ -54,7 +54,7 @@ pub fn check(project: &Project, reached: &Reached) -> anyhow::Result<()> {
     }
     let wanted = reached.intent.change.written_to(&before)?;
     let is_wanted = wanted == after || with_grown_volumes(project, &before, &after, &wanted).as_ref() == Some(&after);
-    ensure!(is_wanted, "{KGEN_TOML} is not what `{}` makes of it", reached.intent.change.command());
+    ensure!(is_wanted, "{KGEN_TOML} is not what `{}` would write", reached.intent.change.command());
     let rendered = rendered?;
     reached.edits.iter().filter(|edit| edit.path != Path::new(KGEN_TOML)).try_for_each(|edit| rendered.check(edit))
 }
@@ -89,13 +89,13 @@ impl Texts {
     fn check(&self, edit: &Edit) -> anyhow::Result<()> {
         let name = edit.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let path = quoted(&edit.path);
-        let mend = "set the same KGEN_ variables as then, or use the kgen that began it";
+        let advice = "set the same KGEN_ variables as before, or use the version of kgen that started it";
         if self.after.get(name) != Some(edit.after.as_str()) {
-            bail!("{path} is to become what kgen.toml does not render to ({mend})");
+            bail!("{path} would not become what kgen.toml renders ({advice})");
         }
         match &edit.before {
             Some(before) if self.before.get(name) != Some(before.as_str()) => {
-                bail!("{path} was something that kgen.toml did not render to ({mend})")
+                bail!("{path} was not what kgen.toml rendered ({advice})")
             }
             _ => Ok(()),
         }
@@ -121,7 +121,7 @@ fn check_path(project: &Project, edit: &Edit, rendered: Option<&Texts>) -> anyho
     );
     let path = project.dir().join(&edit.path);
     let leads_away = edit.path != Path::new(KGEN_TOML) && own::check(&path).is_err();
-    ensure!(!leads_away, "{} is a link, and a record is not followed through one", path.display());
+    ensure!(!leads_away, "{} is a symbolic link, and kgen does not follow links in a record", path.display());
     Ok(())
 }
 
@@ -225,11 +225,11 @@ mod tests {
             check(&project, &hostile).unwrap_err().to_string()
         };
         let evil = "data \"external\" \"x\" { program = [\"/x/evil\"] }\n";
-        assert!(hostile(&|r| r.edits[1].after = evil.to_owned()).contains("is to become what"));
-        assert!(hostile(&|r| r.edits[1].before = Some(evil.to_owned())).contains("was something that"));
+        assert!(hostile(&|r| r.edits[1].after = evil.to_owned()).contains("would not become what"));
+        assert!(hostile(&|r| r.edits[1].before = Some(evil.to_owned())).contains("was not what"));
         assert!(hostile(&|r| r.edits[0].after.push_str("[tags]\na = \"b\"\n")).contains("is not what `kgen resize"));
         for measure_s in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
-            assert!(hostile(&|r| r.intent.measure_s = measure_s).contains("which no change of kgen does"));
+            assert!(hostile(&|r| r.intent.measure_s = measure_s).contains("which no kgen command does"));
         }
     }
 

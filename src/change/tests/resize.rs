@@ -42,7 +42,7 @@ fn a_resize_changes_the_files_and_the_cluster_and_is_measured() {
     assert_eq!(concluded.is.broker_type.as_deref(), Some("kafka.m5.large"));
     assert_eq!((world.step(), world.calls()), (Step::Proven, ["plan", "show", "apply"].map(str::to_owned).to_vec()));
     assert_eq!(seen.questions.len(), 1);
-    // What is recorded before anything is touched is enough to go on.
+    // What is recorded before anything is touched is enough to continue.
     let names: Vec<String> = world.recorded().entries.iter().map(|entry| format!("{:?}", entry.event)).collect();
     let at =
         |text: &str| names.iter().position(|name| name.contains(text)).unwrap_or_else(|| panic!("{text}: {names:#?}"));
@@ -154,7 +154,7 @@ fn an_apply_that_fails_before_the_cluster_changes_puts_the_files_back() {
 #[test]
 fn a_version_that_has_changed_since_the_plan_puts_the_files_back() {
     let world = World::new();
-    // Terraform has read the version before somebody reboots a broker.
+    // Terraform has read the version before someone reboots a broker.
     world.updated(Update::Reboot(vec![1]));
     is_rolled_back(&world, "BadRequestException");
 }
@@ -273,7 +273,7 @@ fn a_type_that_the_brokers_have_already_is_refused() {
 fn terraform_that_is_not_what_kgen_toml_renders_is_refused() {
     let world = World::new();
     world.write("terraform/msk.tf", &world.read("terraform/msk.tf").replace("kafka.t3.small", "kafka.m7g.large"));
-    is_refused(&world, "not what kgen.toml renders");
+    is_refused(&world, "differs from what kgen.toml renders");
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn is_resumed(world: &World) -> Seen {
     let ended = world.resume(false, &mut seen).unwrap_or_else(|error| panic!("{error:#} {:?}", seen.events));
     assert!(matches!(ended, Ended::Concluded(_)), "{ended:?} {:?}", seen.events);
     assert_eq!(world.step(), Step::Proven);
-    // The same run goes on.
+    // The same run continues.
     world.recorded();
     seen
 }
@@ -199,7 +199,7 @@ fn undo_is_refused_once_the_cluster_has_begun_to_change() {
     world.left_at(large(), Step::Applying);
     world.is_held.store(true, Ordering::SeqCst);
     world.update(Update::BrokerType("kafka.m5.large".parse().unwrap()));
-    is_refused(&world, true, "has begun to change, and the files go with it");
+    is_refused(&world, true, "has begun to change, so the files must match");
     assert!(world.is_written(large()));
 }
 

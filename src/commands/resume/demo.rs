@@ -1,4 +1,4 @@
-//! The demo that a record asks for.
+//! The demo of a record.
 
 use anyhow::{anyhow, ensure};
 
@@ -17,7 +17,7 @@ const ARG_MAX: usize = 4096;
 /// # Errors
 /// The recorded command line is not one of `kgen demo`.
 pub fn demo(head: &Head, terraform: &TerraformArgs, json: bool) -> anyhow::Result<(Demo, Vec<String>)> {
-    let unreadable = || anyhow!("{}: its command line is not one of `kgen demo`; run `kgen demo`", head.id);
+    let unreadable = || anyhow!("{}: its command line is not a `kgen demo` command; run `kgen demo`", head.id);
     ensure!(head.args.len() <= ARGS_MAX && head.args.iter().all(|arg| arg.len() <= ARG_MAX), unreadable());
     let args = std::iter::once("kgen".to_owned()).chain(head.args.iter().cloned());
     let parsed = <Cli as clap::Parser>::try_parse_from(args).map_err(|_| unreadable())?;

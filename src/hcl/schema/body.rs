@@ -87,7 +87,7 @@ impl<'s> Scope<'s> {
         if let Some(for_each) = body.attributes().find(|attribute| attribute.key.as_str() == "for_each") {
             let kind = self.below("for_each", |scope| scope.kind(&for_each.expr));
             if !matches!(kind, Kind::Unknown | Kind::Map(_) | Kind::Object(_) | Kind::Set(_)) {
-                let problem = format!("a map or a set is needed, and this is {kind}");
+                let problem = format!("expected a map or a set, but this is {kind}");
                 self.below("for_each", |scope| scope.fault(Mistake::WrongType(problem)));
             }
             self.each = Some(kind.element());
@@ -164,7 +164,7 @@ impl<'s> Scope<'s> {
     }
 
     fn blocks(&mut self, schema: &'s BlockSchema, body: &Body, is_resource: bool) {
-        // How often each stands there; nothing when `dynamic` decides.
+        // How often each is there; nothing when `dynamic` decides.
         let mut found: BTreeMap<&str, Option<usize>> = BTreeMap::new();
         for block in body.blocks() {
             let name = block_name(block);

@@ -86,7 +86,7 @@ impl<'s> Kind<'s> {
 
     /// Whether Terraform takes or converts this to `wanted`; else why not.
     pub fn fits(&self, wanted: &ValueType) -> Result<(), String> {
-        let refused = || Err(format!("{} is needed, and this is {self}", Kind::from(wanted)));
+        let refused = || Err(format!("expected {}, but this is {self}", Kind::from(wanted)));
         match (self, wanted) {
             (Kind::Unknown | Kind::Null, _) | (_, ValueType::Any) => Ok(()),
             (Kind::Text(_) | Kind::Number | Kind::Bool, ValueType::String) => Ok(()),
@@ -107,7 +107,7 @@ impl<'s> Kind<'s> {
                 }
                 attributes.iter().try_for_each(|(name, of)| match items.get(name) {
                     Some(item) => item.fits(of),
-                    None => Err(format!("the object lacks {name}")),
+                    None => Err(format!("the object has no {name}")),
                 })
             }
             _ => refused(),

@@ -10,7 +10,7 @@ use ::hcl::{
 
 use super::{Fault, Mistake, Schema, functions::returned, kind::Kind};
 
-/// The declarations of a configuration, where the check stands in it, and what it has found.
+/// The declarations of a configuration, where the check is in it, and what it has found.
 pub(super) struct Scope<'s> {
     pub schema: &'s Schema,
     /// `aws_vpc.main` or `data.aws_vpc.main`, and how often there is one.
@@ -66,7 +66,7 @@ impl<'s> Scope<'s> {
         self.bound.push((name.to_owned(), kind));
     }
 
-    /// Takes back the last [`Scope::bind`], if there `was` one.
+    /// Undoes the last [`Scope::bind`], if there `was` one.
     pub fn unbind(&mut self, was: bool) {
         if was {
             self.bound.pop();
@@ -133,7 +133,7 @@ impl<'s> Scope<'s> {
     fn call(&mut self, call: &FuncCall) -> Kind<'s> {
         let arguments: Vec<Kind<'s>> = call.args.iter().map(|argument| self.kind(argument)).collect();
         let name = call.name.name.as_str();
-        // Functions of providers stand in a namespace, and are not in the schema that is kept.
+        // Functions of providers are in a namespace, and are not in the schema that is kept.
         let known = if call.name.is_namespaced() { Some(Kind::Unknown) } else { returned(name, &arguments) };
         known.unwrap_or_else(|| {
             self.fault(Mistake::UnknownFunction(name.to_owned()));
@@ -167,7 +167,7 @@ impl<'s> Scope<'s> {
 
     fn template_expression(&mut self, expression: &TemplateExpr) -> Kind<'s> {
         let Ok(template) = Template::from_expr(expression) else {
-            self.fault(Mistake::WrongReference("the template cannot be read".to_owned()));
+            self.fault(Mistake::WrongReference("the template cannot be parsed".to_owned()));
             return Kind::Text(None);
         };
         self.template(&template);
@@ -259,7 +259,10 @@ impl<'s> Scope<'s> {
         };
         match (repetition, operators.first()) {
             (Repetition::Keyed | Repetition::Counted, Some(TraversalOperator::GetAttr(attribute))) => {
-                self.fault(Mistake::WrongReference(format!("{address} has instances: which one's {attribute}?")));
+                self.fault(Mistake::WrongReference(format!(
+                    "{address} has several instances: select one to read \
+                                                            {attribute}"
+                )));
                 Kind::Unknown
             }
             _ => self.steps(whole, operators),

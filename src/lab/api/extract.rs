@@ -1,4 +1,4 @@
-//! What requests bring, as values; what cannot be read is answered as MSK does.
+//! The content of requests as values; invalid requests get the same errors as on MSK.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let Path(value) = Path::from_request_parts(parts, state)
             .await
-            .map_err(|rejection| Refusal::bad(format!("the path cannot be read: {}", rejection.body_text())))?;
+            .map_err(|rejection| Refusal::bad(format!("the path cannot be parsed: {}", rejection.body_text())))?;
         Ok(InPath(value))
     }
 }
@@ -90,8 +90,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let read = Limited::new(request.into_body(), BODY_MAX).collect();
         let bytes = match tokio::time::timeout(BODY_TIMEOUT, read).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) => return Err(Refusal::bad(format!("the request's body cannot be read: {error}"))),
-            Err(_) => return Err(Refusal::bad(format!("the request's body did not arrive within {BODY_TIMEOUT:?}"))),
+            Ok(Err(error)) => return Err(Refusal::bad(format!("the request body cannot be read: {error}"))),
+            Err(_) => return Err(Refusal::bad(format!("the request body did not arrive within {BODY_TIMEOUT:?}"))),
         };
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
         // By way of a value, because errors about types then name no line of a text that nobody sees.

@@ -1,4 +1,4 @@
-//! The door: who may come in, and which of the two houses a request is for.
+//! Access control: which requests are accepted, and whether MSK or the emulator handles them.
 
 use axum::{
     extract::{Request, State},
@@ -32,19 +32,16 @@ const MSK_PATHS: [&str; 8] = [
     "/api/v2/operations",
 ];
 
-/// Lets in what names this machine; MSK's calls go on to the routes, CloudWatch's to the lab's own metrics where they are about
-/// them, and the rest to the emulator.
+/// Lets in what names this machine; MSK's calls go to the routes, CloudWatch's to the lab's own metrics where
+/// they are about them, and the rest to the emulator.
 pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     if !names_loopback(request.uri(), request.headers()) {
         // A page in a browser can reach this port under a name of its own (DNS rebinding), but has to say so here.
-        return Refusal::new(
-            Kind::Forbidden,
-            "the lab answers only to 127.0.0.1, localhost and [::1] in the Host header",
-        )
-        .into_response();
+        return Refusal::new(Kind::Forbidden, "the lab accepts only 127.0.0.1, localhost and [::1] in the Host header")
+            .into_response();
     }
     if !is_from_here(request.headers()) {
-        return Refusal::new(Kind::Forbidden, "the lab does not answer to pages of other sites").into_response();
+        return Refusal::new(Kind::Forbidden, "the lab does not accept requests from other sites").into_response();
     }
     let path = request.uri().path();
     if path.starts_with("/_lab/") {
@@ -52,7 +49,7 @@ pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -
     }
     let mut response = match scope(request.headers()) {
         Some((region, "kafka")) if !is_region(region) => {
-            Refusal::bad(format!("{region:?} in the signature is no region")).into_response()
+            Refusal::bad(format!("{region:?} in the signature is not a region")).into_response()
         }
         Some((region, "kafka")) => {
             if let Some(action) =

@@ -1,6 +1,6 @@
-//! CloudWatch over HTTP: what is about `AWS/Kafka` is answered from the lab's own series, the rest by the emulator.
+//! CloudWatch over HTTP: the lab's own series for `AWS/Kafka`, the emulator for the rest.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -63,7 +63,7 @@ impl Door {
         }
         let answered = {
             let store = self.metrics.region(region);
-            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            let store = store.lock();
             reply(&store, self.metrics.timing, &call, now_ms())
         };
         match answered {
@@ -99,7 +99,7 @@ impl Door {
         });
         match json {
             Some(json) => response(status, CBOR, wire::cbor_bytes(&json), &request_id()),
-            None => failed(call.protocol, &Fault::new("InternalServiceFault", "the emulator's answer is not JSON")),
+            None => failed(call.protocol, &Fault::new("InternalServiceFault", "the emulator's response is not JSON")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The calls that change a cluster; each answers with its operation.
+//! The calls that change a cluster; each returns its operation.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -210,7 +210,7 @@ async fn reboot(
     Body(request): Body<Reboot>,
 ) -> Answer {
     let id = |text: &String| {
-        text.parse().map_err(|_| Refusal::parameter("brokerIds", format!("{text:?} is no broker's id")))
+        text.parse().map_err(|_| Refusal::parameter("brokerIds", format!("{text:?} is not a broker id")))
     };
     let brokers = request.broker_ids.iter().map(id).collect::<Result<_, _>>()?;
     accept(lab, arn, caller, None, Update::Reboot(brokers)).await

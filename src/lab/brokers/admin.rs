@@ -1,4 +1,4 @@
-//! What the cluster says of itself: brokers that take part, replicas in sync, by Kafka's metadata request.
+//! The state of the cluster from Kafka's metadata request: joined brokers, in-sync replicas.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -27,9 +27,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Errors
 /// The node did not serve, or Java wrote nothing.
 pub fn make(kafka: &Kafka, to: &Path) -> anyhow::Result<()> {
-    let cache = to.parent().with_context(|| format!("{} is in no folder", to.display()))?;
+    let cache = to.parent().with_context(|| format!("{} is not in a folder", to.display()))?;
     fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
-    let dir = tempfile::Builder::new().prefix(".classes-").tempdir_in(cache).context("making a folder in the cache")?;
+    let dir =
+        tempfile::Builder::new().prefix(".classes-").tempdir_in(cache).context("creating a folder in the cache")?;
     let new = dir.path().join("classes.jsa");
     let layout = Layout { dir: dir.path().join("node") };
     let (identity, reserved) = layout.open(&[1])?;
@@ -41,10 +42,10 @@ pub fn make(kafka: &Kafka, to: &Path) -> anyhow::Result<()> {
     let starting = node::start(&kafka, &layout, ID, HEAP_MIB, None)?;
     let serves = || admin::metadata(local(broker), Duration::from_secs(3)).is_some_and(|it| it.brokers.contains(&ID));
     let ended = node::ready(starting, &layout, ID, serves)?.stop(WRITE_TIMEOUT);
-    ensure!(ended, "Java had not written it after {} s", WRITE_TIMEOUT.as_secs());
+    ensure!(ended, "Java did not write it within {} s", WRITE_TIMEOUT.as_secs());
     let written = fs::metadata(&new).map_or(0, |file| file.len());
     let log = layout.node_dir(ID).join("output.log");
-    ensure!(written > 0, "Java wrote none: {}", fs::read_to_string(log).unwrap_or_default().trim());
+    ensure!(written > 0, "Java did not write one: {}", fs::read_to_string(log).unwrap_or_default().trim());
     fs::rename(&new, to).with_context(|| format!("moving it to {}", to.display()))
 }
 

@@ -1,4 +1,4 @@
-//! What faults do to brokers. Each is taken back by another of these, or by the broker's next start.
+//! What faults do to brokers. Each is undone by another of these, or by the broker's next start.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -81,7 +81,7 @@ impl Fleet {
         let spent = self.brokers.values().filter(|broker| broker.watched.spend_credits()).count();
         anyhow::ensure!(
             spent == self.brokers.len(),
-            "{} has no CPU credits here: they are of T3 types, in a lab that was started by `kgen lab up --t3 credits`",
+            "{} has no CPU credits here: only T3 types have them, in a lab started with `kgen lab up --t3 credits`",
             self.config.broker_type
         );
         Ok(())
@@ -93,15 +93,15 @@ impl Fleet {
     /// It does not run.
     pub fn pause(&mut self, id: BrokerId) -> anyhow::Result<()> {
         let broker = self.broker_mut(id)?;
-        let server = broker.server.as_mut().with_context(|| format!("broker {id} does not run"))?;
-        // Else a limit by duty cycle would let it go on.
+        let server = broker.server.as_mut().with_context(|| format!("broker {id} is not running"))?;
+        // Else a limit by duty cycle would let it continue.
         broker.watched.release();
         std::thread::sleep(DUTY_ENDS_WITHIN);
         server.signal(Signal::STOP);
         Ok(())
     }
 
-    /// Lets a paused broker go on.
+    /// Lets a paused broker continue.
     ///
     /// # Errors
     /// What the kernel says to its quota.
@@ -157,7 +157,7 @@ impl Fleet {
         self.start_brokers(vec![id], &user).with_context(|| format!("starting broker {id}"))
     }
 
-    /// Starts the broker anew with another heap, or with that of its size, unless it has that already.
+    /// Starts the broker again with another heap, or with that of its size, unless it has that already.
     ///
     /// # Errors
     /// As [`Fleet::start`].
@@ -182,7 +182,7 @@ impl Fleet {
         self.broker(id)?.watched.limit_disk(&data, limit).with_context(|| format!("limiting the disk of broker {id}"))
     }
 
-    /// Starts the controller anew with these properties over its own; the brokers go on meanwhile.
+    /// Starts the controller again with these properties over its own; the brokers continue meanwhile.
     ///
     /// # Errors
     /// As [`Fleet::start`].

@@ -1,15 +1,15 @@
-//! What stands in a fleet's folder: ports, identities, configuration, logs.
+//! What is in a fleet's folder: ports, identities, configuration, logs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::ports::Reserved;
@@ -59,17 +59,18 @@ impl Identity {
         };
         let identity: Identity =
             serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
-        // It stands in the names of control groups and in configuration files.
+        // It is in the names of control groups and in configuration files.
         let id = &identity.cluster_id;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         ensure!(
             (1..=22).contains(&id.len()) && id.bytes().all(is_plain),
-            "{} was not written by a lab of kgen: cluster_id is {id:?} (delete the cluster, or `kgen lab down --purge`)",
+            "{} was not written by a kgen lab: cluster_id is {id:?} (delete the cluster, or run `kgen lab down \
+             --purge`)",
             path.display()
         );
         let stray = identity.ports.keys().find(|id| !(1..CONTROLLER_ID).contains(*id));
         if let Some(stray) = stray {
-            bail!("{} was not written by a lab of kgen: there is no broker {stray}", path.display());
+            bail!("{} was not written by a kgen lab: there is no broker {stray}", path.display());
         }
         Ok(Some(identity))
     }
@@ -158,7 +159,7 @@ impl Layout {
         own::make_folder(&self.dir, 0o777).with_context(|| format!("making {}", self.dir.display()))?;
         own::replace(&self.log4j(), LOG4J.as_bytes()).context("writing the brokers' logging configuration")?;
         own::replace(&self.jmx(), JMX.as_bytes()).context("writing the JMX exporter's configuration")?;
-        let _choosing = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _choosing = CHOOSING.lock();
         let mut reserved = Reserved::without(self.ports_of_others());
         let path = self.record();
         let mut identity = match Identity::read(&path)? {
@@ -256,20 +257,20 @@ impl Properties {
             }
             ensure!(
                 !line.ends_with('\\'),
-                "line {number} of the server properties goes on in the next, write it in one"
+                "line {number} of the server properties continues on the next line: write it on one line"
             );
             let Some((name, value)) = line.split_once(['=', ':']) else {
-                bail!("line {number} of the server properties is no name=value: {line:?}");
+                bail!("line {number} of the server properties is not name=value: {line:?}");
             };
             let (name, value) = (name.trim(), value.trim());
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             ensure!(
                 !name.is_empty() && name.chars().all(plain),
-                "line {number} of the server properties: {name:?} is no name"
+                "line {number} of the server properties: {name:?} is not a property name"
             );
             ensure!(
                 !OWNED.contains(&name) && !name.starts_with("ssl.keystore."),
-                "server property {name} cannot be set: MSK decides it"
+                "server property {name} cannot be set: MSK manages it"
             );
             properties.set(name, value);
         }

@@ -19,7 +19,7 @@ const TRIES: usize = 20_000;
 #[derive(Debug)]
 pub struct Reserved<H = TcpListener> {
     held: BTreeMap<u16, H>,
-    /// Ports that are somebody else's, whether they are in use now or not.
+    /// Ports that are someone else's, whether they are in use now or not.
     taken: BTreeSet<u16>,
 }
 
@@ -48,7 +48,7 @@ impl Reserved {
     /// The listener on a port, for a server of this process.
     ///
     /// # Errors
-    /// The port was not held, and somebody has it.
+    /// The port was not held, and someone has it.
     pub fn listener(&mut self, port: u16) -> io::Result<TcpListener> {
         self.held.remove(&port).map_or_else(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)), Ok)
     }
@@ -67,7 +67,7 @@ impl<H> Reserved<H> {
             self.held.insert(port, holder);
             return Ok(port);
         }
-        bail!("no port on 127.0.0.1 is left for the brokers: other clusters of the lab have them all")
+        bail!("there is no free port on 127.0.0.1 for the brokers: other clusters of the lab use them all")
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
         let mut fleet = reserved(BTreeSet::from([7]));
         let system = System::new(0);
         let error = fleet.choose_with(|| Ok((7, system.bind().1))).unwrap_err().to_string();
-        assert!(error.starts_with("no port on 127.0.0.1 is left"), "{error}");
+        assert!(error.starts_with("no free port on 127.0.0.1"), "{error}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn reply(store: &Store, timing: Timing, call: &Call, now_ms: i64) -> Reply {
             match (metrics().any(is_ours), metrics().all(is_ours)) {
                 (true, true) => Reply::Here(reader.data(queries, input)),
                 (true, false) => Reply::Here(Err(Fault::invalid(
-                    "the lab answers queries on AWS/Kafka apart from queries on other namespaces: ask in two calls",
+                    "the lab cannot combine queries on AWS/Kafka with queries on other namespaces: use two calls",
                 ))),
                 _ => Reply::Elsewhere,
             }
@@ -105,7 +105,8 @@ impl Reader<'_> {
             return Err(Fault::new(
                 "InvalidParameterCombination",
                 format!(
-                    "the request is for more than {STATISTICS_MAX} datapoints: ask for a longer period or a shorter span"
+                    "the request is for more than {STATISTICS_MAX} datapoints: use a longer period or a shorter time \
+                     range"
                 ),
             ));
         }
@@ -180,7 +181,7 @@ impl Reader<'_> {
     /// From when to before when, ms: what is not there for clients yet is left out.
     fn span(&self, input: &Value) -> Result<(i64, i64), Fault> {
         let of = |member: &str| {
-            let wrong = || Fault::new("ValidationError", format!("{member} is missing, or is no time"));
+            let wrong = || Fault::new("ValidationError", format!("{member} is missing, or is not a time"));
             time_ms(&input[member]).ok_or_else(wrong)
         };
         let (from, to) = (of("StartTime")?, of("EndTime")?);
@@ -222,7 +223,7 @@ impl Parts {
             let wrong = |text: &str| Fault::new("ValidationError", text.to_owned());
             let id = query["Id"].as_str().filter(|id| is_query_id(id));
             let id =
-                id.ok_or_else(|| wrong("a query's Id begins with a small letter and has letters, digits and _"))?;
+                id.ok_or_else(|| wrong("a query Id starts with a lower-case letter and has letters, digits and _"))?;
             let stat = &query["MetricStat"];
             let read = match (stat.is_object(), query["Expression"].as_str()) {
                 (true, None) => {
@@ -252,7 +253,7 @@ impl Parts {
         let period = query.names().iter().filter_map(|name| self.periods.get(*name).copied()).max().unwrap_or(60_000);
         let begin = from - from.rem_euclid(period);
         if (to - begin) / period > DATAPOINTS_MAX as i64 {
-            return Err(Fault::new("ValidationError", "the span holds too many periods"));
+            return Err(Fault::new("ValidationError", "the time range has too many periods"));
         }
         let periods = std::iter::successors(Some(begin), |at| Some(at + period)).take_while(|at| *at < to);
         Ok(periods.filter_map(|at| Some((at, query.value(store, at, period.min(to - at))?))).collect())
@@ -312,7 +313,7 @@ fn begin_of_page(input: &Value) -> Result<usize, Fault> {
     let Some(text) = input["NextToken"].as_str().filter(|text| !text.is_empty()) else { return Ok(0) };
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let start = bytes.and_then(|text| text.strip_prefix("from:")?.parse().ok());
-    start.ok_or_else(|| Fault::new("InvalidNextToken", "NextToken is not one that this call gave out"))
+    start.ok_or_else(|| Fault::new("InvalidNextToken", "NextToken was not returned by this call"))
 }
 
 #[cfg(test)]
@@ -507,7 +508,7 @@ mod tests {
             (json!([foreign, good]), "two calls"),
             (json!([query("m", "CpuUser", 7, "Average")]), "Period"),
             (json!([query("m", "CpuUser", 60, "tm99")]), "tm99"),
-            (json!([query("M", "CpuUser", 60, "Sum")]), "small letter"),
+            (json!([query("M", "CpuUser", 60, "Sum")]), "lower-case letter"),
             (json!([good, good]), "two queries"),
             (json!([good, { "Id": "e", "Expression": "m + x" }]), "no query x"),
             (json!([good, { "Id": "e", "Expression": "SEARCH('{AWS/Kafka}', 'Sum')" }]), "does not compute"),

@@ -82,7 +82,7 @@ impl Widget {
         let widget: Value =
             serde_json::from_str(text).map_err(|error| Fault::invalid(format!("MetricWidget is not JSON: {error}")))?;
         if !widget.is_object() {
-            return Err(Fault::invalid("MetricWidget is no object"));
+            return Err(Fault::invalid("MetricWidget is not an object"));
         }
         let side = |name: &str, usual: i64| {
             let side = widget[name].as_i64().unwrap_or(usual);
@@ -91,7 +91,7 @@ impl Widget {
         };
         let time = |name: &str, usual: i64| match widget[name].as_str() {
             None => Ok(now_ms - usual),
-            Some(text) => moment(text, now_ms).ok_or_else(|| Fault::invalid(format!("{name} is no time: {text:?}"))),
+            Some(text) => moment(text, now_ms).ok_or_else(|| Fault::invalid(format!("{name} is not a time: {text:?}"))),
         };
         let (from_ms, to_ms) = (time("start", 3 * 3_600_000)?, time("end", 0)?);
         let rows = widget["metrics"].as_array().map_or(&[][..], Vec::as_slice);
@@ -102,7 +102,7 @@ impl Widget {
             // Expressions are objects alone.
             if let Some(line) = Line::read(row, &mut before, &widget)? {
                 if from_ms >= to_ms || (to_ms - from_ms) / line.period_ms > POINTS_MAX {
-                    return Err(Fault::invalid("the widget's time is empty, or has too many periods"));
+                    return Err(Fault::invalid("the widget's time range is empty, or has too many periods"));
                 }
                 lines.push(line);
             }
@@ -133,7 +133,7 @@ impl Line {
             return Err(Fault::invalid("a metric has a namespace and a name"));
         };
         if namespace != Metric::NAMESPACE {
-            return Err(Fault::invalid(format!("the lab draws {} alone, not {namespace}", Metric::NAMESPACE)));
+            return Err(Fault::invalid(format!("the lab draws only {}, not {namespace}", Metric::NAMESPACE)));
         }
         let pairs = dimensions.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].clone()));
         let id = SeriesId::new(metric, pairs);

@@ -57,7 +57,7 @@ impl Query {
         }
     }
 
-    /// The value of the period that begins at `from_ms`; `None` when a part of it has no data, or it is no number.
+    /// The value of the period that begins at `from_ms`; `None` when a part of it has no data, or it is not a number.
     pub fn value(&self, series: &Store, from_ms: i64, period_ms: i64) -> Option<f64> {
         match self {
             Query::Metric(key, statistic) => statistic.of(&series.between(key, from_ms, from_ms + period_ms)),

@@ -32,7 +32,7 @@ impl BrokerWindow<'_> {
         of(self.hosts.last()?)
     }
 
-    /// How much a counter of the machine has grown; nothing where it began anew.
+    /// How much a counter of the machine has grown; nothing where it starts again.
     pub fn growth(&self, of: impl Fn(&Host) -> Option<f64>) -> Option<f64> {
         let first = self.before.or(self.hosts.first().filter(|_| self.hosts.len() > 1))?;
         let (then, now) = (of(first)?, of(self.hosts.last()?)?);

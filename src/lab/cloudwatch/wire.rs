@@ -153,7 +153,7 @@ fn to_cbor(value: &Value, is_moment: bool) -> ciborium::Value {
 fn from_cbor(value: ciborium::Value, depth: usize) -> Result<Value, String> {
     use ciborium::Value as Cbor;
     if depth > DEPTH_MAX {
-        return Err("the request is too deep".to_owned());
+        return Err("the request is nested too deeply".to_owned());
     }
     let number = |number: f64| Number::from_f64(number).map_or(Value::Null, Value::Number);
     Ok(match value {
@@ -166,12 +166,12 @@ fn from_cbor(value: ciborium::Value, depth: usize) -> Result<Value, String> {
         Cbor::Array(items) => items.into_iter().map(|item| from_cbor(item, depth + 1)).collect::<Result<_, _>>()?,
         Cbor::Map(members) => {
             let member = |(name, value): (Cbor, Cbor)| {
-                let name = name.into_text().map_err(|_| "a member's name is no text".to_owned())?;
+                let name = name.into_text().map_err(|_| "the name of a member is not text".to_owned())?;
                 Ok((name, from_cbor(value, depth + 1)?))
             };
             members.into_iter().map(member).collect::<Result<Map<_, _>, String>>()?.into()
         }
-        _ => return Err("the request holds what no call of CloudWatch has".to_owned()),
+        _ => return Err("the request contains something that no CloudWatch call accepts".to_owned()),
     })
 }
 

@@ -42,7 +42,13 @@ pub fn check(arn: &str, kind: &str, parameter: &'static str) -> Result<(), Refus
     if parts.len() == length && parts[0] == kind && parts.iter().all(|part| !part.is_empty()) {
         return Ok(());
     }
-    Err(Refusal::parameter(parameter, format!("One or more of the parameters are not valid: {arn:?} is no {kind} ARN")))
+    Err(Refusal::parameter(
+        parameter,
+        format!(
+            "One or more of the parameters are not valid: {arn:?} is not a {kind} \
+                                               ARN"
+        ),
+    ))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Whether a state that was read is one that the control plane could have written.
 //!
-//! The file lies in a project folder, which may come from somebody else. Names in it become paths, ARNs become keys, and
+//! The file is in a project folder, which may come from someone else. Names in it become paths, ARNs become keys, and
 //! server properties are given to brokers, so nothing of it is used before all of it holds.
 
 use std::{collections::BTreeSet, net::SocketAddr};
@@ -52,13 +52,24 @@ impl ControlPlane {
         for (index, configuration) in self.configurations.iter().enumerate() {
             let field = format!("configurations[{index}]");
             configuration.check(&field)?;
-            ensure(arns.insert(&configuration.arn), &format!("{field}.arn"), &configuration.arn, "another has it too")?;
+            ensure(
+                arns.insert(&configuration.arn),
+                &format!("{field}.arn"),
+                &configuration.arn,
+                "another one has the \
+                                                                                                  same value",
+            )?;
         }
         for (index, cluster) in self.clusters.iter().enumerate() {
             let field = format!("clusters[{index}]");
             cluster.check(&field)?;
-            ensure(arns.insert(&cluster.arn), &format!("{field}.arn"), &cluster.arn, "another has it too")?;
-            ensure(dirs.insert(cluster.dir()), &format!("{field}.arn"), &cluster.arn, "another has the same folder")?;
+            ensure(arns.insert(&cluster.arn), &format!("{field}.arn"), &cluster.arn, "another one has the same value")?;
+            ensure(
+                dirs.insert(cluster.dir()),
+                &format!("{field}.arn"),
+                &cluster.arn,
+                "another one has the same folder",
+            )?;
         }
         Ok(())
     }
@@ -69,11 +80,11 @@ impl Configuration {
         refused(configuration::check_name(&self.name), &format!("{field}.name"), &self.name)?;
         check_region(&self.region, field)?;
         check_arn(&self.arn, "configuration", &self.region, &self.name, field)?;
-        ensure(!self.revisions.is_empty(), &format!("{field}.revisions"), &self.revisions, "there is always one")?;
+        ensure(!self.revisions.is_empty(), &format!("{field}.revisions"), &self.revisions, "there must be one")?;
         for (index, revision) in self.revisions.iter().enumerate() {
             let field = format!("{field}.revisions[{index}]");
             let number = revision.number == index as u64 + 1;
-            ensure(number, &format!("{field}.number"), revision.number, "revisions are numbered from 1 on")?;
+            ensure(number, &format!("{field}.number"), revision.number, "revisions are numbered from 1")?;
             let properties = &revision.server_properties;
             let taken = configuration::parse_properties(properties.clone().into_bytes()).map(drop);
             refused(taken, &format!("{field}.server_properties"), properties)?;
@@ -89,7 +100,7 @@ impl Cluster {
         check_arn(&self.arn, "cluster", &self.region, &self.name, field)?;
         let is_version = self.version.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         let is_version = is_version && (1..=32).contains(&self.version.len());
-        ensure(is_version, &format!("{field}.version"), &self.version, "it is capitals and digits")?;
+        ensure(is_version, &format!("{field}.version"), &self.version, "it consists of capital letters and digits")?;
         refused(create::check_tags(&self.tags), &format!("{field}.tags"), &self.tags)?;
         self.check_size(&format!("{field}.provisioned"))?;
         self.check_brokers(field)?;
@@ -147,7 +158,7 @@ impl ScramSecret {
     fn check(&self, field: &str) -> Checked {
         let is_arn = self.arn.starts_with("arn:aws:secretsmanager:") && is_plain(&self.arn);
         ensure(is_arn, &format!("{field}.arn"), &self.arn, "it is not the ARN of a secret")?;
-        ensure(is_plain(&self.user), &format!("{field}.user"), &self.user, "it has no characters that show")
+        ensure(is_plain(&self.user), &format!("{field}.user"), &self.user, "it has no visible characters")
     }
 }
 

@@ -1,4 +1,4 @@
-//! CreateCluster: what is asked, checked against the catalogue, with what MSK adds.
+//! CreateCluster: checks the request against the catalogue, and adds MSK's defaults.
 
 use serde::Deserialize;
 

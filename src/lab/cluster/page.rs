@@ -37,7 +37,7 @@ pub fn page<T>(
             .decode(token)
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok()?.strip_prefix("from:")?.parse().ok())
-            .ok_or_else(|| Refusal::parameter("nextToken", "nextToken is not one that a list gave out"))?,
+            .ok_or_else(|| Refusal::parameter("nextToken", "nextToken was not returned by a list call"))?,
     };
     let mut rest = items.skip(start);
     let items: Vec<T> = rest.by_ref().take(size).collect();

@@ -1,4 +1,4 @@
-//! How the MSK API says no.
+//! Errors of the MSK API.
 
 /// An answer that is an error: its type, its message and the parameter at fault, as MSK sends them.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum Kind {
     TopicExists,
     /// The brokers refuse a change of a topic.
     KafkaRequest,
-    /// The lab was told to deny the action.
+    /// The lab was instructed to deny the action.
     AccessDenied,
     /// What API Gateway answers to a path, method or signature that it cannot place.
     Unplaced,

@@ -199,7 +199,7 @@ fn a_change_that_msk_does_not_make_is_refused_before_anything_is_touched() {
     let version_update = |target: &str| Update::KafkaVersion { target: target.parse().unwrap(), configuration: None };
     for (update, partitions, words) in [
         (Update::BrokerType(known("kafka.t3.small")), 7, "already"),
-        (Update::BrokerType(known("express.m7g.large")), 7, "an upgrade of its own"),
+        (Update::BrokerType(known("express.m7g.large")), 7, "a separate upgrade"),
         (Update::BrokerType(known("kafka.m5.large")), 1501, "1501 partitions"),
         (Update::BrokerCount(3), 7, "only be given more"),
         (Update::BrokerCount(0), 7, "only be given more"),

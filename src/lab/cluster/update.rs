@@ -1,4 +1,4 @@
-//! The changes of a cluster: what each asks, when it is refused, and what it turns into.
+//! The changes to a cluster: their requests, when they are refused, and the resulting work.
 
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +137,7 @@ impl ControlPlane {
                 if *count <= present {
                     return Err(Refusal::parameter(
                         "targetNumberOfBrokerNodes",
-                        format!("the cluster has {present} brokers and can only be given more, not {count}"),
+                        format!("the cluster has {present} brokers and can only be expanded, not set to {count}"),
                     ));
                 }
                 create::check_broker_count(*count, provisioned.broker_node_group_info.client_subnets.len() as u32)
@@ -155,7 +155,7 @@ impl ControlPlane {
                 if cluster.configuration().as_ref() == Some(wanted) {
                     return Err(Refusal::parameter(
                         "configurationInfo",
-                        format!("the cluster runs with revision {} of this configuration already", wanted.revision),
+                        format!("the cluster already uses revision {} of this configuration", wanted.revision),
                     ));
                 }
                 check_partitions(partitions, broker_type)
@@ -198,7 +198,9 @@ impl ControlPlane {
         let broker_type = cluster.provisioned.broker_node_group_info.instance_type;
         let zones = cluster.zones();
         if broker_type.credits().is_some() || count == present || count == 0 {
-            return Err(refuse(format!("the cluster has {present} brokers and can only be given more, not {count}")));
+            return Err(refuse(format!(
+                "the cluster has {present} brokers and can only be expanded, not set to {count}"
+            )));
         }
         create::check_broker_count(count, zones.len() as u32)?;
         let of_zone = ((present - count) / zones.len() as u32) as usize;
@@ -252,7 +254,7 @@ fn check_partitions(partitions: Option<u32>, broker_type: BrokerType) -> Result<
 
 fn check_volumes(volumes: &[BrokerEbsVolumeInfo], provisioned: &Provisioned) -> Result<(), Refusal> {
     let refuse = |message: String| Refusal::parameter("targetBrokerEBSVolumeInfo", message);
-    let [volume] = volumes else { return Err(refuse("name one volume size, for all brokers".to_owned())) };
+    let [volume] = volumes else { return Err(refuse("give one volume size for all brokers".to_owned())) };
     if !volume.kafka_broker_node_id.eq_ignore_ascii_case("all") {
         return Err(refuse("kafkaBrokerNodeId must be All: brokers have volumes of one size".to_owned()));
     }
@@ -266,7 +268,7 @@ fn check_volumes(volumes: &[BrokerEbsVolumeInfo], provisioned: &Provisioned) -> 
             return Err(refuse(format!("the volumes have {present} GiB and can only grow, not to {size}")));
         }
         Some(size) if size == present && volume.provisioned_throughput.is_none() => {
-            return Err(refuse(format!("the volumes have {present} GiB already")));
+            return Err(refuse(format!("the volumes already have {present} GiB")));
         }
         None if volume.provisioned_throughput.is_none() => {
             return Err(refuse("the request changes nothing".to_owned()));

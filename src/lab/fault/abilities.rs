@@ -1,4 +1,4 @@
-//! What this machine allows.
+//! The faults that this machine supports.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 4] = ["mkfs.ext4", "mount", "umount", "tc"];
 pub struct Abilities {
     pub root: bool,
     pub programs: BTreeSet<&'static str>,
-    /// The data lies on a disk that control groups can hold back.
+    /// The data is on a disk that control groups can hold back.
     pub disk_limit: bool,
     pub shaping: bool,
 }
@@ -40,7 +40,7 @@ impl Abilities {
             Need::Program(name) => (self.programs.contains(name), format!("needs the program {name}")),
             Need::DiskLimit => (
                 self.disk_limit,
-                "needs control groups that hold back writes (blkio or io, as root), and data on a disk of its own"
+                "needs control groups that can limit writes (blkio or io, as root), and the data on a separate disk"
                     .to_owned(),
             ),
             Need::Shaping => (self.shaping, "needs a kernel with the queueing disciplines htb and tbf".to_owned()),

@@ -1,4 +1,4 @@
-//! Faults carried out on one cluster's brokers, and taken back.
+//! Starts faults on one cluster's brokers, and undoes them.
 //!
 //! Everything that is done leaves an [`Undo`], or a child that ends with the lab. What outlives the lab is written down
 //! before it is done, for the lab that comes after one that was killed.
@@ -6,9 +6,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use serde_json::{Value, json};
 
-use super::{Abilities, Act, Client, Fault, Hits, Order, STRENGTHS, find, network::Shaping, undo::Undo, volume};
+use super::{Abilities, Act, Client, Fault, Hits, STRENGTHS, find, network::Shaping, undo::Undo, volume};
 use crate::{
     files::own,
     kafka::{
@@ -21,6 +20,7 @@ use crate::{
         brokers::Fleet,
         limits::{DiskLimit, Limit},
     },
+    lab_api::{FaultOrder, LabClient, LabFault},
     process::{Readiness, Server, StartingServer},
     sample::BrokerId,
 };
@@ -33,7 +33,7 @@ const CLIENT_GRACE: Duration = Duration::from_secs(3);
 /// The topic of [`Act::Partitions`].
 const MANY: &str = "kgen-fault-partitions";
 
-/// A broker with Kafka's own balancing of leaders would take back what [`Act::LeadersAway`] does.
+/// A broker with Kafka's own balancing of leaders would undo what [`Act::LeadersAway`] does.
 const NO_BALANCING: [(&str, &str); 1] = [("auto.leader.rebalance.enable", "false")];
 
 /// The faults of one cluster.
@@ -45,7 +45,7 @@ pub struct Faults {
 
 struct Running {
     fault: &'static Fault,
-    order: Order,
+    order: FaultOrder,
     since: jiff::Timestamp,
     undo: Vec<Undo>,
     clients: Vec<Beside>,
@@ -61,8 +61,15 @@ struct Beside {
     _limit: Option<Limit>,
 }
 
+impl Beside {
+    fn shown(&self) -> LabClient {
+        let (command, pid) = (self.command.clone(), self.server.pid());
+        LabClient { command, pid, log: self.log.to_string_lossy().into_owned() }
+    }
+}
+
 impl Faults {
-    /// The faults of the cluster in `dir`; takes back what a lab before left behind there, and tells `say` what it cannot.
+    /// The faults of the cluster in `dir`; undoes what a lab before left behind there, and tells `say` what it cannot.
     pub fn open(dir: PathBuf, fleet: &mut Fleet, say: &dyn Fn(&str)) -> Faults {
         let faults = Faults { dir, running: Vec::new() };
         let left: Vec<Undo> =
@@ -70,7 +77,7 @@ impl Faults {
         // Nothing else is ever written down.
         for undo in left.iter().rev().filter(|undo| undo.outlives_the_lab()) {
             if let Err(error) = undo.carry_out(fleet) {
-                say(&format!("a fault of the lab before is not taken back: {error:#}"));
+                say(&format!("a fault of the previous lab was not undone: {error:#}"));
             }
         }
         let _ = own::remove_file(&faults.record());
@@ -84,39 +91,44 @@ impl Faults {
     /// Makes the fault.
     ///
     /// # Errors
-    /// No such fault, it runs already, this machine does not allow it, or a step fails; then all of it is taken back.
-    pub fn start(&mut self, fleet: &mut Fleet, order: &Order) -> anyhow::Result<()> {
+    /// No such fault, it runs already, this machine does not allow it, or a step fails; then all of it is undone.
+    pub fn start(&mut self, fleet: &mut Fleet, order: &FaultOrder) -> anyhow::Result<()> {
         let fault = find(&order.id)
             .with_context(|| format!("there is no fault {} (`kgen lab fault list` shows them)", order.id))?;
-        ensure!(STRENGTHS.contains(&order.strength), "a strength is {} to {}", STRENGTHS.start(), STRENGTHS.end());
+        ensure!(
+            STRENGTHS.contains(&order.strength),
+            "a strength is between {} and {}",
+            STRENGTHS.start(),
+            STRENGTHS.end()
+        );
         ensure!(
             !self.running.iter().any(|running| running.fault.id == fault.id),
-            "{} runs already (`kgen lab fault stop {}` ends it)",
+            "{} is already active (`kgen lab fault stop {}` ends it)",
             fault.id,
             fault.id
         );
         if let Some(why) = fault.obstacle(&Abilities::detect(&fleet.machine().means, &self.dir)) {
-            bail!("{} cannot be made on this machine: it {why}", fault.id);
+            bail!("{} cannot be started on this machine: it {why}", fault.id);
         }
         let brokers = fleet.ids();
         let broker = match (fault.hits, order.broker) {
             (Hits::Broker, Some(broker)) if brokers.contains(&broker) => Some(broker),
             (Hits::Broker, Some(broker)) => bail!("there is no broker {broker}: there are {brokers:?}"),
             (Hits::Broker, None) => brokers.get(1).or(brokers.first()).copied(),
-            (_, Some(_)) => bail!("{} is not about one broker: leave --broker out", fault.id),
+            (_, Some(_)) => bail!("{} does not affect a single broker: omit --broker", fault.id),
             (_, None) => None,
         };
         let topic = match (&order.topic, fault.needs_topic()) {
             (Some(topic), true) => {
                 let there = Partitions::of(&fleet.bootstrap()).has(topic)?;
-                ensure!(there, "there is no topic {topic} (`kgen topic create {topic}` makes it)");
+                ensure!(there, "there is no topic {topic} (`kgen topic create {topic}` creates it)");
                 topic.clone()
             }
-            (None, true) => bail!("{} is about a topic: name it with --topic", fault.id),
+            (None, true) => bail!("{} affects a topic: name it with --topic", fault.id),
             (_, false) => String::new(),
         };
         own::make_folder(&self.dir, 0o777).with_context(|| format!("making {}", self.dir.display()))?;
-        let order = Order { broker, ..order.clone() };
+        let order = FaultOrder { broker, ..order.clone() };
         let since = jiff::Timestamp::now();
         self.running.push(Running { fault, order, since, undo: Vec::new(), clients: Vec::new(), shaping: None });
         for act in fault.acts(self.last().order.strength) {
@@ -124,20 +136,20 @@ impl Faults {
                 let error = error.context(format!("making {}", fault.id));
                 return match self.stop(fleet, Some(fault.id)) {
                     Ok(()) => Err(error),
-                    Err(left) => Err(error.context(format!("and it is not taken back: {left:#}"))),
+                    Err(left) => Err(error.context(format!("and it was not undone: {left:#}"))),
                 };
             }
         }
         Ok(())
     }
 
-    /// Takes back the fault of this id, or all of them, the newest first.
+    /// Undoes the fault of this id, or all of them, the newest first.
     ///
     /// # Errors
-    /// Not this fault runs; or something is not taken back, after the rest was.
+    /// Not this fault runs; or something is not undone, after the rest was.
     pub fn stop(&mut self, fleet: &mut Fleet, id: Option<&str>) -> anyhow::Result<()> {
         let due = |running: &Running| id.is_none_or(|id| running.fault.id == id);
-        ensure!(id.is_none() || self.running.iter().any(due), "{} does not run", id.unwrap_or_default());
+        ensure!(id.is_none() || self.running.iter().any(due), "{} is not active", id.unwrap_or_default());
         let mut failed = Vec::new();
         while let Some(at) = self.running.iter().rposition(due) {
             let running = self.running.remove(at);
@@ -152,11 +164,11 @@ impl Faults {
             }
         }
         self.write_down()?;
-        ensure!(failed.is_empty(), "not all is taken back: {}", failed.join("; "));
+        ensure!(failed.is_empty(), "not everything was undone: {}", failed.join("; "));
         Ok(())
     }
 
-    /// Before the brokers end: what they would end badly with is taken back, and what outlives them.
+    /// Before the brokers end: what they would end badly with is undone, and what outlives them.
     pub fn end(&mut self, fleet: &mut Fleet, say: &dyn Fn(&str)) {
         for running in &mut self.running {
             // Brokers that are about to end are not started for it.
@@ -165,7 +177,7 @@ impl Faults {
             running.undo.sort_by_key(|undo| matches!(undo, Undo::Continue { .. }));
         }
         if let Err(error) = self.stop(fleet, None) {
-            say(&format!("a fault is not taken back: {error:#}"));
+            say(&format!("a fault was not undone: {error:#}"));
         }
     }
 
@@ -190,24 +202,17 @@ impl Faults {
     }
 
     /// What runs, as `/_lab/status` shows it.
-    pub fn shown(&self) -> Value {
-        let shown = self.running.iter().map(|running| {
-            let clients: Vec<Value> = running
-                .clients
-                .iter()
-                .map(|client| json!({ "command": client.command, "pid": client.server.pid(), "log": client.log }))
-                .collect();
-            json!({
-                "id": running.fault.id,
-                "does": running.fault.does,
-                "broker": running.order.broker,
-                "topic": running.order.topic,
-                "strength": running.order.strength,
-                "since": running.since.to_string(),
-                "clients": clients,
-            })
+    pub fn shown(&self) -> Vec<LabFault> {
+        let shown = self.running.iter().map(|running| LabFault {
+            id: running.fault.id.to_owned(),
+            does: running.fault.does.to_owned(),
+            broker: running.order.broker,
+            topic: running.order.topic.clone(),
+            strength: running.order.strength,
+            since: running.since.to_string(),
+            clients: running.clients.iter().map(Beside::shown).collect(),
         });
-        Value::Array(shown.collect())
+        shown.collect()
     }
 
     fn last(&mut self) -> &mut Running {

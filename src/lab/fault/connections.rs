@@ -14,7 +14,7 @@ const API_VERSIONS: [u8; 18] = [0, 0, 0, 14, 0, 18, 0, 0, 0, 0, 0, 1, 0, 4, b'k'
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Opens `per_s` connections a second over `brokers` by turns, each with one request, and keeps the newest `held` open.
-/// Goes on for ever.
+/// Does not return.
 pub fn open(brokers: &[SocketAddr], per_s: u32, held: usize) {
     let mut open: VecDeque<TcpStream> = VecDeque::with_capacity(held);
     let (started, mut due) = (Instant::now(), 0_u32);

@@ -1,7 +1,7 @@
 //! A broker's share of the loopback interface, by `tc`: one class for what goes to it and comes from it.
 //!
 //! What a broker fetches from the others comes from their ports, so the ports of its own end of those connections are in the
-//! class too; they are looked for again and again, as a connection that is made anew has another.
+//! class too; they are looked for again and again, as a connection that is recreated has another.
 
 use std::{
     collections::BTreeSet,
@@ -43,12 +43,15 @@ impl Shaping {
     /// brokers' ports.
     ///
     /// # Errors
-    /// Somebody else shapes the interface, or `tc` refuses.
+    /// Someone else shapes the interface, or `tc` refuses.
     pub fn start(port: u16, pid: Option<u32>, peers: Vec<u16>, bits_per_s: u64) -> anyhow::Result<Shaping> {
         let tc = tc();
-        let there = tc.stdout(["qdisc", "show", "dev", "lo"]).context("looking at the loopback interface")?;
+        let there = tc.stdout(["qdisc", "show", "dev", "lo"]).context("checking the loopback interface")?;
         if let Some(line) = there.lines().find(|line| line.contains("root") && !line.starts_with("qdisc noqueue")) {
-            bail!("the loopback interface is shaped already ({line}): `tc qdisc del dev lo root` ends that");
+            bail!(
+                "traffic on the loopback interface is already shaped ({line}): `tc qdisc del dev lo root` removes \
+                   that"
+            );
         }
         fs::write(OWNER, std::process::id().to_string()).with_context(|| format!("writing {OWNER}"))?;
         let mut shaping = Shaping { tc, ports: BTreeSet::new(), peers };

@@ -1,4 +1,4 @@
-//! What takes a fault back, as data, so that the lab after one that was killed can do it too.
+//! How to undo a fault, as data, so that the next lab can do it if this one is killed.
 
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ pub enum Undo {
 }
 
 impl Undo {
-    /// Whether it concerns what Kafka keeps on disk, which the end of the lab does not take back.
+    /// Whether it concerns what Kafka keeps on disk, which the end of the lab does not undo.
     pub fn outlives_the_lab(&self) -> bool {
         matches!(
             self,
@@ -72,7 +72,7 @@ impl Undo {
     }
 
     /// # Errors
-    /// What Kafka or the machine says; what is not there any more counts as taken back.
+    /// What Kafka or the machine says; what is not there any more counts as undone.
     pub fn carry_out(&self, fleet: &mut Fleet) -> anyhow::Result<()> {
         let partitions = || Partitions::of(&fleet.bootstrap());
         match self {

@@ -17,7 +17,7 @@ const SPARE_BYTES: u64 = 2 << 30;
 
 const FILLER: &str = "filler";
 
-/// The file that holds the file system, beside the data. Without it, what is mounted there is somebody else's.
+/// The file that holds the file system, beside the data. Without it, what is mounted there is someone else's.
 const IMAGE: &str = "volume.img";
 /// Where the file system is filled before it takes the place of the data.
 const BESIDE: &str = "volume";
@@ -31,11 +31,11 @@ pub fn mount(data: &Path, free_mib: u64) -> anyhow::Result<()> {
     let node = data.parent().context("the data folder has a parent")?;
     let (image, beside) = (node.join(IMAGE), node.join(BESIDE));
     let size = LEAST_BYTES.max(crate::lab::readings::used_bytes(data) * 2 + (free_mib << 20));
-    let room = rustix::fs::statvfs(node).with_context(|| format!("looking at the disk of {}", node.display()))?;
+    let room = rustix::fs::statvfs(node).with_context(|| format!("checking the disk of {}", node.display()))?;
     let room = room.f_bavail * room.f_frsize;
     ensure!(
         room > size + SPARE_BYTES,
-        "a volume of {} MiB is too much for the {} MiB that are free where {} lies",
+        "a volume of {} MiB does not fit into the {} MiB that are free for {}",
         size >> 20,
         room >> 20,
         node.display()
@@ -63,7 +63,7 @@ pub fn mount(data: &Path, free_mib: u64) -> anyhow::Result<()> {
 }
 
 fn fill(data: &Path, free_mib: u64) -> anyhow::Result<()> {
-    let volume = rustix::fs::statvfs(data).context("looking at the new volume")?;
+    let volume = rustix::fs::statvfs(data).context("checking the new volume")?;
     let filled = (volume.f_bavail * volume.f_frsize).saturating_sub(free_mib << 20);
     let path = data.join(FILLER);
     let file = own::create(&path, 0o666).with_context(|| format!("making {}", path.display()))?;

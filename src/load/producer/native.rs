@@ -36,7 +36,7 @@ pub const HANDED_OVER: usize = 64;
 /// A producer of some topics.
 pub struct Native {
     topics: Vec<*mut ffi::rd_kafka_topic_t>,
-    /// What every record has beside its stamp.
+    /// What every record has besides its stamp.
     headers: Vec<(CString, Vec<u8>)>,
     stamp_header: CString,
     /// Records that wait for [`Native::hand_over`], and their keys; empty where each is produced by itself.
@@ -93,7 +93,7 @@ pub struct Outgoing<'a> {
     pub number: usize,
 }
 
-/// A transaction did not go on.
+/// A transaction did not continue.
 #[derive(Debug, Clone, Copy)]
 pub struct Refusal {
     pub code: ErrorCode,
@@ -115,7 +115,7 @@ impl Native {
         let native = config.create_native_config()?;
         let unusable = |reason: String| KafkaError::ClientCreation(reason);
         let text = |name: &str, of: &str| {
-            CString::new(name).map_err(|_| unusable(format!("`{}` is no name for a {of}", name.escape_debug())))
+            CString::new(name).map_err(|_| unusable(format!("`{}` is not a valid {of} name", name.escape_debug())))
         };
         let names = topics.iter().map(|topic| text(topic, "topic")).collect::<Result<Vec<_>, _>>()?;
         let headers = headers
@@ -125,7 +125,7 @@ impl Native {
         let stamp_header = text(payload::HEADER, "header")?;
         let wake =
             rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC)
-                .map_err(|error| unusable(format!("no eventfd: {error}")))?;
+                .map_err(|error| unusable(format!("cannot create an eventfd: {error}")))?;
         // SAFETY: the configuration is alive and not yet given to a client.
         unsafe {
             ffi::rd_kafka_conf_set_events(
@@ -167,7 +167,7 @@ impl Native {
     /// returned it is free at once.
     pub unsafe fn produce(&self, record: &Outgoing<'_>) -> Result<(), ErrorCode> {
         if record.stamp.is_some() || !self.headers.is_empty() {
-            // SAFETY: the same is asked for.
+            // SAFETY: the same is requested.
             return unsafe { self.produce_with_headers(record) };
         }
         let (key, key_len) = record.key.map_or((std::ptr::null(), 0), |key| (key.as_ptr(), key.len()));

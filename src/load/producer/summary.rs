@@ -34,7 +34,7 @@ const GENERATOR_BOUND_FROM: f64 = 0.001;
 pub const TICK_SCHEMA: &str = "kgen.produce-second/1";
 
 /// What happened in about one second.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Tick {
     pub schema: &'static str,
     /// Seconds since the start.
@@ -83,15 +83,15 @@ pub struct Summary {
     /// Records that were due.
     pub offered: u64,
     pub acknowledged: u64,
-    /// Given up, by Kafka's name of the error; names with `_` in front are the client's own.
+    /// Failed, by Kafka's name of the error; names with a leading `_` are the client's own.
     pub failed: BTreeMap<String, u64>,
-    /// Due and never sent: there was no room until the run was given up.
+    /// Due but never sent: there was no space in the client until the run was given up.
     pub unsent: u64,
     /// Records that the client library lost track of: 0.
     pub lost_track: u64,
     /// Records/s; `None` for `max`.
     pub rate_asked: Option<f64>,
-    /// Acknowledged records/s, until the schedule's end or the last answer, whichever came later.
+    /// Acknowledged records/s, until the end of the schedule or the last response, whichever was later.
     pub rate_reached: f64,
     /// Values only, without keys and framing.
     pub acknowledged_bytes: u64,
@@ -105,9 +105,9 @@ pub struct Summary {
     pub late_share: f64,
     /// Sent late, or never, because the client's memory for records in flight was full.
     pub late_queue_full: u64,
-    /// Sent late because the generator was not there in time.
+    /// Sent late because the generator itself was late.
     pub late_generator: u64,
-    /// More than one in a thousand records was sent late or never: no figure about the cluster.
+    /// More than one in a thousand records was sent late or never, so the figures say little about the cluster.
     pub generator_bound: bool,
     /// CPU that this process used, s: all its threads, so also those that do not send.
     pub cpu_s: f64,
@@ -115,7 +115,7 @@ pub struct Summary {
     pub ledgers: Vec<PathBuf>,
     /// Response times each second, an HdrHistogram V2 log.
     pub latency_log: PathBuf,
-    /// What was asked of the run, and whether it was kept.
+    /// The objectives of the run, and whether they were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<Judged>,
 }

@@ -1,5 +1,5 @@
-//! What is chosen by something that other runs of terraform may have otherwise: the default of a variable, an environment
-//! variable, the workspace.
+//! Values that depend on something that may differ in other runs of terraform: the default of a variable, an
+//! environment variable, the workspace.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -70,7 +70,7 @@ impl<'t> Eval<'t> {
             Err(stop) => {
                 // Both are looked at all the same, so that it is known which strings may be meant.
                 [yes, no].into_iter().for_each(|branch| drop(self.value(branch, scope)));
-                let why = self.because("is decided by a condition that cannot be told", &stop);
+                let why = self.because("depends on an unknown condition", &stop);
                 return Err(Stop { why, place: Some(place.clone()), ..stop });
             }
         };

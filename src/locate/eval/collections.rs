@@ -26,7 +26,7 @@ impl<'t> Eval<'t> {
                 let wanted = wanted.inspect_err(|_| self.look_into(&value, 0));
                 match wanted?.shown() {
                     Some(wanted) => (wanted, deciders),
-                    None => return Err(Stop::at(&index.place, "is no key and no index")),
+                    None => return Err(Stop::at(&index.place, "is neither a key nor an index")),
                 }
             }
         };
@@ -50,13 +50,13 @@ impl<'t> Eval<'t> {
             _ => {
                 return Err(Stop::fails(
                     place,
-                    format!("takes {wanted} from something that is no list, map or object"),
+                    format!("takes {wanted} from something that is not a list, map or object"),
                 ));
             }
         };
         match found {
             Some(found) => self.walk(self.force(found)?, rest, place, scope),
-            None => Err(Stop::fails(place, format!("names {wanted}, which is not there"))),
+            None => Err(Stop::fails(place, format!("names {wanted}, which does not exist"))),
         }
     }
 
@@ -86,8 +86,8 @@ impl<'t> Eval<'t> {
                 items.into_iter().enumerate().map(|(at, item)| (Value::Number(at as f64), item)).collect()
             }
             Value::Partial(_, stop) => return Err(stop),
-            Value::Null => return Err(Stop::fails(&expr.collection.place, "is null, and no list, map or object")),
-            _ => return Err(Stop::at(&expr.collection.place, "is no list, map or object")),
+            Value::Null => return Err(Stop::fails(&expr.collection.place, "is null, not a list, map or object")),
+            _ => return Err(Stop::at(&expr.collection.place, "is not a list, map or object")),
         };
         if entries.len() > MOST_ENTRIES {
             return Err(Stop::at(place, "goes through too many entries"));
@@ -101,7 +101,7 @@ impl<'t> Eval<'t> {
             let inner = Rc::new(inner);
             if let Some(condition) = &expr.condition {
                 let (truth, deciders) = self.deciding(|| self.value(condition, &inner));
-                self.chosen(&condition.place, deciders, || "with another value it keeps other entries".to_owned());
+                self.chosen(&condition.place, deciders, || "with another value it would keep other entries".to_owned());
                 match truth?.truth() {
                     Some(true) => {}
                     Some(false) => continue,
@@ -188,7 +188,7 @@ fn is_optional(kind: &Expr) -> Option<Option<&Expr>> {
 fn primitive<'t>(name: &str, value: Value<'t>) -> Value<'t> {
     match (name, &value) {
         ("string", Value::Bool(_) | Value::Number(_)) => match value.shown() {
-            Some(text) => Value::Text(Text { text, origin: Origin::Made("is no string where it is set", None) }),
+            Some(text) => Value::Text(Text { text, origin: Origin::Made("is not a string where it is set", None) }),
             None => value,
         },
         ("number", Value::Text(_)) => value.number().map_or(value, Value::Number),

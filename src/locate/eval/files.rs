@@ -1,4 +1,4 @@
-//! Functions that name and read files. A path is told by where it leads, not by how Terraform writes it.
+//! Functions that name and read files. Paths are compared by their target, not by their spelling.
 
 use std::{
     path::{Path, PathBuf},
@@ -44,12 +44,12 @@ impl<'t> Eval<'t> {
 
     /// Where a path leads: one that is not told by a function is relative to where terraform runs.
     fn path(&self, path: &Thunk<'t>, call: &Call<'t, '_>) -> Result<PathBuf, Stop> {
-        let Some(text) = self.force(path)?.shown() else { return Err(call.stop("is given a path that is no string")) };
+        let Some(text) = self.force(path)?.shown() else { return Err(call.stop("gets a path that is not a string")) };
         if let Some(path) = led_to(&text) {
             return Ok(path);
         }
         if text.starts_with('~') {
-            return Err(call.stop("names a path in somebody's home folder"));
+            return Err(call.stop("names a path in a home folder"));
         }
         Ok(clean(&self.base(call.scope, call.place)?.join(text)))
     }
@@ -72,7 +72,9 @@ impl<'t> Eval<'t> {
         let path = path?;
         match self.tree.data(&path) {
             None => Err(needs(path, call)),
-            Some(Data::Absent) => Err(Stop::fails(call.place, format!("reads {}, which is not there", path.display()))),
+            Some(Data::Absent) => {
+                Err(Stop::fails(call.place, format!("reads {}, which does not exist", path.display())))
+            }
             Some(Data::Unread(error)) => {
                 Err(call.stop(format!("reads {}, which is neither YAML nor JSON: {error}", path.display())))
             }
@@ -87,11 +89,11 @@ impl<'t> Eval<'t> {
     fn decoded(&self, text: &Thunk<'t>, call: &Call<'t, '_>, as_json: bool) -> Answer<'t> {
         let file = match self.force(text)? {
             Value::Text(Text { origin: Origin::Content(file, _), .. }) => file,
-            _ => return Err(call.stop("decodes something that is no file, which kgen does not follow")),
+            _ => return Err(call.stop("decodes something that is not a file, which kgen does not follow")),
         };
         let file: &'t File = &self.tree.files[file];
         if as_json && file.syntax != Syntax::Json && serde_json::from_str::<serde_json::Value>(&file.text).is_err() {
-            return Err(Stop::fails(call.place, format!("decodes {}, which is no JSON", file.path.display())));
+            return Err(Stop::fails(call.place, format!("decodes {}, which is not JSON", file.path.display())));
         }
         let Some(document) = file.document() else { return Err(call.stop("decodes an empty file")) };
         self.follow(call.place, format!("file {}", file.path.display()));
@@ -99,7 +101,7 @@ impl<'t> Eval<'t> {
     }
 
     fn dirname(&self, path: &Thunk<'t>, call: &Call<'t, '_>) -> Answer<'t> {
-        let text = self.force(path)?.shown().ok_or_else(|| call.stop("is given a path that is no string"))?;
+        let text = self.force(path)?.shown().ok_or_else(|| call.stop("gets a path that is not a string"))?;
         match led_to(&text) {
             Some(path) => Ok(rooted(&path.join(".."), call.place)),
             None => {
@@ -111,14 +113,14 @@ impl<'t> Eval<'t> {
     }
 
     fn basename(&self, path: &Thunk<'t>, call: &Call<'t, '_>) -> Answer<'t> {
-        let text = self.force(path)?.shown().ok_or_else(|| call.stop("is given a path that is no string"))?;
+        let text = self.force(path)?.shown().ok_or_else(|| call.stop("gets a path that is not a string"))?;
         let full = match is_path(&text) {
             true => clean(&self.inputs.here.join(led_to(&text).unwrap_or_default())),
             false => PathBuf::from(&text),
         };
         match full.file_name() {
             Some(name) => {
-                Ok(Value::made(name.to_string_lossy().into_owned(), "is a part of a path", Some(call.place.clone())))
+                Ok(Value::made(name.to_string_lossy().into_owned(), "is part of a path", Some(call.place.clone())))
             }
             None => Err(call.stop("has no last part")),
         }

@@ -1,6 +1,7 @@
 //! Functions of Terraform: which are evaluated, and those that pick one of several values.
 //!
-//! A string that a function hands on keeps its place, so that it can be replaced; a string that a function makes has none.
+//! A string that a function passes on keeps its place, so that it can be replaced; a string that a function creates has
+//! none.
 
 use std::rc::Rc;
 
@@ -36,7 +37,7 @@ impl<'t> Eval<'t> {
         if expands && let Some(last) = given.pop() {
             match self.force(&last)? {
                 Value::List(items) => given.extend(items),
-                _ => return Err(Stop::at(place, "hands on (…) something that is no list")),
+                _ => return Err(Stop::at(place, "expands (…) something that is not a list")),
             }
         }
         let name = name.strip_prefix("core::").unwrap_or(name);
@@ -77,7 +78,7 @@ impl<'t> Eval<'t> {
         })
     }
 
-    /// Whether a value can be told as far as it goes.
+    /// Whether a value can be determined as far as it goes.
     fn deep(&self, thunk: &Thunk<'t>) -> Result<(), Stop> {
         match self.force(thunk)? {
             Value::List(items) => items.iter().try_for_each(|item| self.deep(item)),
@@ -154,10 +155,10 @@ impl<'t> Eval<'t> {
         };
         let wanted = match wanted.map(|value| value.shown()) {
             Ok(Some(wanted)) => wanted,
-            Ok(None) => return Err(Stop::at(call.place, "looks up a key that is no string")),
+            Ok(None) => return Err(Stop::at(call.place, "looks up a key that is not a string")),
             Err(stop) => {
                 looked_at();
-                return Err(Stop { why: self.because("looks up a key that cannot be told", &stop), ..stop });
+                return Err(Stop { why: self.because("looks up an unknown key", &stop), ..stop });
             }
         };
         let map = match map {
@@ -170,14 +171,14 @@ impl<'t> Eval<'t> {
         let (entries, rest) = match &map {
             Value::Object(entries) => (entries, None),
             Value::Partial(entries, stop) => (entries, Some(stop)),
-            _ => return Err(Stop::at(call.place, "looks up a key in something that is no map")),
+            _ => return Err(Stop::at(call.place, "looks up a key in something that is not a map")),
         };
         self.chosen(call.place, deciders, || self.keys_but(entries, &wanted));
         match (entries.iter().find(|(key, _)| key.name == wanted), rest, default) {
             (Some((_, value)), ..) => self.force(value),
             (None, Some(stop), _) => Err(stop.clone()),
             (None, None, Some(default)) => self.force(default),
-            (None, None, None) => Err(Stop::fails(call.place, format!("names {wanted}, which is not there"))),
+            (None, None, None) => Err(Stop::fails(call.place, format!("names {wanted}, which does not exist"))),
         }
     }
 
@@ -199,7 +200,7 @@ impl<'t> Eval<'t> {
         }
     }
 
-    /// Of entries with one name the last counts, so what stands before an argument that cannot be told is unknown.
+    /// Of entries with one name the last counts, so what stands before an argument that is unknown is unknown.
     fn merge(&self, call: &Call<'t, '_>) -> Answer<'t> {
         let mut parts = Vec::new();
         let mut rest = None;
@@ -212,7 +213,7 @@ impl<'t> Eval<'t> {
                     rest = Some(stop);
                     break;
                 }
-                Ok(_) => return Err(Stop::at(call.place, "merges something that is no map")),
+                Ok(_) => return Err(Stop::at(call.place, "merges something that is not a map")),
                 Err(stop) if stop.needs.is_some() => return Err(stop),
                 Err(stop) => {
                     rest = Some(stop);

@@ -28,7 +28,7 @@ impl<'t> Eval<'t> {
             ("tolist", [list]) => self.items(list, call).map(Value::List),
             ("tomap", [map]) => self.force(map).and_then(|value| match value {
                 Value::Object(_) | Value::Partial(..) | Value::Null => Ok(value),
-                _ => Err(call.stop("is no map")),
+                _ => Err(call.stop("is not a map")),
             }),
             ("concat", lists) => self.concat(lists, call),
             ("flatten", [list]) => {
@@ -58,8 +58,8 @@ impl<'t> Eval<'t> {
     pub(super) fn items(&self, list: &Thunk<'t>, call: &Call<'t, '_>) -> Result<Vec<Thunk<'t>>, Stop> {
         match self.force(list)? {
             Value::List(items) => Ok(items),
-            Value::Null => Err(Stop::fails(call.place, "is given null for a list")),
-            _ => Err(call.stop("is given something that is no list")),
+            Value::Null => Err(Stop::fails(call.place, "gets null instead of a list")),
+            _ => Err(call.stop("gets something that is not a list")),
         }
     }
 
@@ -71,8 +71,8 @@ impl<'t> Eval<'t> {
                 Ok(entries)
             }
             Value::Partial(_, stop) => Err(stop),
-            Value::Null => Err(Stop::fails(call.place, "is given null for a map")),
-            _ => Err(call.stop("is given something that is no map")),
+            Value::Null => Err(Stop::fails(call.place, "gets null instead of a map")),
+            _ => Err(call.stop("is given something that is not a map")),
         }
     }
 
@@ -83,8 +83,8 @@ impl<'t> Eval<'t> {
             Value::Object(entries) => entries.len(),
             Value::Text(text) => text.text.graphemes(true).count(),
             Value::Partial(_, stop) => return Err(stop),
-            Value::Null => return Err(Stop::fails(call.place, "is given null")),
-            _ => return Err(call.stop("is given something that has no length")),
+            Value::Null => return Err(Stop::fails(call.place, "gets null")),
+            _ => return Err(call.stop("gets something that has no length")),
         };
         Ok(Value::Number(length as f64))
     }
@@ -93,7 +93,7 @@ impl<'t> Eval<'t> {
         let items = self.items(list, call)?;
         let (index, deciders) = self.deciding(|| self.force(index));
         let index = index?.number().filter(|index| index.fract() == 0.0 && *index >= 0.0);
-        let Some(index) = index else { return Err(call.stop("is given an index that is no whole number")) };
+        let Some(index) = index else { return Err(call.stop("gets an index that is not a whole number")) };
         if items.is_empty() {
             return Err(Stop::fails(call.place, "takes an element of an empty list"));
         }
@@ -105,7 +105,7 @@ impl<'t> Eval<'t> {
     pub(super) fn set(&self, items: Vec<Thunk<'t>>, call: &Call<'t, '_>) -> Answer<'t> {
         match self.as_set(items)? {
             Some(items) => Ok(Value::List(items)),
-            None => Err(call.stop("makes a set of something else than strings, whose order kgen does not know")),
+            None => Err(call.stop("creates a set of values other than strings, whose order kgen does not know")),
         }
     }
 
@@ -140,7 +140,7 @@ impl<'t> Eval<'t> {
         depth: usize,
     ) -> Result<(), Stop> {
         if depth > 10 || flat.len() > MOST_ITEMS {
-            return Err(call.stop("has too much to follow"));
+            return Err(call.stop("has too many values to follow"));
         }
         for item in self.items(list, call)? {
             match self.force(&item)? {
@@ -183,7 +183,7 @@ impl<'t> Eval<'t> {
         for item in items {
             match self.force(&item)? {
                 Value::Text(text) => texts.push(text),
-                _ => return Err(call.stop("sorts something else than strings")),
+                _ => return Err(call.stop("sorts values other than strings")),
             }
         }
         texts.sort_by(|a, b| a.text.cmp(&b.text));
@@ -193,7 +193,7 @@ impl<'t> Eval<'t> {
     fn whole(&self, thunk: &Thunk<'t>, call: &Call<'t, '_>) -> Result<usize, Stop> {
         let number = self.aside(|| self.force(thunk))?.number();
         let number = number.filter(|number| number.fract() == 0.0 && (0.0..1e6).contains(number));
-        number.map(|number| number as usize).ok_or_else(|| call.stop("is given an index that is no whole number"))
+        number.map(|number| number as usize).ok_or_else(|| call.stop("gets an index that is not a whole number"))
     }
 
     fn slice(&self, list: &Thunk<'t>, from: &Thunk<'t>, to: &Thunk<'t>, call: &Call<'t, '_>) -> Answer<'t> {
@@ -228,7 +228,7 @@ impl<'t> Eval<'t> {
                 None => return Err(call.stop("compares values of different or composed types")),
             }
         }
-        Err(Stop::fails(call.place, "looks for an item that is not there"))
+        Err(Stop::fails(call.place, "looks for an item that does not exist"))
     }
 
     /// Whether all (or any) are true; one that decides is enough.
@@ -253,7 +253,7 @@ impl<'t> Eval<'t> {
         let mut entries = Vec::new();
         for (key, value) in keys.iter().zip(values) {
             let name =
-                self.aside(|| self.force(key))?.shown().ok_or_else(|| call.stop("has a key that is no string"))?;
+                self.aside(|| self.force(key))?.shown().ok_or_else(|| call.stop("has a key that is not a string"))?;
             entries.push((Key { name, place: None }, value));
         }
         Ok(Value::Object(unique(entries)))
@@ -274,18 +274,18 @@ impl<'t> Eval<'t> {
     fn reduced(&self, given: &[Thunk<'t>], call: &Call<'t, '_>) -> Answer<'t> {
         let items = match (call.name, given) {
             ("sum", [list]) => self.items(list, call)?,
-            ("sum", _) => return Err(call.stop("is given something else than one list")),
+            ("sum", _) => return Err(call.stop("does not get exactly one list")),
             _ => given.to_vec(),
         };
         let mut numbers = Vec::new();
         for item in &items {
-            numbers.push(self.force(item)?.number().ok_or_else(|| call.stop("is given something that is no number"))?);
+            numbers.push(self.force(item)?.number().ok_or_else(|| call.stop("gets something that is not a number"))?);
         }
         let reduced = numbers.into_iter().reduce(|a, b| match call.name {
             "max" => a.max(b),
             "min" => a.min(b),
             _ => a + b,
         });
-        reduced.map(Value::Number).ok_or_else(|| Stop::fails(call.place, "is given nothing"))
+        reduced.map(Value::Number).ok_or_else(|| Stop::fails(call.place, "gets no arguments"))
     }
 }

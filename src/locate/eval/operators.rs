@@ -33,7 +33,7 @@ impl<'t> Eval<'t> {
             };
         }
         let (Some(a), Some(b)) = (a.number(), b.number()) else {
-            return Err(Stop::at(place, "computes with something that is no number"));
+            return Err(Stop::at(place, "computes with something that is not a number"));
         };
         Ok(match operator {
             Operator::Less => Value::Bool(a < b),

@@ -75,7 +75,7 @@ impl<'t> Eval<'t> {
             ("path", "root" | "cwd") => rooted(&self.inputs.root, place),
             ("data", _) => return Err(Stop::runtime(place, "comes from a data source")),
             ("path" | "self" | "terraform", _) => return Err(Stop::at(place, "is not known before terraform runs")),
-            _ => return Err(Stop::runtime(place, "is an attribute of a resource, known to terraform alone")),
+            _ => return Err(Stop::runtime(place, "is an attribute of a resource, only known to terraform")),
         };
         self.walk(value, rest, place, scope)
     }
@@ -96,14 +96,14 @@ impl<'t> Eval<'t> {
                     None => Ok(module),
                 }
             }
-            Space::Terragrunt { .. } => Err(Stop::at(place, "is no name of Terragrunt")),
+            Space::Terragrunt { .. } => Err(Stop::at(place, "is not a Terragrunt name")),
         }
     }
 
     pub fn variable(&self, name: &str, place: &Place, scope: &Rc<Scope<'t>>) -> Answer<'t> {
         let module = self.module_of(scope, place)?;
         let Space::Module { caller, .. } = &scope.space else {
-            return Err(Stop::at(place, "is no name of Terragrunt"));
+            return Err(Stop::at(place, "is not a Terragrunt name"));
         };
         let Some(declared) = module.variables.get(name) else {
             return Err(Stop::at(place, format!("is a variable that {} does not declare", module.dir.display())));
@@ -136,7 +136,7 @@ impl<'t> Eval<'t> {
             }
             None => {
                 let who = match caller {
-                    Some(_) => "the call of the module does not set it",
+                    Some(_) => "the module call does not set it",
                     None => "no tfvars file, -var-file or environment variable sets it here",
                 };
                 Err(Stop::at(place, format!("is a variable without a value: it has no default, and {who}")))
@@ -227,7 +227,7 @@ impl<'t> Eval<'t> {
             }
             (Some(index), _) => {
                 let Some(wanted) = self.aside(|| self.value(index, scope))?.shown() else {
-                    return Err(Stop::at(&index.place, "is no key and no index"));
+                    return Err(Stop::at(&index.place, "is neither a key nor an index"));
                 };
                 let is_wanted = |inner: &&Rc<Scope<'t>>| inner.is_repetition(&wanted);
                 let is_unknown =
@@ -235,7 +235,7 @@ impl<'t> Eval<'t> {
                 match scopes.iter().find(is_wanted) {
                     Some(inner) => inner,
                     None if is_unknown => return Err(Stop::at(place, "is an output of one of several calls")),
-                    None => return Err(Stop::fails(place, "is an output of a call that there is not")),
+                    None => return Err(Stop::fails(place, "is an output of a call that does not exist")),
                 }
             }
         };
@@ -264,7 +264,10 @@ impl<'t> Eval<'t> {
                 ));
             }
             Some(Target::Missing(dir)) => {
-                return Err(Stop::at(&call.place, format!("calls a module in {}, where there is none", dir.display())));
+                return Err(Stop::at(
+                    &call.place,
+                    format!("calls a module in {}, which does not contain one", dir.display()),
+                ));
             }
             None => return Err(Stop::at(&call.place, "calls modules too deeply")),
         };
@@ -279,10 +282,10 @@ impl<'t> Eval<'t> {
     fn unknown(&self, repetition: &Repetition<'_>, place: &Place, name: &str) -> Stop {
         match repetition {
             Repetition::Unknown(stop) => {
-                let why = self.because(&format!("depends on {name}, and which there are cannot be told"), stop);
+                let why = self.because(&format!("depends on {name}, whose instances are unknown"), stop);
                 Stop { why, place: Some(place.clone()), ..stop.clone() }
             }
-            _ => Stop::at(place, format!("is {name} where there is none")),
+            _ => Stop::at(place, format!("is {name}, which does not exist here")),
         }
     }
 }

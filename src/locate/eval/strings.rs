@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::{super::value::is_path, Answer, Eval, Key, Origin, Stop, Text, Thunk, Value, functions::Call};
 
-const MADE: &str = "is made by a function";
+const MADE: &str = "is the result of a function";
 
 impl<'t> Eval<'t> {
     pub(super) fn written(&self, call: &Call<'t, '_>) -> Option<Answer<'t>> {
@@ -15,7 +15,7 @@ impl<'t> Eval<'t> {
             }),
             ("tonumber", [value]) => self.force(value).and_then(|value| match value {
                 Value::Null => Ok(value),
-                other => other.number().map(Value::Number).ok_or_else(|| Stop::fails(call.place, "is no number")),
+                other => other.number().map(Value::Number).ok_or_else(|| Stop::fails(call.place, "is not a number")),
             }),
             ("tobool", [value]) => self.force(value).and_then(|value| match value {
                 Value::Null => Ok(value),
@@ -52,7 +52,7 @@ impl<'t> Eval<'t> {
                 self.with(pattern, call, |pattern| self.with(text, call, |text| all_matched(pattern, text, call)))
             }
             ("abs" | "ceil" | "floor", [number]) => self.force(number).and_then(|value| {
-                let number = value.number().ok_or_else(|| call.stop("is given something that is no number"))?;
+                let number = value.number().ok_or_else(|| call.stop("gets something that is not a number"))?;
                 Ok(Value::Number(match call.name {
                     "abs" => number.abs(),
                     "ceil" => number.ceil(),
@@ -66,7 +66,7 @@ impl<'t> Eval<'t> {
     fn made(&self, text: Option<String>, call: &Call<'t, '_>) -> Answer<'t> {
         match text {
             Some(text) => Ok(Value::made(text, MADE, Some(call.place.clone()))),
-            None => Err(call.stop("is given something that is no string")),
+            None => Err(call.stop("gets something that is not a string")),
         }
     }
 
@@ -78,11 +78,11 @@ impl<'t> Eval<'t> {
         then: impl FnOnce(&str) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
         match self.force(thunk)? {
-            Value::Null => Err(Stop::fails(call.place, "is given null for a string")),
+            Value::Null => Err(Stop::fails(call.place, "gets null instead of a string")),
             value => match value.shown() {
-                Some(text) if is_path(&text) => Err(call.stop("takes a path apart, which kgen does not follow")),
+                Some(text) if is_path(&text) => Err(call.stop("splits a path, which kgen does not follow")),
                 Some(text) => then(&text),
-                None => Err(call.stop("is given something that is no string")),
+                None => Err(call.stop("gets something that is not a string")),
             },
         }
     }
@@ -151,7 +151,7 @@ impl<'t> Eval<'t> {
         let pattern = old.strip_prefix('/').and_then(|old| old.strip_suffix('/')).filter(|_| old.len() > 1);
         match pattern {
             None => self.made(Some(text.replace(old, new)), call),
-            Some(_) if new.contains('$') => Err(call.stop("replaces by groups, which kgen does not evaluate")),
+            Some(_) if new.contains('$') => Err(call.stop("replaces with groups, which kgen does not evaluate")),
             Some(pattern) => {
                 let pattern = expression(pattern, call)?;
                 self.made(Some(pattern.replace_all(text, regex::NoExpand(new)).into_owned()), call)
@@ -162,7 +162,7 @@ impl<'t> Eval<'t> {
     fn substr(&self, text: &str, from: &Thunk<'t>, length: &Thunk<'t>, call: &Call<'t, '_>) -> Answer<'t> {
         let number = |thunk| Ok::<_, Stop>(self.force(thunk)?.number().filter(|number| number.fract() == 0.0));
         let (Some(from), Some(length)) = (number(from)?, number(length)?) else {
-            return Err(call.stop("is given an index that is no whole number"));
+            return Err(call.stop("gets an index that is not a whole number"));
         };
         let characters: Vec<char> = text.chars().collect();
         let start = if from < 0.0 { (characters.len() as f64 + from).max(0.0) } else { from } as usize;
@@ -190,7 +190,7 @@ fn split<'t>(at: &str, text: &str, call: &Call<'t, '_>) -> Answer<'t> {
 }
 
 fn expression(pattern: &str, call: &Call<'_, '_>) -> Result<Regex, Stop> {
-    Regex::new(pattern).map_err(|_| call.stop("has a pattern that kgen does not understand"))
+    Regex::new(pattern).map_err(|_| call.stop("has a pattern that kgen does not support"))
 }
 
 /// What a match comes to: the whole, or its groups as a list or, with names, an object.

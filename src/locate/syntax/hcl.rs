@@ -101,7 +101,7 @@ impl From {
     }
 
     fn expr(&self, expression: &Expression) -> Expr {
-        // What stands in parentheses is what counts, and what would be replaced.
+        // What is in parentheses is what counts, and what would be replaced.
         match expression {
             Expression::Parenthesis(inner) => self.expr(inner.inner()),
             _ => Expr { place: self.place(expression), kind: self.kind(expression) },

@@ -30,8 +30,10 @@ pub fn parse(file: FileId, text: &str, skipped: usize, templates: bool) -> Resul
         .map_err(|found| error(found.range().start, found.kind().to_string()))?;
     let object = match parsed.value {
         Some(Value::Object(object)) => object,
-        Some(Value::Array(_)) => return Err(error(0, "a list at the top, which is not followed".to_owned())),
-        _ => return Err(error(0, "no object at the top".to_owned())),
+        Some(Value::Array(_)) => {
+            return Err(error(0, "a list at the top level, which kgen does not support".to_owned()));
+        }
+        _ => return Err(error(0, "no object at the top level".to_owned())),
     };
     if !templates {
         return Ok(Body { attributes: from.attributes(&object), blocks: Vec::new() });

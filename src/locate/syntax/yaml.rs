@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
             match event {
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
                 Event::DocumentStart(_) if found.is_some() => {
-                    return Err(self.error(span, "several documents, of which yamldecode takes none"));
+                    return Err(self.error(span, "several documents, which yamldecode does not accept"));
                 }
                 Event::DocumentStart(_) => {}
                 event => found = Some(self.node(event, span, 0)?),
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Expr, SyntaxError> {
         if depth > DEEPEST {
-            return Err(self.error(span, "values within values, too deep to follow"));
+            return Err(self.error(span, "values that are nested too deeply"));
         }
         let start = self.bytes(span).start;
         let (kind, anchor) = match event {
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
             Event::SequenceStart(..) | Event::MappingStart(..) => {
                 return Err(self.error(span, "a tag, which kgen does not follow"));
             }
-            _ => return Err(self.error(span, "no value where one should be")),
+            _ => return Err(self.error(span, "a missing value")),
         };
         let end = match &kind {
             Kind::List(items) => items.last().map_or(start, |item| item.place.end - self.skipped),
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
     }
 
     fn alias(&self, anchor: usize, span: Span) -> Result<Expr, SyntaxError> {
-        self.anchors.get(&anchor).cloned().ok_or_else(|| self.error(span, "an alias of what holds it"))
+        self.anchors.get(&anchor).cloned().ok_or_else(|| self.error(span, "an alias that contains itself"))
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Kind, SyntaxError> {
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
                 return Ok(Kind::Object(items));
             }
             let Event::Scalar(name, ..) = &event else {
-                return Err(self.error(span, "a key that is no string"));
+                return Err(self.error(span, "a key that is not a string"));
             };
             if name == "<<" {
                 return Err(self.error(span, "a merge key (<<), which kgen does not follow"));

@@ -14,13 +14,13 @@ use super::{
     Terragrunt, chain, words,
 };
 
-const BY_TERRAGRUNT: &str = "is given in extra_arguments, as a part of a command line";
+const BY_TERRAGRUNT: &str = "is set in extra_arguments, as part of a command line";
 
 /// What the unit and the files that it includes add to the command line of a plan, in order. `dirs` are where a file may
 /// lie that is named by no function.
 ///
 /// # Errors
-/// It cannot be told, or a file is needed that was not read.
+/// It is unknown, or a file is needed that was not read.
 pub fn extra(eval: &Eval<'_>, unit: &Terragrunt, dirs: &[PathBuf]) -> Result<Vec<Given>, Stop> {
     let mut blocks: Vec<(&Block, Rc<Scope<'_>>)> = Vec::new();
     for (file, _) in chain(eval, unit)?.into_iter().rev() {
@@ -71,7 +71,7 @@ impl<'t> Extra<'_, 't> {
         Ok(())
     }
 
-    /// Where the commands cannot be told, a plan is taken to be among them.
+    /// Where the commands are unknown, a plan is taken to be among them.
     fn is_for_a_plan(&self) -> bool {
         let Some(commands) = self.block.body.attribute("commands") else { return false };
         match self.texts(commands) {
@@ -85,10 +85,10 @@ impl<'t> Extra<'_, 't> {
 
     fn texts(&self, list: &'t Expr) -> Result<Vec<String>, Stop> {
         let Value::List(items) = self.eval.aside(|| self.eval.value(list, &self.scope))? else {
-            return Err(Stop::at(&list.place, "is no list"));
+            return Err(Stop::at(&list.place, "is not a list"));
         };
         let text = |item| {
-            self.eval.force(item)?.shown().ok_or_else(|| Stop::at(&list.place, "has something else than strings"))
+            self.eval.force(item)?.shown().ok_or_else(|| Stop::at(&list.place, "has items that are not strings"))
         };
         items.iter().map(text).collect()
     }
@@ -122,7 +122,7 @@ impl<'t> Extra<'_, 't> {
 
     /// The file of variables at `path`. Nothing, where it need not be there and is not.
     fn file(&self, path: &str, place: &Place, is_required: bool) -> Result<Option<usize>, Stop> {
-        // A function may stand in the middle of an argument, as in "-var-file=${get_terragrunt_dir()}/x.tfvars".
+        // A function may be in the middle of an argument, as in "-var-file=${get_terragrunt_dir()}/x.tfvars".
         let paths: Vec<PathBuf> = match led_to(path) {
             Some(path) => vec![path],
             None => self.dirs.iter().map(|dir| clean(&dir.join(path))).collect(),
@@ -137,7 +137,7 @@ impl<'t> Extra<'_, 't> {
             }
         }
         match is_required {
-            true => Err(Stop::at(place, format!("names {path:?}, which is not there"))),
+            true => Err(Stop::at(place, format!("names {path:?}, which does not exist"))),
             false => Ok(None),
         }
     }

@@ -78,7 +78,7 @@ fn included_dir<'t>(
     };
     let found =
         includes(eval, unit)?.into_iter().find(|include| name.as_ref().is_none_or(|name| include.name == *name));
-    let found = found.ok_or_else(|| Stop::at(place, "is in a unit that includes nothing"))?;
+    let found = found.ok_or_else(|| Stop::at(place, "is in a unit without includes"))?;
     Ok(eval.tree.files[found.file].path.parent().map(clean).unwrap_or_default())
 }
 
@@ -86,7 +86,7 @@ fn included_dir<'t>(
 fn relative<'t>(eval: &Eval<'t>, outer: &Path, inner: &Path, place: &Place) -> Result<Value<'t>, Stop> {
     let full = |path: &Path| clean(&eval.inputs.here.join(path));
     match full(inner).strip_prefix(full(outer)) {
-        Ok(rest) => Ok(Value::made(rest.display().to_string(), "is a part of a path", Some(place.clone()))),
+        Ok(rest) => Ok(Value::made(rest.display().to_string(), "is part of a path", Some(place.clone()))),
         Err(_) => Err(Stop::at(place, "is a path from a folder that is not above this one")),
     }
 }
@@ -102,7 +102,7 @@ fn parent_file<'t>(
     let wanted = match arguments.first() {
         Some(name) => match eval.value(name, scope)?.shown() {
             Some(text) => text,
-            None => return Err(Stop::at(place, "is no name of a file")),
+            None => return Err(Stop::at(place, "is not a file name")),
         },
         None => FILE.to_owned(),
     };
@@ -118,8 +118,8 @@ fn parent_file<'t>(
     match arguments.get(1) {
         Some(default) => match eval.value(default, scope)?.shown() {
             Some(text) => Ok(rooted(&led_to(&text).unwrap_or_else(|| clean(&dir.join(&text))), place)),
-            None => Err(Stop::at(place, "is no name of a file")),
+            None => Err(Stop::at(place, "is not a file name")),
         },
-        None => Err(Stop::fails(place, format!("looks for {wanted} in the folders above, and there is none"))),
+        None => Err(Stop::fails(place, format!("looks for {wanted} in the parent folders, but there is none"))),
     }
 }

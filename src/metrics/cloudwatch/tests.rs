@@ -271,7 +271,7 @@ async fn a_serverless_cluster_has_groups_and_says_what_it_lacks() {
     assert_eq!((stand_in.calls("ListNodes"), stand_in.calls("ListTopics")), (0, 0));
     let lacking = source.status().unavailable();
     let reason = |field: Field| lacking.iter().find(|lack| lack.field == field).map(|lack| lack.reason.as_str());
-    assert_eq!(reason(Field::Topics), Some("the topics API is not offered for serverless clusters"));
+    assert_eq!(reason(Field::Topics), Some("the topics API is not available for serverless clusters"));
     assert_eq!(reason(Field::Cpu), Some("CpuUser, CpuSystem: not published for Serverless clusters"));
 }
 

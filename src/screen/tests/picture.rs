@@ -1,4 +1,4 @@
-//! The picture of the screen in the README: a frame of the recorded demo as SVG, made anew by
+//! The picture of the screen in the README: a frame of the recorded demo as SVG, recreated by
 //! `KGEN_PICTURE=1 cargo test --lib picture`.
 
 use ratatui::{

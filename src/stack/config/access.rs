@@ -69,7 +69,7 @@ impl TryFrom<String> for KmsKey {
             "aws" => Ok(KmsKey::Aws),
             "own" => Ok(KmsKey::Own),
             _ if is_arn(&text, "kms") && text.contains(":key/") => Ok(KmsKey::Arn(text)),
-            _ => Err(format!("{text:?} is neither \"aws\" nor \"own\" nor the ARN of a KMS key")),
+            _ => Err(format!("{text:?} is not \"aws\", \"own\" or the ARN of a KMS key")),
         }
     }
 }
@@ -88,7 +88,7 @@ impl Config {
             return Fault::some("cluster.authentication", "needs at least one of none, tls, iam and scram");
         }
         if let Some(method) = twice(&methods) {
-            return Fault::some("cluster.authentication", format!("{method} is named twice"));
+            return Fault::some("cluster.authentication", format!("{method} is given twice"));
         }
         if cluster.client_broker == ClientBroker::Plaintext && (by(Tls) || by(Iam) || by(Scram)) {
             return Fault::some(
@@ -98,23 +98,24 @@ impl Config {
         }
         if cluster.has_plaintext() && !by(Nobody) {
             let reason = format!(
-                "{} lets clients in without authentication, and cluster.authentication has no none (choose TLS, or add it)",
+                "{} allows clients without authentication, but cluster.authentication does not contain none (choose \
+                 TLS, or add it)",
                 cluster.client_broker.as_str()
             );
             return Fault::some("cluster.client_broker", reason);
         }
         let cas = &cluster.certificate_authority_arns;
         if by(Tls) == cas.is_empty() {
-            let reason = "go with the authentication tls: give both or neither";
+            let reason = "belong to the authentication tls: set both or neither";
             return Fault::some("cluster.certificate_authority_arns", reason);
         }
         if let Some(arn) = twice(cas) {
-            return Fault::some("cluster.certificate_authority_arns", format!("{arn} is named twice"));
+            return Fault::some("cluster.certificate_authority_arns", format!("{arn} is given twice"));
         }
         if let Some(other) = cas.iter().find(|arn| !is_arn(arn, "acm-pca")) {
             return Fault::some(
                 "cluster.certificate_authority_arns",
-                format!("{other:?} is no ARN of an AWS Private CA (arn:aws:acm-pca:…)"),
+                format!("{other:?} is not the ARN of an AWS Private CA (arn:aws:acm-pca:…)"),
             );
         }
         self.users()
@@ -125,7 +126,7 @@ impl Config {
         let (users, secrets) = (&cluster.scram_users, &cluster.scram_secret_arns);
         if cluster.authenticates(Authentication::Scram) == (users.is_empty() && secrets.is_empty()) {
             let reason =
-                "or cluster.scram_secret_arns go with the authentication scram: give users, or leave scram out";
+                "or cluster.scram_secret_arns are required for the authentication scram: set users, or remove scram";
             return Fault::some("cluster.scram_users", reason);
         }
         let is_user = |name: &String| {
@@ -142,20 +143,21 @@ impl Config {
             );
         }
         if let Some(name) = twice(users) {
-            return Fault::some("cluster.scram_users", format!("{name} is named twice"));
+            return Fault::some("cluster.scram_users", format!("{name} is given twice"));
         }
         // MSK reads only secrets under a customer's key (MSK Developer Guide, "Sign-in credentials authentication").
         if !users.is_empty() && cluster.kms_key == KmsKey::Aws {
             return Fault::some(
                 "cluster.scram_users",
-                "MSK takes no secret under AWS's own key: set cluster.kms_key to \"own\" or to a key's ARN",
+                "MSK does not accept secrets encrypted with AWS's own key: set cluster.kms_key to \"own\" or to the \
+                 ARN of a key",
             );
         }
         let foreign = secrets.iter().find(|arn| !is_arn(arn, "secretsmanager") || !arn.contains(":secret:AmazonMSK_"));
         foreign.and_then(|arn| {
             Fault::some(
                 "cluster.scram_secret_arns",
-                format!("{arn:?} is no ARN of a secret whose name begins with AmazonMSK_, as MSK wants it"),
+                format!("{arn:?} is not the ARN of a secret whose name starts with AmazonMSK_, as MSK requires"),
             )
         })
     }

@@ -131,7 +131,10 @@ impl Config {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
         };
         if !is_word(&client.instance_type, ".-") || !client.instance_type.contains('.') {
-            return Fault::some("client.instance_type", format!("{:?} is no EC2 instance type", client.instance_type));
+            return Fault::some(
+                "client.instance_type",
+                format!("{:?} is not an EC2 instance type", client.instance_type),
+            );
         }
         if !(1..=20).contains(&client.count) {
             return Fault::some("client.count", "must be 1 to 20");
@@ -140,7 +143,7 @@ impl Config {
             return Fault::some("client.volume_gib", "the client needs 8 to 1024 GiB");
         }
         if !is_word(&client.kafka_tools_version, ".") {
-            return Fault::some("client.kafka_tools_version", "is no version of Apache Kafka, such as 3.9.1");
+            return Fault::some("client.kafka_tools_version", "is not a version of Apache Kafka, such as 3.9.1");
         }
         if client.kafka_tools && !self.network.public && self.network.own_subnets() {
             return Fault::some(
@@ -154,10 +157,10 @@ impl Config {
     fn kgen_of_the_client(&self) -> Option<Fault> {
         let client = &self.client;
         if client.kgen_url.is_some() && client.kgen_file.is_some() {
-            return Fault::some("client.kgen_file", "is beside client.kgen_url: give one of the two");
+            return Fault::some("client.kgen_file", "conflicts with client.kgen_url: set only one of the two");
         }
         if client.kgen_file.is_none() && client.bucket != Bucket::Own {
-            return Fault::some("client.bucket", "needs client.kgen_file beside it");
+            return Fault::some("client.bucket", "also needs client.kgen_file");
         }
         match &client.kgen_url {
             Some(url) if !url.starts_with("https://") || !url.chars().all(|c| c.is_ascii_graphic()) => {
@@ -166,7 +169,8 @@ impl Config {
             Some(_) if !self.network.public && self.network.own_subnets() => {
                 return Fault::some(
                     "client.kgen_url",
-                    "is out of reach of a client without a public address: use client.kgen_file, which comes through S3",
+                    "cannot be reached by a client without a public address: use client.kgen_file, which is delivered \
+                     through S3",
                 );
             }
             _ => {}
@@ -182,13 +186,11 @@ impl Config {
             (None, Some(_)) => (true, "client.kgen_file"),
         };
         match &client.kgen_sha256 {
-            Some(_) if !place => {
-                Fault::some("client.kgen_sha256", "needs client.kgen_url or client.kgen_file beside it")
-            }
+            Some(_) if !place => Fault::some("client.kgen_sha256", "also needs client.kgen_url or client.kgen_file"),
             Some(sum) if sum.len() != 64 || !sum.chars().all(|c| c.is_ascii_hexdigit()) => {
                 Fault::some("client.kgen_sha256", "is not 64 hexadecimal digits")
             }
-            None if place => Fault::some(key, "needs client.kgen_sha256 beside it (`sha256sum kgen`)"),
+            None if place => Fault::some(key, "also needs client.kgen_sha256 (`sha256sum kgen`)"),
             _ => None,
         }
     }

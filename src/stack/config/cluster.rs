@@ -180,7 +180,11 @@ impl Config {
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         };
         if !is_name(&cluster.name) {
-            return Fault::some("cluster.name", "needs 1 to 50 letters, digits and hyphens, and no hyphen first");
+            return Fault::some(
+                "cluster.name",
+                "needs 1 to 50 letters, digits and hyphens, and must not start with a \
+                                                hyphen",
+            );
         }
         if let Err(error) = cluster.kafka_version.check_sold_with(cluster.broker_type) {
             return Fault::some("cluster.kafka_version", error.to_string());
@@ -189,7 +193,7 @@ impl Config {
         if count == 0 || !(count as usize).is_multiple_of(zones) {
             return Fault::some(
                 "cluster.broker_count",
-                format!("{count} brokers cannot be spread evenly over {zones} zones: MSK takes a multiple of {zones}"),
+                format!("{count} brokers cannot be spread evenly over {zones} zones: MSK needs a multiple of {zones}"),
             );
         }
         // MSK quota: 30 brokers in a ZooKeeper-mode cluster, 60 in a KRaft one.
@@ -197,7 +201,7 @@ impl Config {
         if count > most {
             return Fault::some(
                 "cluster.broker_count",
-                format!("{count} brokers are more than MSK's {most} a cluster"),
+                format!("{count} brokers are more than the {most} that MSK allows in a cluster"),
             );
         }
         None
@@ -211,7 +215,7 @@ impl Config {
         }
         let managed = |key: &str| Fault::some(key, "Express brokers have no volumes: MSK manages their storage");
         if self.zones.len() != 3 {
-            return Fault::some("zones", "Express brokers stand in three zones");
+            return Fault::some("zones", "Express brokers need three zones");
         }
         if cluster.provisioned_throughput_mib_per_s.is_some() {
             return managed("cluster.provisioned_throughput_mib_per_s");
@@ -232,7 +236,7 @@ impl Config {
         fixed.and_then(|key| {
             Fault::some(
                 &format!("cluster.server_properties.{key}"),
-                format!("Express brokers take no such property (they take {})", EXPRESS_PROPERTIES.join(", ")),
+                format!("Express brokers do not accept this property (they accept {})", EXPRESS_PROPERTIES.join(", ")),
             )
         })
     }
@@ -249,7 +253,8 @@ impl Config {
                 return Fault::some(
                     key,
                     format!(
-                        "MSK provisions no throughput for {broker_type} (kafka.m5.4xlarge, kafka.m7g.2xlarge and larger have it)"
+                        "MSK cannot provision throughput for {broker_type} (only for kafka.m5.4xlarge, \
+                         kafka.m7g.2xlarge and larger)"
                     ),
                 );
             };
@@ -259,7 +264,7 @@ impl Config {
             if asked < THROUGHPUT_LEAST_MIB_PER_S || f64::from(asked) > most {
                 return Fault::some(
                     key,
-                    format!("{broker_type} has {THROUGHPUT_LEAST_MIB_PER_S} to {most} MiB/s, not {asked}"),
+                    format!("{broker_type} allows {THROUGHPUT_LEAST_MIB_PER_S} to {most} MiB/s, not {asked}"),
                 );
             }
         }
@@ -268,12 +273,12 @@ impl Config {
         {
             return Fault::some(
                 "cluster.autoscaling_max_gib",
-                format!("{most} is not above cluster.volume_gib and at most {VOLUME_MOST_GIB}"),
+                format!("{most} must be above cluster.volume_gib and at most {VOLUME_MOST_GIB}"),
             );
         }
         // MSK Developer Guide, "Auto-scaling policy details".
         if !(10..=80).contains(&cluster.autoscaling_target_percent) {
-            return Fault::some("cluster.autoscaling_target_percent", "MSK grows volumes at 10 to 80 percent");
+            return Fault::some("cluster.autoscaling_target_percent", "must be 10 to 80 percent");
         }
         self.tiers()
     }
@@ -296,7 +301,8 @@ impl Config {
         match cluster.server_properties.get("log.cleanup.policy") {
             Some(policy) if policy.to_string() != "delete" => Fault::some(
                 "cluster.server_properties.log.cleanup.policy",
-                "with tiered storage MSK takes delete only (a topic that is not tiered can be compacted by its own setting)",
+                "with tiered storage MSK only allows delete (a topic without tiering can be compacted with its own \
+                 setting)",
             ),
             _ => None,
         }
@@ -311,7 +317,8 @@ impl Config {
         broken.and_then(|(key, _)| {
             Fault::some(
                 &format!("cluster.server_properties.{key}"),
-                "a property is a name of letters, digits and dots, and a value on one line that ends in no backslash",
+                "a property has a name of letters, digits and dots, and a value on one line that does not end in a \
+                 backslash",
             )
         })
     }

@@ -77,7 +77,7 @@ impl Config {
             return Fault::some("zones", format!("{zone:?} is not a zone of {}", self.region));
         }
         if let Some(zone) = twice(&self.zones) {
-            return Fault::some("zones", format!("{zone} is named twice"));
+            return Fault::some("zones", format!("{zone} is given twice"));
         }
         self.existing().or_else(|| self.ways_out()).or_else(|| self.addresses())
     }
@@ -89,23 +89,32 @@ impl Config {
             Some(id) if !is_id(id, "vpc-") => {
                 return Fault::some(
                     "network.vpc_id",
-                    format!("{id:?} is no id of a VPC, such as vpc-0123456789abcdef0"),
+                    format!("{id:?} is not the id of a VPC, such as vpc-0123456789abcdef0"),
                 );
             }
             None if !network.subnet_ids.is_empty() => {
-                return Fault::some("network.subnet_ids", "needs network.vpc_id beside it");
+                return Fault::some("network.subnet_ids", "also needs network.vpc_id");
             }
             _ => {}
         }
         if let Some(id) = network.subnet_ids.iter().find(|id| !is_id(id, "subnet-")) {
-            return Fault::some("network.subnet_ids", format!("{id:?} is no id of a subnet, such as subnet-0a1b2c3d"));
+            return Fault::some(
+                "network.subnet_ids",
+                format!(
+                    "{id:?} is not the id of a subnet, such as \
+                                                              subnet-0a1b2c3d"
+                ),
+            );
         }
         if let Some(id) = twice(&network.subnet_ids) {
-            return Fault::some("network.subnet_ids", format!("{id} is named twice"));
+            return Fault::some("network.subnet_ids", format!("{id} is given twice"));
         }
         let (subnets, zones) = (network.subnet_ids.len(), self.zones.len());
         if subnets != 0 && subnets != zones {
-            return Fault::some("network.subnet_ids", format!("{subnets} subnets for {zones} zones: give one a zone"));
+            return Fault::some(
+                "network.subnet_ids",
+                format!("{subnets} subnets for {zones} zones: give one per zone"),
+            );
         }
         // Whoever made the VPC answers for these.
         let not_ours = [
@@ -114,24 +123,26 @@ impl Config {
         ];
         let ours_to_leave = not_ours.into_iter().find(|(_, asked)| *asked && network.vpc_id.is_some());
         ours_to_leave.and_then(|(key, _)| {
-            Fault::some(key, "belongs to whoever made the VPC of network.vpc_id; set it to false here")
+            Fault::some(key, "is managed by the owner of the VPC in network.vpc_id; set it to false here")
         })
     }
 
     fn ways_out(&self) -> Option<Fault> {
         let network = &self.network;
-        // Subnets that are there may have a NAT gateway or endpoints of their own; subnets made here have what is asked for.
+        // Subnets that are there may have a NAT gateway or endpoints of their own; subnets made here have what is
+        // requested.
         if !network.public && !network.endpoints && network.own_subnets() {
             return Fault::some(
                 "network.public",
-                "without a public address and without network.endpoints nothing reaches the client (set one of them to true)",
+                "without a public address and without network.endpoints the client cannot be reached (set one of them \
+                 to true)",
             );
         }
         // Route tables of subnets that are there are not this stack's, and the S3 endpoint is a route.
         if network.endpoints && !network.own_subnets() {
             return Fault::some(
                 "network.endpoints",
-                "are made in subnets of the stack's own only: those of network.subnet_ids have routes that others manage",
+                "are only created in subnets of the stack: others manage the routes of those in network.subnet_ids",
             );
         }
         None
@@ -146,7 +157,7 @@ impl Config {
             let (subnets, zones) = (subnet_cidrs.len(), self.zones.len());
             return Fault::some(
                 "network.subnet_cidrs",
-                format!("{subnets} subnets for {zones} zones: give one a zone"),
+                format!("{subnets} subnets for {zones} zones: give one per zone"),
             );
         }
         let outside = subnet_cidrs.iter().find(|subnet| vpc_id.is_none() && !vpc_cidr.contains(subnet));

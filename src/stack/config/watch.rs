@@ -1,4 +1,4 @@
-//! `[logs]`, `[alarms]`: where the brokers' logs go, when alarms ring and who hears them.
+//! `[logs]`, `[alarms]`: where the brokers' logs go, when alarms fire and who is notified.
 
 use serde::{Deserialize, Serialize};
 
@@ -105,11 +105,11 @@ impl Config {
         if let Some(bucket) = &logs.s3_bucket
             && !is_bucket_name(bucket)
         {
-            return Fault::some("logs.s3_bucket", format!("{bucket:?} is no name of an S3 bucket"));
+            return Fault::some("logs.s3_bucket", format!("{bucket:?} is not the name of an S3 bucket"));
         }
         match &logs.s3_prefix {
             Some(_) if logs.s3_bucket.is_none() => {
-                return Fault::some("logs.s3_prefix", "needs logs.s3_bucket beside it");
+                return Fault::some("logs.s3_prefix", "also needs logs.s3_bucket");
             }
             Some(prefix) if prefix.is_empty() || prefix.len() > 512 || prefix.chars().any(char::is_control) => {
                 return Fault::some("logs.s3_prefix", "must be 1 to 512 characters without control characters");
@@ -121,7 +121,7 @@ impl Config {
         };
         match &logs.firehose_stream {
             Some(name) if !is_stream(name) => {
-                Fault::some("logs.firehose_stream", format!("{name:?} is no name of a Firehose stream"))
+                Fault::some("logs.firehose_stream", format!("{name:?} is not the name of a Firehose stream"))
             }
             _ => None,
         }
@@ -137,11 +137,15 @@ impl Config {
             ("alarms.credit_balance", alarms.credit_balance, 576.0),
         ] {
             if !(value > 0.0 && value <= most) {
-                return Fault::some(key, format!("{value} is not above 0 and at most {most}"));
+                return Fault::some(key, format!("{value} must be above 0 and at most {most}"));
             }
         }
         if alarms.period_s == 0 || !alarms.period_s.is_multiple_of(60) || alarms.period_s > 3600 {
-            return Fault::some("alarms.period_s", "MSK's data points come every minute: 60 to 3600, in steps of 60");
+            return Fault::some(
+                "alarms.period_s",
+                "MSK publishes a datapoint every minute: use 60 to 3600, in steps \
+                                                   of 60",
+            );
         }
         if !(1..=24).contains(&alarms.evaluation_periods) {
             return Fault::some("alarms.evaluation_periods", "must be 1 to 24");
@@ -152,13 +156,17 @@ impl Config {
     fn listeners(&self) -> Option<Fault> {
         let alarms = &self.alarms;
         if !alarms.emails.is_empty() && alarms.sns_topic != Some(SnsTopic::Own) {
-            return Fault::some("alarms.emails", "subscribe to the stack's own topic: set alarms.sns_topic to \"own\"");
+            return Fault::some(
+                "alarms.emails",
+                "can only subscribe to the stack's own topic: set alarms.sns_topic to \
+                                                 \"own\"",
+            );
         }
         let is_address = |text: &String| {
             text.chars().all(|c| c.is_ascii_graphic())
                 && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
         };
         let wrong = alarms.emails.iter().find(|email| !is_address(email));
-        wrong.and_then(|email| Fault::some("alarms.emails", format!("{email:?} is no e-mail address")))
+        wrong.and_then(|email| Fault::some("alarms.emails", format!("{email:?} is not an e-mail address")))
     }
 }

@@ -11,7 +11,9 @@ fn what_msk_would_refuse_is_no_resize() {
             "3.9.x",
             "kafka.m5.large",
             "kafka.t3.small",
-            Err("MSK has no way back to kafka.t3.small: T3 brokers can only be left (choose an m5 or m7g type)"),
+            Err(
+                "MSK cannot change brokers back to kafka.t3.small: T3 brokers can only be changed to other types (choose an m5 or m7g type)",
+            ),
         ),
     ] {
         let text = format!("[cluster]\nkafka_version = '{kafka_version}'\nbroker_type = '{from}'");
@@ -55,7 +57,7 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
         ("[cluster]\nbroker_count = \"three\"", "kgen.toml:2:16: invalid type: string \"three\", expected u32"),
         (
             "[cluster]\nname = \"a\\\"b\"",
-            "kgen.toml:2: cluster.name: needs 1 to 50 letters, digits and hyphens, and no hyphen first",
+            "kgen.toml:2: cluster.name: needs 1 to 50 letters, digits and hyphens, and must not start with a hyphen",
         ),
         (
             "[network]\nvpc_cidr = \"10.0.0.1/16\"",
@@ -76,22 +78,22 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
         ),
         (
             "[topic]\nname = '-x'",
-            "kgen.toml:2: topic.name: must not begin with a hyphen: commands would take it for an option",
+            "kgen.toml:2: topic.name: must not start with a hyphen: commands would treat it as an option",
         ),
         (
             "[client]\nkgen_url = \"https://a/kgen\"",
-            "kgen.toml:2: client.kgen_url: needs client.kgen_sha256 beside it (`sha256sum kgen`)",
+            "kgen.toml:2: client.kgen_url: also needs client.kgen_sha256 (`sha256sum kgen`)",
         ),
         ("[load]\nrate = -1", "kgen.toml:2: load.rate: must be above 0 records a second"),
         (
             "[alarms]\nperiod_s = 90",
-            "kgen.toml:2: alarms.period_s: MSK's data points come every minute: 60 to 3600, in steps of 60",
+            "kgen.toml:2: alarms.period_s: MSK publishes a datapoint every minute: use 60 to 3600, in steps of 60",
         ),
         ("region = ", "kgen.toml:1:10: string values must be quoted, expected literal string"),
         (
             "[cluster.server_properties]\n\"a b\" = 1",
-            "kgen.toml:2: cluster.server_properties.a b: a property is a name of letters, digits and dots, and a value on \
-             one line that ends in no backslash",
+            "kgen.toml:2: cluster.server_properties.a b: a property has a name of letters, digits and dots, and a \
+             value on one line that does not end in a backslash",
         ),
     ] {
         assert_eq!(Stack::parse(text).unwrap_err().to_string(), expected, "{text}");
@@ -134,7 +136,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (
             &format!("{M5}tiered_storage = true\nserver_properties = {{ 'log.cleanup.policy' = 'compact' }}"),
             "server_properties.log.cleanup.policy",
-            "MSK takes delete only",
+            "MSK only allows delete",
         ),
         ("authentication = []", "authentication", "needs at least one"),
         ("authentication = ['none', 'none']", "authentication", "none is named twice"),
@@ -146,11 +148,11 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
             "certificate_authority_arns",
             "give both or neither",
         ),
-        ("client_broker = 'TLS'\nauthentication = ['scram']", "scram_users", "give users, or leave scram out"),
+        ("client_broker = 'TLS'\nauthentication = ['scram']", "scram_users", "set users, or remove scram"),
         (
             "client_broker = 'TLS'\nauthentication = ['scram']\nscram_users = ['a']",
             "scram_users",
-            "no secret under AWS's own key",
+            "secrets encrypted with AWS's own key",
         ),
         (
             "client_broker = 'TLS'\nauthentication = ['scram']\nscram_users = ['a b']\nkms_key = 'own'",
@@ -161,7 +163,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
             "client_broker = 'TLS'\nauthentication = ['scram']\nscram_secret_arns = \
              ['arn:aws:secretsmanager:us-west-2:1:secret:other']",
             "scram_secret_arns",
-            "begins with AmazonMSK_",
+            "starts with AmazonMSK_",
         ),
         (&format!("{EXPRESS}volume_gib = 100\n{THREE}"), "volume_gib", "have no volumes"),
         (&format!("{EXPRESS}autoscaling_max_gib = 200\n{THREE}"), "autoscaling_max_gib", "have no volumes"),
@@ -171,7 +173,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (
             &format!("{EXPRESS}server_properties = {{ 'min.insync.replicas' = 1 }}\n{THREE}"),
             "server_properties.min.insync.replicas",
-            "take no such property",
+            "do not accept this property",
         ),
         (
             "broker_type = 'express.m7g.large'",
@@ -188,9 +190,9 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
              [cluster]\nbroker_count = 2\n{EXPRESS}"
             ),
             "zones",
-            "Express brokers stand in three zones",
+            "Express brokers need three zones",
         ),
-        (&"[network]\nvpc_id = 'main'".to_owned(), "network.vpc_id", "is no id of a VPC"),
+        (&"[network]\nvpc_id = 'main'".to_owned(), "network.vpc_id", "is not the id of a VPC"),
         (&"[network]\nsubnet_ids = ['subnet-0a1b2c3d']".to_owned(), "network.subnet_ids", "needs network.vpc_id"),
         (
             &"[network]\nvpc_id = 'vpc-0a1b2c3d'\nsubnet_ids = ['subnet-0a1b2c3d']".to_owned(),
@@ -200,14 +202,14 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (
             &"[network]\nvpc_id = 'vpc-0a1b2c3d'\nvpc_cidr = '10.0.0.0/16'".to_owned(),
             "network.vpc_cidr",
-            "leave one of the two out",
+            "set only one of the two",
         ),
         (
             &"[network]\nvpc_id = 'vpc-0a1b2c3d'\nflow_logs = true".to_owned(),
             "network.flow_logs",
-            "belongs to whoever made the VPC",
+            "is managed by the owner of the VPC",
         ),
-        (&"[network]\npublic = false".to_owned(), "network.public", "nothing reaches the client"),
+        (&"[network]\npublic = false".to_owned(), "network.public", "the client cannot be reached"),
         (
             &"profile = 'hardened'\n[client]\nkafka_tools = true".to_owned(),
             "client.kafka_tools",
@@ -216,14 +218,14 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (
             &"profile = 'hardened'\n[client]\nkgen_url = 'https://a/b'".to_owned(),
             "client.kgen_url",
-            "use client.kgen_file, which comes through S3",
+            "use client.kgen_file, which is delivered through S3",
         ),
         (&"[client]\nbucket = 'abc'".to_owned(), "client.bucket", "needs client.kgen_file"),
-        (&"[client]\nkgen_file = 'kgen'".to_owned(), "client.kgen_file", "needs client.kgen_sha256 beside it"),
+        (&"[client]\nkgen_file = 'kgen'".to_owned(), "client.kgen_file", "also needs client.kgen_sha256"),
         (&"[client]\ncount = 0".to_owned(), "client.count", "must be 1 to 20"),
-        (&"[logs]\ns3_bucket = 'A'".to_owned(), "logs.s3_bucket", "is no name of an S3 bucket"),
+        (&"[logs]\ns3_bucket = 'A'".to_owned(), "logs.s3_bucket", "is not the name of an S3 bucket"),
         (&"[logs]\ns3_prefix = 'a'".to_owned(), "logs.s3_prefix", "needs logs.s3_bucket"),
-        (&"[logs]\nfirehose_stream = 'a b'".to_owned(), "logs.firehose_stream", "is no name of a Firehose stream"),
+        (&"[logs]\nfirehose_stream = 'a b'".to_owned(), "logs.firehose_stream", "is not the name of a Firehose stream"),
         (&"[alarms]\nemails = ['a@b.c']".to_owned(), "alarms.emails", "set alarms.sns_topic to \"own\""),
         (
             &"[alarms]\nsns_topic = 'own'\nemails = ['nobody']".to_owned(),
@@ -235,7 +237,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
     }
     for (text, reason) in [
         ("profile = 'prod'", "unknown variant `prod`, expected `demo` or `hardened`"),
-        ("[cluster]\nkms_key = 'mine'", "is neither \"aws\" nor \"own\" nor the ARN of a KMS key"),
+        ("[cluster]\nkms_key = 'mine'", "is not \"aws\", \"own\" or the ARN of a KMS key"),
         ("[alarms]\nsns_topic = 'arn:aws:kms:us-west-2:1:key/x'", "nor the ARN of an SNS topic"),
         ("[client]\nkgen_file = 'k'\nbucket = 'No'", "nor the name of an S3 bucket"),
     ] {

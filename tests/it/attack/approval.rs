@@ -54,14 +54,14 @@ const SWAPPED: [(&str, &str); 12] = [
     ("a byte more", "was changed"),
     ("nothing in it", "was changed"),
     ("half of it", "was changed"),
-    ("removed", "is no longer there"),
+    ("removed", "no longer exists"),
     ("a link to the same bytes", "was replaced by a link"),
     ("a link to another plan", "was replaced by a link"),
     ("a link to nowhere", "was replaced by a link"),
-    ("a folder", "was replaced by something that is no file"),
-    ("a pipe", "was replaced by something that is no file"),
+    ("a folder", "was replaced by something that is not a file"),
+    ("a pipe", "was replaced by something that is not a file"),
     ("another folder in the place of its folder", "was changed"),
-    ("its folder removed", "is no longer there"),
+    ("its folder removed", "no longer exists"),
 ];
 
 /// What is typed or sent at a question, and the exit code.

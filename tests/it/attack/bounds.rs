@@ -522,9 +522,9 @@ fn endpoints(random: &mut StdRng) -> Vec<Case> {
     }
     // The API of AWS.
     for (kind, words_of_it) in [
-        (Endpoint::Pages, "page after page"),
+        (Endpoint::Pages, "does not behave like AWS"),
         (Endpoint::SameToken, "no cluster c"),
-        (Endpoint::Brokers, "more than MSK has"),
+        (Endpoint::Brokers, "more than MSK allows"),
         (Endpoint::Clusters, "and 499"),
         (Endpoint::Body, "ListClustersV2"),
         (Endpoint::Head, "ListClustersV2"),

@@ -199,7 +199,7 @@ fn recorded_programs(random: &mut StdRng) -> Vec<Case> {
             let scene = Scene::new();
             let args = [command.to_owned(), "$(touch x)".to_owned()];
             scene.record("it", &head("it", command, &args), &[]);
-            scene.refused(&["resume", "it", "--yes"], &["leaves nothing to go on with", "'$(touch x)'"])
+            scene.refused(&["resume", "it", "--yes"], &["cannot be resumed", "'$(touch x)'"])
         }));
     }
     cases
@@ -736,7 +736,7 @@ fn records_of_labs(random: &mut StdRng) -> Vec<Case> {
                 scene.write(".kgen/lab/lab.json", record);
             }
             let held = format!("is held by process {}", lab.0.id());
-            scene.refused(&["lab", "status"], &[&held, "`kgen lab down` ends it"])?;
+            scene.refused(&["lab", "status"], &[&held, "`kgen lab down` stops it"])?;
             let down = scene.harmless(&["lab", "down"])?;
             ensure(down.code == Some(0) && down.err.contains(&held), || down.err.clone())?;
             ensure(lab.0.wait().unwrap().code() == Some(7), || "the lab was not asked to end".to_owned())
