@@ -346,7 +346,7 @@ mod tests {
             ("# a\n\nnum.partitions = 3\nlog.retention.hours:1", Ok("log.retention.hours=1\nnum.partitions=3\n")),
             ("a=b=c", Ok("a=b=c\n")),
             (r"a=\u000anode.id=7", Ok("a=\\\\u000anode.id=7\n")),
-            ("num.partitions", Err("line 1 of the server properties is no name=value")),
+            ("num.partitions", Err("line 1 of the server properties is not name=value")),
             ("x=1\nlisteners=PLAINTEXT://0.0.0.0:1", Err("server property listeners cannot be set")),
             ("ssl.keystore.key=x", Err("server property ssl.keystore.key cannot be set")),
             ("a b=1", Err("is no name")),
