@@ -125,7 +125,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
             "provisioned_throughput_mib_per_s",
             "needs cluster.volume_gib of 10 or more",
         ),
-        ("autoscaling_max_gib = 100", "autoscaling_max_gib", "100 is not above cluster.volume_gib and at most 16384"),
+        ("autoscaling_max_gib = 100", "autoscaling_max_gib", "100 must be above cluster.volume_gib and at most 16384"),
         ("autoscaling_target_percent = 90", "autoscaling_target_percent", "10 to 80 percent"),
         ("tiered_storage = true", "tiered_storage", "no tiered storage for kafka.t3.small"),
         (
