@@ -188,7 +188,7 @@ fn play(
         {
             story.tell(
                 Moment::Seen,
-                format!("CPU of broker {broker} is {cpu:.0} % of what it may use (alarm at {threshold} %)"),
+                format!("CPU of broker {broker} is {cpu:.0} % of its capacity (alarm at {threshold} %)"),
             );
         }
         let diagnosis = events.diagnosis();
