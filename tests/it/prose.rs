@@ -20,7 +20,7 @@ enum In {
 const PHRASES: &[(In, &str, &str)] = &[
     // The table of the style guide.
     (In::All, "tell a run as", "write a report of"),
-    (In::All, "tell what", "check, show"),
+    (In::All, "tell what this machine", "check this machine"),
     (In::All, "mend", "fix"),
     (In::All, "mends", "fixes"),
     (In::All, "mended", "fixed"),
@@ -60,7 +60,7 @@ const PHRASES: &[(In, &str, &str)] = &[
     (In::All, "thereby", "so"),
     (In::All, "hitherto", "until now"),
     (In::All, "in vain", "without success"),
-    (In::All, "goes on", "continues"),
+    (In::Messages, "goes on", "continues"),
     (In::Messages, "go on", "continue"),
     (In::All, "cannot be told", "is unknown"),
     (In::All, "can be told from", "differs from"),

@@ -295,7 +295,7 @@ impl Events {
         &self.samples[first..]
     }
 
-    /// The broker that uses most of what it may use now, percent.
+    /// The broker that uses most of its capacity now, percent.
     pub fn busiest(&self) -> Option<(BrokerId, f64)> {
         let brokers = &self.samples.last()?.brokers;
         let cpus = brokers.iter().filter_map(|(id, broker)| Some((*id, broker.cpu_percent()?)));

@@ -62,7 +62,7 @@ const NINETEEN: [(&str, &str, &str, &str); 19] = [
         "msk.tf",
         "  encryption_info {",
         "  encryption_info {}\n\n  encryption_info {",
-        "aws_msk_cluster.main: 2 blocks encryption_info, and at most 1 are allowed",
+        "aws_msk_cluster.main: 2 blocks encryption_info, but at most 1 are allowed",
     ),
     (
         "msk.tf",
