@@ -254,7 +254,7 @@ mod tests {
         check(&Recorded::default(), &Recorded::default(), 0.0, Conclusion::Void, &["0 and 0"]);
         let mut gaps = steady.clone();
         gaps.seconds.iter_mut().skip(9).for_each(|second| second["p99_ms"] = Value::Null);
-        check(&steady, &gaps, 0.0, Conclusion::Unchanged, &["p99 from due is not compared: 30 and 9"]);
+        check(&steady, &gaps, 0.0, Conclusion::Unchanged, &["p99 from due is not compared: only 30 and 9"]);
         let p99 = compare(&steady, &run(30, 30.0, 500.0, false, false), 0.0, 1);
         let p99 = p99.figures.iter().find(|figure| figure.key == "p99_ms").unwrap();
         assert_eq!((p99.change.before, p99.change.after, p99.change.verdict), (20.0, 30.0, Verdict::Worse));

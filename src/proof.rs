@@ -325,7 +325,7 @@ mod tests {
         check((QUICK, &quick), (SLOW, &slow), Worse, "p99");
         // Others made the load: the brokers' own times decide.
         check((SLOW, &[]), (QUICK, &[]), Improved, "produce time");
-        check((SLOW, &slow), (QUICK, &load(20.0, 700.0, 700.0)), Void, "not the same load: 500 records/s");
+        check((SLOW, &slow), (QUICK, &load(20.0, 700.0, 700.0)), Void, "the load differs: 500 records/s");
         check((SLOW, &slow), (QUICK, &[]), Void, "did not run after");
         check((SLOW, &slow), (QUICK, &load(20.0, 500.0, 300.0)), Worse, "300 of 500");
         let idle = Seen { messages: 0.0, ..QUICK };

@@ -1,10 +1,10 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=a79623482de4c2660afc369a1bb95e551b70721ee42e7781c23b91cd3fcbc57f
+# kgen:sha256=0bc3b6d3272c1cbe7285912f0febe034e35ec7c1795f3c1efa5d4e3b2beddc40
 
 resource "aws_cloudwatch_metric_alarm" "cpu" {
   for_each            = toset(["1", "2", "3"])
   alarm_name          = "kgen-demo-cpu-broker-${each.key}"
-  alarm_description   = "CPU user + system: above 60 % a broker has no room for the leaders of one that restarts"
+  alarm_description   = "CPU user + system: above 60 % a broker has no headroom for the leaders of another that restarts"
   comparison_operator = "GreaterThanThreshold"
   threshold           = 60
   evaluation_periods  = 2
@@ -102,7 +102,7 @@ resource "aws_cloudwatch_metric_alarm" "memory" {
 resource "aws_cloudwatch_metric_alarm" "heap_after_gc" {
   for_each            = toset(["1", "2", "3"])
   alarm_name          = "kgen-demo-heap-after-gc-broker-${each.key}"
-  alarm_description   = "JVM heap in use after garbage collection: what Kafka really holds"
+  alarm_description   = "JVM heap in use after garbage collection: the memory that Kafka really needs"
   comparison_operator = "GreaterThanThreshold"
   threshold           = 60
   evaluation_periods  = 2
@@ -121,7 +121,7 @@ resource "aws_cloudwatch_metric_alarm" "heap_after_gc" {
 resource "aws_cloudwatch_metric_alarm" "cpu_credits" {
   for_each            = toset(["1", "2", "3"])
   alarm_name          = "kgen-demo-cpu-credits-broker-${each.key}"
-  alarm_description   = "CPU credits left (burstable types only; others send no data): at 0 the broker falls to its baseline"
+  alarm_description   = "CPU credits left (burstable types only; others send no data): at 0 the broker is limited to its baseline"
   comparison_operator = "LessThanThreshold"
   threshold           = 100
   evaluation_periods  = 1

@@ -1,11 +1,11 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=9877636b0b2f79832ae41105f67260f5af6a03b3242a5bb06cdd45f5340dcba6
+# kgen:sha256=7fb12540cf55dde8992763e5d545e869fd92463bd40e59a9d02cd0e2d0077411
 
 data "aws_ssm_parameter" "amazon_linux" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 }
 
-# Reached through Session Manager alone. A newer image does not replace it: a plan holds what was asked for.
+# Only reachable through Session Manager. A newer image does not replace it, so that a plan only has requested changes.
 resource "aws_instance" "client" {
   ami                         = data.aws_ssm_parameter.amazon_linux.insecure_value
   instance_type               = "t3.small"

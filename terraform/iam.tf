@@ -1,5 +1,5 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=97e47c1d5175717219b110e4da049a4dbee80fc5c7ba6aac4a0c0ebc76dadbfb
+# kgen:sha256=fe3f455a09916e97c3ee21f47c1cf3acaf1a3838a40500b8be323eeb6d68aaae
 
 resource "aws_iam_role" "client" {
   name = "kgen-demo-client"
@@ -23,7 +23,7 @@ resource "aws_iam_role_policy_attachment" "session_manager" {
   policy_arn = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 }
 
-# Reading only: the client sends load and watches. It cannot change the cluster.
+# Read-only: the client sends load and watches. It cannot change the cluster.
 resource "aws_iam_role_policy" "msk" {
   name = "msk-read"
   role = aws_iam_role.client.id

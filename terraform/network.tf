@@ -1,5 +1,5 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=44d676a9bc3dcb58a8c801511f25809e89c81e5393397fe2ec2265b61d84efdb
+# kgen:sha256=8cbc3e40ea4fcc284408fa5ef341e4ad81bc98965e91eb089dc7e10bd402cb23
 
 resource "aws_vpc" "main" {
   cidr_block = "10.0.0.0/16"
@@ -9,7 +9,7 @@ resource "aws_vpc" "main" {
   }
 }
 
-# One subnet a zone: MSK puts the same number of brokers into each.
+# One subnet per zone: MSK places the same number of brokers in each.
 resource "aws_subnet" "broker" {
   for_each = {
     us-west-2a = "10.0.1.0/24"

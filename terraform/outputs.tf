@@ -1,5 +1,5 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=e803c903266e47468f7bfd7695cd1fb77df9c242ecd11bfc49855b6d5699cfb8
+# kgen:sha256=38cec302559611a7965cd043b3b28d272beebe662ef537957a754ea1428ff9cb
 
 output "client_instance_id" {
   description = "EC2 instance to send load from"
@@ -22,7 +22,7 @@ output "bootstrap_brokers" {
 }
 
 output "bootstrap_brokers_tls" {
-  description = "Brokers with TLS, likewise"
+  description = "Brokers with TLS, host:port, separated by commas"
   value       = aws_msk_cluster.main.bootstrap_brokers_tls
 }
 
@@ -37,7 +37,7 @@ output "cloudwatch_log_group" {
 }
 
 output "region" {
-  description = "Where all of it is"
+  description = "AWS region of the stack"
   value       = "us-west-2"
 }
 
@@ -47,11 +47,11 @@ output "ssm_session_command" {
 }
 
 output "topic_create_command" {
-  description = "Creates the topic; to be run on the client"
+  description = "Creates the topic; run it on the client"
   value       = "/opt/kafka/bin/kafka-topics.sh --bootstrap-server ${aws_msk_cluster.main.bootstrap_brokers} --create --if-not-exists --topic stress-demo --partitions 6 --replication-factor 2"
 }
 
 output "load_command" {
-  description = "Sends the load; to be run on the client"
+  description = "Sends the load; run it on the client"
   value       = "/home/ec2-user/scripts/hotspot_producer.py --bootstrap-servers ${aws_msk_cluster.main.bootstrap_brokers} --topic stress-demo --rate 500 --duration 600"
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=54dbc146aa0902245b6ca4c5995746ae319a2162defe9e499c4353588f545aa7
+# kgen:sha256=4e7b097e42fdacf2487b5caf8edeeb805d0b61286b9754e732c06bf3a9f23771
 
 # Sets up the client when it first starts: Java, Kafka's command-line tools, kgen, the load generator.
 # What it did is in /var/log/cloud-init-output.log.
@@ -31,7 +31,7 @@ try:
 except OSError as error:
     sys.exit(
         f"error: cannot start kgen on this machine ({error.strerror}). Either set client.kgen_url and client.kgen_sha256 in "
-        "kgen.toml, run `kgen render` and apply (the client is made anew), or copy a kgen for Linux on x86-64 to "
+        "kgen.toml, run `kgen render` and apply (the client is recreated), or copy a kgen for Linux on x86-64 to "
         "/usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: /opt/kafka/bin/kafka-producer-perf-test.sh"
     )
 END_OF_PRODUCER

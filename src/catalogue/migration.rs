@@ -133,8 +133,8 @@ mod tests {
             replication_factor: None,
         };
         let conditions = small.conditions_of_kraft();
-        assert_eq!(unmet(&conditions), ["brokers of another type first (kafka.t3.small exists only with ZooKeeper)"]);
-        assert!(listed(&conditions).contains("ZooKeeper access switched off"));
+        assert_eq!(unmet(&conditions), ["another broker type first (kafka.t3.small exists only with ZooKeeper)"]);
+        assert!(listed(&conditions).contains("ZooKeeper access turned off"));
         let large = Present { broker_type: "kafka.m5.large", kafka_version: Some("3.8.x"), ..small };
         assert_eq!(unmet(&large.conditions_of_kraft()), ["Kafka 3.9.x first (it is 3.8.x)"]);
     }

@@ -127,21 +127,21 @@ mod tests {
         check(
             Value::Null,
             cluster("kafka.t3.small"),
-            &[&format!("c: 3 × kafka.t3.small {small:.4} USD an hour (brokers only, list price of us-east-1)")],
+            &[&format!("c: 3 × kafka.t3.small {small:.4} USD an hour (brokers only, list price in us-east-1)")],
         );
         check(
             cluster("kafka.t3.small"),
             cluster("kafka.m5.large"),
             &[&format!(
                 "c: 3 × kafka.t3.small {small:.4} USD an hour → 3 × kafka.m5.large {large:.4} USD an hour \
-                 (brokers only, list price of us-east-1)"
+                 (brokers only, list price in us-east-1)"
             )],
         );
         check(
             cluster("kafka.t3.small"),
             Value::Null,
             &[&format!(
-                "c: 3 × kafka.t3.small {small:.4} USD an hour no longer charged (brokers only, list price of us-east-1)"
+                "c: 3 × kafka.t3.small {small:.4} USD an hour no longer charged (brokers only, list price in us-east-1)"
             )],
         );
         check(Value::Null, cluster("kafka.of.the.future"), &[]);

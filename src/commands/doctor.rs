@@ -1,4 +1,4 @@
-//! `kgen doctor`: what this machine lacks, and the command that mends it.
+//! `kgen doctor`: what this machine lacks, and the command that fixes it.
 
 mod found;
 
@@ -45,7 +45,7 @@ pub fn run(args: &Doctor, project: &Path) -> anyhow::Result<Outcome> {
     Ok(if ready { Outcome::Done } else { Outcome::Lacking })
 }
 
-/// A table of all, then what mends those that are not well.
+/// A table of all, then what fixes those that are not well.
 fn text(checks: &[Answer]) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);

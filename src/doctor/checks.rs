@@ -60,7 +60,7 @@ pub const CHECKS: &[Check] = &[
                 "unset TF_CLI_CONFIG_FILE",
             ),
             Provider::Unreachable(reason) => Judged::missing(
-                format!("the registry does not answer: {reason}"),
+                format!("the registry does not respond: {reason}"),
                 "export HTTPS_PROXY=http://PROXY:PORT   # or name a mirror: https://developer.hashicorp.com/terraform/cli/config/config-file",
             ),
         },

@@ -225,11 +225,11 @@ mod tests {
         for (name, expected) in [
             ("file", "text"),
             ("link", "text"),
-            (".", "it is a folder and not a regular file"),
-            ("pipe", "it is a named pipe and not a regular file"),
-            ("socket", "it is a socket and not a regular file"),
-            ("zero", "it is a device and not a regular file"),
-            ("broken", "it is a broken symbolic link and not a regular file"),
+            (".", "it is a folder, not a regular file"),
+            ("pipe", "it is a named pipe, not a regular file"),
+            ("socket", "it is a socket, not a regular file"),
+            ("zero", "it is a device, not a regular file"),
+            ("broken", "it is a broken symbolic link, not a regular file"),
         ] {
             let found = text(&at(name), 10).unwrap_or_else(|error| error.to_string());
             assert_eq!(found, expected, "{name}");

@@ -140,7 +140,7 @@ mod tests {
         for (file, expected) in [
             ("", "there is no resource aws_msk_cluster"),
             ("resource \"aws_msk_cluster\" \"a\" {}", "there is no broker_node_group_info in resource aws_msk_cluster"),
-            (&two, "there are 2 of resource aws_msk_cluster, on lines 2, 13; name one"),
+            (&two, "there are 2 of resource aws_msk_cluster, on lines 2, 13: choose one"),
             (
                 &FILE.replace("\"kafka.t3.small\" # keep", "var.type"),
                 "instance_type in broker_node_group_info in resource aws_msk_cluster on line 9 is `var.type`, not a quoted \

@@ -467,6 +467,6 @@ mod tests {
         fs::create_dir(home.path().join("libs")).unwrap();
         fs::write(home.path().join("libs/kafka_2.13-3.9.0.jar"), "").unwrap();
         let error = checked_libs(home.path()).unwrap_err().to_string();
-        assert!(error.contains("found kafka_2.13-3.9.0.jar"), "{error}");
+        assert!(error.contains("has kafka_2.13-3.9.0.jar"), "{error}");
     }
 }

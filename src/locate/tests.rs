@@ -177,7 +177,7 @@ fn a_refusal_says_what_where_and_what_to_do() {
     aws_msk_cluster.main (main.tf:4): its broker type is unknown
       main.tf:2: local type
       main.tf:2: `templatestring(var.types, "prod", "kafka.t3.small")` is a call of templatestring(), which kgen does not evaluate
-      main.tf:2: "kafka.t3.small" may be what counts
+      main.tf:2: "kafka.t3.small" may be the one that applies
     nothing was changed: edit the one that applies by hand
     next: terraform -chdir=. plan
     "#);

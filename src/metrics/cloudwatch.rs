@@ -148,7 +148,7 @@ impl CloudWatch {
         Ok(source)
     }
 
-    /// Reads these brokers of the Standard cluster `cluster`, and nothing but their metrics.
+    /// Reads these brokers of the Standard cluster `cluster`, and only their metrics.
     pub fn new(aws: Aws, cluster: &str, brokers: Vec<BrokerId>, memory_total_bytes: Option<u64>) -> CloudWatch {
         let options = Options { memory_total_bytes, parts: false, topics: false, ..Options::default() };
         let shape = Shape {
@@ -351,7 +351,7 @@ impl CloudWatch {
         }
     }
 
-    /// Lists brokers, groups and topics anew, and reads level, state and type of the cluster again.
+    /// Lists brokers, groups and topics again, and reads level, state and type of the cluster again.
     async fn list(&mut self, now: i64) -> Result<(), MetricsError> {
         let mut made = Requests::default();
         self.refresh_info().await;

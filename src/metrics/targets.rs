@@ -164,12 +164,12 @@ mod tests {
     fn what_cannot_be_assigned_is_refused() {
         refused(r#"[{"targets":["10.0.0.5:11001","10.0.0.6:11001"]}]"#, "which broker 10.0.0.5:11001 belongs to");
         refused(r#"[{"targets":["b-x.y:11001"]}]"#, "add the label broker_id");
-        refused(r#"[{"targets":["h:1"],"labels":{"broker_id":"one"}}]"#, "broker_id=one of h:1 is no number");
+        refused(r#"[{"targets":["h:1"],"labels":{"broker_id":"one"}}]"#, "broker_id=one of h:1 is not a number");
         refused(
             r#"[{"targets":["h:1","h:2"],"labels":{"broker_id":"1"}}]"#,
             "broker 1 has two endpoints of job jmx: h:1 and h:2",
         );
-        refused(r#"[{"targets":["h:11002"],"labels":{"broker_id":"3"}}]"#, "broker 3 has no endpoint of its JMX");
+        refused(r#"[{"targets":["h:11002"],"labels":{"broker_id":"3"}}]"#, "broker 3 has no JMX exporter endpoint");
         let many: Vec<String> = (0..=2 * MOST_BROKERS).map(|n| format!("\"b-{n}.x:11001\"")).collect();
         refused(&format!(r#"[{{"targets":[{}]}}]"#, many.join(",")), "no MSK cluster has that many");
     }
@@ -178,7 +178,7 @@ mod tests {
     fn another_clusters_label_is_named() {
         let json = r#"[{"targets":["h:1"],"labels":{"cluster":"orders","broker_id":"1"}},
                        {"targets":["h:2"],"labels":{"cluster":"billing","broker_id":"1"}}]"#;
-        refused(json, "label cluster=billing, orders, and cluster c was asked for");
+        refused(json, "label cluster=billing, orders, not the requested c");
         refused(json, "--cluster billing");
     }
 }

@@ -152,7 +152,7 @@ mod tests {
     fn a_file_that_is_not_as_expected_is_not_replaced() {
         let (_dir, old, _) = folder();
         let error = replace_unchanged(&old, b"other", b"after").unwrap_err().to_string();
-        assert!(error.contains("changed in between"), "{error}");
+        assert!(error.contains("changed by something else"), "{error}");
         assert_eq!(fs::read(&old).unwrap(), b"before");
         replace_unchanged(&old, b"before", b"after").unwrap();
         assert_eq!(fs::read(&old).unwrap(), b"after");
@@ -211,7 +211,7 @@ mod tests {
         let restore = replace_all(&[(old.clone(), b"after".to_vec()), (new.clone(), b"after".to_vec())]).unwrap();
         fs::write(&old, "somebody's").unwrap();
         let error = restore.restore().unwrap_err().to_string();
-        assert!(error.contains("changed in between"), "{error}");
+        assert!(error.contains("changed by something else"), "{error}");
         assert_eq!(fs::read(&old).unwrap(), b"somebody's");
         assert!(!new.exists(), "the other is put back all the same");
     }

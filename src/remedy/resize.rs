@@ -130,8 +130,8 @@ mod tests {
         assert_eq!(rendered.kgen.as_deref(), Some("kgen resize kafka.m5.large"));
         insta::assert_snapshot!(rendered.notes.join("\n"), @r"
         price: 0.1368 to 0.6300 USD/h, 100 to 460 USD a month of 730 h (AWS list price in us-east-1, brokers without storage)
-        duration on AWS: 30 to 45 minutes, one broker at a time; produce and consume go on
-        CPU expected after: at least 18 %, with one broker away at least 27 % (derived from the vCPUs used now; measure again afterwards)
+        duration on AWS: 30 to 45 minutes, one broker at a time; producers and consumers continue to work
+        CPU expected after: at least 18 %, with one broker unavailable at least 27 % (derived from the vCPUs used now; measure again afterwards)
         ");
     }
 

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(find(None).unwrap(), "watch-b");
         assert_eq!(find(Some("demo")).unwrap(), "demo-killed");
         assert_eq!(find(Some("watch-a")).unwrap(), "watch-a");
-        assert_eq!(find(Some("watch")).unwrap_err(), "watch may mean watch-a, watch-b");
+        assert_eq!(find(Some("watch")).unwrap_err(), "watch is ambiguous: watch-a, watch-b");
         assert!(find(Some("x")).is_err());
     }
 }

@@ -77,7 +77,7 @@ pub struct Use {
     pub percent_after_loss: f64,
 }
 
-/// A shape with what speaks for and against it.
+/// A shape with the reasons for and against it.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Judged {
     #[serde(flatten)]

@@ -272,7 +272,7 @@ mod tests {
         check("KGEN_cluster_broker_type", Some("did you mean KGEN_CLUSTER_BROKER_TYPE?"));
         check("KGEN_LOADRATE", Some("did you mean KGEN_LOAD_RATE?"));
         check("KGEN_TERAFORM_BIN", Some("did you mean KGEN_TERRAFORM_BIN?"));
-        check("KGEN_TAGS_OWNER", Some("sets nothing: write tags."));
+        check("KGEN_TAGS_OWNER", Some("sets nothing: no variable can set this; write tags."));
         check("KGEN_LOAD_RATE", None);
         check("KGEN_TERRAFORM_BIN", None);
         check("KGEN_TEST_CHAOS", None);

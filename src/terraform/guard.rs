@@ -140,8 +140,8 @@ mod tests {
         let update = cluster(&["update"], same);
         check(std::slice::from_ref(&update), "aws_msk_cluster.main");
         check(&[other("managed", "no-op"), other("data", "read"), update.clone()], "aws_msk_cluster.main");
-        check(&[], "the plan changes no aws_msk_cluster: there is nothing to update");
-        check(&[cluster(&["no-op"], same)], "the plan changes no aws_msk_cluster: there is nothing to update");
+        check(&[], "the plan does not change any aws_msk_cluster: there is nothing to update");
+        check(&[cluster(&["no-op"], same)], "the plan does not change any aws_msk_cluster: there is nothing to update");
         check(
             &[update.clone(), other("managed", "create")],
             "the plan would also change aws_vpc.main (would be created)",
@@ -153,24 +153,24 @@ mod tests {
         );
         check(
             &[cluster(&["delete", "create"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed \
+            "the plan would not update aws_msk_cluster.main in place: it would be destroyed \
              and recreated",
         );
         check(
             &[cluster(&["create", "delete"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed \
+            "the plan would not update aws_msk_cluster.main in place: it would be destroyed \
              and recreated",
         );
         check(
             &[cluster(&["conjure"], same)],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be changed in \
+            "the plan would not update aws_msk_cluster.main in place: it would be changed in \
              a way that kgen does not support",
         );
         let mut deposed = update.clone();
         deposed["deposed"] = "0a1b".into();
         check(
             &[deposed],
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be updated in place (left over from a replacement)",
+            "the plan would not update aws_msk_cluster.main in place: it would be updated in place (left over from a replacement)",
         );
     }
 
@@ -210,12 +210,12 @@ mod tests {
         );
         check(
             include_str!("../../tests/plans/cluster-name.json"),
-            "the plan would do something else to aws_msk_cluster.main than update it in place: it would be destroyed \
+            "the plan would not update aws_msk_cluster.main in place: it would be destroyed \
              and recreated (cannot be changed in place: cluster_name)",
         );
         check(
             include_str!("../../tests/plans/nothing.json"),
-            "the plan changes no aws_msk_cluster: there is nothing to update",
+            "the plan does not change any aws_msk_cluster: there is nothing to update",
         );
     }
 
@@ -249,7 +249,7 @@ mod tests {
         check(|_, unknown| unknown["open"] = json!([{"jmx": true}]), "open");
         check(
             |after, _| after["broker_node_group_info"][0]["instance_type"] = "kafka.t3.small".into(),
-            &format!("the plan leaves {TYPE} of aws_msk_cluster.main as it is"),
+            &format!("the plan does not change {TYPE} of aws_msk_cluster.main"),
         );
         // The type itself may not be left open either: it is a difference, but to no known type.
         let plan = plan(&[cluster(&["update"], |after, unknown| {

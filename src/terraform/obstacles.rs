@@ -147,7 +147,7 @@ mod tests {
             &[("Kafka 3.9 in KRaft mode (it is 3.9.x)", true)],
         );
         check(&values("express.m7g.large", "3.9.x.kraft", 0), &values("express.m7g.xlarge", "3.9.x.kraft", 0), &[]);
-        check(&standard, &values("kafka.m5.large", "3.9.x.kraft", 100), &[("ZooKeeper access switched off", false)]);
+        check(&standard, &values("kafka.m5.large", "3.9.x.kraft", 100), &[("ZooKeeper access turned off", false)]);
         check(
             &values("kafka.t3.small", "3.9.x", 100),
             &values("kafka.t3.small", "3.9.x.kraft", 100),

@@ -194,12 +194,12 @@ mod tests {
             make();
         };
         replaced(&|| put(&|| symlink(&other, file.path()).unwrap()), "a link");
-        replaced(&|| put(&|| fs::create_dir(file.path()).unwrap()), "no file");
+        replaced(&|| put(&|| fs::create_dir(file.path()).unwrap()), "not a file");
         let fifo = || {
             let kind = rustix::fs::FileType::Fifo;
             rustix::fs::mknodat(rustix::fs::CWD, file.path(), kind, 0o600.into(), 0).unwrap();
         };
-        replaced(&|| put(&fifo), "no file");
+        replaced(&|| put(&fifo), "not a file");
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         fs::create_dir(&real).unwrap();
         fs::set_permissions(&real, PermissionsExt::from_mode(0o777)).unwrap();
         symlink(&real, &link).unwrap();
-        assert!(private_dir(&link).unwrap_err().to_string().contains("is a link"));
+        assert!(private_dir(&link).unwrap_err().to_string().contains("is a symbolic link"));
         private_dir(&real).unwrap();
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o700);
     }

@@ -140,7 +140,7 @@ pub async fn open(request: &Request, place: &Place) -> Result<Opened, OpenError>
     Ok(Opened { aws, context, source, seen, because, notes })
 }
 
-/// The cluster that is meant, described anew.
+/// The cluster that is meant, described again.
 ///
 /// # Errors
 /// There is no such cluster, or more than one could be meant.

@@ -117,7 +117,7 @@ fn zookeeper_to_kraft_names_every_obstacle(lab: &Lab) {
     ensure_says(lab, "kgen render", 2, &["kafka.t3.small exists only with ZooKeeper-mode Kafka", "ZooKeeper access"]);
     configure(lab, "broker_type = \"kafka.m5.large\"\nvolume_gib = 200\nkafka_version = \"3.9.x.kraft\"");
     lab.sh("kgen render");
-    let conditions = ["from ZooKeeper (3.9.x) to KRaft (3.9.x.kraft)", "ZooKeeper access switched off"];
+    let conditions = ["from ZooKeeper (3.9.x) to KRaft (3.9.x.kraft)", "ZooKeeper access turned off"];
     ensure_says(lab, "kgen plan", 0, &conditions);
 }
 

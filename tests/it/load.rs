@@ -200,7 +200,7 @@ fn a_dry_run_of_a_topic_says_what_would_be_done_and_does_nothing() {
     };
     assert_eq!(create("u", "2", 0), "would create topic u: 3 partitions, 2 replicas each\n");
     assert!(create("t", "2", 2).contains("already exists"));
-    assert!(create("u", "3", 2).contains("2 brokers answer"));
+    assert!(create("u", "3", 2).contains("2 brokers respond"));
     let deleted = run(&["delete", "t", "--dry-run"], 0);
     assert_eq!(deleted, "would delete topic t: 4 partitions and every record in them\n");
     assert!(run(&["delete", "u", "--dry-run"], 2).contains("there is no topic `u`"));

@@ -20,7 +20,7 @@ enum In {
 const PHRASES: &[(In, &str, &str)] = &[
     // The table of the style guide.
     (In::All, "tell a run as", "write a report of"),
-    (In::All, "tell what", "check, show"),
+    (In::All, "tell what this machine", "check this machine"),
     (In::All, "mend", "fix"),
     (In::All, "mends", "fixes"),
     (In::All, "mended", "fixed"),
@@ -60,7 +60,7 @@ const PHRASES: &[(In, &str, &str)] = &[
     (In::All, "thereby", "so"),
     (In::All, "hitherto", "until now"),
     (In::All, "in vain", "without success"),
-    (In::All, "goes on", "continues"),
+    (In::Messages, "goes on", "continues"),
     (In::Messages, "go on", "continue"),
     (In::All, "cannot be told", "is unknown"),
     (In::All, "can be told from", "differs from"),
@@ -180,51 +180,61 @@ fn texts(source: &str) -> Vec<(usize, String, bool)> {
     let mut found: Vec<(usize, String, bool)> = Vec::new();
     let (mut at, mut line, mut last_comment_line) = (0, 1, 0);
     while at < chars.len() {
-        match chars[at] {
-            '\n' => line += 1,
+        let (text, end, is_comment) = match chars[at] {
             '/' if chars.get(at + 1) == Some(&'/') => {
                 let end = (at..chars.len()).find(|i| chars[*i] == '\n').unwrap_or(chars.len());
                 let text: String = chars[at..end].iter().collect();
-                let text = text.trim_start_matches(['/', '!']).trim().to_owned();
-                match found.last_mut() {
-                    Some((_, before, true)) if last_comment_line + 1 == line => {
-                        before.push(' ');
-                        before.push_str(&text);
-                    }
-                    _ => found.push((line, text, true)),
-                }
-                last_comment_line = line;
-                at = end;
-                continue;
+                (text.trim_start_matches(['/', '!']).trim().to_owned(), end, true)
             }
             'r' if is_raw(&chars, at) => {
-                let hashes = chars[at + 1..].iter().take_while(|c| **c == '#').count();
-                let start = at + 2 + hashes;
-                let close: String = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
-                let rest: String = chars[start..].iter().collect();
-                let text = &rest[..rest.find(&close).expect("a raw string ends")];
-                found.push((line, text.to_owned(), false));
-                line += text.matches('\n').count();
-                at = start + text.chars().count() + close.len();
-                continue;
+                let (text, end) = raw(&chars, at);
+                (text, end, false)
             }
             '"' => {
-                let (text, next) = literal(&chars, at + 1);
-                found.push((line, text, false));
-                line += chars[at..next].iter().filter(|c| **c == '\n').count();
-                at = next;
+                let (text, end) = literal(&chars, at + 1);
+                (text, end, false)
+            }
+            other => {
+                line += usize::from(other == '\n');
+                at = after_char(&chars, at);
                 continue;
             }
-            // A character, not a lifetime.
-            '\'' if chars.get(at + 1) == Some(&'\\') => {
-                at = (at + 3..chars.len()).find(|i| chars[*i] == '\'').unwrap_or(chars.len());
+        };
+        match found.last_mut() {
+            Some((_, before, true)) if is_comment && last_comment_line + 1 == line => {
+                before.push(' ');
+                before.push_str(&text);
             }
-            '\'' if chars.get(at + 2) == Some(&'\'') => at += 2,
-            _ => {}
+            _ => found.push((line, text, is_comment)),
         }
-        at += 1;
+        if is_comment {
+            last_comment_line = line;
+        }
+        line += chars[at..end].iter().filter(|c| **c == '\n').count();
+        at = end;
     }
     found
+}
+
+/// Where the text continues after the character at `at`, which may begin a character literal such as `'"'`.
+fn after_char(chars: &[char], at: usize) -> usize {
+    let quote = |i: usize| chars.get(i) == Some(&'\'');
+    match chars[at] {
+        '\'' if chars.get(at + 1) == Some(&'\\') => {
+            (at + 3..chars.len()).find(|i| quote(*i)).map_or(chars.len(), |end| end + 1)
+        }
+        '\'' if quote(at + 2) => at + 3,
+        _ => at + 1,
+    }
+}
+
+/// The text of the raw string that begins at `at`, and where it ends.
+fn raw(chars: &[char], at: usize) -> (String, usize) {
+    let hashes = chars[at + 1..].iter().take_while(|c| **c == '#').count();
+    let start = at + 2 + hashes;
+    let is_end = |i: &usize| chars[*i] == '"' && chars[i + 1..].iter().take_while(|c| **c == '#').count() >= hashes;
+    let end = (start..chars.len()).find(is_end).expect("a raw string ends");
+    (chars[start..end].iter().collect(), end + 1 + hashes)
 }
 
 /// Whether a raw string begins at `at`.
@@ -346,9 +356,9 @@ fn phrases_are_found_in_comments_literals_and_documents() {
 /// The commands of the reference, such as `lab up`; the empty one is kgen itself.
 fn commands() -> Vec<String> {
     let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
-    let names = reference.lines().filter_map(|line| line.trim_start_matches('#').trim().strip_prefix("kgen"));
-    let names: Vec<String> =
-        names.filter(|name| !name.contains(['[', '('])).map(|name| name.trim().to_owned()).collect();
+    let headings = reference.lines().filter(|line| line.starts_with("##"));
+    let names = headings.filter_map(|line| line.trim_start_matches('#').trim().strip_prefix("kgen"));
+    let names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
     assert!(names.len() > 40 && names.contains(&"lab up".to_owned()), "{names:?}");
     names
 }

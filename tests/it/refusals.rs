@@ -43,7 +43,7 @@ fn too_few_open_files() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(code) && stderr.contains(words), "{limit}: {}{stderr}", output.status);
     };
-    check("ulimit -n 40", 2, "needs 64 open files and may have 40 here: raise the limit (`ulimit -n 1024`)");
+    check("ulimit -n 40", 2, "needs 64 open files, but only 40 are allowed: raise the limit (`ulimit -n 1024`)");
     // The hard limit leaves room.
     check("ulimit -S -n 40", 0, "");
 }
@@ -68,11 +68,11 @@ fn broker_types() {
 
 #[test]
 fn what_was_probably_meant() {
-    check(&["resiz", "kafka.m5.large"], &[], &[], 2, &["resiz", "'resize'", "`kgen --help` shows"]);
-    check(&["topic", "creat", "t"], &[], &[], 2, &["creat", "'create'", "`kgen topic --help` shows"]);
-    check(&["resize", "kafka.m5.large", "--dirr", "x"], &[], &[], 2, &["'--dir'", "`kgen resize --help` shows"]);
+    check(&["resiz", "kafka.m5.large"], &[], &[], 2, &["resiz", "'resize'", "see `kgen --help`"]);
+    check(&["topic", "creat", "t"], &[], &[], 2, &["creat", "'create'", "see `kgen topic --help`"]);
+    check(&["resize", "kafka.m5.large", "--dirr", "x"], &[], &[], 2, &["'--dir'", "see `kgen resize --help`"]);
     check(&["explain", "broker.undersize"], &[], &[], 2, &["did you mean broker.undersized?", "`kgen explain`"]);
-    check(&["explain", "zzz"], &[], &[], 2, &["there is no finding zzz{} (`kgen explain` lists them)"]);
+    check(&["explain", "zzz"], &[], &[], 2, &["there is no finding zzz"]);
     check(&["diagnose", "--replay", "nope"], &[], &[], 2, &["reading nope", "kgen watch --json", "No such file"]);
 }
 
@@ -81,11 +81,11 @@ fn numbers_of_brokers() {
     let rendered = render();
     let rendered: Vec<(&str, &str)> = rendered.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     check(&["scale-out", "6"], &[], &[], 2, &["no terminal", "--yes"]);
-    let whole = ["six", "BROKERS", "expected a whole number", "`kgen scale-out --help` shows"];
+    let whole = ["six", "BROKERS", "expected a whole number", "see `kgen scale-out --help`"];
     check(&["scale-out", "six", "--yes"], &[], &[], 2, &whole);
     check(&["scale-out", "3", "--yes"], &rendered, &[], 2, &["3 brokers are not more than the 3", "kgen resize"]);
     check(&["scale-out", "4", "--yes"], &rendered, &[], 2, &["4 brokers cannot be spread", "a multiple of 3"]);
-    check(&["scale-out", "33", "--yes"], &rendered, &[], 2, &["more than MSK's 30"]);
+    check(&["scale-out", "33", "--yes"], &rendered, &[], 2, &["more than the 30 that MSK allows"]);
     check(&["scale-out", "6", "--yes"], &[], &[], 2, &["no Terraform", "kgen render"]);
     check(&["scale-out", "6", "--yes", "--throttle", "0"], &[], &[], 2, &["--throttle"]);
     let set = [("KGEN_CLUSTER_BROKER_COUNT", "3")];
@@ -112,12 +112,12 @@ fn runs_that_cannot_be_gone_on_with() {
     check(&["resume"], &[], &[], 2, &["interrupted or has failed", "kgen runs"]);
     check(&["resume", "nope"], &[], &[], 2, &["no run nope", "kgen runs"]);
     check(&["resume", "it"], &[(file, &head("watch"))], &[], 2, &["kgen watch", "kgen report it"]);
-    check(&["resume", "it"], &[(file, &format!("{}{end}", head("demo")))], &[], 2, &["come to its end", "kgen report"]);
+    check(&["resume", "it"], &[(file, &format!("{}{end}", head("demo")))], &[], 2, &["is complete", "kgen report"]);
     check(&["resume", "it"], &[(file, &head("resize"))], &[], 2, &["nothing was changed", "kgen resize"]);
     let begun = format!("{}{intent}", head("resize"));
     check(&["resume", "it"], &[(file, &begun)], &[], 2, &["no terminal", "--yes"]);
     let proven = format!("{begun}{}", said("step", "\"proven\""));
-    check(&["resume", "it", "--yes"], &[(file, &proven)], &[], 2, &["come to its end", "kgen report it"]);
+    check(&["resume", "it", "--yes"], &[(file, &proven)], &[], 2, &["is complete", "kgen report it"]);
     check(&["resume", "it", "--yes"], &[(file, &begun)], &[], 2, &["no Terraform", "kgen render"]);
     check(&["resume", "it"], &[(file, "no record\n")], &[], 2, &["no run it", "kgen runs"]);
 }
@@ -214,8 +214,8 @@ fn real_credentials_do_not_go_to_the_lab() {
 
 #[test]
 fn a_lab_that_does_not_run() {
-    check(&["lab", "env"], &[], &[], 2, &["no lab runs", "kgen lab up"]);
-    check(&["lab", "status"], &[], &[], 2, &["no lab runs", "kgen lab up"]);
+    check(&["lab", "env"], &[], &[], 2, &["no lab is running", "kgen lab up"]);
+    check(&["lab", "status"], &[], &[], 2, &["no lab is running", "kgen lab up"]);
 }
 
 fn free_port() -> String {

@@ -166,8 +166,8 @@ fn a_file_of_variables_is_taken_from_the_folder_where_it_is_not_here() {
     assert!(code == Some(0) && err.contains("prod.tfvars is taken from infra"), "{out}{err}");
     assert!(out.contains("+type   = \"kafka.m5.xlarge\" // as agreed"), "{out}");
     let (code, _, err) = resized(dir.path(), &["--var-file", "gone.tfvars"]);
-    assert!(code == Some(2) && err.contains("no file gone.tfvars in the current folder"), "{err}");
-    assert!(err.contains("files of variables here: infra/prod.tfvars"), "{err}");
+    assert!(code == Some(2) && err.contains("which has no file gone.tfvars"), "{err}");
+    assert!(err.contains("variable files here: infra/prod.tfvars"), "{err}");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_file_beside_that_cannot_be_read_is_named() {
     assert_eq!(fs::read_to_string(dir.path().join("infra/main.tf")).unwrap(), BY_DEFAULT);
     // Files that are named leave no question which count.
     let (code, _, err) = resized(dir.path(), &["--var-file", "envs/prod.tfvars", "--dry-run"]);
-    assert!(code == Some(0) && err.contains("not checked: what files of variables that are not named set"), "{err}");
+    assert!(code == Some(0) && err.contains("not checked: the variable files that were not given"), "{err}");
     // What a stranger's name holds does not reach the terminal.
     fs::create_dir(dir.path().join("data")).unwrap();
     fs::write(dir.path().join("data/\u{1b}[31m.tfvars"), "broker = \"kafka.m5.large\"\n").unwrap();
@@ -353,7 +353,7 @@ fn an_apply_is_a_run_that_is_listed_replayed_and_reported() {
     let edit = "+type   = \"kafka.m5.xlarge\" // as agreed";
     assert!(report.stdout.contains(edit), "{}{}", report.stdout, report.stderr);
     let over = run(&project, &["resume", &id, "--yes"]);
-    assert!(over.code == Some(2) && over.stderr.contains("has come to its end"), "{}", over.stderr);
+    assert!(over.code == Some(2) && over.stderr.contains("is complete"), "{}", over.stderr);
 }
 
 #[test]

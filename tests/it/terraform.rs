@@ -90,7 +90,7 @@ fn apply_applies_the_plan_that_was_shown() {
       + aws_msk_cluster.main would be created
     1 to create, 0 to update, 0 to destroy
     plan file: DIR/.kgen/terraform/plan-ID.tfplan (SHA-256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855)
-    aws_msk_cluster.main: 3 × kafka.t3.small 0.1368 USD an hour (brokers only, list price of us-east-1)
+    aws_msk_cluster.main: 3 × kafka.t3.small 0.1368 USD an hour (brokers only, list price in us-east-1)
     applying
     aws_msk_cluster.main: creating
     aws_msk_cluster.main: still creating, 10 s

@@ -260,6 +260,6 @@ mod tests {
         let victim = dir.path().join("victim");
         std::fs::write(&victim, "untouched").unwrap();
         std::os::unix::fs::symlink(&victim, dir.path().join(&reached.edits[1].path)).unwrap();
-        assert!(check(&project, &reached).unwrap_err().to_string().contains("is a link"));
+        assert!(check(&project, &reached).unwrap_err().to_string().contains("is a symbolic link"));
     }
 }

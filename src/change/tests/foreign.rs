@@ -126,7 +126,7 @@ fn a_type_that_cannot_be_judged_is_not_edited() {
     let world = world("kafka.m9.large");
     let mut seen = Seen::default();
     let error = run(&world, &request(&world, false), &mut seen).unwrap_err();
-    let is_named = error.to_string().contains("\"kafka.m9.large\", a type that this kgen does not know");
+    let is_named = error.to_string().contains("\"kafka.m9.large\", which this version of kgen does not support");
     assert!(error.is::<Refused>() && is_named, "{error:#}");
     assert!(has(&world, "kafka.m9.large") && world.calls().is_empty() && !seen.has("Edited"));
 }

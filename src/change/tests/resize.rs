@@ -88,7 +88,7 @@ fn a_plan_that_would_replace_the_cluster_is_not_applied() {
     let mut replaced = world.planned("kafka.m5.large", 3);
     replaced["change"]["actions"] = json!(["delete", "create"]);
     world.terraform_plans(&[replaced]);
-    is_rolled_back(&world, "do something else to aws_msk_cluster.main than update it in place");
+    is_rolled_back(&world, "would not update aws_msk_cluster.main in place");
     assert_eq!(world.calls(), ["plan", "show"]);
 }
 
@@ -99,7 +99,7 @@ fn a_plan_that_would_destroy_the_cluster_is_not_applied() {
     destroyed["change"]["actions"] = json!(["delete"]);
     destroyed["change"]["after"] = Value::Null;
     world.terraform_plans(&[destroyed]);
-    is_rolled_back(&world, "than update it in place");
+    is_rolled_back(&world, "would not update");
     assert_eq!(world.calls(), ["plan", "show"]);
 }
 
@@ -178,7 +178,7 @@ fn a_file_that_somebody_changes_meanwhile_is_not_put_back() {
     world.terraform_applies("echo '# mine' >> ../kgen.toml; exit 1");
     let mut seen = Seen::default();
     let error = world.run(large(), &mut seen).unwrap_err();
-    assert!(format!("{error:#}").contains("kgen.toml: it was changed in between"), "{error:#}");
+    assert!(format!("{error:#}").contains("kgen.toml: it was changed by something else"), "{error:#}");
     assert!(world.read("kgen.toml").ends_with("# mine\n"));
     // All others are.
     assert!(world.read("terraform/msk.tf").contains("kafka.t3.small"));
@@ -236,7 +236,10 @@ fn a_cluster_that_is_not_active_is_not_changed() {
     let world = World::new();
     world.is_held.store(true, std::sync::atomic::Ordering::SeqCst);
     world.update(Update::Reboot(vec![1]));
-    is_refused(&world, "REBOOTING_BROKER: MSK changes the brokers of an ACTIVE cluster with no operation running");
+    is_refused(
+        &world,
+        "REBOOTING_BROKER: MSK changes brokers only while the cluster is ACTIVE with no operation running",
+    );
 }
 
 #[test]

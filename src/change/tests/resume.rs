@@ -156,7 +156,7 @@ fn partitions_that_were_moved_are_not_moved_again() {
 fn what_has_come_to_its_end_is_not_resumed() {
     let world = World::new();
     world.left_at(large(), Step::Proven);
-    is_refused(&world, false, "has come to its end");
+    is_refused(&world, false, "is complete");
 }
 
 #[test]
@@ -216,8 +216,8 @@ fn a_file_that_was_changed_since_is_not_overwritten() {
     let world = World::new();
     world.left_at(large(), Step::Writing);
     world.write("terraform/msk.tf", "# mine\n");
-    is_refused(&world, false, "msk.tf was changed since and stays as it is");
-    is_refused(&world, true, "msk.tf was changed since and stays as it is");
+    is_refused(&world, false, "msk.tf has been changed since and was left alone");
+    is_refused(&world, true, "msk.tf has been changed since and was left alone");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn brokers_are_not_taken_away() {
     let world = world();
     world.updated(crate::lab::cluster::Update::BrokerCount(9));
     // kgen.toml still has three, so it is the cluster that says so.
-    is_refused(&world, SIX, "has 9 brokers already, and none are taken away");
+    is_refused(&world, SIX, "already has 9 brokers, and kgen does not remove any");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn moves_of_somebody_else_are_in_the_way() {
         kafka.never_moves = true;
         kafka.moving.insert(("orders".to_owned(), 0), vec![2, 3, 1]);
     }
-    is_refused(&world, SIX, "1 partitions are being moved already (orders-0 among them)");
+    is_refused(&world, SIX, "1 partitions are already being moved (orders-0 is one of them)");
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Stage {
                 let began = Instant::now();
                 let told = match self.run(scenario, &variation, args, out) {
                     Ok(told) => told,
-                    // One fault that cannot be made keeps no other from being made.
+                    // One fault that cannot be started does not block the others.
                     Err(error) => format!("not recorded: {error:#}"),
                 };
                 eprintln!("{} {number}: {told} ({} s)", scenario.name, began.elapsed().as_secs());

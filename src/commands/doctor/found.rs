@@ -107,7 +107,7 @@ fn credentials(project: &Project) -> anyhow::Result<Credentials> {
 }
 
 fn lab(project: &Project) -> Lab {
-    // One that cannot be told from another process shows as a port that is taken.
+    // One that cannot be distinguished from another process shows as a port that is taken.
     if let Ok(Some(running)) = folder(project).running() {
         return Lab::Running(running.endpoint);
     }

@@ -169,7 +169,7 @@ async fn calls_that_msk_does_not_take_get_its_errors() {
     let dir = tempfile::tempdir().unwrap();
     let running = start(dir.path()).await;
     for (method, path, body, status, words) in [
-        ("GET", "/v1/clusters/nonsense", None, 400, "no cluster ARN"),
+        ("GET", "/v1/clusters/nonsense", None, 400, "not a valid cluster ARN"),
         ("GET", "/v1/clusters/%FF", None, 400, "path"),
         ("GET", "/v1/clusters?maxResults=0", None, 400, "maxResults"),
         ("GET", "/v1/clusters?nextToken=x", None, 400, "nextToken"),

@@ -346,10 +346,10 @@ mod tests {
             ("# a\n\nnum.partitions = 3\nlog.retention.hours:1", Ok("log.retention.hours=1\nnum.partitions=3\n")),
             ("a=b=c", Ok("a=b=c\n")),
             (r"a=\u000anode.id=7", Ok("a=\\\\u000anode.id=7\n")),
-            ("num.partitions", Err("line 1 of the server properties is no name=value")),
+            ("num.partitions", Err("line 1 of the server properties is not name=value")),
             ("x=1\nlisteners=PLAINTEXT://0.0.0.0:1", Err("server property listeners cannot be set")),
             ("ssl.keystore.key=x", Err("server property ssl.keystore.key cannot be set")),
-            ("a b=1", Err("is no name")),
+            ("a b=1", Err("is not a property name")),
         ] {
             match (Properties::parse(text).map(|properties| properties.to_string()), expected) {
                 (Ok(read), Ok(expected)) => assert_eq!(read, expected, "{text}"),
@@ -417,7 +417,7 @@ mod tests {
     fn a_folder_that_no_lab_has_written_is_refused() {
         for (record, words) in [
             (r#"{"cluster_id": "../../x", "controller_port": 1, "ports": {}}"#, "cluster_id is \"../../x\""),
-            (r#"{"cluster_id": "x\nlog.dirs=/", "controller_port": 1, "ports": {}}"#, "was not written by a lab"),
+            (r#"{"cluster_id": "x\nlog.dirs=/", "controller_port": 1, "ports": {}}"#, "was not written by a kgen lab"),
             (
                 r#"{"cluster_id": "x", "controller_port": 1, "ports": {"-1": {"plaintext": 2, "agent": 3, "jmx": 4,
               "node": 5}}}"#,

@@ -45,7 +45,7 @@ pub fn check(arn: &str, kind: &str, parameter: &'static str) -> Result<(), Refus
     Err(Refusal::parameter(
         parameter,
         format!(
-            "One or more of the parameters are not valid: {arn:?} is not a {kind} \
+            "One or more of the parameters are not valid: {arn:?} is not a valid {kind} \
                                                ARN"
         ),
     ))

@@ -66,7 +66,7 @@ async fn a_cluster_is_described_whatever_its_kind() {
     let gone = aws.find(&ARN.replace("orders", "gone")).await.unwrap_err().to_string();
     assert_eq!(gone, "no cluster gone in us-west-2; there are: orders");
     let elsewhere = aws.find(&ARN.replace(REGION, "eu-west-1")).await.unwrap_err().to_string();
-    assert!(elsewhere.contains("is in eu-west-1, and us-west-2 was asked for"), "{elsewhere}");
+    assert!(elsewhere.contains("is in eu-west-1, not in the requested us-west-2"), "{elsewhere}");
 
     stand_in.behaviour().cluster = serverless();
     let info = aws.find("orders").await.unwrap();

@@ -62,25 +62,25 @@ const NINETEEN: [(&str, &str, &str, &str); 19] = [
         "msk.tf",
         "  encryption_info {",
         "  encryption_info {}\n\n  encryption_info {",
-        "aws_msk_cluster.main: 2 blocks encryption_info, and at most 1 are allowed",
+        "aws_msk_cluster.main: 2 blocks encryption_info, but at most 1 are allowed",
     ),
     (
         "msk.tf",
         "number_of_broker_nodes = 3",
         "number_of_broker_nodes = \"three\"",
-        "aws_msk_cluster.main.number_of_broker_nodes: a number is needed, and this is the text \"three\"",
+        "aws_msk_cluster.main.number_of_broker_nodes: expected a number, but this is the text \"three\"",
     ),
     (
         "msk.tf",
         "[aws_security_group.broker.id]",
         "\"sg-1\"",
-        "aws_msk_cluster.main.broker_node_group_info.security_groups: a set is needed, and this is the text \"sg-1\"",
+        "aws_msk_cluster.main.broker_node_group_info.security_groups: expected a set, but this is the text \"sg-1\"",
     ),
     (
         "msk.tf",
         "aws_security_group.broker.id",
         "aws_security_group.brokers.id",
-        "security_groups: aws_security_group.brokers refers to nothing that is declared",
+        "security_groups: aws_security_group.brokers refers to something that is not declared",
     ),
     (
         "msk.tf",
@@ -141,7 +141,7 @@ const NINETEEN: [(&str, &str, &str, &str); 19] = [
         "msk.tf",
         "number_of_broker_nodes = 3",
         "number_of_broker_nodes = 4",
-        "aws_msk_cluster.main.number_of_broker_nodes: 4 brokers are no multiple of the 3 subnets",
+        "aws_msk_cluster.main.number_of_broker_nodes: 4 brokers are not a multiple of the 3 subnets",
     ),
     (
         "alarms.tf",
@@ -185,13 +185,13 @@ fn further_mistakes_are_caught() {
             "msk.tf",
             "values(aws_subnet.broker)[*].id",
             "aws_subnet.broker.id",
-            "aws_subnet.broker has instances: which one's id?",
+            "aws_subnet.broker has several instances: select one to read id",
         ),
         (
             "msk.tf",
             "values(aws_subnet.broker)[*].id",
             "aws_vpc.main.id",
-            "client_subnets: a set is needed, and this is text",
+            "client_subnets: expected a set, but this is text",
         ),
         ("msk.tf", "values(", "valuez(", "there is no function valuez"),
         ("msk.tf", "\"3.9.x\"", "\"3.9.x.kraft\"", "kafka.t3.small exists only with ZooKeeper-mode Kafka"),
@@ -207,7 +207,7 @@ fn further_mistakes_are_caught() {
             "msk.tf",
             "    in_cluster    = true",
             "    in_cluster    = \"yes\"",
-            "in_cluster: true or false is needed, and this is the text \"yes\"",
+            "in_cluster: expected true or false, but this is the text \"yes\"",
         ),
         ("client.tf", "domain ", "vpc = true\n  domain ", "aws_eip.client.vpc: vpc is deprecated"),
         (
@@ -237,7 +237,7 @@ fn further_mistakes_are_caught() {
             "iam.tf",
             "\"aws_iam_role\" \"client\"",
             "\"aws_iam_roll\" \"client\"",
-            "aws_iam_roll.client: aws_iam_roll is not in the schema at hand",
+            "aws_iam_roll.client: aws_iam_roll is not in the schema",
         ),
     ] {
         let faults = mutated(file, old, new);

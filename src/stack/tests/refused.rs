@@ -47,8 +47,8 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
         (
             "[cluster]\n\nkafka_version = \"3.9.x.kraft\"",
             "kgen.toml:3: cluster.kafka_version: kafka.t3.small exists only with ZooKeeper-mode Kafka, and 3.9.x.kraft is \
-             KRaft (use 3.9.x, or an m5 or m7g type; MSK migrates a running cluster from ZooKeeper only after its type is \
-             changed and its ZooKeeper access switched off)",
+             KRaft (use 3.9.x, or an m5 or m7g type; MSK migrates a running cluster from ZooKeeper only after its type has \
+             been changed and its ZooKeeper access turned off)",
         ),
         (
             "cluster.broker_count = 4",
@@ -113,7 +113,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (
             "provisioned_throughput_mib_per_s = 250",
             "provisioned_throughput_mib_per_s",
-            "no throughput for kafka.t3.small",
+            "cannot provision throughput for kafka.t3.small",
         ),
         (
             "broker_type = 'kafka.m5.4xlarge'\nprovisioned_throughput_mib_per_s = 600",
@@ -125,7 +125,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
             "provisioned_throughput_mib_per_s",
             "needs cluster.volume_gib of 10 or more",
         ),
-        ("autoscaling_max_gib = 100", "autoscaling_max_gib", "100 is not above cluster.volume_gib and at most 16384"),
+        ("autoscaling_max_gib = 100", "autoscaling_max_gib", "100 must be above cluster.volume_gib and at most 16384"),
         ("autoscaling_target_percent = 90", "autoscaling_target_percent", "10 to 80 percent"),
         ("tiered_storage = true", "tiered_storage", "no tiered storage for kafka.t3.small"),
         (
@@ -139,14 +139,14 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
             "MSK only allows delete",
         ),
         ("authentication = []", "authentication", "needs at least one"),
-        ("authentication = ['none', 'none']", "authentication", "none is named twice"),
+        ("authentication = ['none', 'none']", "authentication", "none is given twice"),
         ("client_broker = 'PLAINTEXT'\nauthentication = ['none', 'iam']", "authentication", "need encryption"),
-        ("authentication = ['iam']", "client_broker", "TLS_PLAINTEXT lets clients in without authentication"),
-        ("client_broker = 'TLS'\nauthentication = ['tls']", "certificate_authority_arns", "give both or neither"),
+        ("authentication = ['iam']", "client_broker", "TLS_PLAINTEXT allows clients without authentication"),
+        ("client_broker = 'TLS'\nauthentication = ['tls']", "certificate_authority_arns", "set both or neither"),
         (
             "certificate_authority_arns = ['arn:aws:acm-pca:us-west-2:1:certificate-authority/x']",
             "certificate_authority_arns",
-            "give both or neither",
+            "set both or neither",
         ),
         ("client_broker = 'TLS'\nauthentication = ['scram']", "scram_users", "set users, or remove scram"),
         (
@@ -230,7 +230,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (
             &"[alarms]\nsns_topic = 'own'\nemails = ['nobody']".to_owned(),
             "alarms.emails",
-            "\"nobody\" is no e-mail address",
+            "\"nobody\" is not an e-mail address",
         ),
     ] {
         check(text, key, reason);
@@ -250,8 +250,5 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
 fn a_resize_is_refused_where_another_setting_needs_the_present_type() {
     let text = "[cluster]\nbroker_type = 'kafka.m5.4xlarge'\nprovisioned_throughput_mib_per_s = 500";
     let refused = Stack::parse(text).unwrap().resized(BrokerType::M5_LARGE).unwrap_err().to_string();
-    assert!(
-        refused.starts_with("kgen.toml does not go with kafka.m5.large: cluster.provisioned_throughput"),
-        "{refused}"
-    );
+    assert!(refused.starts_with("kgen.toml does not fit kafka.m5.large: cluster.provisioned_throughput"), "{refused}");
 }

@@ -605,12 +605,11 @@ fn states_of_labs(random: &mut StdRng) -> Vec<Case> {
             let text = value.to_string().replace("OUTSIDE", outside.trim_end_matches('/'));
             *hostile.pointer_mut(&field).unwrap() = text.parse().unwrap();
             scene.write(".kgen/lab/control-plane.json", hostile.to_string());
-            let words =
-                ["control-plane.json was not written by a lab of kgen", "move it away", "kgen lab down --purge"];
+            let words = ["control-plane.json was not written by a kgen lab", "move it away", "kgen lab down --purge"];
             scene.refused(&["lab", "up"], &words)?;
             let served = scene.harmless(&["lab", "serve", "--port", "0"])?;
             ensure(served.err.contains(words[0]), || format!("it is served: {}", served.err))?;
-            scene.refused(&["lab", "status"], &["no lab runs"])?;
+            scene.refused(&["lab", "status"], &["no lab is running"])?;
             scene.harmless(&["lab", "down", "--purge", "--yes"]).map(drop)
         }));
     }
@@ -722,9 +721,9 @@ fn records_of_labs(random: &mut StdRng) -> Vec<Case> {
             let mut other = Bystander::holding(None, words);
             let pid = if named.parse::<u32>().is_ok() { named.to_owned() } else { other.0.id().to_string() };
             scene.write(".kgen/lab/lab.json", lab_json(pid));
-            scene.refused(&["lab", "status"], &["no lab runs"])?;
+            scene.refused(&["lab", "status"], &["no lab is running"])?;
             let down = scene.harmless(&["lab", "down"])?;
-            ensure(down.code == Some(0) && down.err.contains("no lab runs"), || down.err.clone())?;
+            ensure(down.code == Some(0) && down.err.contains("no lab is running"), || down.err.clone())?;
             ensure(other.is_alive(), || "a process was ended that is not the lab".to_owned())
         }));
     }
