@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use clusters::Clusters;
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
-pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
+pub use own::{Completions, Config, Doctor, DoctorFor, Init, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
@@ -105,6 +105,7 @@ Examples:
   kgen bench score tests/traces")]
     Bench(bench::BenchCommand),
     Doctor(Doctor),
+    Init(Init),
     Config(Config),
     Completions(Completions),
     Man(Man),

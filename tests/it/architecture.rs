@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 /// What each module may use of the others. A module that is not named here may use nothing.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
+    ("fetch", &[]),
     ("files", &[]),
     ("outcome", &[]),
     ("finding_id", &[]),
@@ -36,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kafka", &["sample"]),
     ("load", &["sample", "kafka"]),
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
-    ("lab", &["catalogue", "finding_id", "sample", "process", "kafka"]),
+    ("lab", &["catalogue", "fetch", "finding_id", "sample", "process", "kafka"]),
     (
         "watch",
         &[
