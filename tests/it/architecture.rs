@@ -314,6 +314,7 @@ const WRITERS: &[(&str, &str)] = &[
     ("commands/demo/story.rs", "samples, each as a line of the edge"),
     ("commands/bench.rs", "compressed runs, which were read through the edge"),
     ("change/own.rs", "configuration, put back as it was"),
+    ("commands/init.rs", "configuration: a kgen.toml, which commands read"),
     ("project/replace.rs", "configuration: kgen.toml and Terraform's files"),
     ("project/lock.rs", "who holds a lock"),
     ("load/ledger.rs", "sequences, which `kgen consume --verify` reads again"),

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::super::working_dir::{confirmed, ensure_confirmable};
 use crate::{
-    cli::{Doctor, DoctorFor, Outcome},
+    cli::{Doctor, Outcome},
     doctor::{Answer, Fix, State, script},
     lab::install,
     process::{Tool, shell_word},
@@ -41,18 +41,17 @@ pub fn run(args: &Doctor, checks: &[Answer]) -> anyhow::Result<Outcome> {
         }
     }
     let commands: Vec<&str> = fixes.iter().filter_map(|fix| command(fix)).collect();
-    looked_at_again(args, &commands)
+    look_again(&commands)
 }
 
 /// Puts a shell in kgen's place that runs `commands`, with the terminal for passwords, then kgen again for what is left.
-fn looked_at_again(args: &Doctor, commands: &[&str]) -> anyhow::Result<Outcome> {
+fn look_again(commands: &[&str]) -> anyhow::Result<Outcome> {
     let kgen = env::current_exe().context("finding kgen itself")?;
-    let side = match args.side {
-        DoctorFor::All => "all",
-        DoctorFor::Lab => "lab",
-        DoctorFor::Aws => "aws",
-    };
-    let again = format!("exec {} doctor --for {side}", shell_word(&kgen.to_string_lossy()));
+    // As it was called, but for the installation.
+    let words = env::args_os().skip(1).filter(|word| word != "--fix" && word != "--yes");
+    let words = std::iter::once(kgen.into_os_string()).chain(words);
+    let words: Vec<String> = words.map(|word| shell_word(&word.to_string_lossy())).collect();
+    let again = format!("exec {}", words.join(" "));
     let script = format!("{}\n{again}", script(commands, rustix::process::geteuid().is_root()));
     let here = env::current_dir().context("finding the current folder")?;
     Err(Tool::new("sh", here).exec(["-c", &script]).into())
