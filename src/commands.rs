@@ -39,6 +39,7 @@ mod figures;
 mod fix;
 mod foreign;
 mod generate;
+mod init;
 mod lab;
 mod look;
 mod output;
@@ -56,12 +57,13 @@ mod runs;
 mod scale_out;
 mod schemas;
 mod size;
+mod start;
 mod topic;
 mod watch;
 mod watching;
 mod working_dir;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, io::IsTerminal as _};
 
 use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
@@ -84,6 +86,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         out::learn_hosts([rustix::system::uname().nodename().to_string_lossy().into_owned()]);
     }
     let ended = match Cli::try_parse_from(&args) {
+        // A person who has just installed it; a script is told that a command is missing.
+        Err(_) if args.len() == 1 && std::io::stdout().is_terminal() => start::run().map(Outcome::code),
         Ok(cli) => obey(cli).map(Outcome::code),
         Err(error) => Ok(unparsed(error, &args)),
     };
@@ -244,6 +248,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Compare(args) => compare::run(&args, project),
         Command::Bench(command) => bench::run(project, &command),
         Command::Doctor(args) => doctor::run(&args, project),
+        Command::Init(args) => init::run(&args, project),
         Command::Config(args) => config::run(&args, project),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -31,7 +31,8 @@ mod sizing;
 mod record;
 mod run;
 
-// Other programs, files, the folder that a user works in.
+// Other programs, files, the web, the folder that a user works in.
+mod fetch;
 mod files;
 mod locate;
 mod process;

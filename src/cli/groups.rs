@@ -10,7 +10,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Look at a cluster", &["clusters", "watch", "explain", "size", "bootstrap"]),
     ("Change a cluster", &["fix", "scale-out", "resume"]),
     ("Send load and prove it", &["topic", "produce", "consume", "compare"]),
-    ("The stack as Terraform", &["render", "plan", "apply", "destroy", "output", "connect", "config"]),
+    ("The stack as Terraform", &["init", "render", "plan", "apply", "destroy", "output", "connect", "config"]),
     ("Recorded runs", &["runs", "replay"]),
     ("The lab", &["lab", "bench"]),
     ("kgen itself", &["completions", "man", "schema", "help"]),

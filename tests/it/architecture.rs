@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 /// What each module may use of the others. A module that is not named here may use nothing.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("catalogue", &[]),
+    ("fetch", &[]),
     ("files", &[]),
     ("outcome", &[]),
     ("finding_id", &[]),
@@ -38,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kafka", &["sample"]),
     ("load", &["sample", "kafka", "stack"]),
     ("metrics", &["catalogue", "exposition", "sample", "aws", "kafka"]),
-    ("lab", &["catalogue", "exposition", "finding_id", "lab_api", "sample", "process", "kafka"]),
+    ("lab", &["catalogue", "exposition", "fetch", "finding_id", "lab_api", "sample", "process", "kafka"]),
     (
         "watch",
         &[
@@ -346,6 +347,7 @@ const WRITERS: &[(&str, &str)] = &[
     ("demo/seen.rs", "samples, each as a line of the edge"),
     ("commands/bench.rs", "compressed runs, which were read through the edge"),
     ("change/own.rs", "configuration, put back as it was"),
+    ("commands/init.rs", "configuration: a kgen.toml, which commands read"),
     ("project/replace.rs", "configuration: kgen.toml and Terraform's files"),
     ("project/lock.rs", "who holds a lock"),
     ("load/ledger.rs", "sequences, which `kgen consume --verify` reads again"),
