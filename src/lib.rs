@@ -18,6 +18,7 @@ mod hcl;
 mod stack;
 
 // What is wrong, what would mend it, and what changed.
+mod alert;
 mod benchmark;
 mod comparison;
 mod diagnose;
@@ -45,9 +46,11 @@ mod metrics;
 
 // The cluster on this machine.
 mod lab;
+mod listen;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
+mod guard;
 mod sandbox;
 mod watch;
 

@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stack", &["catalogue", "hcl"]),
     ("remedy", &["catalogue", "hcl", "process"]),
     ("diagnose", &["catalogue", "finding_id", "sample", "remedy"]),
+    ("alert", &["diagnose", "finding_id", "remedy"]),
     ("comparison", &["statistics"]),
     ("sizing", &["catalogue", "sample"]),
     ("benchmark", &["catalogue", "diagnose", "finding_id", "run", "sample"]),
@@ -36,7 +37,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kafka", &["sample"]),
     ("load", &["sample", "kafka"]),
     ("metrics", &["catalogue", "sample", "aws", "kafka"]),
-    ("lab", &["catalogue", "finding_id", "sample", "process", "kafka"]),
+    ("listen", &[]),
+    ("lab", &["catalogue", "finding_id", "listen", "sample", "process", "kafka"]),
     (
         "watch",
         &[
@@ -81,6 +83,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
+    ("guard", &["alert", "aws", "diagnose", "listen", "metrics", "outcome", "project", "watch"]),
     ("sandbox", &["aws", "lab", "outcome", "process", "project", "watch"]),
     ("edge", &["diagnose", "outcome", "redact", "run", "screen"]),
     ("record", &["edge", "load", "outcome", "project", "run", "screen"]),
