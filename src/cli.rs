@@ -4,6 +4,7 @@ pub mod bench;
 mod clusters;
 mod exit;
 mod groups;
+mod guard;
 pub mod lab;
 pub mod load;
 mod look;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use clusters::Clusters;
+pub use guard::{Guard, GuardFormat};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
 pub use own::{Completions, Config, Doctor, DoctorFor, Init, Man, Schema};
 pub use render::Render;
@@ -75,6 +77,7 @@ pub enum Command {
     Watch(Watch),
     Diagnose(Diagnose),
     Clusters(Clusters),
+    Guard(Guard),
     Explain(Explain),
     Size(Size),
     Fix(Fix),

@@ -39,6 +39,7 @@ mod figures;
 mod fix;
 mod foreign;
 mod generate;
+mod guard;
 mod init;
 mod lab;
 mod look;
@@ -231,6 +232,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Watch(args) => watch::run(&args, project),
         Command::Diagnose(args) => diagnose::run(&args, project),
         Command::Clusters(args) => clusters::run(&args, project),
+        Command::Guard(args) => guard::run(&args, project),
         Command::Explain(args) => explain::run(&args),
         Command::Size(args) => size::run(&args, project),
         Command::Resize(args) => resize::run(project, &args),

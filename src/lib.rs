@@ -19,6 +19,7 @@ mod hcl;
 mod stack;
 
 // What is wrong, what would fix it, and what changed.
+mod alert;
 mod benchmark;
 mod comparison;
 mod diagnose;
@@ -48,10 +49,12 @@ mod metrics;
 // The cluster on this machine.
 mod lab;
 mod lab_api;
+mod listen;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
 mod demo;
+mod guard;
 mod sandbox;
 mod watch;
 

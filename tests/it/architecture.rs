@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stack", &["catalogue", "hcl"]),
     ("remedy", &["catalogue", "hcl", "process"]),
     ("diagnose", &["catalogue", "finding_id", "sample", "remedy"]),
+    ("alert", &["diagnose", "finding_id", "remedy"]),
     ("comparison", &["statistics"]),
     ("sizing", &["catalogue", "sample"]),
     ("benchmark", &["catalogue", "diagnose", "finding_id", "run", "sample"]),
@@ -39,7 +40,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kafka", &["sample"]),
     ("load", &["sample", "kafka", "stack"]),
     ("metrics", &["catalogue", "exposition", "sample", "aws", "kafka"]),
-    ("lab", &["catalogue", "exposition", "fetch", "finding_id", "lab_api", "sample", "process", "kafka"]),
+    ("listen", &[]),
+    ("lab", &["catalogue", "exposition", "fetch", "finding_id", "lab_api", "listen", "sample", "process", "kafka"]),
     (
         "watch",
         &[
@@ -85,6 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
+    ("guard", &["alert", "aws", "diagnose", "listen", "metrics", "outcome", "project", "watch"]),
     ("sandbox", &["aws", "lab", "lab_api", "outcome", "process", "project", "watch"]),
     (
         "demo",

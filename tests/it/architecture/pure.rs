@@ -3,6 +3,7 @@
 use super::{code, is_for_tests, sources};
 
 const PURE: &[&str] = &[
+    "alert",
     "benchmark",
     "catalogue",
     "comparison",
