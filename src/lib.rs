@@ -48,6 +48,7 @@ mod lab;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
+mod clients;
 mod sandbox;
 mod watch;
 

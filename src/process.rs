@@ -3,18 +3,22 @@
 //! Every child gets a process group of its own, so that a Ctrl-C at the terminal reaches kgen alone; what is
 //! passed on is decided by the caller.
 
+mod contained;
 mod descriptors;
 mod detached;
 mod holder;
 mod interrupts;
 mod logged;
 mod server;
+mod streamed;
 mod tool;
 
+pub use contained::{Contained, Containment};
 pub use descriptors::ensure_descriptors;
 pub use detached::start_detached;
 pub use holder::Holder;
 pub use interrupts::{Interrupts, before_death, end_interrupted, interrupt_self, interrupts_seen};
 pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartingServer};
+pub use streamed::{Printed, Streamed, append_error};
 pub use tool::{PROBE, Tool, ToolError, absolute, shell_quoted, shell_word};

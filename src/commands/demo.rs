@@ -39,6 +39,7 @@ use crate::{
     load::{
         consumer,
         ledger::Ledger,
+        part::Part,
         producer::{Acks, ProducerConfig, new_run},
     },
     project::{Project, WorkingDir},
@@ -167,6 +168,8 @@ fn play(
         transactions: None,
         compression: "none".to_owned(),
         clients: 1,
+        part: Part::WHOLE,
+        start_at: None,
         runs: outer.runs_dir(),
         flush_within: Duration::from_secs(60),
     };

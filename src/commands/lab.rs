@@ -172,6 +172,7 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         if period_s == Some(60) { " as on MSK" } else { " instead of the 60 s of MSK" },
         fact("metrics_delay_s")
     );
+    println!("commands sent to client instances run in {}", fact("client_instances"));
     if rest.get("without_brokers") == Some(&json!(true)) {
         println!("clusters have no brokers, and their metrics are SYNTHETIC");
     }

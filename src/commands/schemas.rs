@@ -10,7 +10,7 @@ use crate::{
     benchmark,
     cli::{self, Outcome, refused},
     kafka,
-    load::{consumer, producer},
+    load::{consumer, merge, producer},
     visible,
 };
 
@@ -41,6 +41,8 @@ const PUBLISHED: &[Published] = &[
     (Prepared::SCHEMA, of::<Named<Prepared>>),
     (Pruned::SCHEMA, of::<Named<Pruned>>),
     (producer::SCHEMA, of::<producer::Summary>),
+    (merge::SCHEMA, of::<merge::Merged>),
+    (merge::REPORT_SCHEMA, of::<merge::Report>),
     (producer::TICK_SCHEMA, of::<producer::Tick>),
     (Recorded::SCHEMA, of::<Named<Recorded>>),
     (RenderedFiles::SCHEMA, of::<Named<RenderedFiles<'static>>>),

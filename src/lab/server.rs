@@ -18,6 +18,7 @@ use crate::lab::{
     cloudwatch::Metrics,
     control::Lab,
     proxy::Proxy,
+    ssm::Ssm,
 };
 
 /// How long a connection may take to send a request's head, and stay idle between two requests. Longer than the
@@ -28,7 +29,8 @@ const CONNECTIONS_MAX: usize = 512;
 /// What running requests are given to end when the lab is stopped.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves the MSK API, `AWS/Kafka` of CloudWatch from `metrics`, and AWS's other services from `emulator`, until `shutdown` resolves.
+/// Serves the MSK API, `AWS/Kafka` of CloudWatch from `metrics`, Run Command from `ssm`, and AWS's other services from
+/// `emulator`, until `shutdown` resolves.
 ///
 /// The brokers go on; [`Lab::stop`] ends them.
 ///
@@ -40,10 +42,11 @@ pub async fn serve(
     lab: Arc<Lab>,
     emulator: SocketAddr,
     metrics: Arc<Metrics>,
+    ssm: Option<Arc<Ssm>>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     anyhow::ensure!(address.ip().is_loopback(), "the lab listens on loopback only, not on {address}");
-    let router = api::router(lab.clone(), Door { proxy: Proxy::new(emulator), metrics, lab });
+    let router = api::router(lab.clone(), Door { proxy: Proxy::new(emulator), metrics, lab, ssm });
     let (stop, stopped) = watch::channel(());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();

@@ -81,6 +81,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
+    ("clients", &["aws", "load", "outcome", "process"]),
     ("sandbox", &["aws", "lab", "outcome", "process", "project", "watch"]),
     ("edge", &["diagnose", "outcome", "redact", "run", "screen"]),
     ("record", &["edge", "load", "outcome", "project", "run", "screen"]),

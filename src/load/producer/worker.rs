@@ -239,6 +239,8 @@ pub struct Worker {
     end: u64,
     topics: u64,
     client: u16,
+    /// Its number among the clients of all machines.
+    producer: u16,
     run: u64,
     pacer: Pacer,
     keys: KeySource,
@@ -261,9 +263,10 @@ impl Worker {
         (started, started_at): (Instant, SystemTime),
     ) -> Self {
         let load = &config.load;
-        let clients = u64::from(config.clients);
-        let limit = load.max_records / clients + u64::from(u64::from(client) < load.max_records % clients);
-        let pacer = Pacer::new(load.rate.clone(), load.duration, u64::from(client), clients, limit, load.seed);
+        let producer = config.part.producer(client);
+        let (number, of) = (u64::from(producer), u64::from(config.part.producers(config.clients)));
+        let limit = load.max_records / of + u64::from(number < load.max_records % of);
+        let pacer = Pacer::new(load.rate.clone(), load.duration, number, of, limit, load.seed);
         let since_epoch = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let batches = native.takes_batches() && places.bodies.form != Form::Header;
         Worker {
@@ -284,8 +287,9 @@ impl Worker {
             batches: batches && !config.connection.settings.keys().any(|name| name.starts_with("queue.buffering.max.")),
             end: pacer.end(),
             topics: load.topics.len() as u64,
-            keys: KeySource::new(load.keys, load.seed.wrapping_add(u64::from(client))),
+            keys: KeySource::new(load.keys, load.seed.wrapping_add(number)),
             client,
+            producer,
             run: config.run,
             pacer,
             started,
@@ -411,7 +415,7 @@ impl Worker {
     fn send_one(&mut self, due: u64, now: u64) -> anyhow::Result<bool> {
         let bodies = self.places.bodies.all.len() as u64;
         // Clients begin at different bodies.
-        let body = ((self.sequence + u64::from(self.client) * 7) % bodies) as usize;
+        let body = ((self.sequence + u64::from(self.producer) * 7) % bodies) as usize;
         let Some(number) = self.places.take(body) else {
             if let Some(transaction) = &mut self.transaction {
                 // Room comes with its end only.
@@ -434,7 +438,7 @@ impl Worker {
         let form = self.places.bodies.form;
         let stamp = Stamp {
             run: self.run,
-            producer: self.client,
+            producer: self.producer,
             sequence: self.sequence,
             due_ms: self.started_ms + due / 1_000_000,
         };
