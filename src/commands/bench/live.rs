@@ -40,6 +40,7 @@ use crate::{
     load::{
         keys::Keys,
         pacer::Rate,
+        part::Part,
         payload::Payload,
         producer::{self, Acks, Load, ProducerConfig, Summary, Tick, new_run},
         sizes::Sizes,
@@ -333,6 +334,8 @@ impl Stage {
             transactions: None,
             compression: "none".to_owned(),
             clients: 1,
+            part: Part::WHOLE,
+            start_at: None,
             runs: self.sandbox.project().runs_dir(),
             flush_within: FLUSH_WITHIN,
         }
