@@ -22,6 +22,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_kafka::config::Credentials;
 
+pub use crate::lab_api::{LabStatus, TargetGroup};
 pub use action::{Action, PolicyScope, read_only_policy};
 pub use bounds::Paging;
 pub use cluster::{Bootstrap, Cluster};
@@ -32,7 +33,6 @@ pub use identity::{Identity, region_of_profile};
 #[cfg(test)]
 pub use info::{Authentication, MetadataMode};
 pub use info::{ClusterInfo, ClusterState, TypeName, cluster_name, region_of_arn};
-pub use lab::{LabStatus, TargetGroup};
 pub use operation::{Operation, PastOperation, Step};
 pub use reach::{credentials, endpoint_answers};
 pub use topics::Topic;

@@ -10,6 +10,7 @@
 mod conclusion;
 mod event;
 mod figures;
+pub mod fix;
 pub mod foreign;
 mod guard;
 mod journal;
@@ -36,7 +37,7 @@ pub use figures::{Figures, LoadFigures};
 pub use guard::find;
 pub use journal::{Interrupted, Journal, Step};
 pub use kind::Change;
-pub use measure::INTERVAL;
+pub use measure::{ClusterView, INTERVAL};
 pub use own::{Edit, FileDiff, Moves, Proposal, Ready, prepare};
 pub use rolling::await_earlier;
 

@@ -4,6 +4,7 @@ pub mod bench;
 mod clusters;
 mod exit;
 mod groups;
+mod guard;
 pub mod lab;
 pub mod load;
 mod look;
@@ -20,8 +21,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use clusters::Clusters;
+pub use guard::{Guard, GuardFormat};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
-pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
+pub use own::{Completions, Config, Doctor, DoctorFor, Init, Man, Schema};
 pub use render::Render;
 pub use report::{Report, ReportFormat};
 pub use resize::{Demo, Fix, Resize, Resume, ScaleOut};
@@ -31,12 +33,15 @@ pub use terraform::{Apply, Bootstrap, Connect, Destroy, Locking, Output, Plan, T
 
 pub use crate::outcome::{Outcome, Refused, refused, refused_if_not_begun};
 
+/// What `--version` prints after the name; `-V` prints the version alone.
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("KGEN_ABOUT"), ")");
+
 /// Heading of what every command takes.
 const GLOBAL: &str = "Global options";
 
 /// Diagnose, resize and prove Amazon MSK clusters, on AWS or in a local lab
 #[derive(Debug, Parser)]
-#[command(name = "kgen", version, propagate_version = true, help_template = groups::template(), after_help = exit::BELOW_HELP)]
+#[command(name = "kgen", version, long_version = LONG_VERSION, propagate_version = true, help_template = groups::template(), after_help = exit::BELOW_HELP)]
 pub struct Cli {
     /// Project folder, with kgen.toml, terraform/ and .kgen/
     #[arg(long, short = 'C', global = true, help_heading = GLOBAL, default_value = ".", value_name = "DIR", env = "KGEN_PROJECT")]
@@ -72,6 +77,7 @@ pub enum Command {
     Watch(Watch),
     Diagnose(Diagnose),
     Clusters(Clusters),
+    Guard(Guard),
     Explain(Explain),
     Size(Size),
     Fix(Fix),
@@ -102,6 +108,7 @@ Examples:
   kgen bench score tests/traces")]
     Bench(bench::BenchCommand),
     Doctor(Doctor),
+    Init(Init),
     Config(Config),
     Completions(Completions),
     Man(Man),

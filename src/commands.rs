@@ -39,13 +39,14 @@ mod figures;
 mod fix;
 mod foreign;
 mod generate;
+mod guard;
+mod init;
 mod lab;
 mod look;
 mod output;
 mod place;
 mod plan;
 mod produce;
-mod progress;
 mod record;
 mod reference;
 mod render;
@@ -57,19 +58,20 @@ mod runs;
 mod scale_out;
 mod schemas;
 mod size;
-mod stopping;
+mod start;
 mod topic;
 mod watch;
 mod watching;
 mod working_dir;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, io::IsTerminal as _};
 
 use clap::{CommandFactory as _, Parser, error::ErrorKind};
 
 use crate::{
     aws::cluster_name,
     cli::{Cli, Color, Command, Outcome, Refused, refused},
+    console::{progress, stopping},
     edge as out,
     process::ensure_descriptors,
     project::Project,
@@ -85,6 +87,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         out::learn_hosts([rustix::system::uname().nodename().to_string_lossy().into_owned()]);
     }
     let ended = match Cli::try_parse_from(&args) {
+        // A person who has just installed it; a script is told that a command is missing.
+        Err(_) if args.len() == 1 && std::io::stdout().is_terminal() => start::run().map(Outcome::code),
         Ok(cli) => obey(cli).map(Outcome::code),
         Err(error) => Ok(unparsed(error, &args)),
     };
@@ -228,6 +232,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Watch(args) => watch::run(&args, project),
         Command::Diagnose(args) => diagnose::run(&args, project),
         Command::Clusters(args) => clusters::run(&args, project),
+        Command::Guard(args) => guard::run(&args, project),
         Command::Explain(args) => explain::run(&args),
         Command::Size(args) => size::run(&args, project),
         Command::Resize(args) => resize::run(project, &args),
@@ -245,6 +250,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Compare(args) => compare::run(&args, project),
         Command::Bench(command) => bench::run(project, &command),
         Command::Doctor(args) => doctor::run(&args, project),
+        Command::Init(args) => init::run(&args, project),
         Command::Config(args) => config::run(&args, project),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),

@@ -251,6 +251,11 @@ pub fn is_cause(id: &str) -> bool {
     RULES.iter().any(|rule| rule.id == id && rule.kind == Kind::Cause)
 }
 
+/// Whether a finding of this id says that the samples cannot carry a verdict.
+pub fn is_gate(id: &str) -> bool {
+    RULES.iter().any(|rule| rule.id == id && rule.kind == Kind::Gate)
+}
+
 impl Finding {
     /// What to type next, ready to be pasted: the fix, or what shows more.
     pub fn next_command(&self) -> String {

@@ -24,7 +24,8 @@ pub struct Found {
     pub session_manager_plugin: Option<PathBuf>,
     /// Java 17 or later, or why there is none.
     pub java: Result<PathBuf, String>,
-    pub maven: Option<PathBuf>,
+    /// The Maven repository that Kafka's jars would come from.
+    pub repository: String,
     /// Where the jars of the lab's Kafka are; an error for a `KAFKA_HOME` that does not fit.
     pub kafka: Result<Option<PathBuf>, String>,
     pub python: Option<PathBuf>,
@@ -152,22 +153,53 @@ pub struct Answer {
     pub commands: &'static [&'static str],
     /// The command that fixes it.
     pub mend: Option<String>,
+    /// What `kgen doctor --fix` does about it, if that is an installation.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub fix: Option<Fix>,
 }
 
-/// What `judge` returns: a state, what was found, what fixes it.
-struct Judged(State, String, Option<String>);
+/// What `kgen doctor --fix` can do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fix {
+    /// Run a command of a shell, which installs a package.
+    Command(String),
+    /// Fetch Kafka's jars into the cache.
+    Jars,
+    /// Install the emulator into the cache.
+    Moto,
+}
+
+/// What `judge` returns: a state, what was found, what fixes it, and whether kgen can do that.
+struct Judged {
+    state: State,
+    found: String,
+    mend: Option<String>,
+    fix: Option<Fix>,
+}
 
 impl Judged {
     fn ok(found: impl Into<String>) -> Judged {
-        Judged(State::Ok, found.into(), None)
+        Judged { state: State::Ok, found: found.into(), mend: None, fix: None }
     }
 
     fn warning(found: impl Into<String>, mend: impl Into<String>) -> Judged {
-        Judged(State::Warning, found.into(), Some(mend.into()))
+        Judged { state: State::Warning, found: found.into(), mend: Some(mend.into()), fix: None }
     }
 
     fn missing(found: impl Into<String>, mend: impl Into<String>) -> Judged {
-        Judged(State::Missing, found.into(), Some(mend.into()))
+        Judged { state: State::Missing, ..Judged::warning(found, mend) }
+    }
+
+    /// With what `package` is installed by on `platform`.
+    fn for_lack_of(package: Package, platform: Platform, state: State, found: impl Into<String>) -> Judged {
+        let mend = platform.install(package);
+        let fix = platform.can_install(package).then(|| Fix::Command(mend.clone()));
+        Judged { state, found: found.into(), mend: Some(mend), fix }
+    }
+
+    fn fixed_by(self, fix: Fix) -> Judged {
+        Judged { fix: Some(fix), ..self }
     }
 }
 
@@ -175,10 +207,19 @@ impl Judged {
 pub fn examine(found: &Found, side: Side) -> Vec<Answer> {
     let asked = |check: &&Check| side == Side::Both || check.side == Side::Both || check.side == side;
     let answer = |check: &Check| {
-        let Judged(state, what, mend) = (check.judge)(found);
-        Answer { id: check.id, state, found: what, why: check.why, commands: check.commands, mend }
+        let Judged { state, found, mend, fix } = (check.judge)(found);
+        Answer { id: check.id, state, found, why: check.why, commands: check.commands, mend, fix }
     };
     CHECKS.iter().filter(asked).map(answer).collect()
+}
+
+/// The script of a shell that runs `commands` in their order until one fails; root needs no `sudo`.
+pub fn script(commands: &[&str], is_root: bool) -> String {
+    let lines = commands.iter().map(|command| match is_root {
+        true => command.replace("sudo ", ""),
+        false => (*command).to_owned(),
+    });
+    lines.fold("set -e".to_owned(), |script, line| format!("{script}\n{line}"))
 }
 
 /// The newest version of glibc whose symbols an ELF file asks for, and its architecture.
@@ -257,6 +298,13 @@ mod tests {
             let found = binary_needs(elf, "x86_64");
             assert_eq!(found.map(|binary| binary.glibc).map_err(drop), expected, "{}", elf.escape_ascii());
         }
+    }
+
+    #[test]
+    fn root_installs_without_sudo() {
+        let commands = ["sudo apt-get install -y a", "wget -qO- u | sudo gpg"];
+        assert_eq!(script(&commands, false), "set -e\nsudo apt-get install -y a\nwget -qO- u | sudo gpg");
+        assert_eq!(script(&commands, true), "set -e\napt-get install -y a\nwget -qO- u | gpg");
     }
 
     #[test]

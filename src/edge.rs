@@ -13,10 +13,10 @@ use std::{
     fmt,
     io::{self, ErrorKind, IsTerminal as _, Write},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -328,5 +328,5 @@ fn keep_failure(written: io::Result<()>) {
 }
 
 fn edge() -> MutexGuard<'static, Edge> {
-    EDGE.lock().unwrap_or_else(PoisonError::into_inner)
+    EDGE.lock()
 }

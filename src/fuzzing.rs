@@ -6,11 +6,12 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use clap::Parser as _;
+use parking_lot::Mutex;
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 
 use crate::{
@@ -140,7 +141,7 @@ pub fn run_record(input: &[u8]) {
 /// A request to the lab: the first line is method and path, the second the service that it is signed for, the rest its body.
 pub fn lab_request(input: &[u8]) {
     static SERVED: Mutex<Option<Served>> = Mutex::new(None);
-    let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut served = SERVED.lock();
     if served.as_ref().is_none_or(|served| served.calls >= CALLS_A_LAB) {
         *served = None;
         *served = Some(Served::start());
@@ -196,7 +197,7 @@ impl Served {
         let config = LabConfig {
             state_dir: dir.path().to_owned(),
             crew: Arc::new(run_without_brokers),
-            facts: Box::new(|| serde_json::json!({})),
+            facts: Default::default(),
         };
         let runtime = Runtime::new().expect("a runtime for the lab");
         let lab = Lab::open(config).expect("a lab in an empty folder");

@@ -12,10 +12,11 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
     client::OAuthToken,
@@ -211,8 +212,8 @@ impl Notes {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, NotesState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, NotesState> {
+        self.0.lock()
     }
 }
 

@@ -9,6 +9,7 @@
 
 // What is known, and what was seen: values.
 mod catalogue;
+mod exposition;
 mod finding_id;
 mod sample;
 mod statistics;
@@ -18,6 +19,7 @@ mod hcl;
 mod stack;
 
 // What is wrong, what would fix it, and what changed.
+mod alert;
 mod benchmark;
 mod comparison;
 mod diagnose;
@@ -30,7 +32,8 @@ mod sizing;
 mod record;
 mod run;
 
-// Other programs, files, the folder that a user works in.
+// Other programs, files, the web, the folder that a user works in.
+mod fetch;
 mod files;
 mod locate;
 mod process;
@@ -45,15 +48,20 @@ mod metrics;
 
 // The cluster on this machine.
 mod lab;
+mod lab_api;
+mod listen;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
+mod demo;
+mod guard;
 mod sandbox;
 mod watch;
 
 // What a user types and reads.
 mod cli;
 mod commands;
+mod console;
 mod edge;
 mod outcome;
 mod report;

@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod pacer;
 pub mod payload;
 pub mod producer;
+pub mod sending;
 pub mod sizes;
 pub mod slo;
 pub mod verify;

@@ -10,6 +10,7 @@ mod interrupts;
 mod logged;
 mod server;
 mod tool;
+mod wait;
 
 pub use descriptors::ensure_descriptors;
 pub use detached::start_detached;
@@ -18,3 +19,4 @@ pub use interrupts::{Interrupts, before_death, end_interrupted, interrupt_self, 
 pub use logged::{Logged, LoggedError, Running};
 pub use server::{Readiness, Server, StartingServer};
 pub use tool::{PROBE, Tool, ToolError, absolute, shell_quoted, shell_word};
+pub use wait::await_until;

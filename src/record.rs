@@ -3,11 +3,12 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::{
@@ -116,22 +117,22 @@ impl Record {
         if screen.is_closed() {
             edge::release();
         }
-        *lock(&self.0.screen) = Some(screen);
+        *self.0.screen.lock() = Some(screen);
     }
 
     /// Whether the run is being drawn.
     pub fn is_shown(&self) -> bool {
-        lock(&self.0.screen).as_ref().is_some_and(|screen| !screen.is_closed())
+        self.0.screen.lock().as_ref().is_some_and(|screen| !screen.is_closed())
     }
 
     /// How the screen was left, if it was.
     pub fn left(&self) -> Option<Quit> {
-        lock(&self.0.screen).as_ref().and_then(Live::left)
+        self.0.screen.lock().as_ref().and_then(Live::left)
     }
 
     /// Restores the terminal, and prints what was kept.
     pub fn close(&self) {
-        let screen = lock(&self.0.screen).take();
+        let screen = self.0.screen.lock().take();
         drop(screen);
         edge::release();
     }
@@ -146,10 +147,10 @@ impl Record {
     /// The record cannot be written.
     pub fn tell_at(&self, at: Timestamp, event: Event) -> anyhow::Result<()> {
         let entry = edge::redacted_entry(Entry { at, event });
-        if let Some(screen) = &*lock(&self.0.screen) {
+        if let Some(screen) = &*self.0.screen.lock() {
             screen.tell(&entry);
         }
-        let mut writer = lock(&self.0.writer);
+        let mut writer = self.0.writer.lock();
         let written = writer.as_mut().map_or(Ok(()), |writer| writer.write(&entry));
         if matches!(entry.event, Event::End(_)) {
             // The last line: another thread may still tell something, also another end.
@@ -241,8 +242,4 @@ fn ensure_unwritable(error: anyhow::Error) {
     if !cause.is_some_and(|cause| is_unwritable(cause.kind())) {
         edge::failed(error);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

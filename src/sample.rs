@@ -160,6 +160,22 @@ pub enum BrokerState {
     Serving,
 }
 
+impl BrokerState {
+    /// Whether Kafka's gauge `BrokerState` says that the broker is up and unfenced (Kafka, `BrokerState.RUNNING`).
+    pub fn is_running(gauge: f64) -> bool {
+        gauge == 3.0
+    }
+
+    /// What a broker that answers does, by Kafka's gauges `BrokerState` and `PartitionCount`. One that leads and follows
+    /// nothing is not taken for healthy: it may have just started.
+    pub fn by_gauges(broker_state: Option<f64>, partitions: Option<f64>) -> BrokerState {
+        match partitions {
+            Some(count) if broker_state.is_none_or(BrokerState::is_running) && count > 0.0 => BrokerState::Serving,
+            _ => BrokerState::Starting,
+        }
+    }
+}
+
 /// One broker in a [`Sample`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]

@@ -11,6 +11,7 @@ mod marks;
 mod open;
 mod place;
 mod recorded;
+mod session;
 mod target;
 mod watcher;
 
@@ -21,8 +22,9 @@ pub use marks::Marks;
 pub use open::{Opened, Request, Seen, View, found, open, refresh};
 pub use place::{Place, cluster, plaintext};
 pub use recorded::{Line, recorded};
+pub use session::{Following, Session};
 pub use target::{Regions, Target, Wanted};
-pub use watcher::{Background, STATE_EVERY, Tell, Watchable, Watcher};
+pub use watcher::{Background, Beginning, LatestLoad, News, Tell, Watchable, Watcher};
 
 use anyhow::Context as _;
 

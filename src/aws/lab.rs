@@ -1,15 +1,15 @@
 //! The lab's own API, under `/_lab/`. AWS has no such paths, so they distinguish the lab from AWS.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use aws_sdk_kafka::types::{
     BrokerNodeGroupInfo, ClientBroker, EbsStorageInfo, EncryptionInTransit, EncryptionInfo, StorageInfo,
 };
 use reqwest::RequestBuilder;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 use super::{Action, Aws, AwsError, bounds::body_within};
+use crate::lab_api::{FaultOrder, LabFault, LabRefusal, LabStatus, TargetGroup};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -18,29 +18,6 @@ const MOST_BYTES: usize = 8 << 20;
 
 /// A fault may be a broker's start, or its end.
 const FAULT_TIMEOUT: Duration = Duration::from_secs(310);
-
-/// The lab behind the endpoint.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct LabStatus {
-    /// N of "scale 1:N": a broker of the lab has 1/N of the vCPUs and memory of its type.
-    #[serde(default)]
-    pub scale: Option<f64>,
-    /// Length of a minute of CloudWatch in the lab, s, where it is shortened; a minute where nothing is said.
-    #[serde(default)]
-    pub metrics_period_s: Option<f64>,
-    /// All that the lab said.
-    #[serde(flatten)]
-    pub rest: serde_json::Map<String, Value>,
-}
-
-/// Endpoints with labels, in Prometheus's form for service discovery over HTTP and by file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct TargetGroup {
-    /// `host:port` each.
-    pub targets: Vec<String>,
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-}
 
 impl Aws {
     /// The lab that answers at the endpoint; nothing on AWS, and nothing when it does not answer.
@@ -57,7 +34,7 @@ impl Aws {
     ///
     /// # Errors
     /// The lab does not answer, or refuses with its reason.
-    pub async fn start_fault(&self, order: &impl Serialize) -> Result<Value, AwsError> {
+    pub async fn start_fault(&self, order: &FaultOrder) -> Result<Vec<LabFault>, AwsError> {
         self.permitted()?;
         let url = self.lab_url("_lab/faults").ok_or_else(|| unreachable("no lab".to_owned()))?;
         answered(self.http.post(url).json(order)).await
@@ -67,7 +44,7 @@ impl Aws {
     ///
     /// # Errors
     /// The lab does not answer, or refuses with its reason.
-    pub async fn stop_faults(&self, cluster: &str, id: Option<&str>) -> Result<Value, AwsError> {
+    pub async fn stop_faults(&self, cluster: &str, id: Option<&str>) -> Result<Vec<LabFault>, AwsError> {
         let path = id.map_or_else(|| "_lab/faults".to_owned(), |id| format!("_lab/faults/{id}"));
         self.permitted()?;
         let url = self.lab_url(&path).ok_or_else(|| unreachable("no lab".to_owned()))?;
@@ -119,17 +96,17 @@ impl Aws {
     }
 }
 
-async fn answered(request: RequestBuilder) -> Result<Value, AwsError> {
+async fn answered(request: RequestBuilder) -> Result<Vec<LabFault>, AwsError> {
     let answer = request.timeout(FAULT_TIMEOUT).send().await.map_err(|error| unreachable(error.to_string()))?;
     let status = answer.status();
     let text = body_within(answer, MOST_BYTES, |_| true).await;
     let text = text.ok_or_else(|| unreachable("its response is incomplete or too long".to_owned()))?;
-    let body: Value = serde_json::from_str(&text).map_err(|error| unreachable(error.to_string()))?;
+    let unread = |error: serde_json::Error| unreachable(error.to_string());
     if status.is_success() {
-        return Ok(body);
+        return serde_json::from_str(&text).map_err(unread);
     }
-    let message = body.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Err(AwsError::Lab(message))
+    let refusal: LabRefusal = serde_json::from_str(&text).map_err(unread)?;
+    Err(AwsError::Lab(refusal.message))
 }
 
 fn unreachable(reason: String) -> AwsError {

@@ -166,6 +166,10 @@ pub enum Event<'a> {
     Undone {
         file: &'a Path,
     },
+    /// A remedy that needs only the brokers was applied, and its symptom is awaited to disappear.
+    RemedyMade {
+        time: Duration,
+    },
     /// Every broker has the new type, and they were not measured afterwards.
     NotMeasuredAfter {
         change: Change,

@@ -1,9 +1,6 @@
 //! Measures the brokers of a cluster before and after a change, and watches them in between.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{Event, Journal, Ready, Timing, journal::Reached};
 use crate::{
@@ -15,7 +12,7 @@ use crate::{
     report::Span,
     run::{self, Observed, Run, now},
     sample::Sample,
-    watch::{self, Background, Marks, Naming, Opened, Place, Target, View, Watcher, collected_with, runtime},
+    watch::{self, Background, News, Opened, Place, Target, Tell, View, Watcher, collected_with, runtime},
 };
 
 /// Time between two samples.
@@ -26,24 +23,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A cluster, and how it is looked at.
 #[derive(Debug, Clone)]
-pub struct Watched {
+pub struct ClusterView {
     pub request: watch::Request,
     pub place: Place,
 }
 
-impl Watched {
+impl ClusterView {
     /// The cluster of a change.
-    pub fn of_stack(ready: &Ready<'_>) -> Watched {
+    pub fn of_stack(ready: &Ready<'_>) -> ClusterView {
         let stack = ready.project().stack();
         let (cluster, region) = (stack.cluster().name.clone(), stack.region().to_owned());
-        Watched::of(cluster, region, ready.place(), ready.timing())
+        ClusterView::of(&cluster, &region, ready.place(), ready.timing().interval)
     }
 
-    pub fn of(cluster: String, region: String, place: &Place, timing: Timing) -> Watched {
-        let target = Target::known(&cluster, &region);
-        let request =
-            watch::Request { target, view: View::Best, targets: None, interval: timing.interval, delay: None };
-        Watched { request, place: place.clone() }
+    /// The cluster of this name, by its best view.
+    pub fn of(cluster: &str, region: &str, place: &Place, interval: Duration) -> ClusterView {
+        let target = Target::known(cluster, region);
+        let request = watch::Request { target, view: View::Best, targets: None, interval, delay: None };
+        ClusterView { request, place: place.clone() }
     }
 
     /// # Errors
@@ -56,16 +53,18 @@ impl Watched {
     }
 
     /// Watches it on a thread of its own, into `record`, until what is returned is dropped.
-    pub fn beside(&self, record: &Record, marks: Marks, terraform_dir: PathBuf) -> Background {
-        let (watched, interval) = (self.clone(), self.request.interval);
-        let (record, failed) = (record.clone(), record.clone());
+    pub fn beside(&self, record: &Record, news: News) -> Background {
+        let told = record.clone();
+        self.beside_telling(record, news, Box::new(move |at, event, _| told.tell_at(at, event)))
+    }
+
+    /// As [`ClusterView::beside`], with each event to `tell`. The record says why the cluster cannot be watched.
+    pub fn beside_telling(&self, record: &Record, news: News, tell: Tell) -> Background {
+        let (view, failed) = (self.clone(), record.clone());
         Background::start(
-            async move || watched.open().await,
-            interval,
-            move |cluster| {
-                let naming = Naming::of_project(&terraform_dir);
-                Watcher::new(cluster, naming, marks, Box::new(move |at, event| record.tell_at(at, event)))
-            },
+            async move || view.open().await,
+            self.request.interval,
+            move |cluster| Watcher::new(cluster, tell).with_news(news),
             move |error| {
                 let _ = failed.tell(run::Event::note(format!("the brokers are not being watched: {error:#}")));
             },
@@ -109,7 +108,7 @@ pub fn warmed_up(measure: Duration, timing: Timing, journal: &Journal<'_>) -> an
 ///
 /// # Errors
 /// The cluster cannot be sampled, or it is interrupted.
-pub fn measured(watched: &Watched, window: Duration, journal: &Journal<'_>) -> anyhow::Result<Stretch> {
+pub fn measured(watched: &ClusterView, window: Duration, journal: &Journal<'_>) -> anyhow::Result<Stretch> {
     runtime()?.block_on(async {
         let Opened { context, source, notes, .. } = watched.open().await?;
         notes.into_iter().for_each(|note| journal.see(&Event::Note(note)));

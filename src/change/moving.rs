@@ -5,16 +5,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
-use super::{Event, Figures, Journal, Phase, Ready, human, measure::Watched};
+use super::{Event, Figures, Journal, Phase, Ready, human, measure::ClusterView};
 use crate::{
     kafka::partitions::{Partition, Partitions, Placement, Throttled},
     outcome::refused,
+    process::await_until,
     remedy::{Brokers, Move, PARTITIONS_A_BATCH, REASSIGN_BELOW_CPU_PERCENT, received, spread},
     run,
     watch::{collected, runtime},
@@ -162,32 +164,27 @@ fn batches(
 
 /// Waits until no partition lacks a replica and no broker is above the CPU at which AWS advises against moving.
 fn await_calm(ready: &Ready, partitions: &Partitions, journal: &Journal<'_>) -> anyhow::Result<()> {
-    let started = Instant::now();
     let limit = f64::from(REASSIGN_BELOW_CPU_PERCENT);
-    loop {
+    let within = ready.timing().calm_within;
+    let calm = await_until(within, journal.look_every(), || {
         journal.ensure_not_interrupted()?;
         let behind = partitions.placement()?.not_whole().count();
-        let why = if behind > 0 {
-            format!("{behind} partitions are under-replicated")
-        } else {
-            match cpu_percent(ready)?.filter(|cpu| *cpu > limit) {
-                None => return Ok(()),
-                Some(cpu) => format!("CPU of the busiest broker is {cpu:.0} %, above {limit:.0} %"),
-            }
-        };
-        let within = ready.timing().calm_within;
-        if started.elapsed() > within {
-            bail!("no partition is moved: for {} {why}", human(within));
+        if behind > 0 {
+            return anyhow::Ok(ControlFlow::Continue(format!("{behind} partitions are under-replicated")));
         }
-        std::thread::sleep(journal.look_every());
-    }
+        Ok(match cpu_percent(ready)?.filter(|cpu| *cpu > limit) {
+            None => ControlFlow::Break(()),
+            Some(cpu) => ControlFlow::Continue(format!("CPU of the busiest broker is {cpu:.0} %, above {limit:.0} %")),
+        })
+    });
+    calm?.or_else(|why| bail!("no partition is moved: for {} {why}", human(within)))
 }
 
 /// CPU of the busiest broker, percent of its capacity; `None` where no source has it.
 fn cpu_percent(ready: &Ready) -> anyhow::Result<Option<f64>> {
     let interval = ready.timing().interval;
     let samples = runtime()?.block_on(async {
-        let opened = Watched::of_stack(ready).open().await?;
+        let opened = ClusterView::of_stack(ready).open().await?;
         collected(opened.source, interval * 2, interval).await
     })?;
     Ok(Figures::of("", &samples).cpu_percent)
@@ -213,25 +210,27 @@ pub fn move_batch(
 
 /// Waits until none of `batch` is being moved any more.
 fn await_batch(partitions: &Partitions, batch: &BTreeSet<Partition>, journal: &Journal<'_>) -> anyhow::Result<()> {
-    let (started, mut heard) = (Instant::now(), Instant::now());
-    loop {
+    let mut heard = Instant::now();
+    let moved = await_until(BATCH_WITHIN, journal.look_every(), || {
         journal.ensure_not_interrupted()?;
         match partitions.moving() {
-            Ok(moving) if moving.keys().all(|partition| !batch.contains(partition)) => return Ok(()),
+            Ok(moving) if moving.keys().all(|partition| !batch.contains(partition)) => {
+                return Ok(ControlFlow::Break(()));
+            }
             Ok(_) => heard = Instant::now(),
             // A broker that restarts is asked again.
             Err(error) if heard.elapsed() > SILENCE => return Err(error.into()),
             Err(_) => {}
         }
-        if started.elapsed() > BATCH_WITHIN {
-            bail!(
-                "{} partitions have not moved after {}: is --throttle lower than the rate of writes?",
-                batch.len(),
-                human(BATCH_WITHIN)
-            );
-        }
-        std::thread::sleep(journal.look_every());
-    }
+        anyhow::Ok(ControlFlow::Continue(()))
+    });
+    moved?.or_else(|()| {
+        bail!(
+            "{} partitions have not moved after {}: is --throttle lower than the rate of writes?",
+            batch.len(),
+            human(BATCH_WITHIN)
+        )
+    })
 }
 
 /// Takes the throttle off; when the moves have failed, those that run are given up first.

@@ -8,7 +8,7 @@ use super::{
     Change, Ended, Event, Figures, Observer, Ready, Timing,
     conclusion::{Done, concluded},
     journal::{Intent, Interrupted, Journal, Reached, Step},
-    measure::{Stretch, Watched, measured, recorded_before, warmed_up},
+    measure::{ClusterView, Stretch, measured, recorded_before, warmed_up},
     moving, rolling,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     record::Record,
     remedy::REASSIGN_BELOW_CPU_PERCENT,
     run::{self, Fix, Mark},
-    watch::Marks,
+    watch::{Marks, Naming, News},
 };
 
 /// Begins the record of a change that was approved, and carries it out.
@@ -95,7 +95,7 @@ fn steps(
 ) -> anyhow::Result<Ended> {
     let from = reached.map_or(Step::Measuring, |reached| reached.step);
     let time = Duration::from_secs_f64(intent.measure_s);
-    let watched = Watched::of_stack(ready);
+    let watched = ClusterView::of_stack(ready);
     let before = measured_before(&watched, time, reached, journal)?;
     if let (Change::BrokerCount(_), Some(before), true) = (ready.change, &before, from < Step::Applying) {
         ensure_calm(before)?;
@@ -103,7 +103,7 @@ fn steps(
     // Between the measurements, which take and tell their own samples.
     let beside = journal.record().map(|record| {
         let marks = Marks::new(ready.project().stack()).without_fixed();
-        watched.beside(record, marks, ready.project().terraform_dir())
+        watched.beside(record, News::new(Naming::of_project(&ready.project().terraform_dir()), marks))
     });
     let mut done = Done { change: ready.change, steps: Vec::new(), moved: None };
     if from < Step::Settled {
@@ -127,7 +127,7 @@ fn steps(
 
 /// What was measured before the change: now, or by the run that is resumed.
 fn measured_before(
-    watched: &Watched,
+    watched: &ClusterView,
     time: Duration,
     reached: Option<&Reached>,
     journal: &Journal<'_>,

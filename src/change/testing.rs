@@ -32,6 +32,7 @@ use crate::{
         server::serve,
         service::Running,
     },
+    lab_api::LabStatus,
     project::Project,
     record::Record,
     report::Span,
@@ -74,7 +75,7 @@ impl World {
         let lab = Lab::open(LabConfig {
             state_dir: folder.path().join("lab"),
             crew: Arc::new(move |assignment| crew.run(assignment)),
-            facts: Box::new(|| json!({ "scale": 4 })),
+            facts: LabStatus { scale: Some(4.0), ..LabStatus::default() },
         });
         let lab = lab.unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,19 +1,21 @@
-//! Arguments of the commands that are about kgen itself: `doctor`, `config`, `completions`, `man`, `schema`.
+//! Arguments of the commands that are about kgen itself: `doctor`, `init`, `config`, `completions`, `man`, `schema`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::TerraformArgs;
+use crate::catalogue::BrokerType;
 
 /// Check this machine's prerequisites and show how to install what is missing
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exits with 1 if something is missing. Changes nothing and installs nothing.
+Exits with 1 if something is missing. Changes nothing and installs nothing, unless --fix is given.
 
 Examples:
   kgen doctor
   kgen doctor --for lab
+  kgen doctor --for lab --fix
   kgen doctor --json")]
 pub struct Doctor {
     /// What you want to use this machine for
@@ -22,6 +24,12 @@ pub struct Doctor {
     /// Print the results as JSON (schema kgen.doctor/1)
     #[arg(long)]
     pub json: bool,
+    /// Install what is missing, after showing the commands and asking
+    #[arg(long, conflicts_with = "json")]
+    pub fix: bool,
+    /// Do not ask before installing
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
     #[command(flatten)]
     pub terraform: TerraformArgs,
 }
@@ -33,6 +41,39 @@ pub enum DoctorFor {
     Lab,
     /// Clusters on AWS
     Aws,
+}
+
+/// Write a commented kgen.toml, from an existing cluster or from your answers
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Asks for what the options do not give, if there is a terminal. Overwrites no file. Reads the cluster and changes nothing there.
+
+Examples:
+  kgen init
+  kgen init --from-cluster orders --region eu-west-1
+  kgen init --name orders --broker-type kafka.m5.large --broker-count 6")]
+pub struct Init {
+    /// Cluster to take the settings from, by name or ARN
+    #[arg(long, value_name = "NAME|ARN")]
+    pub from_cluster: Option<String>,
+    /// AWS region
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Cluster name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Broker type, such as kafka.m5.large
+    #[arg(long, value_name = "TYPE")]
+    pub broker_type: Option<BrokerType>,
+    /// Number of brokers, a multiple of the number of zones
+    #[arg(long, value_name = "N")]
+    pub broker_count: Option<u32>,
+    /// Kafka version, such as 3.9.x
+    #[arg(long, value_name = "VERSION")]
+    pub kafka_version: Option<String>,
+    /// Take the default of everything that no option gives
+    #[arg(long, conflicts_with = "from_cluster")]
+    pub yes: bool,
 }
 
 /// Show every setting, its value and where it comes from

@@ -20,7 +20,7 @@ use crate::{
 
 /// Says what happens, and asks.
 pub struct Words {
-    progress: Progress,
+    pub progress: Progress,
     /// Every question is answered with yes.
     yes: bool,
     /// Documents are alone on standard output.
@@ -158,6 +158,9 @@ fn line(event: &Event<'_>) -> String {
         Event::NotMeasured(error) => format!("note: the brokers are not measured: {error:#}"),
         Event::NotMeasuredAfter { change } => {
             format!("the brokers are {}, but were not measured afterwards", change.reached())
+        }
+        Event::RemedyMade { time } => {
+            format!("done after {} s; checking whether the symptom disappears", time.as_secs())
         }
         Event::EarlierTerraform(_) | Event::EarlierTerraformEnded | Event::TerraformStopped { .. } => terraform(event),
         Event::FilesStay { cluster } => {

@@ -10,13 +10,12 @@ use super::{
     working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
-    aws::{Aws, Identity, region_of_profile},
     cli::{Clusters, Outcome, Which, refused},
     diagnose::Verdict,
     project::Project,
     visible::line,
     watch::{
-        fleet::{self, Failure, Fleet, Place, Read, Sweep},
+        fleet::{self, Accounts, Failure, Fleet, Read, RegionsAsked, Sweep},
         runtime,
     },
 };
@@ -25,56 +24,21 @@ use anyhow::anyhow;
 /// Above this reading is asked for first, USD.
 const ASK_ABOVE_USD: f64 = 1.0;
 
-/// Regions that have MSK, by partition (botocore's endpoints of the service `kafka`, read 2026-12-01).
-const REGIONS: [&[&str]; 3] = [
-    &[
-        "af-south-1",
-        "ap-east-1",
-        "ap-northeast-1",
-        "ap-northeast-2",
-        "ap-northeast-3",
-        "ap-south-1",
-        "ap-south-2",
-        "ap-southeast-1",
-        "ap-southeast-2",
-        "ap-southeast-3",
-        "ap-southeast-4",
-        "ap-southeast-5",
-        "ca-central-1",
-        "ca-west-1",
-        "eu-central-1",
-        "eu-central-2",
-        "eu-north-1",
-        "eu-south-1",
-        "eu-south-2",
-        "eu-west-1",
-        "eu-west-2",
-        "eu-west-3",
-        "il-central-1",
-        "me-central-1",
-        "me-south-1",
-        "sa-east-1",
-        "us-east-1",
-        "us-east-2",
-        "us-west-1",
-        "us-west-2",
-    ],
-    &["cn-north-1", "cn-northwest-1"],
-    &["us-gov-east-1", "us-gov-west-1"],
-];
-
 pub fn run(args: &Clusters, dir: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(dir).map_err(refused)?;
     runtime()?.block_on(async {
-        let places = places(args, &project).await?;
+        let own = look::target(&Which::default(), &project, false).await?.region.name;
+        let places = accounts(args).places(&own).await;
         let count = places.len();
         let sweep = Sweep {
             window: args.window,
             delay: args.delay,
             parts: !args.brokers_only,
+            topics: false,
+            deadline: fleet::DEADLINE,
             skips_disabled_regions: args.all_regions,
         };
-        let mut fleet = fleet::prepare(places, sweep).await;
+        let mut fleet = fleet::prepare(places, sweep, |_| true).await;
         if let Some(failure) = fleet.failures.first().filter(|_| fleet.failures.len() == count) {
             return Err(refused(anyhow!("no cluster could be listed: {}", described(failure))));
         }
@@ -83,49 +47,26 @@ pub fn run(args: &Clusters, dir: &Path) -> anyhow::Result<Outcome> {
             return Ok(Outcome::Done);
         }
         let (failures, disabled_regions) = (std::mem::take(&mut fleet.failures), std::mem::take(&mut fleet.disabled));
-        let Read { rows, requests } = fleet.read().await;
-        let listed = Listed { clusters: rows, failures, disabled_regions, requests: requests.into() };
+        let Read { clusters, requests } = fleet.read().await;
+        let clusters = clusters.into_iter().map(|reading| reading.row).collect();
+        let listed = Listed { clusters, failures, disabled_regions, requests: requests.into() };
         let outcome = outcome(&listed);
         show(listed, args.json)?;
         outcome
     })
 }
 
-/// Every region of every account that is asked for.
-async fn places(args: &Clusters, project: &Project) -> anyhow::Result<Vec<Place>> {
-    let profiles = args.profiles.iter().map(|name| Identity::Profile(name.clone()));
-    let role = |arn: &String| Identity::Role { arn: arn.clone(), external_id: args.external_id.clone() };
-    let mut identities: Vec<Identity> = profiles.chain(args.roles.iter().map(role)).collect();
-    if identities.is_empty() {
-        identities.push(Identity::Environment);
-    }
-    let own = look::target(&Which::default(), project, false).await?.region.name;
-    let mut places = Vec::new();
-    for identity in &identities {
-        let of_profile = match identity {
-            Identity::Profile(name) => region_of_profile(name).await,
-            _ => None,
-        };
-        for region in regions(args, of_profile.as_deref().unwrap_or(&own)) {
-            let aws = Aws::connect_as(&region, identity).await;
-            places.push(Place { caller: identity.name().map(str::to_owned), aws });
-        }
-    }
-    Ok(places)
-}
-
-/// The regions that are asked for; `own` is that of the account where none is.
-fn regions(args: &Clusters, own: &str) -> Vec<String> {
-    let partition = || REGIONS.into_iter().find(|regions| regions.contains(&own)).unwrap_or(REGIONS[0]);
-    match (args.all_regions, &args.regions[..]) {
-        (true, _) => partition().iter().map(|region| (*region).to_owned()).collect(),
-        (false, []) => vec![own.to_owned()],
-        (false, named) => {
-            let mut regions = named.to_vec();
-            regions.sort();
-            regions.dedup();
-            regions
-        }
+/// The accounts and regions that are asked for.
+fn accounts(args: &Clusters) -> Accounts {
+    Accounts {
+        profiles: args.profiles.clone(),
+        roles: args.roles.clone(),
+        external_id: args.external_id.clone(),
+        regions: match (args.all_regions, &args.regions[..]) {
+            (true, _) => RegionsAsked::All,
+            (false, []) => RegionsAsked::Own,
+            (false, named) => RegionsAsked::Named(named.to_vec()),
+        },
     }
 }
 
@@ -180,17 +121,24 @@ fn show(listed: Listed, json: bool) -> anyhow::Result<()> {
 
 /// How the command ends: what could not be read counts most, then causes, then what is not known.
 fn outcome(listed: &Listed) -> anyhow::Result<Outcome> {
-    let unread = listed.clusters.iter().filter(|row| row.error.is_some()).count();
-    if unread + listed.failures.len() > 0 {
-        let (regions, clusters) = (counted(listed.failures.len(), "region"), counted(unread, "cluster"));
-        return Err(anyhow!("{regions} and {clusters} could not be read"));
-    }
+    ensure_read(listed.failures.len(), listed.clusters.iter().filter(|row| row.error.is_some()).count())?;
     let has = |verdict| listed.clusters.iter().any(|row| row.verdict == Some(verdict));
     Ok(match (has(Verdict::CauseFound), has(Verdict::Inconclusive)) {
         (true, _) => Outcome::Unhealthy,
         (false, true) => Outcome::Inconclusive,
         (false, false) => Outcome::Done,
     })
+}
+
+/// Checks that nothing is left that could not be read.
+///
+/// # Errors
+/// How many regions and clusters could not.
+pub(super) fn ensure_read(regions: usize, clusters: usize) -> anyhow::Result<()> {
+    if regions + clusters == 0 {
+        return Ok(());
+    }
+    Err(anyhow!("{} and {} could not be read", counted(regions, "region"), counted(clusters, "cluster")))
 }
 
 fn described(failure: &Failure) -> String {
@@ -221,13 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn the_regions_are_those_named_or_all_of_the_partition() {
-        assert_eq!(regions(&parsed(&[]), "eu-west-1"), ["eu-west-1"]);
+    fn the_regions_are_those_named_or_all() {
+        assert_eq!(accounts(&parsed(&[])).regions, RegionsAsked::Own);
         let named = ["--region", "us-west-2", "--region", "eu-west-1,us-west-2"];
-        assert_eq!(regions(&parsed(&named), "x"), ["eu-west-1", "us-west-2"]);
-        let all = regions(&parsed(&["--all-regions"]), "us-east-1");
-        assert!(all.len() >= 30 && all.contains(&"il-central-1".to_owned()));
-        assert_eq!(regions(&parsed(&["--all-regions"]), "cn-north-1"), ["cn-north-1", "cn-northwest-1"]);
+        let words = ["us-west-2", "eu-west-1", "us-west-2"].map(str::to_owned);
+        assert_eq!(accounts(&parsed(&named)).regions, RegionsAsked::Named(words.to_vec()));
+        assert_eq!(accounts(&parsed(&["--all-regions"])).regions, RegionsAsked::All);
         assert!(Cli::try_parse_from(["kgen", "clusters", "--all-regions", "--region", "us-west-2"]).is_err());
         assert!(Cli::try_parse_from(["kgen", "clusters", "--external-id", "x"]).is_err());
     }

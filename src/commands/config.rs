@@ -32,12 +32,13 @@ pub struct Other {
 }
 
 /// Variables that commands read by themselves, and what they are for.
-const READ_ELSEWHERE: [(&str, &str); 12] = [
+const READ_ELSEWHERE: [(&str, &str); 13] = [
     ("terraform-bin", "KGEN_TERRAFORM_BIN"),
     ("bootstrap-servers", "KGEN_BOOTSTRAP_SERVERS"),
     ("security", "KGEN_SECURITY"),
     ("sasl-username", "KGEN_SASL_USERNAME"),
     ("moto-server", "KGEN_MOTO_SERVER"),
+    ("maven-repository", "KGEN_MAVEN_REPOSITORY"),
     ("allow-real-credentials", "KGEN_ALLOW_REAL_CREDENTIALS"),
     ("kafka-home", "KAFKA_HOME"),
     ("java-home", "JAVA_HOME"),

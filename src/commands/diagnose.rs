@@ -9,6 +9,7 @@ use super::{
     look::{INSIDE_INTERVAL, Opened, collected, headline, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
+    watching::naming,
 };
 use crate::{
     cli::{Diagnose, Look, Outcome, refused},
@@ -69,7 +70,7 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     let looked = match &args.replay {
         Some(file) => {
             let (context, samples) = recorded(file)?;
-            let naming = naming_of(&context, &project);
+            let naming = naming(&project, &context.cluster, &context.region);
             Looked { context, samples, seen: Seen::Recorded, naming }
         }
         None => runtime()?.block_on(looked(args, &project))?,
@@ -82,13 +83,6 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
         print!("{}", described(&looked, &diagnosis, &fixes));
     }
     Ok(outcome(diagnosis.verdict))
-}
-
-/// The project's Terraform for a recorded cluster that is the project's.
-fn naming_of(context: &Context, project: &Project) -> Naming {
-    let stack = project.stack();
-    let is_own = context.cluster == stack.cluster().name && context.region == stack.region();
-    if is_own { Naming::of_project(&project.terraform_dir()) } else { Naming::default() }
 }
 
 /// How a command ends that says what a diagnosis says.

@@ -1,5 +1,6 @@
-//! `kgen doctor`: what this machine lacks, and the command that fixes it.
+//! `kgen doctor`: what this machine lacks, the command that fixes it, and `--fix`, which runs it.
 
+mod fix;
 mod found;
 
 use std::path::Path;
@@ -41,6 +42,9 @@ pub fn run(args: &Doctor, project: &Path) -> anyhow::Result<Outcome> {
         out::document(&Document { schema: Document::SCHEMA, ready, checks })?;
     } else {
         println!("{}", text(&checks));
+        if args.fix {
+            return fix::run(args, &checks);
+        }
     }
     Ok(if ready { Outcome::Done } else { Outcome::Lacking })
 }
@@ -84,6 +88,7 @@ mod tests {
             why: "it is needed",
             commands: &["apply", "demo"],
             mend: mend.map(str::to_owned),
+            fix: None,
         };
         let checks = [
             answer("terraform", State::Ok, "1.12.2, /usr/bin/terraform", None),

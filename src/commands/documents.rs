@@ -6,16 +6,18 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::{demo::timeline::Story, out};
+use super::out;
 use crate::{
     benchmark,
     change::{Figures, moving, rolling},
     comparison::Comparison,
+    demo::Story,
     diagnose::{Context, Verdict},
-    kafka,
+    guard, kafka,
+    lab_api::LabStatus,
     load::{producer::Summary, verify::Verification},
     metrics::Requests,
     project::FileState,
@@ -80,6 +82,7 @@ documents! {
     "kgen.runs-prune/1" Pruned,
     "kgen.topic-change/1" TopicChange,
     "kgen.clusters/1" Listed,
+    "kgen.guard/1" guard::Report,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
     "kgen.benchmark/1" benchmark::Report,
@@ -406,80 +409,6 @@ pub struct Settings {
     pub others: Vec<super::config::Other>,
 }
 
-/// `kgen lab status --json`.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabStatus {
-    pub running: bool,
-    pub endpoint: Option<String>,
-    /// N of "scale 1:N".
-    pub scale: Option<f64>,
-    pub hardware: Option<String>,
-    pub pid: Option<u32>,
-    /// How the CPU of brokers is limited.
-    pub cpu_limit: Option<String>,
-    pub memory_limit: Option<bool>,
-    /// Version of the brokers, regardless of the version requested for a cluster.
-    pub kafka_version: Option<String>,
-    /// The authority that clients of the TLS listeners must trust.
-    pub ca: Option<String>,
-    pub emulator: Option<String>,
-    /// What a datapoint of CloudWatch covers: 60 s, as on MSK, unless `kgen lab up --metrics-period` says otherwise.
-    pub metrics_period_s: Option<u64>,
-    /// How long after the end of its period a datapoint is there.
-    pub metrics_delay_s: Option<u64>,
-    pub problem: Option<String>,
-    /// Clusters have no brokers, and their metrics are synthetic.
-    pub without_brokers: bool,
-    /// Actions of IAM that the lab denies, for tests.
-    pub denied: Vec<String>,
-    pub clusters: Vec<LabCluster>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabCluster {
-    pub arn: String,
-    pub name: String,
-    pub region: String,
-    pub state: String,
-    pub state_info: Option<Value>,
-    pub current_version: String,
-    #[serde(rename = "type")]
-    pub broker_type: String,
-    pub kafka_version: String,
-    pub brokers: Vec<LabBroker>,
-    /// Faults that run.
-    pub faults: Vec<LabFault>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabFault {
-    pub id: String,
-    pub does: String,
-    /// The broker that is hit.
-    pub broker: Option<i32>,
-    pub topic: Option<String>,
-    /// 1 is the middle, more is worse.
-    pub strength: f64,
-    /// RFC 3339.
-    pub since: String,
-    /// Programs that the lab runs for the fault.
-    pub clients: Vec<LabClient>,
-}
-
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabClient {
-    pub command: String,
-    pub pid: u32,
-    /// Its output.
-    #[serde(serialize_with = "lossy")]
-    #[schemars(with = "PathBuf")]
-    pub log: PathBuf,
-}
-
 /// `kgen lab fault list --json`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ListedFaults {
@@ -496,20 +425,4 @@ pub struct ListedFault {
     /// Why not.
     pub obstacle: Option<String>,
     pub runs: bool,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct LabBroker {
-    pub id: i32,
-    pub zone: String,
-    #[serde(rename = "type")]
-    pub broker_type: String,
-    pub endpoints: BTreeMap<String, Option<String>>,
-    pub pid: Option<u32>,
-    pub cores: Option<f64>,
-    pub baseline_cores: Option<f64>,
-    pub heap_mib: Option<u64>,
-    pub memory_mib: Option<u64>,
-    pub note: Option<String>,
 }

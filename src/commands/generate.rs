@@ -20,7 +20,8 @@ pub fn completions(args: &Completions) -> anyhow::Result<Outcome> {
 }
 
 pub fn man(args: &cli::Man) -> anyhow::Result<Outcome> {
-    let mut root = Cli::command();
+    // A page is the same for every target.
+    let mut root = Cli::command().long_version(env!("CARGO_PKG_VERSION"));
     // The full names (`kgen lab up`) and the global options are only there once it is built.
     root.build();
     if let Some(dir) = &args.dir {

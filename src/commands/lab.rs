@@ -6,7 +6,6 @@ use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use comfy_table::Table;
-use serde_json::{Value, json};
 
 use super::{
     documents,
@@ -28,6 +27,7 @@ use crate::{
         hardware::Hardware,
         service::{self, Folder, Running},
     },
+    lab_api::{self, LabBroker, LabCluster, LabEndpoints},
     process::{absolute, shell_quoted},
     project::Project,
     sandbox::{
@@ -136,90 +136,108 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     let folder = folder(project);
     let Some(running) = folder.running().map_err(refused)? else {
         if args.json {
-            documents::print(documents::LabStatus::default())?;
+            documents::print(lab_api::LabStatus::default())?;
         }
         return Err(refused(anyhow!("no lab is running in {} (`kgen lab up` starts one)", folder.path().display())));
     };
-    let status = runtime()?.block_on(async {
-        let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
-        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
-    })?;
-    let period_s = status.metrics_period_s.map(|seconds| seconds as u64);
-    let rest = status.rest;
-    let clusters = rest.get("clusters").and_then(Value::as_array).into_iter().flatten();
-    clusters.filter_map(|cluster| cluster["name"].as_str()).for_each(out::learn_cluster);
+    let status = asked(project, &running)?;
+    status.clusters.iter().for_each(|cluster| out::learn_cluster(&cluster.name));
     if args.json {
-        let said = serde_json::from_value(Value::Object(rest.into_iter().collect()));
-        let said: documents::LabStatus = said.context("reading the status of the lab")?;
-        let (endpoint, scale) = (Some(running.endpoint), status.scale);
-        documents::print(documents::LabStatus { running: true, endpoint, scale, metrics_period_s: period_s, ..said })?;
+        documents::print(lab_api::LabStatus { running: true, endpoint: Some(running.endpoint), ..status })?;
         return Ok(Outcome::Done);
     }
-    let text =
-        |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| visible::line(text).into_owned());
-    let fact = |name: &str| rest.get(name).map(text).unwrap_or_default();
-    println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact("hardware"));
+    show_machine(&running, &status);
+    status.clusters.iter().for_each(show_cluster);
+    Ok(Outcome::Done)
+}
+
+/// The status of the lab.
+///
+/// # Errors
+/// It does not respond.
+pub fn asked(project: &Project, running: &Running) -> anyhow::Result<lab_api::LabStatus> {
+    runtime()?.block_on(async {
+        let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
+        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
+    })
+}
+
+fn show_machine(running: &Running, status: &lab_api::LabStatus) {
+    let fact = |fact: &Option<String>| fact.as_deref().map(visible::line).unwrap_or_default().into_owned();
+    println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact(&status.hardware));
     println!(
         "CPU limited by {}{}; Kafka {}, regardless of the version requested for a cluster; {}",
-        fact("cpu_limit"),
-        if rest.get("memory_limit") == Some(&json!(true)) { ", memory too" } else { ", memory not limited" },
-        fact("kafka_version"),
-        fact("emulator")
+        fact(&status.cpu_limit),
+        if status.memory_limit == Some(true) { ", memory too" } else { ", memory not limited" },
+        fact(&status.kafka_version),
+        fact(&status.emulator)
     );
+    let period_s = status.metrics_period_s;
     println!(
         "datapoints of CloudWatch cover {} s{}, and are there {} s later",
         period_s.unwrap_or_default(),
         if period_s == Some(60) { " as on MSK" } else { " instead of the 60 s of MSK" },
-        fact("metrics_delay_s")
+        status.metrics_delay_s.unwrap_or_default()
     );
-    if rest.get("without_brokers") == Some(&json!(true)) {
+    if status.without_brokers {
         println!("clusters have no brokers, and their metrics are SYNTHETIC");
     }
-    let denied: Vec<String> = rest.get("denied").and_then(Value::as_array).into_iter().flatten().map(text).collect();
-    if !denied.is_empty() {
-        println!("denied: {}", denied.join(", "));
+    if let Some(problem) = &status.problem {
+        println!("problem: {}", visible::line(problem));
     }
-    println!("to trust the TLS listeners, use {}", fact("ca"));
-    for cluster in rest.get("clusters").and_then(Value::as_array).into_iter().flatten() {
-        println!("\n{} {} ({})", text(&cluster["name"]), text(&cluster["state"]), text(&cluster["arn"]));
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).set_header([
-            "broker",
-            "type",
-            "pid",
-            "cores",
-            "heap MiB",
-            "memory MiB",
-            "plaintext",
-            "tls",
-            "jmx",
-            "node",
-            "zone",
-        ]);
-        for broker in cluster["brokers"].as_array().into_iter().flatten() {
-            let of = |name: &str| text(&broker[name]);
-            let at = |name: &str| text(&broker["endpoints"][name]);
-            table.add_row([
-                of("id"),
-                of("type"),
-                of("pid"),
-                of("cores"),
-                of("heap_mib"),
-                of("memory_mib"),
-                at("plaintext"),
-                at("tls"),
-                at("jmx"),
-                at("node"),
-                of("zone"),
-            ]);
-        }
-        println!("{table}");
-        for fault in cluster["faults"].as_array().into_iter().flatten() {
-            let broker = fault["broker"].as_i64().map(|broker| format!(", broker {broker}")).unwrap_or_default();
-            println!("fault {}{broker}: {}, since {}", text(&fault["id"]), text(&fault["does"]), text(&fault["since"]));
-        }
+    if !status.denied.is_empty() {
+        println!("denied: {}", visible::line(&status.denied.join(", ")));
     }
-    Ok(Outcome::Done)
+    println!("to trust the TLS listeners, use {}", fact(&status.ca));
+}
+
+fn show_cluster(cluster: &LabCluster) {
+    let LabCluster { name, state, arn, .. } = cluster;
+    println!("\n{}", visible::line(&format!("{name} {state} ({arn})")));
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header([
+        "broker",
+        "type",
+        "pid",
+        "cores",
+        "heap MiB",
+        "memory MiB",
+        "plaintext",
+        "tls",
+        "jmx",
+        "node",
+        "zone",
+    ]);
+    for broker in &cluster.brokers {
+        table.add_row(row(broker).map(|cell| visible::line(&cell).into_owned()));
+    }
+    println!("{table}");
+    for fault in &cluster.faults {
+        let broker = fault.broker.map(|broker| format!(", broker {broker}")).unwrap_or_default();
+        let text = format!("fault {}{broker}: {}, since {}", fault.id, fault.does, fault.since);
+        println!("{}", visible::line(&text));
+    }
+}
+
+/// The row of a broker. Unknown values are dashes.
+fn row(broker: &LabBroker) -> [String; 11] {
+    fn or_dash(value: Option<impl ToString>) -> String {
+        value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+    }
+    let LabEndpoints { plaintext, tls, jmx, node, .. } = broker.endpoints.clone();
+    [
+        broker.id.to_string(),
+        broker.broker_type.clone(),
+        or_dash(broker.pid),
+        or_dash(broker.cores),
+        or_dash(broker.heap_mib),
+        or_dash(broker.memory_mib),
+        or_dash(plaintext),
+        or_dash(tls),
+        or_dash(jmx),
+        or_dash(node),
+        broker.zone.clone(),
+    ]
 }
 
 fn options(args: &LabUp) -> service::Options {

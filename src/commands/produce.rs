@@ -6,28 +6,25 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    look::own_look,
     out,
-    place::{Found, Place, Reached, reached},
+    place::{Found, Reached, reached},
     record::{self, Record, environment},
     stopping::Stopping,
-    watching::{Beside, Marks, Watched},
+    watching::{naming, telling},
 };
 use crate::{
-    cli::{Look, Outcome, load::Produce, refused},
+    change::{ClusterView, INTERVAL},
+    cli::{Outcome, load::Produce, refused},
     kafka::{Cluster, REACHABLE_WITHIN},
     load::{
-        keys::Keys,
         latency::Quantiles,
-        pacer::Rate,
         payload::Payload,
         producer::{self, Load, ProducerConfig, Summary, Tick, new_run},
-        sizes::Sizes,
         slo::{Figure, Judged, Slo},
     },
     project::Project,
     run::{Environment, Event, Mark},
-    stack::Stack,
+    watch::{Marks, News, Place},
 };
 
 /// Between two lines of progress where there is no terminal, s.
@@ -71,9 +68,9 @@ fn send(
     // Brokers that are named by hand may be those of another cluster than the stack's.
     let is_watched = cluster.is_some();
     let beside = cluster.map(|Found { name, region }| {
-        let look = Look { cluster: Some(name), region: Some(region), ..own_look() };
-        let watched = Watched { project: project.clone(), look, place: Place::Environment };
-        Beside::start(watched, record, Marks::new(project.stack()))
+        let news = News::new(naming(project, &name, &region), Marks::new(project.stack()));
+        let view = ClusterView::of(&name, &region, &Place::Environment, INTERVAL);
+        view.beside_telling(record, news, telling(record.clone()))
     });
     if !is_watched {
         record.tell(Event::note("brokers given by --bootstrap-servers are not watched"))?;
@@ -129,25 +126,9 @@ fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
     (summary, outcome)
 }
 
-/// The load that the stack describes, for as long as it says.
-pub fn stack_load(stack: &Stack) -> Load {
-    let load = stack.load_settings();
-    Load {
-        topics: vec![stack.topic().name.clone()],
-        rate: Rate::Constant(load.rate),
-        duration: Duration::from_secs(load.duration_s),
-        max_records: u64::MAX,
-        record_size: Sizes::Fixed(load.record_bytes as usize),
-        keys: if load.hot_keys { Keys::HOT } else { Keys::UNIFORM },
-        payload: Payload::Json,
-        headers: Vec::new(),
-        seed: 1,
-    }
-}
-
 /// What is sent where, and the cluster if it was looked up.
 fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, Option<Found>)> {
-    let default = stack_load(project.stack());
+    let default = Load::of_stack(project.stack());
     let rate = args.rate.clone().unwrap_or(default.rate);
     if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
         return Err(refused(anyhow::anyhow!(

@@ -4,12 +4,13 @@ use std::{io, path::Path, thread::sleep, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 
-use super::{out, watching::line};
+use super::out;
 use crate::{
     cli::{Outcome, Replay, refused},
     project::Project,
     run::{Entry, Event, Run, find},
     screen::{self, Lines, Player, Quit},
+    watch::Line,
 };
 
 /// Speed in the screen unless one is given: a demo of four minutes in half a minute.
@@ -46,7 +47,7 @@ fn print(run: &Run, speed: Option<f64>) -> io::Result<()> {
 
 fn print_samples(run: &Run, speed: Option<f64>) -> io::Result<()> {
     played(run, speed, &mut |entry| match &entry.event {
-        Event::Sample(observed) => out::json_line(&line(observed)),
+        Event::Sample(observed) => out::json_line(&Line::of(observed)),
         _ => Ok(()),
     })
 }

@@ -9,7 +9,8 @@ use super::{consume, diagnose, doctor, documents::*, look::Line, out, size};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
-    kafka,
+    guard, kafka,
+    lab_api::LabStatus,
     load::{consumer, producer},
     visible,
 };
@@ -22,6 +23,8 @@ const PUBLISHED: &[Published] = &[
     (benchmark::Report::SCHEMA, of::<Named<benchmark::Report>>),
     (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
     (Listed::SCHEMA, of::<Named<Listed>>),
+    (guard::Line::SCHEMA, of::<guard::Line<'static>>),
+    (guard::Report::SCHEMA, of::<Named<guard::Report>>),
     (Settings::SCHEMA, of::<Named<Settings>>),
     (ComparedRuns::SCHEMA, of::<Named<ComparedRuns<'static>>>),
     (consumer::SCHEMA, of::<consumer::Consumed>),

@@ -9,7 +9,7 @@ use super::{
     look::{INSIDE_INTERVAL, Opened, headline, open_named, runtime},
     out,
     record::{self, Record},
-    watching::{Marks, line, watcher},
+    watching::telling,
 };
 use crate::{
     cli::{Outcome, Watch, refused},
@@ -18,7 +18,7 @@ use crate::{
     project::Project,
     run::{Entry, Environment, Event},
     screen::{Lines, Quit},
-    watch::{Naming, Watchable},
+    watch::{Line, Marks, Naming, News, Watchable, Watcher},
 };
 
 /// Time between two looks whether the user wants to leave.
@@ -100,7 +100,8 @@ async fn watched(
     let end = args.duration.map(|duration| Instant::now() + duration + interval);
     let cluster = Watchable { aws, context, status: source.status() };
     let mut samples = source.stream(interval);
-    let mut watcher = watcher(cluster, naming, record.clone(), Marks::new(project.stack()));
+    let news = News::new(naming, Marks::new(project.stack()));
+    let mut watcher = Watcher::new(cluster, telling(record.clone())).with_news(news);
     let mut left = time::interval(LEFT_EVERY);
     loop {
         let received = tokio::select! {
@@ -149,7 +150,7 @@ impl Output {
         }
         if self.json {
             return match &entry.event {
-                Event::Sample(observed) => out::json_line(&line(observed)),
+                Event::Sample(observed) => out::json_line(&Line::of(observed)),
                 _ => Ok(()),
             };
         }

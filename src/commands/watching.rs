@@ -1,79 +1,25 @@
-//! A cluster that is watched beside the work of a command, into the command's record.
+//! What happens to a cluster that is watched: recorded, and the notes said.
 
-use super::{
-    look::{INSIDE_INTERVAL, Opened, open},
-    place::Place,
-    record::Record,
-};
+use super::record::Record;
 use crate::{
-    cli::Look,
     project::Project,
-    run::{Event, Observed},
-    watch::{Background, Naming, Tell, Watchable, Watcher},
+    run::Event,
+    watch::{Naming, Tell},
 };
 
-pub use crate::watch::{Line, Marks, STATE_EVERY};
-
-/// One line of `kgen watch --json`.
-pub fn line(observed: &Observed) -> Line<'_> {
-    Line::of(observed)
-}
-
-/// A cluster, and how it is looked at.
-#[derive(Debug, Clone)]
-pub struct Watched {
-    pub project: Project,
-    pub look: Look,
-    pub place: Place,
-}
-
-impl Watched {
-    /// Without the project's Terraform for a cluster that is not the project's.
-    fn naming(&self) -> Naming {
-        let (stack, look) = (self.project.stack(), &self.look);
-        let is_own = look.cluster.as_ref().is_none_or(|name| *name == stack.cluster().name)
-            && look.region.as_deref().is_none_or(|region| region == stack.region());
-        if is_own { Naming::of_project(&self.project.terraform_dir()) } else { Naming::default() }
-    }
-
-    /// # Errors
-    /// The cluster or a source of its metrics cannot be found.
-    pub async fn open(&self) -> anyhow::Result<Opened> {
-        open(&self.look, self.project.stack(), &self.place).await
-    }
-}
-
-/// A cluster, watched on its own thread while a command does something else. Dropping it ends it.
-pub struct Beside {
-    _background: Background,
-}
-
-impl Beside {
-    /// Starts to watch. When the cluster cannot be watched, the record says why, and the command continues.
-    pub fn start(watched: Watched, record: &Record, marks: Marks) -> Beside {
-        let interval = watched.look.interval.unwrap_or(INSIDE_INTERVAL);
-        let naming = watched.naming();
-        let (record, failed) = (record.clone(), record.clone());
-        let background = Background::start(
-            async move || watched.open().await,
-            interval,
-            move |cluster| watcher(cluster, naming, record, marks),
-            move |error| {
-                let _ = failed.tell(Event::note(format!("the brokers are not being watched: {error:#}")));
-            },
-        );
-        Beside { _background: background }
-    }
-}
-
-/// A watcher that writes to `record`.
-pub fn watcher(cluster: Watchable, naming: Naming, record: Record, marks: Marks) -> Watcher {
-    let tell: Tell = Box::new(move |at, event| {
-        // A note is also for whoever reads the messages; the screen shows it once, from the record.
+/// Records what happens. A note is also for whoever reads the messages; the screen shows it once, from the record.
+pub fn telling(record: Record) -> Tell {
+    Box::new(move |at, event, _| {
         if let Event::Note { text } = &event {
             super::out::aside(format_args!("note: {text}\n"));
         }
         record.tell_at(at, event)
-    });
-    Watcher::new(cluster, naming, marks, tell)
+    })
+}
+
+/// How printed commands name the cluster: without the project's Terraform where it is not the project's.
+pub fn naming(project: &Project, cluster: &str, region: &str) -> Naming {
+    let stack = project.stack();
+    let is_own = cluster == stack.cluster().name && region == stack.region();
+    if is_own { Naming::of_project(&project.terraform_dir()) } else { Naming::default() }
 }

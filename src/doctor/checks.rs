@@ -1,6 +1,6 @@
 //! The checks themselves: one entry each.
 
-use super::{Check, Credentials, Judged, Lab, Package, Provider, Side};
+use super::{Check, Credentials, Fix, Judged, Lab, Package, Provider, Side, State};
 
 /// The oldest Terraform that reads what kgen renders and prints the JSON that kgen reads.
 const TERRAFORM_MIN: (u32, u32) = (1, 5);
@@ -26,16 +26,16 @@ pub const CHECKS: &[Check] = &[
         commands: &["plan", "apply", "destroy", "output", "connect", "resize", "demo"],
         why: "Terraform makes and changes everything",
         judge: |found| {
-            let install = found.platform.install(Package::Terraform);
+            let lacking = |what: String| Judged::for_lack_of(Package::Terraform, found.platform, State::Missing, what);
             let Some(program) = &found.terraform else {
-                return Judged::missing("neither terraform nor tofu is on the PATH", install);
+                return lacking("neither terraform nor tofu is on the PATH".to_owned());
             };
             let path = program.path.display();
             match program.version.as_deref().map(|version| (version, major_minor(version))) {
                 Some((version, Some(found))) if found >= TERRAFORM_MIN => Judged::ok(format!("{version}, {path}")),
                 Some((version, Some(_))) => {
                     let (major, minor) = TERRAFORM_MIN;
-                    Judged::missing(format!("{version}, {path}: older than {major}.{minor}"), install)
+                    lacking(format!("{version}, {path}: older than {major}.{minor}"))
                 }
                 _ => Judged::warning(format!("{path} does not tell its version"), format!("{path} version")),
             }
@@ -99,7 +99,9 @@ pub const CHECKS: &[Check] = &[
         why: "the AWS CLI needs it to open a session",
         judge: |found| match &found.session_manager_plugin {
             Some(path) => Judged::ok(path.display().to_string()),
-            None => Judged::warning("not on the PATH", found.platform.install(Package::SessionManagerPlugin)),
+            None => {
+                Judged::for_lack_of(Package::SessionManagerPlugin, found.platform, State::Warning, "not on the PATH")
+            }
         },
     },
     Check {
@@ -134,24 +136,19 @@ pub const CHECKS: &[Check] = &[
         why: "the lab's brokers are Apache Kafka, which runs on Java 17 or later",
         judge: |found| match &found.java {
             Ok(path) => Judged::ok(path.display().to_string()),
-            Err(reason) => Judged::missing(reason, found.platform.install(Package::Java)),
+            Err(reason) => Judged::for_lack_of(Package::Java, found.platform, State::Missing, reason),
         },
     },
     Check {
         id: "kafka",
         side: Side::Lab,
         commands: &["lab up", "demo"],
-        why: "the jars of the lab's brokers; the first lab fetches them by Maven",
-        judge: |found| match (&found.kafka, &found.maven) {
-            (Err(reason), _) => Judged::missing(reason, "unset KAFKA_HOME"),
-            (Ok(Some(folder)), _) => Judged::ok(folder.display().to_string()),
-            (Ok(None), Some(maven)) => {
-                Judged::warning(format!("not fetched yet; {} will", maven.display()), "kgen lab up && kgen lab down")
-            }
-            (Ok(None), None) => Judged::missing(
-                "not fetched yet, and there is no mvn to fetch them",
-                found.platform.install(Package::Maven),
-            ),
+        why: "the jars of the lab's brokers, 60 MB; the first lab fetches them",
+        judge: |found| match &found.kafka {
+            Err(reason) => Judged::missing(reason, "unset KAFKA_HOME"),
+            Ok(Some(folder)) => Judged::ok(folder.display().to_string()),
+            Ok(None) => Judged::warning(format!("not fetched yet, from {}", found.repository), "kgen doctor --fix")
+                .fixed_by(Fix::Jars),
         },
     },
     Check {
@@ -163,11 +160,15 @@ pub const CHECKS: &[Check] = &[
             (Err(reason), _) => Judged::missing(reason, "unset KGEN_MOTO_SERVER"),
             (Ok(Some(server)), _) => Judged::ok(server.display().to_string()),
             (Ok(None), Some(python)) => {
-                Judged::warning(format!("not installed yet; {} will", python.display()), "kgen lab up && kgen lab down")
+                Judged::warning(format!("not installed yet; {} will", python.display()), "kgen doctor --fix")
+                    .fixed_by(Fix::Moto)
             }
-            (Ok(None), None) => {
-                Judged::missing("not installed, and there is no python3", found.platform.install(Package::Python))
-            }
+            (Ok(None), None) => Judged::for_lack_of(
+                Package::Python,
+                found.platform,
+                State::Missing,
+                "not installed, and there is no python3",
+            ),
         },
     },
     Check {
@@ -275,7 +276,7 @@ mod tests {
             aws_cli: at("/bin/aws"),
             session_manager_plugin: at("/bin/session-manager-plugin"),
             java: Ok("/bin/java".into()),
-            maven: at("/bin/mvn"),
+            repository: "https://repository".to_owned(),
             kafka: Ok(at("/cache/kafka")),
             python: at("/bin/python3"),
             moto: Ok(at("/cache/moto")),
@@ -300,6 +301,22 @@ mod tests {
         let ids: BTreeSet<_> = CHECKS.iter().map(|check| check.id).collect();
         assert_eq!(ids.len(), CHECKS.len());
         assert!(CHECKS.iter().all(|check| !check.why.is_empty() && !check.commands.is_empty()));
+    }
+
+    #[test]
+    fn what_kgen_can_install_is_told_from_advice() {
+        let fixes = |change: &dyn Fn(&mut Found)| {
+            let mut machine = whole();
+            change(&mut machine);
+            examine(&machine, Side::Both).into_iter().find_map(|answer| answer.fix)
+        };
+        let java = Fix::Command("sudo apt-get install -y openjdk-17-jre-headless".to_owned());
+        assert_eq!(fixes(&|found| found.java = Err("none".into())), Some(java));
+        assert_eq!(fixes(&|found| found.kafka = Ok(None)), Some(Fix::Jars));
+        assert_eq!(fixes(&|found| found.moto = Ok(None)), Some(Fix::Moto));
+        assert_eq!(fixes(&|found| found.kafka = Err("3.9".into())), None);
+        assert_eq!(fixes(&|found| (found.java, found.platform) = (Err("none".into()), Platform::Other)), None);
+        assert_eq!(fixes(&|found| found.cores = 1), None);
     }
 
     #[test]
@@ -355,10 +372,9 @@ mod tests {
             "session-manager-plugin.deb",
         );
         check("java", |found| found.java = Err("too old".into()), Missing, "too old", "openjdk-17");
-        check("kafka", |found| found.kafka = Ok(None), Warning, "/bin/mvn will", "kgen lab up");
-        check("kafka", |found| (found.kafka, found.maven) = (Ok(None), None), Missing, "no mvn", "install -y maven");
+        check("kafka", |found| found.kafka = Ok(None), Warning, "from https://repository", "kgen doctor --fix");
         check("kafka", |found| found.kafka = Err("3.9".into()), Missing, "3.9", "unset KAFKA_HOME");
-        check("moto", |found| found.moto = Ok(None), Warning, "python3 will", "kgen lab up");
+        check("moto", |found| found.moto = Ok(None), Warning, "python3 will", "kgen doctor --fix");
         check("moto", |found| (found.moto, found.python) = (Ok(None), None), Missing, "no python3", "python3-venv");
         check("moto", |found| found.moto = Err("no file".into()), Missing, "no file", "unset KGEN_MOTO_SERVER");
         let limits = |by_cgroup, memory_too| {

@@ -14,7 +14,6 @@ pub enum Platform {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Package {
     Java,
-    Maven,
     Python,
     AwsCli,
     Terraform,
@@ -39,6 +38,14 @@ impl Platform {
         known.unwrap_or(Platform::Other)
     }
 
+    /// Whether [`install`](Platform::install) gives a command that installs `package`, not advice or half of it.
+    pub fn can_install(self, package: Package) -> bool {
+        match package {
+            Package::SessionManagerPlugin => matches!(self, Platform::Debian | Platform::Fedora),
+            _ => self != Platform::Other,
+        }
+    }
+
     /// The command that installs `package` here.
     pub fn install(self, package: Package) -> String {
         use Package::*;
@@ -51,18 +58,17 @@ impl Platform {
                 )
             }
             (Fedora, SessionManagerPlugin) => {
-                format!("sudo dnf install {SESSION_MANAGER}/linux_64bit/session-manager-plugin.rpm")
+                format!("sudo dnf install -y {SESSION_MANAGER}/linux_64bit/session-manager-plugin.rpm")
             }
             (_, SessionManagerPlugin) => format!("curl -O {SESSION_MANAGER}/ubuntu_64bit/session-manager-plugin.deb"),
             (Fedora, Terraform) => {
                 "sudo dnf config-manager --add-repo https://rpm.releases.hashicorp.com/fedora/hashicorp.repo && \
-                 sudo dnf install terraform"
+                 sudo dnf install -y terraform"
                     .to_owned()
             }
             (Debian, package) => {
                 let name = match package {
                     Java => "openjdk-17-jre-headless",
-                    Maven => "maven",
                     Python => "python3-venv",
                     _ => "awscli",
                 };
@@ -71,26 +77,23 @@ impl Platform {
             (Fedora, package) => {
                 let name = match package {
                     Java => "java-17-openjdk-headless",
-                    Maven => "maven",
                     Python => "python3",
                     _ => "awscli2",
                 };
-                format!("sudo dnf install {name}")
+                format!("sudo dnf install -y {name}")
             }
             (Arch, package) => {
                 let name = match package {
                     Java => "jre17-openjdk-headless",
-                    Maven => "maven",
                     Python => "python",
                     Terraform => "terraform",
                     _ => "aws-cli-v2",
                 };
-                format!("sudo pacman -S {name}")
+                format!("sudo pacman -S --noconfirm {name}")
             }
             (Alpine, package) => {
                 let name = match package {
                     Java => "openjdk17-jre-headless",
-                    Maven => "maven",
                     Python => "python3",
                     Terraform => "opentofu",
                     _ => "aws-cli",
@@ -99,7 +102,6 @@ impl Platform {
             }
             (Other, package) => match package {
                 Java => "install a Java runtime, version 17 or later (https://adoptium.net)",
-                Maven => "install Maven (https://maven.apache.org/install.html)",
                 Python => "install Python 3 with its venv module (https://www.python.org)",
                 Terraform => "install Terraform (https://developer.hashicorp.com/terraform/install) or OpenTofu",
                 AwsCli | SessionManagerPlugin => "python3 -m pip install --user 'awscli>=1.40,<2'",
@@ -143,7 +145,7 @@ mod tests {
     fn every_platform_has_a_way_to_every_package() {
         use Package::*;
         for platform in [Platform::Debian, Platform::Fedora, Platform::Arch, Platform::Alpine, Platform::Other] {
-            for package in [Java, Maven, Python, AwsCli, Terraform, SessionManagerPlugin] {
+            for package in [Java, Python, AwsCli, Terraform, SessionManagerPlugin] {
                 assert!(!platform.install(package).is_empty());
             }
         }

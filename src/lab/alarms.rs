@@ -3,11 +3,7 @@
 
 mod evaluation;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use aws_sdk_cloudwatch::{
@@ -15,6 +11,7 @@ use aws_sdk_cloudwatch::{
     error::DisplayErrorContext,
     types::{ComparisonOperator, MetricAlarm, StateValue},
 };
+use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use self::evaluation::{Comparison, Missing, Rule};
@@ -31,15 +28,21 @@ struct Alarm {
     rule: Rule,
 }
 
-/// Evaluates the alarms every 10 s, for as long as the task lives. What cannot be evaluated, and a failed call, is told
-/// to `report` once for each alarm and reason.
-pub async fn evaluate_forever(client: Client, series: Arc<Mutex<Store>>, report: impl Fn(String) + Send + 'static) {
+/// Evaluates the alarms every 10 s, for as long as the task lives. `minute` is the length of the lab's minutes: an alarm with a
+/// period of 60 s looks at one of them at a time. An alarm that cannot be evaluated, and a failed call, is passed to `report`
+/// once for each alarm and reason.
+pub async fn evaluate_forever(
+    client: Client,
+    series: Arc<Mutex<Store>>,
+    minute: Duration,
+    report: impl Fn(String) + Send + 'static,
+) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = BTreeMap::new();
     loop {
         interval.tick().await;
-        let round = tokio::time::timeout(INTERVAL * 3, evaluate_all(&client, &series)).await;
+        let round = tokio::time::timeout(INTERVAL * 3, evaluate_all(&client, &series, minute)).await;
         let complaints = match round {
             Ok(Ok(complaints)) => complaints,
             Ok(Err(error)) => vec![("alarms".to_owned(), format!("{error:#}"))],
@@ -57,7 +60,11 @@ pub async fn evaluate_forever(client: Client, series: Arc<Mutex<Store>>, report:
 const MOST_PAGES: usize = 100;
 
 /// One round. Returns the alarms that could not be evaluated, and why.
-async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<Vec<(String, String)>> {
+async fn evaluate_all(
+    client: &Client,
+    series: &Mutex<Store>,
+    minute: Duration,
+) -> anyhow::Result<Vec<(String, String)>> {
     let mut complaints = Vec::new();
     let mut pages = client.describe_alarms().into_paginator().send();
     for _ in 0..MOST_PAGES {
@@ -65,7 +72,7 @@ async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<
         let page = page.map_err(|error| anyhow::anyhow!("cannot read the alarms: {}", DisplayErrorContext(error)))?;
         for described in page.metric_alarms() {
             let name = described.alarm_name().unwrap_or_default();
-            let alarm = match parse(described) {
+            let alarm = match parse(described, minute) {
                 Ok(Some(alarm)) => alarm,
                 Ok(None) => continue,
                 Err(error) => {
@@ -75,7 +82,7 @@ async fn evaluate_all(client: &Client, series: &Mutex<Store>) -> anyhow::Result<
             };
             let current = described.state_value().cloned().unwrap_or(StateValue::InsufficientData);
             let (state, reason) = {
-                let series = series.lock().unwrap_or_else(PoisonError::into_inner);
+                let series = series.lock();
                 alarm.evaluate(&series, now_ms(), &current)
             };
             // Also when it is the same: moto makes an alarm again, without its state, whenever it is put again.
@@ -114,8 +121,8 @@ impl Alarm {
     }
 }
 
-/// Reads what CloudWatch says of an alarm; `None` for one that is not on `AWS/Kafka`.
-fn parse(alarm: &MetricAlarm) -> anyhow::Result<Option<Alarm>> {
+/// Reads what CloudWatch says of an alarm; `None` for one that is not on `AWS/Kafka`. Its period is in minutes of the lab.
+fn parse(alarm: &MetricAlarm, minute: Duration) -> anyhow::Result<Option<Alarm>> {
     let namespaces = alarm.metrics().iter().filter_map(|query| query.metric_stat()?.metric()?.namespace());
     if !alarm.namespace().into_iter().chain(namespaces).any(|namespace| namespace == Metric::NAMESPACE) {
         return Ok(None);
@@ -145,7 +152,7 @@ fn parse(alarm: &MetricAlarm) -> anyhow::Result<Option<Alarm>> {
         },
         missing: Missing::parse(alarm.treat_missing_data().unwrap_or("missing"))?,
     };
-    Ok(Some(Alarm { query, period_ms: i64::from(period) * 1000, rule }))
+    Ok(Some(Alarm { query, period_ms: (i64::from(period) * minute.as_millis() as i64 / 60).max(1), rule }))
 }
 
 /// The metrics of a metric-math alarm as one query, and their period.
@@ -193,6 +200,8 @@ mod tests {
     use crate::lab::cloudwatch::Datapoint;
     use aws_sdk_cloudwatch::types::{Dimension, Metric as SdkMetric, MetricDataQuery, MetricStat};
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     fn series(user_and_system: &[(f64, f64)]) -> Store {
         let mut store = Store::default();
         for (at_ms, (user, system)) in (0..).step_by(60_000).zip(user_and_system) {
@@ -230,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_alarm_on_a_sum_goes_off_and_comes_back() {
-        let alarm = parse(&cpu_alarm()).unwrap().unwrap();
+        let alarm = parse(&cpu_alarm(), MINUTE).unwrap().unwrap();
         for (minutes, state) in [
             (&[(10.0, 5.0), (50.0, 20.0)][..], StateValue::Ok),
             (&[(10.0, 5.0), (50.0, 20.0), (70.0, 20.0)], StateValue::Alarm),
@@ -245,10 +254,16 @@ mod tests {
     }
 
     #[test]
+    fn a_period_counts_minutes_of_the_lab() {
+        let alarm = |minute| parse(&cpu_alarm(), minute).unwrap().unwrap();
+        assert_eq!((alarm(MINUTE).period_ms, alarm(Duration::from_secs(5)).period_ms), (60_000, 5_000));
+    }
+
+    #[test]
     fn what_is_not_understood_is_said() {
         let other = MetricAlarm::builder().namespace("AWS/EC2").metric_name("CPUUtilization").build();
-        assert_eq!(parse(&other).unwrap(), None);
+        assert_eq!(parse(&other, MINUTE).unwrap(), None);
         let bare = MetricAlarm::builder().namespace("AWS/Kafka").metric_name("CpuUser").build();
-        assert_eq!(parse(&bare).unwrap_err().to_string(), "CpuUser has no dimension Cluster Name");
+        assert_eq!(parse(&bare, MINUTE).unwrap_err().to_string(), "CpuUser has no dimension Cluster Name");
     }
 }

@@ -12,13 +12,15 @@ mod ports;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use axum::Router;
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::{runtime::Runtime, sync::watch};
 
@@ -37,7 +39,7 @@ use super::{
 use crate::{
     catalogue::BrokerType,
     kafka::scram::{self, Credential},
-    process::{Server, StartingServer},
+    process::{Server, StartingServer, await_until},
     sample::BrokerId,
 };
 
@@ -179,6 +181,8 @@ const STOP_GRACE: Duration = Duration::from_secs(30);
 
 /// How long replicas may take to be in sync again after a restart.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(180);
+/// Time between two looks at that.
+const SYNC_LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a question to a broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -293,7 +297,7 @@ impl Fleet {
                 }
                 broker.watched.ended();
             }
-            self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            self.watched.lock().remove(id);
             self.config.broker_count -= 1;
             step(*id, true);
         }
@@ -572,26 +576,22 @@ impl Fleet {
 
     /// Waits until every broker takes part and every replica is in sync. A broker that ends meanwhile is started again.
     fn wait_until_settled(&mut self, after: &str, user: &Properties) -> anyhow::Result<()> {
-        let started = Instant::now();
-        loop {
+        let settled = await_until(SYNC_TIMEOUT, SYNC_LOOK_EVERY, || {
             // What cannot be started shows as missing below, and is tried again.
             let _ = self.revive_with(user);
-            let metadata = self.metadata();
-            let missing = match &metadata {
-                None => "no broker responds".to_owned(),
+            anyhow::Ok(match self.metadata() {
+                None => ControlFlow::Continue("no broker responds".to_owned()),
                 Some(metadata) if metadata.brokers.len() < self.brokers.len() => {
-                    format!("brokers {:?} of {} have joined", metadata.brokers, self.brokers.len())
+                    let joined = format!("brokers {:?} of {} have joined", metadata.brokers, self.brokers.len());
+                    ControlFlow::Continue(joined)
                 }
                 Some(metadata) if !metadata.unsettled.is_empty() => {
-                    format!("not in sync: {}", metadata.unsettled.join(", "))
+                    ControlFlow::Continue(format!("not in sync: {}", metadata.unsettled.join(", ")))
                 }
-                Some(_) => return Ok(()),
-            };
-            if started.elapsed() > SYNC_TIMEOUT {
-                bail!("{after} was restarted, but after {} s {missing}", SYNC_TIMEOUT.as_secs());
-            }
-            std::thread::sleep(Duration::from_millis(250));
-        }
+                Some(_) => ControlFlow::Break(()),
+            })
+        });
+        settled?.or_else(|missing| bail!("{after} was restarted, but after {} s {missing}", SYNC_TIMEOUT.as_secs()))
     }
 
     /// Metadata of the first broker that answers.
@@ -602,7 +602,7 @@ impl Fleet {
     /// The broker's readings and its two endpoints, which outlive its processes.
     fn watched(&mut self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<Watched>> {
         let known = Arc::clone(&self.watched);
-        let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = known.lock();
         if let Some(watched) = all.get(&id) {
             return Ok(watched.clone());
         }

@@ -12,11 +12,9 @@ mod table;
 mod window;
 pub mod wire;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use parking_lot::Mutex;
 
 pub use answer::{Reply, reply};
 pub use look::Looker;
@@ -46,7 +44,7 @@ impl Metrics {
 
     /// The series of one region.
     pub fn region(&self, region: &str) -> Arc<Mutex<Store>> {
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut regions = self.regions.lock();
         regions.entry(region.to_owned()).or_default().clone()
     }
 }

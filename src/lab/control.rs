@@ -4,15 +4,15 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc},
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -21,9 +21,10 @@ use crate::{
     kafka::scram::Credential,
     lab::{
         cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
-        crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Shown, Task},
+        crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Task},
         topics::{TopicCall, Topics},
     },
+    lab_api::{LabBroker, LabFault, LabStatus},
     sample::BrokerId,
 };
 
@@ -48,8 +49,8 @@ pub struct LabConfig {
     pub state_dir: PathBuf,
     /// How clusters are run: with [`FleetCrew`](super::crew::run_fleet).
     pub crew: Crew,
-    /// What `/_lab/status` shows of the machine besides the clusters: an object such as `{"scale": 4}`.
-    pub facts: Box<dyn Fn() -> Value + Send + Sync>,
+    /// What `/_lab/status` shows of the machine, without clusters.
+    pub facts: LabStatus,
 }
 
 pub struct Lab {
@@ -60,9 +61,9 @@ pub struct Lab {
     deciding: Mutex<()>,
     crews: Mutex<HashMap<String, Member>>,
     /// What crews show of their brokers, by cluster.
-    details: Mutex<HashMap<String, BTreeMap<BrokerId, Value>>>,
+    details: Mutex<HashMap<String, BTreeMap<BrokerId, LabBroker>>>,
     /// What crews show of faults, by cluster.
-    faults: Mutex<HashMap<String, Value>>,
+    faults: Mutex<HashMap<String, Vec<LabFault>>>,
     denied: Mutex<BTreeSet<String>>,
     /// What went wrong where nobody could be told; shown by `/_lab/status`.
     problem: Mutex<Option<String>>,
@@ -104,7 +105,7 @@ impl Lab {
     }
 
     fn resume(self: &Arc<Self>) -> std::io::Result<()> {
-        let _deciding = held(&self.deciding);
+        let _deciding = self.deciding.lock();
         let mut plane = ControlPlane::clone(&self.plane());
         let actions = plane.resume(&call(String::new()));
         self.save(&plane)?;
@@ -115,7 +116,7 @@ impl Lab {
 
     /// What is known now.
     pub fn plane(&self) -> Arc<ControlPlane> {
-        self.plane.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.plane.read().clone()
     }
 
     /// Makes a decision, saves it, and has it carried out. Blocks for the disk.
@@ -126,7 +127,7 @@ impl Lab {
         self: &Arc<Self>,
         decide: impl FnOnce(&mut ControlPlane) -> Result<(T, Option<Action>), Refusal>,
     ) -> Result<T, Refusal> {
-        let _deciding = held(&self.deciding);
+        let _deciding = self.deciding.lock();
         let before = self.plane();
         let mut plane = ControlPlane::clone(&before);
         let (answer, action) = decide(&mut plane)?;
@@ -164,12 +165,12 @@ impl Lab {
 
     /// Actions of IAM that are denied, for tests.
     pub fn denied(&self) -> BTreeSet<String> {
-        held(&self.denied).clone()
+        self.denied.lock().clone()
     }
 
     /// Denies these actions, such as `kafka:ListTopics`, and no others from now on.
     pub fn deny(&self, actions: BTreeSet<String>) {
-        *held(&self.denied) = actions;
+        *self.denied.lock() = actions;
     }
 
     /// Has a cluster's brokers take over users of SASL/SCRAM.
@@ -187,7 +188,7 @@ impl Lab {
     ///
     /// # Errors
     /// 400 with what the brokers' crew says; 503 when it does not say anything.
-    pub async fn fault(&self, arn: &str, call: FaultCall) -> Result<Value, Refusal> {
+    pub async fn fault(&self, arn: &str, call: FaultCall) -> Result<Vec<LabFault>, Refusal> {
         match self.told(arn, FAULT_TIMEOUT, |answer| Task::Fault(call, answer)).await {
             Ok(said) => said.map_err(Refusal::bad),
             Err(reason) => Err(Refusal::new(Kind::Unavailable, reason)),
@@ -213,7 +214,7 @@ impl Lab {
         task: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Task,
     ) -> Result<Result<T, String>, &'static str> {
         let (ask, answer) = oneshot::channel();
-        if held(&self.crews).get(arn).is_none_or(|member| member.tasks.send(task(ask)).is_err()) {
+        if self.crews.lock().get(arn).is_none_or(|member| member.tasks.send(task(ask)).is_err()) {
             return Err(NOT_RUNNING);
         }
         match tokio::time::timeout(within, answer).await {
@@ -223,22 +224,22 @@ impl Lab {
     }
 
     /// The faults that run on a cluster.
-    pub fn faults(&self, arn: &str) -> Value {
-        held(&self.faults).get(arn).cloned().unwrap_or_else(|| Value::Array(Vec::new()))
+    pub fn faults(&self, arn: &str) -> Vec<LabFault> {
+        self.faults.lock().get(arn).cloned().unwrap_or_default()
     }
 
     /// What the program around the lab adds to the status.
-    pub fn facts(&self) -> Value {
-        (self.config.facts)()
+    pub fn facts(&self) -> &LabStatus {
+        &self.config.facts
     }
 
     /// What the crew shows of a cluster's brokers.
-    pub fn details(&self, arn: &str) -> BTreeMap<BrokerId, Value> {
-        held(&self.details).get(arn).cloned().unwrap_or_default()
+    pub fn details(&self, arn: &str) -> BTreeMap<BrokerId, LabBroker> {
+        self.details.lock().get(arn).cloned().unwrap_or_default()
     }
 
     pub fn problem(&self) -> Option<String> {
-        held(&self.problem).clone()
+        self.problem.lock().clone()
     }
 
     /// Stops every broker, waiting for running work no longer than `patience`. Clusters are there again at the next
@@ -248,7 +249,7 @@ impl Lab {
     /// When work was still running at the end; the brokers concerned die with this process.
     pub fn stop(&self, patience: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + patience;
-        let members: Vec<_> = held(&self.crews).drain().collect();
+        let members: Vec<_> = self.crews.lock().drain().collect();
         // Without senders the tasks end, all crews at once.
         let threads: Vec<_> = members.into_iter().map(|(arn, member)| (arn, member.thread)).collect();
         for (arn, thread) in threads {
@@ -266,7 +267,7 @@ impl Lab {
     }
 
     fn replace(&self, plane: ControlPlane) {
-        *self.plane.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plane);
+        *self.plane.write() = Arc::new(plane);
     }
 
     /// Hands an action to the cluster's crew, which is made if there is none. Called while deciding.
@@ -274,7 +275,7 @@ impl Lab {
         let arn = action.cluster;
         let Ok(dir) = self.plane().cluster(&arn).map(Cluster::dir) else { return };
         let dir = self.config.state_dir.join(dir);
-        let mut crews = held(&self.crews);
+        let mut crews = self.crews.lock();
         // A crew whose thread has ended cannot take the job, and is recreated.
         if crews.get(&arn).is_none_or(|member| member.thread.is_finished()) {
             match self.hire(&arn, dir) {
@@ -301,12 +302,13 @@ impl Lab {
             let reporter = (lab.clone(), arn.clone());
             let report = Box::new(move |report| reporter.0.record(&reporter.1, report));
             let shown = (lab.clone(), arn.clone());
-            let show = Box::new(move |brokers: Vec<Shown>| {
-                held(&shown.0.details).insert(shown.1.clone(), brokers.into_iter().collect());
+            let show = Box::new(move |brokers: Vec<LabBroker>| {
+                let brokers = brokers.into_iter().map(|broker| (broker.id, broker)).collect();
+                shown.0.details.lock().insert(shown.1.clone(), brokers);
             });
             let faulty = (lab.clone(), arn.clone());
-            let show_faults = Box::new(move |faults: Value| {
-                held(&faulty.0.faults).insert(faulty.1.clone(), faults);
+            let show_faults = Box::new(move |faults: Vec<LabFault>| {
+                faulty.0.faults.lock().insert(faulty.1.clone(), faults);
             });
             let region = lab.plane().cluster(&arn).map(|cluster| cluster.region.clone()).unwrap_or_default();
             let known = (lab.clone(), arn.clone());
@@ -325,14 +327,14 @@ impl Lab {
 
     /// What a crew reports, from its thread.
     fn record(&self, arn: &str, report: Report) {
-        let _deciding = held(&self.deciding);
+        let _deciding = self.deciding.lock();
         let gone = matches!(report, Report::Deleted(Ok(())));
         self.take_in(arn, report, None);
         if gone {
             // Its tasks end with the sender.
-            held(&self.crews).remove(arn);
-            held(&self.details).remove(arn);
-            held(&self.faults).remove(arn);
+            self.crews.lock().remove(arn);
+            self.details.lock().remove(arn);
+            self.faults.lock().remove(arn);
         }
     }
 
@@ -344,7 +346,7 @@ impl Lab {
         self.replace(plane);
         let problem = problem.or(saved.err().map(|error| format!("saving the lab's state: {error}")));
         if problem.is_some() {
-            *held(&self.problem) = problem;
+            *self.problem.lock() = problem;
         }
     }
 }
@@ -372,10 +374,6 @@ pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
     let checked = saved.control_plane.ensure_plausible();
     checked.with_context(|| format!("{} was not written by a kgen lab; {ADVICE}", path.display()))?;
     Ok(saved.control_plane)
-}
-
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A call at this moment.

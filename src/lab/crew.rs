@@ -13,7 +13,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
@@ -24,11 +23,12 @@ use crate::{
         Say,
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{Endpoints, Job, Report, Start, Work},
-        fault::{Order, carry::Faults, unmount},
+        fault::{carry::Faults, unmount},
         monitoring::Monitoring,
         tls::Certificates,
         topics::{self, TopicCall, Topics},
     },
+    lab_api::{FaultOrder, LabBroker, LabFault},
     sample::BrokerId,
 };
 
@@ -41,17 +41,15 @@ pub struct Assignment {
     pub dir: PathBuf,
     pub tasks: Receiver<Task>,
     pub report: Box<dyn Fn(Report) + Send>,
-    pub show: Box<dyn Fn(Vec<Shown>) + Send>,
+    /// Takes what `/_lab/status` shows of brokers, without their places and endpoints.
+    pub show: Box<dyn Fn(Vec<LabBroker>) + Send>,
     /// Takes what `/_lab/status` shows of faults.
-    pub show_faults: Box<dyn Fn(Value) + Send>,
+    pub show_faults: Box<dyn Fn(Vec<LabFault>) + Send>,
     /// Region of the cluster, whose CloudWatch gets its metrics.
     pub region: String,
     /// The cluster's enhanced monitoring as it is now.
     pub level: Box<dyn Fn() -> MonitoringLevel + Send>,
 }
-
-/// What `/_lab/status` shows of a broker besides its endpoints: an object of pid, limits, and the like.
-pub type Shown = (BrokerId, Value);
 
 pub enum Task {
     Job(Job),
@@ -62,13 +60,13 @@ pub enum Task {
     /// Users of SASL/SCRAM.
     AlterUsers(Vec<Credential>, oneshot::Sender<Result<(), String>>),
     /// A fault is made or undone; the answer is what runs then.
-    Fault(FaultCall, oneshot::Sender<Result<Value, String>>),
+    Fault(FaultCall, oneshot::Sender<Result<Vec<LabFault>, String>>),
 }
 
 /// What is to be done about faults.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FaultCall {
-    Start(Order),
+    Start(FaultOrder),
     /// The one of this id, or all.
     Stop(Option<String>),
 }
@@ -149,7 +147,7 @@ impl FleetCrew {
                         },
                         None => Err(anyhow::anyhow!(NOT_RUNNING)),
                     };
-                    let shown = faults.as_ref().map_or_else(|| json!([]), Faults::shown);
+                    let shown = faults.as_ref().map(Faults::shown).unwrap_or_default();
                     // Whoever was answered and asks for the status finds it there.
                     show_faults(shown.clone());
                     // Whoever asked may have gone away meanwhile.
@@ -168,7 +166,7 @@ impl FleetCrew {
             if let Some((fleet, faults)) = fleet.as_ref().zip(faults.as_mut()) {
                 faults.look_after(fleet, &*self.say);
             }
-            show_faults(faults.as_ref().map_or_else(|| json!([]), Faults::shown));
+            show_faults(faults.as_ref().map(Faults::shown).unwrap_or_default());
             show(fleet.as_ref().map(shown).unwrap_or_default());
         }
         end(fleet, faults, &*self.say);
@@ -190,24 +188,19 @@ fn end(fleet: Option<Fleet>, faults: Option<Faults>, say: &dyn Fn(&str)) {
     }
 }
 
-fn shown(fleet: &Fleet) -> Vec<Shown> {
-    fleet
-        .status()
-        .into_iter()
-        .map(|status| {
-            let size = &status.size;
-            let shown = json!({
-                "pid": status.pid,
-                "type": status.broker_type,
-                "cores": size.cores,
-                "baseline_cores": size.baseline_cores,
-                "heap_mib": size.heap_mib,
-                "memory_mib": size.memory_mib,
-                "note": size.note,
-            });
-            (status.endpoints.id, shown)
-        })
-        .collect()
+fn shown(fleet: &Fleet) -> Vec<LabBroker> {
+    let shown = fleet.status().into_iter().map(|status| LabBroker {
+        id: status.endpoints.id,
+        pid: status.pid,
+        broker_type: status.broker_type.to_string(),
+        cores: Some(status.size.cores),
+        baseline_cores: Some(status.size.baseline_cores),
+        heap_mib: Some(status.size.heap_mib),
+        memory_mib: Some(status.size.memory_mib),
+        note: status.size.note,
+        ..LabBroker::default()
+    });
+    shown.collect()
 }
 
 fn config(start: Start, dir: PathBuf, certificates: &Certificates, machine: &Arc<Machine>) -> FleetConfig {

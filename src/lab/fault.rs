@@ -10,13 +10,11 @@ mod network;
 mod undo;
 mod volume;
 
-use serde::{Deserialize, Serialize};
-
 pub use abilities::Abilities;
 pub use network::clean_up as clean_up_network;
 pub use volume::{clean_up as clean_up_volumes, is_mounted, unmount};
 
-use crate::{finding_id, sample::BrokerId};
+use crate::finding_id;
 
 /// A scenario that the lab can make.
 #[derive(Debug)]
@@ -130,25 +128,8 @@ pub enum Need {
     Shaping,
 }
 
-/// What is asked of the lab.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Order {
-    pub id: String,
-    /// The cluster by its name; the default is the only one.
-    #[serde(default)]
-    pub cluster: Option<String>,
-    #[serde(default)]
-    pub broker: Option<BrokerId>,
-    /// The topic that it is about.
-    #[serde(default)]
-    pub topic: Option<String>,
-    #[serde(default = "middle")]
-    pub strength: f64,
-}
-
-fn middle() -> f64 {
-    1.0
-}
+/// The strength of a fault that is asked for without one.
+const MIDDLE: f64 = 1.0;
 
 /// How strong a fault may be asked to be.
 pub const STRENGTHS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
@@ -357,13 +338,13 @@ impl Fault {
 
     /// Why this machine does not allow it, if it does not.
     pub fn obstacle(&self, abilities: &Abilities) -> Option<String> {
-        let acts = self.acts(middle());
+        let acts = self.acts(MIDDLE);
         acts.iter().flat_map(Act::needs).find_map(|need| abilities.lack(*need))
     }
 
     /// Whether it is about one topic.
     pub fn needs_topic(&self) -> bool {
-        self.acts(middle()).iter().any(Act::needs_topic)
+        self.acts(MIDDLE).iter().any(Act::needs_topic)
     }
 }
 
@@ -483,11 +464,5 @@ mod tests {
         );
         assert!(commands("lab.host-contention").is_empty());
         assert!(find("consumer.slow").unwrap().needs_topic() && !find("broker.down").unwrap().needs_topic());
-    }
-
-    #[test]
-    fn an_order_may_leave_out_all_but_the_scenario() {
-        let order: Order = serde_json::from_str(r#"{"id": "broker.down"}"#).unwrap();
-        assert_eq!(order, Order { id: "broker.down".into(), cluster: None, broker: None, topic: None, strength: 1.0 });
     }
 }

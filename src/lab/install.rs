@@ -1,6 +1,10 @@
 //! Where the lab's programs come from: Java, the jars of Kafka, moto.
 //!
-//! Missing programs are downloaded with Maven and pip into the user's cache, completely or not at all, after a message.
+//! Missing programs are downloaded from a Maven repository and with pip into the user's cache, completely or not at all, after a
+//! message.
+
+mod jars;
+mod repository;
 
 use std::{
     env,
@@ -14,6 +18,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
+pub use jars::repository;
+
 use crate::{
     files::{self, bounded, own},
     process::{PROBE, Tool, shell_quoted},
@@ -25,12 +31,8 @@ pub const KAFKA_VERSION: &str = "4.3.1";
 pub const MOTO_VERSION: &str = "5.2.1";
 
 const AGENT_JAR: &str = "jmx_prometheus_javaagent-1.0.1.jar";
-const AGENT_ARTIFACT: &str = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1";
 const JAVA_VERSION_MIN: u32 = 17;
-const POM: &str = include_str!("../../lab/pom.xml");
 const REQUIREMENTS: &str = include_str!("../../lab/requirements.txt");
-/// Sums and names of every jar that Maven brings, as `sha256sum` writes them.
-const JARS: &str = include_str!("../../lab/jars.sha256");
 
 /// The largest jar that is taken; Kafka's largest has 40 MiB.
 const JAR_BYTES: u64 = 256 << 20;
@@ -77,17 +79,17 @@ impl Kafka {
     /// installed.
     ///
     /// # Errors
-    /// No Java of version 17 or later; a `KAFKA_HOME` of another version; Maven missing or failing.
+    /// No Java of version 17 or later; a `KAFKA_HOME` of another version; jars that cannot be had.
     pub fn find_or_fetch(say: &dyn Fn(&str)) -> anyhow::Result<Kafka> {
         let java = find_java()?;
         let cache = cache_dir()?;
         let libs = match env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()) {
             Some(home) => checked_libs(Path::new(&home))?,
-            None => fetched_libs(&cache, say)?,
+            None => jars::libs(&cache, say)?,
         };
         let agent = match libs.join(AGENT_JAR) {
             jar if jar.exists() => jar,
-            _ => fetched_agent(&cache, say)?,
+            _ => jars::agent(&cache, say)?,
         };
         let mut jars = jars_of(&libs)?;
         jars.retain(|jar| !jar.ends_with(AGENT_JAR));
@@ -132,6 +134,14 @@ impl Kafka {
         }
         Ok(())
     }
+}
+
+/// The folder of Kafka's jars in the cache, which are fetched when they are not there.
+///
+/// # Errors
+/// A jar cannot be had.
+pub fn jars(say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    jars::libs(&cache_dir()?, say)
 }
 
 /// The `moto_server` program: `KGEN_MOTO_SERVER`, the PATH if the version fits, else a virtual environment in the cache.
@@ -203,7 +213,7 @@ pub fn installed_kafka() -> anyhow::Result<Option<PathBuf>> {
         return checked_libs(Path::new(&home)).map(Some);
     }
     let dir = cache_dir()?.join(format!("kafka-{KAFKA_VERSION}"));
-    Ok(bounded::text(&dir.join("pom.xml"), bounded::TEXT_BYTES).is_ok_and(|pom| pom == POM).then(|| dir.join("libs")))
+    Ok(jars::are_in(&dir).then(|| dir.join("libs")))
 }
 
 /// Asks the Python that runs `server` (its first line names it, except a pyenv shim's), which has no `--version`.
@@ -313,78 +323,9 @@ fn checked_libs(home: &Path) -> anyhow::Result<PathBuf> {
     Ok(libs)
 }
 
-fn fetched_libs(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
-    let dir = cache.join(format!("kafka-{KAFKA_VERSION}"));
-    // A cache made from another pom is not the one meant here.
-    if bounded::text(&dir.join("pom.xml"), bounded::TEXT_BYTES).is_ok_and(|pom| pom == POM) {
-        return Ok(dir.join("libs"));
-    }
-    let maven = find_maven()?;
-    say(&format!("fetching Kafka {KAFKA_VERSION} by Maven into {}", dir.display()));
-    fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
-    let new = tempfile::Builder::new().prefix(".kafka-").tempdir_in(cache).context("creating a folder in the cache")?;
-    fs::write(new.path().join("pom.xml"), POM).context("writing the pom")?;
-    Tool::new(maven, new.path())
-        .stdout(["-q", "-B", "-f", "pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
-        .context("fetching Kafka by Maven")?;
-    let libs = checked_libs(new.path())?;
-    for jar in jars_of(&libs)? {
-        check_sum(&jar)?;
-    }
-    if dir.exists() {
-        fs::remove_dir_all(&dir).with_context(|| format!("removing {}", dir.display()))?;
-    }
-    fs::rename(new.path(), &dir).with_context(|| format!("moving the jars to {}", dir.display()))?;
-    // A temporary folder is its owner's alone; the cache is like any other folder.
-    fs::set_permissions(&dir, files::permitted(0o755))?;
-    Ok(dir.join("libs"))
-}
-
-fn fetched_agent(cache: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
-    let jar = cache.join(AGENT_JAR);
-    if jar.is_file() {
-        return Ok(jar);
-    }
-    let maven = find_maven()?;
-    say(&format!("fetching {AGENT_ARTIFACT} by Maven into {}", cache.display()));
-    fs::create_dir_all(cache).with_context(|| format!("making {}", cache.display()))?;
-    let new = tempfile::Builder::new().prefix(".agent-").tempdir_in(cache).context("creating a folder in the cache")?;
-    let artifact = format!("-Dartifact={AGENT_ARTIFACT}");
-    Tool::new(maven, new.path())
-        .stdout(["-q", "-B", "dependency:copy", &artifact, "-DoutputDirectory=."])
-        .context("fetching the JMX exporter by Maven")?;
-    check_sum(&new.path().join(AGENT_JAR))?;
-    fs::rename(new.path().join(AGENT_JAR), &jar).context("moving the JMX exporter into the cache")?;
-    Ok(jar)
-}
-
 /// SHA-256, as `sha256sum` writes it.
 fn sum(of: impl AsRef<[u8]>) -> String {
     Sha256::digest(of).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Holds a jar against the sum that is known of it.
-fn check_sum(jar: &Path) -> anyhow::Result<()> {
-    let name = jar.file_name().unwrap_or_default().to_string_lossy();
-    let known = JARS.lines().filter_map(|line| line.split_once("  ")).find(|(_, of)| *of == name).map(|(sum, _)| sum);
-    let known =
-        known.with_context(|| format!("Maven downloaded {name}, which does not belong to Kafka {KAFKA_VERSION}"))?;
-    let content = bounded::read(jar, JAR_BYTES).with_context(|| format!("reading {}", jar.display()))?;
-    let sum = sum(content);
-    ensure!(
-        sum == known,
-        "{name} has the SHA-256 {sum}, not {known}, so it was rejected (does a mirror change files?)"
-    );
-    Ok(())
-}
-
-fn find_maven() -> anyhow::Result<PathBuf> {
-    which::which("mvn").map_err(|_| {
-        anyhow::anyhow!(
-            "cannot find mvn on the PATH to fetch Kafka {KAFKA_VERSION} with: install Maven (apt install maven, brew \
-             install maven), or set KAFKA_HOME to a Kafka {KAFKA_VERSION}"
-        )
-    })
 }
 
 #[cfg(test)]
@@ -421,19 +362,6 @@ mod tests {
         assert_ne!(second, first);
         fs::remove_file(&jar).unwrap();
         assert_eq!(kafka.archive(), None);
-    }
-
-    #[test]
-    fn only_known_jars_are_taken() {
-        let dir = tempfile::tempdir().unwrap();
-        let refused = |name: &str| {
-            let jar = dir.path().join(name);
-            fs::write(&jar, "changed").unwrap();
-            check_sum(&jar).unwrap_err().to_string()
-        };
-        assert!(refused(&format!("kafka_2.13-{KAFKA_VERSION}.jar")).contains("it was rejected"));
-        assert!(refused("other-1.jar").contains("does not belong to Kafka"));
-        assert!(JARS.lines().any(|line| line.ends_with(AGENT_JAR)));
     }
 
     #[test]

@@ -2,6 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::{
+    exposition::{self, Labels},
+    sample::BrokerState,
+};
+
 /// The figures of one scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Jmx {
@@ -17,9 +22,6 @@ pub struct Jmx {
     clients: BTreeMap<(String, String), HashMap<String, f64>>,
 }
 
-/// KafkaServer's BrokerState: the broker is up and unfenced (Kafka, `BrokerState.RUNNING`).
-const RUNNING: f64 = 3.0;
-
 const SOCKETS: &str = "kafka_server_socket_server_metrics_";
 
 /// What quotas of clients are of.
@@ -34,31 +36,18 @@ impl Jmx {
     /// Reads the exporter's text; lines that are no figures are passed over.
     pub fn parse(at_ms: i64, text: &str) -> Jmx {
         let mut jmx = Jmx { at_ms, ..Jmx::default() };
-        let Ok(scrape) = prometheus_parse::Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))) else {
-            return jmx;
-        };
-        for sample in &scrape.samples {
-            let value = match sample.value {
-                prometheus_parse::Value::Counter(value)
-                | prometheus_parse::Value::Gauge(value)
-                | prometheus_parse::Value::Untyped(value) => value,
-                _ => continue,
-            };
-            if value.is_finite() {
-                jmx.take(&sample.metric, &sample.labels, value);
-            }
-        }
+        exposition::metrics(text).for_each(|(metric, labels, value)| jmx.take(metric, labels, value));
         jmx
     }
 
-    fn take(&mut self, metric: &str, labels: &prometheus_parse::Labels, value: f64) {
+    fn take(&mut self, metric: &str, labels: Labels<'_>, value: f64) {
         let label = |name: &str| labels.get(name).unwrap_or_default();
         if let Some(topic) = labels.get("topic") {
             if metric == "kafka_server_BrokerTopicMetrics_Count" {
-                self.topics.entry(topic.to_owned()).or_default().insert(label("name").to_owned(), value);
+                self.topics.entry(topic.into_owned()).or_default().insert(label("name").into_owned(), value);
             }
         } else if let Some(attribute) = metric.strip_prefix(SOCKETS) {
-            let processor = (label("listener").to_owned(), label("networkProcessor").to_owned());
+            let processor = (label("listener").into_owned(), label("networkProcessor").into_owned());
             self.processors.entry(processor).or_default().insert(attribute.to_owned(), value);
         } else if let Some((kind, attribute)) =
             quota(metric).filter(|_| !label("client_id").is_empty() || !label("user").is_empty())
@@ -66,15 +55,16 @@ impl Jmx {
             let client = (kind.to_owned(), format!("{}/{}", label("user"), label("client_id")));
             self.clients.entry(client).or_default().insert(attribute.to_owned(), value);
         } else if metric.starts_with("jvm_memory_pool_") {
-            self.values.insert(key(metric, label("pool"), ""), value);
+            self.values.insert(key(metric, &label("pool"), ""), value);
         } else {
-            self.values.insert(key(metric, label("name"), label("request")), value);
+            self.values.insert(key(metric, &label("name"), &label("request")), value);
         }
     }
 
     /// Whether the broker is up and takes part.
     pub fn is_running(&self) -> bool {
-        self.value("kafka_server_KafkaServer_Value", "BrokerState") == Some(RUNNING)
+        let state = self.value("kafka_server_KafkaServer_Value", "BrokerState");
+        state.is_some_and(BrokerState::is_running)
     }
 
     /// A figure without a label `request`.

@@ -1,15 +1,12 @@
 //! From the brokers' readings to CloudWatch: one publisher a cluster, one round of alarms a region.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use aws_sdk_cloudwatch::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
 };
+use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
@@ -48,11 +45,11 @@ impl Monitoring {
     }
 
     fn evaluate_alarms(&self, region: &str) {
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut regions = self.regions.lock();
         if regions.insert(region.to_owned()) {
             let say = Arc::clone(&self.say);
-            let series = self.metrics.region(region);
-            self.runtime.spawn(evaluate_forever(self.client(region), series, move |problem| say(&problem)));
+            let (series, minute) = (self.metrics.region(region), self.metrics.timing.period);
+            self.runtime.spawn(evaluate_forever(self.client(region), series, minute, move |problem| say(&problem)));
         }
     }
 

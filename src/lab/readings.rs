@@ -9,13 +9,14 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::{
@@ -209,7 +210,7 @@ impl Watched {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // What a panicking holder left is still figures.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A new process runs, as `broker_type`.
@@ -465,7 +466,7 @@ pub async fn read_forever(
     loop {
         tokio::time::sleep(Duration::from_millis(until_next_round(now_ms()))).await;
         let at_ms = round_begun(now_ms() + 50);
-        let watched: BTreeMap<BrokerId, Arc<Watched>> = brokers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let watched: BTreeMap<BrokerId, Arc<Watched>> = brokers.lock().clone();
         let scrape = at_ms / SCRAPE_INTERVAL.as_millis() as i64;
         if scrape != scraped {
             scraped = scrape;

@@ -11,7 +11,6 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{
@@ -30,6 +29,7 @@ use super::{
 };
 use crate::{
     files::own,
+    lab_api::LabStatus,
     process::{Holder, Readiness, Server, StartingServer},
 };
 
@@ -263,19 +263,20 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
     if timing.period.as_secs() != 60 {
         say(&format!("datapoints of CloudWatch cover {} s, not the 60 s of MSK", timing.period.as_secs()));
     }
-    let facts = json!({
-        "scale": hardware.scale,
-        "hardware": hardware.to_string(),
-        "cpu_limit": machine.means.to_string(),
-        "memory_limit": machine.means.limits_memory(),
-        "kafka_version": KAFKA_VERSION,
-        "ca": certificates.ca,
-        "emulator": format!("moto {MOTO_VERSION}"),
-        "metrics_period_s": timing.period.as_secs(),
-        "metrics_delay_s": timing.delay.as_secs(),
-        "pid": std::process::id(),
-        "without_brokers": options.without_brokers,
-    });
+    let facts = LabStatus {
+        scale: Some(hardware.scale),
+        hardware: Some(hardware.to_string()),
+        cpu_limit: Some(machine.means.to_string()),
+        memory_limit: Some(machine.means.limits_memory()),
+        kafka_version: Some(KAFKA_VERSION.to_owned()),
+        ca: Some(certificates.ca.to_string_lossy().into_owned()),
+        emulator: Some(format!("moto {MOTO_VERSION}")),
+        metrics_period_s: Some(timing.period.as_secs()),
+        metrics_delay_s: Some(timing.delay.as_secs()),
+        pid: Some(std::process::id()),
+        without_brokers: options.without_brokers,
+        ..LabStatus::default()
+    };
     let crew: Crew = if options.without_brokers {
         say("clusters have no brokers, and their metrics are synthetic");
         let metrics = Arc::clone(&metrics);
@@ -284,7 +285,7 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
         let crew = FleetCrew { machine, certificates, monitoring, say };
         Arc::new(move |assignment| crew.run(assignment))
     };
-    let config = LabConfig { state_dir: folder.path().to_owned(), crew, facts: Box::new(move || facts.clone()) };
+    let config = LabConfig { state_dir: folder.path().to_owned(), crew, facts };
     let lab = Lab::open(config)?;
     lab.deny(options.denied);
 

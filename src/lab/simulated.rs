@@ -8,14 +8,12 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{
-        Arc, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::Duration,
 };
-
-use serde_json::json;
 
 use crate::{
     catalogue::{BrokerType, MonitoringLevel},
@@ -30,6 +28,7 @@ use crate::{
         readings::{FleetReading, Host, Reading},
         topics::{TopicCall, Topics},
     },
+    lab_api::LabBroker,
     sample::BrokerId,
 };
 
@@ -59,7 +58,8 @@ fn run(assignment: Assignment, metrics: Option<&Arc<Metrics>>) {
         match task {
             Task::Job(Job::Start(config)) => match cluster.start(&config, &dir) {
                 Ok(()) => {
-                    show(cluster.brokers.iter().map(|broker| (broker.id, json!({ "pid": 7 }))).collect());
+                    let shown = |broker: &Endpoints| LabBroker { id: broker.id, pid: Some(7), ..LabBroker::default() };
+                    show(cluster.brokers.iter().map(shown).collect());
                     let publish = |metrics| Publishing::start(metrics, &region, &config, &cluster.brokers, level());
                     publishing = metrics.map(publish);
                     report(Report::Started(Ok(cluster.brokers.clone())));
@@ -86,7 +86,7 @@ fn run(assignment: Assignment, metrics: Option<&Arc<Metrics>>) {
                 answer.send(cluster.change(call).map(|()| known)).unwrap_or_default();
             }
             Task::AlterUsers(_, answer) => answer.send(Ok(())).unwrap_or_default(),
-            Task::Fault(_, answer) => answer.send(Ok(json!([]))).unwrap_or_default(),
+            Task::Fault(_, answer) => answer.send(Ok(Vec::new())).unwrap_or_default(),
         }
     }
 }
@@ -182,7 +182,7 @@ fn changed(topics: &mut Topics, call: TopicCall, brokers: &[Endpoints]) -> Resul
 
 /// The thread that publishes a cluster; it ends when this is dropped.
 struct Publishing {
-    shared: Arc<std::sync::Mutex<Scene>>,
+    shared: Arc<parking_lot::Mutex<Scene>>,
     is_over: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
     region: String,
@@ -242,7 +242,7 @@ impl Publishing {
         let _ = thread::Builder::new().name("lab-synthetic".to_owned()).spawn(move || {
             let timing = metrics.timing;
             let length = timing.period_ms();
-            let scene = || shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let scene = || shared.lock().clone();
             let mut publisher = Publisher::new(&scene().cluster, timing);
             // A reading in the middle of each period: the one after it ends the period.
             let mut at_ms = now_ms() - now_ms().rem_euclid(length) - PAST_PERIODS * length + length / 2;
@@ -256,7 +256,7 @@ impl Publishing {
                     true => scene.serverless(at_ms - at_ms.rem_euclid(length) - length),
                     false => publisher.take(&scene.reading(at_ms), None, scene.level),
                 };
-                metrics.region(&region).lock().unwrap_or_else(PoisonError::into_inner).add(datapoints);
+                metrics.region(&region).lock().add(datapoints);
                 at_ms += length;
             }
         });
@@ -264,7 +264,7 @@ impl Publishing {
     }
 
     fn change(&self, work: &Work, brokers: &[Endpoints], level: MonitoringLevel) {
-        let mut scene = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scene = self.shared.lock();
         scene.brokers = brokers.iter().map(|broker| broker.id).collect();
         scene.level = level;
         if let Work::ChangeType(to) = work {
@@ -276,8 +276,8 @@ impl Publishing {
 impl Drop for Publishing {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        let cluster = self.shared.lock().unwrap_or_else(PoisonError::into_inner).cluster.clone();
-        self.metrics.region(&self.region).lock().unwrap_or_else(PoisonError::into_inner).forget(&cluster);
+        let cluster = self.shared.lock().cluster.clone();
+        self.metrics.region(&self.region).lock().forget(&cluster);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sends a load and reports its outcome.
 
+mod in_flight;
 mod native;
 mod summary;
 mod worker;
@@ -16,9 +17,10 @@ use anyhow::Context as _;
 pub use summary::{SCHEMA, Summary, TICK_SCHEMA, Tick};
 
 use self::{
+    in_flight::Places,
     native::Native,
     summary::Tally,
-    worker::{Places, Report, Worker},
+    worker::{Report, Worker},
 };
 use super::{
     keys::Keys,
@@ -27,7 +29,10 @@ use super::{
     payload::{Bodies, Payload},
     sizes::Sizes,
 };
-use crate::kafka::{Connection, Notes};
+use crate::{
+    kafka::{Connection, Notes},
+    stack::Stack,
+};
 
 /// What is sent, independent of where to.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +51,24 @@ pub struct Load {
     pub headers: Vec<(String, String)>,
     /// The same seed draws the same keys, bodies and arrivals.
     pub seed: u64,
+}
+
+impl Load {
+    /// The load that the stack describes, for as long as it says.
+    pub fn of_stack(stack: &Stack) -> Load {
+        let load = stack.load_settings();
+        Load {
+            topics: vec![stack.topic().name.clone()],
+            rate: Rate::Constant(load.rate),
+            duration: Duration::from_secs(load.duration_s),
+            max_records: u64::MAX,
+            record_size: Sizes::Fixed(load.record_bytes as usize),
+            keys: if load.hot_keys { Keys::HOT } else { Keys::UNIFORM },
+            payload: Payload::Json,
+            headers: Vec::new(),
+            seed: 1,
+        }
+    }
 }
 
 /// Where and how a [`Load`] is sent.

@@ -1,9 +1,11 @@
-//! Prometheus's text format: of a page that may have a hundred thousand lines, those that kgen reads. Pure.
+//! Pages in Prometheus's text format: of the hundred thousand lines that one may have, those that kgen reads. Pure.
 //!
 //! Names are compared without regard to case: an exporter with `lowercaseOutputName` writes the same names in lower case,
 //! and no two names that kgen reads differ by case alone.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
+
+use crate::exposition::{Labels, metric};
 
 /// What an endpoint should show, by the name of its Prometheus job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,83 +67,6 @@ const MOST_KEPT_BYTES: usize = 8 << 20;
 
 /// Of one line that is worth reading.
 const LONGEST_LINE: usize = 64 << 10;
-
-/// The labels of one line.
-#[derive(Debug, Clone, Copy)]
-pub struct Labels<'a>(&'a str);
-
-impl<'a> Labels<'a> {
-    /// The value of label `wanted`; its name too may be in lower case.
-    pub fn get(&self, wanted: &str) -> Option<Cow<'a, str>> {
-        self.each().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
-    }
-
-    fn each(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
-        let mut rest = self.0;
-        std::iter::from_fn(move || {
-            let (name, value) = rest.split_once("=\"")?;
-            let end = closing_quote(value)?;
-            rest = value[end + 1..].trim_start_matches([',', ' ']);
-            let value = &value[..end];
-            let value = if value.contains('\\') { Cow::Owned(unescaped(value)) } else { Cow::Borrowed(value) };
-            Some((name.trim(), value))
-        })
-    }
-}
-
-/// Where the label's value ends: at the first quote without a backslash before it.
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut is_escaped = false;
-    text.bytes().position(|byte| {
-        let ends = byte == b'"' && !is_escaped;
-        is_escaped = byte == b'\\' && !is_escaped;
-        ends
-    })
-}
-
-fn unescaped(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('n') => plain.push('\n'),
-                Some(other) => plain.push(other),
-                None => {}
-            },
-            _ => plain.push(c),
-        }
-    }
-    plain
-}
-
-/// Name, labels and value of a line; nothing of a comment, or of what is no metric.
-fn metric(line: &str) -> Option<(&str, Labels<'_>, f64)> {
-    let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))?;
-    let (name, rest) = line.split_at(end);
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let (labels, value) = match rest.strip_prefix('{') {
-        Some(labelled) => labelled.split_at(closing_brace(labelled)?),
-        None => ("", rest),
-    };
-    // A time may follow.
-    let value = value.trim_start_matches('}').split_ascii_whitespace().next()?.parse().ok()?;
-    Some((name, Labels(labels), value))
-}
-
-/// Where the labels end: a brace may be in a label's value too.
-fn closing_brace(labels: &str) -> Option<usize> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    labels.bytes().position(|byte| {
-        if byte == b'"' && !is_escaped {
-            is_quoted = !is_quoted;
-        }
-        is_escaped = byte == b'\\' && !is_escaped;
-        byte == b'}' && !is_quoted
-    })
-}
 
 fn begins_with(name: &[u8], beginning: &str) -> bool {
     name.get(..beginning.len()).is_some_and(|front| front.eq_ignore_ascii_case(beginning.as_bytes()))

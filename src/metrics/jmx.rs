@@ -5,14 +5,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::exposition::{Exposition, Labels, percent, sum};
-use crate::sample::{BrokerState, GroupSample, Progress};
+use super::exposition::{Exposition, percent, sum};
+use crate::{
+    exposition::Labels,
+    sample::{BrokerState, GroupSample, Progress},
+};
 
 /// Partitions of consumer groups that are read at most, so that samples stay small.
 const MOST_LAGS: usize = 2000;
-
-/// `BrokerState` of a broker that is up and unfenced (Kafka, `BrokerState.RUNNING`).
-const RUNNING: f64 = 3.0;
 
 /// From the JMX exporter (MSK: port 11001).
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -111,16 +111,11 @@ impl Jmx {
 
     /// Kafka says that it runs, and it has no partition: in a cluster without any, that is all there is to serve.
     pub fn runs_without_partitions(&self) -> bool {
-        self.broker_state == Some(RUNNING) && self.partition_count == Some(0.0)
+        self.broker_state.is_some_and(BrokerState::is_running) && self.partition_count == Some(0.0)
     }
 
-    /// A broker that leads and follows nothing is not taken for healthy: it may have just started.
     pub fn state(&self) -> BrokerState {
-        let is_running = self.broker_state.is_none_or(|state| state == RUNNING);
-        match self.partition_count {
-            Some(count) if is_running && count > 0.0 => BrokerState::Serving,
-            _ => BrokerState::Starting,
-        }
+        BrokerState::by_gauges(self.broker_state, self.partition_count)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the node exporter of a broker's machine shows at one moment. Pure.
 
-use super::exposition::{Exposition, Labels, percent, sum};
+use super::exposition::{Exposition, percent, sum};
+use crate::exposition::Labels;
 
 /// File systems in memory, of images and of containers: none holds a log. (`fstype` of node_exporter.)
 const NO_VOLUMES: [&str; 10] =

@@ -5,13 +5,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -91,8 +92,8 @@ impl Protocol {
         running
     }
 
-    fn newest(&self) -> std::sync::MutexGuard<'_, Newest> {
-        self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn newest(&self) -> parking_lot::MutexGuard<'_, Newest> {
+        self.shared.newest.lock()
     }
 }
 
@@ -107,7 +108,7 @@ fn look_on(connection: &Connection, interval: Duration, shared: &Shared) {
     while !shared.is_over.load(Ordering::Relaxed) {
         let began = Instant::now();
         if let Some(observation) = observer.look() {
-            let mut newest = shared.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut newest = shared.newest.lock();
             newest.at_ms = jiff::Timestamp::now().as_millisecond();
             newest.addresses.extend(observation.brokers.clone());
             newest.observation = observation;

@@ -3,11 +3,12 @@
 use std::{
     io,
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// While one of these lives, interrupts of this process are counted instead of ending it.
@@ -21,7 +22,7 @@ pub struct Interrupts {
 }
 
 // What a signal does is a property of the whole process, and so is this.
-static HANDLERS: LazyLock<Mutex<Option<Handlers>>> = LazyLock::new(Mutex::default);
+static HANDLERS: Mutex<Option<Handlers>> = Mutex::new(None);
 
 #[derive(Debug, Clone)]
 struct Handlers {
@@ -32,23 +33,24 @@ struct Handlers {
     patience: Arc<AtomicUsize>,
 }
 
-/// What is done before an interrupt ends this process: a [`fn()`], or nothing.
-static BEFORE_DEATH: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+/// What is done before an interrupt ends this process, once there is something. Reading it takes no lock, as a handler of
+/// signals needs.
+static BEFORE_DEATH: OnceLock<fn()> = OnceLock::new();
 
-/// From now on `act` is called when an interrupt is about to end this process. Only what a signal's handler may do:
-/// system calls, no memory, no locks.
+/// From now on `act` is called when an interrupt is about to end this process; the first that was named stays. Only what a
+/// signal's handler may do: system calls, no memory, no locks.
 ///
 /// # Errors
 /// The handlers cannot be installed.
 pub fn before_death(act: fn()) -> io::Result<()> {
-    BEFORE_DEATH.store(act as *mut (), Ordering::SeqCst);
+    BEFORE_DEATH.get_or_init(|| act);
     handlers().map(drop)
 }
 
 /// Interrupts that this process has got and not died of. None are counted before the first [`Interrupts::hold`] or
 /// [`before_death`].
 pub fn interrupts_seen() -> usize {
-    let handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let handlers = HANDLERS.lock();
     handlers.as_ref().map_or(0, |handlers| handlers.seen.load(Ordering::SeqCst))
 }
 
@@ -60,7 +62,7 @@ pub fn interrupt_self() {
 
 /// Ends this process as an interrupt does that nobody holds.
 pub fn end_interrupted() {
-    if let Some(handlers) = &*HANDLERS.lock().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(handlers) = &*HANDLERS.lock() {
         handlers.deadly.store(true, Ordering::SeqCst);
     }
     interrupt_self();
@@ -68,7 +70,7 @@ pub fn end_interrupted() {
 
 /// Those of this process, installed by the first who asks.
 fn handlers() -> io::Result<Handlers> {
-    let mut handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut handlers = HANDLERS.lock();
     Ok(match &*handlers {
         Some(handlers) => handlers.clone(),
         None => handlers.insert(Handlers::install()?).clone(),
@@ -80,7 +82,7 @@ impl Interrupts {
     /// The handlers cannot be installed.
     pub fn hold() -> io::Result<Interrupts> {
         let handlers = handlers()?;
-        let _alone = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = HANDLERS.lock();
         handlers.holders.fetch_add(1, Ordering::SeqCst);
         handlers.deadly.store(false, Ordering::SeqCst);
         let before = handlers.seen.load(Ordering::SeqCst);
@@ -103,7 +105,7 @@ impl Interrupts {
 impl Drop for Interrupts {
     fn drop(&mut self) {
         // Under the lock, so that nobody takes hold in between.
-        let _handlers = HANDLERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let _handlers = HANDLERS.lock();
         if self.is_patience_mine {
             self.handlers.patience.store(usize::MAX, Ordering::SeqCst);
         }
@@ -129,10 +131,9 @@ impl Handlers {
                 if seen.load(Ordering::SeqCst) >= patience.load(Ordering::SeqCst) {
                     deadly.store(true, Ordering::SeqCst);
                 }
-                let act = BEFORE_DEATH.load(Ordering::SeqCst);
-                if deadly.load(Ordering::SeqCst) && !act.is_null() {
-                    // SAFETY: only `before_death` stores here, and only functions of this type.
-                    let act: fn() = unsafe { std::mem::transmute(act) };
+                if deadly.load(Ordering::SeqCst)
+                    && let Some(act) = BEFORE_DEATH.get()
+                {
                     act();
                 }
             };

@@ -1,16 +1,11 @@
 //! The lab process of a project: starts, finds and stops it.
 
-use std::{
-    ffi::OsString,
-    net::TcpListener,
-    process::Child,
-    time::{Duration, Instant},
-};
+use std::{ffi::OsString, net::TcpListener, ops::ControlFlow, process::Child, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::{
-    aws::names_endpoint,
+    aws::{Aws, names_endpoint},
     files::own,
     lab::{
         brokers::Machine,
@@ -19,14 +14,18 @@ use crate::{
         install::moto_server,
         service::{Folder, Running, Unproven},
     },
+    lab_api::{FaultOrder, LabFault},
     outcome::refused,
-    process::{absolute, start_detached},
+    process::{absolute, await_until, start_detached},
     project::Project,
+    watch::runtime,
 };
 
 /// How long the lab may take to answer, and to end.
 const UP_TIMEOUT: Duration = Duration::from_secs(90);
 const DOWN_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time between two looks at that.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Variables that would lead AWS clients away from the lab, besides those that name an endpoint of one service.
 const UNSET: [&str; 3] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN"];
@@ -118,26 +117,25 @@ pub fn up(project: &Project, wanted: &Wanted, say: Say<'_>) -> anyhow::Result<Ru
 }
 
 fn await_up(folder: &Folder, child: &mut Child) -> anyhow::Result<Running> {
-    let started = Instant::now();
-    loop {
+    let log = folder.log();
+    let awaited = await_until(UP_TIMEOUT, LOOK_EVERY, || {
         // Until it has written who it is, it only holds the lock.
         if let Ok(Some(running)) = folder.running()
             && running.pid == child.id()
         {
-            return Ok(running);
+            return Ok(ControlFlow::Break(running));
         }
-        let log = folder.log();
         if let Some(status) = child.try_wait().context("waiting for the lab")? {
             let said = own::read(&log).unwrap_or_default();
             bail!("the lab ended while starting, with {status}:\n{}", String::from_utf8_lossy(&said).trim_end());
         }
-        if started.elapsed() > UP_TIMEOUT {
-            // Ours, and not yet of use to anyone.
-            let _ = child.kill();
-            bail!("the lab did not respond within {} s (its log is {})", UP_TIMEOUT.as_secs(), log.display());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        Ok(ControlFlow::Continue(()))
+    });
+    awaited?.or_else(|()| {
+        // Ours, and not yet of use to anyone.
+        let _ = child.kill();
+        bail!("the lab did not respond within {} s (its log is {})", UP_TIMEOUT.as_secs(), log.display())
+    })
 }
 
 /// The process of the lab that runs in `folder`: the one that `lab.json` names, or, where that says nothing or something
@@ -171,12 +169,29 @@ pub fn stop(folder: &Folder, pid: u32) -> anyhow::Result<()> {
         // It ended by itself a moment ago.
         return Ok(());
     }
-    let started = Instant::now();
-    while folder.is_held_by(pid) {
-        if started.elapsed() > DOWN_TIMEOUT {
-            bail!("the lab (process {pid}) has not ended after {} s", DOWN_TIMEOUT.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
+    let ended = await_until(DOWN_TIMEOUT, LOOK_EVERY, || {
+        anyhow::Ok(if folder.is_held_by(pid) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    });
+    ended?.or_else(|()| bail!("the lab (process {pid}) has not ended after {} s", DOWN_TIMEOUT.as_secs()))
+}
+
+/// Has the lab make a fault. Returns the faults that run then.
+///
+/// # Errors
+/// What the lab says.
+pub fn start_fault(project: &Project, running: &Running, order: &FaultOrder) -> anyhow::Result<Vec<LabFault>> {
+    Ok(runtime()?.block_on(async {
+        Aws::connect_to(project.stack().region(), &running.endpoint).await.start_fault(order).await
+    })?)
+}
+
+/// Has the lab take back the fault of this id, or all of the stack's cluster. Returns those that run then.
+///
+/// # Errors
+/// What the lab says.
+pub fn stop_faults(project: &Project, running: &Running, id: Option<&str>) -> anyhow::Result<Vec<LabFault>> {
+    let cluster = &project.stack().cluster().name;
+    Ok(runtime()?.block_on(async {
+        Aws::connect_to(project.stack().region(), &running.endpoint).await.stop_faults(cluster, id).await
+    })?)
 }

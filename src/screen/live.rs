@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use ratatui::crossterm::event::{self, Event as Input};
 
 use super::{
@@ -59,7 +60,7 @@ impl Live {
         let thread = std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
             // A terminal that is gone is no reason to end what the run is about.
             let quit = show(screen, feed, model, View::new(None), palette).unwrap_or(None);
-            *leaving.lock().unwrap_or_else(PoisonError::into_inner) = quit;
+            *leaving.lock() = quit;
             closing.store(true, Ordering::SeqCst);
             closed();
             if quit == Some(Quit::Interrupted) {
@@ -93,7 +94,7 @@ impl Live {
 
     /// How it was left, if it was.
     pub fn left(&self) -> Option<Quit> {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.left.lock()
     }
 }
 

@@ -56,12 +56,13 @@ const OPTIONAL: [(&str, bool); 11] = [
 const OPEN: [&str; 2] = ["cluster.server_properties.", "tags."];
 
 /// Variables of kgen that set no key.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
     "KGEN_ALLOW_REAL_CREDENTIALS",
     "KGEN_BOOTSTRAP_SERVERS",
     "KGEN_CORPUS",
     "KGEN_LAB_CA",
     "KGEN_LAB_LOG",
+    "KGEN_MAVEN_REPOSITORY",
     "KGEN_MOTO_SERVER",
     "KGEN_PICTURE",
     "KGEN_PROJECT",

@@ -1,4 +1,8 @@
 //! Every cluster of some regions and accounts, seen from outside: a row each, or the reason why there is none.
+//!
+//! One round for all who ask: `kgen clusters` shows the rows, `kgen guard` what was diagnosed.
+
+mod places;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,6 +13,8 @@ use std::{
 
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time};
+
+pub use places::{Accounts, RegionsAsked};
 
 use super::open::{OutsideOptions, context_of, outside};
 use crate::{
@@ -23,8 +29,8 @@ use crate::{
 /// a second that CloudWatch allows (CloudWatch API Reference, service quotas); the SDK retries what MSK throttles.
 const AT_ONCE: usize = 10;
 
-/// Longest time for one cluster, so that one that does not answer holds up nobody.
-const CLUSTER_TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest time for one cluster or one region, so that one that does not answer holds up nobody.
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Hours in a month, as AWS's price calculator counts them.
 const HOURS_A_MONTH: f64 = 730.0;
@@ -53,6 +59,10 @@ pub struct Sweep {
     pub delay: Option<Duration>,
     /// Consumer groups and topics too.
     pub parts: bool,
+    /// Where partitions are, by the topics API.
+    pub topics: bool,
+    /// Longest time for one cluster or one region.
+    pub deadline: Duration,
     /// Where a region that the account has not enabled is no failure.
     pub skips_disabled_regions: bool,
 }
@@ -61,9 +71,20 @@ pub struct Sweep {
 pub struct Fleet {
     ready: Vec<Ready>,
     failed: Vec<Row>,
+    deadline: Duration,
+    /// Regions of accounts that were listed whole.
+    pub listed: Vec<Origin>,
     pub failures: Vec<Failure>,
     /// Regions that the account has not enabled.
     pub disabled: Vec<String>,
+}
+
+/// A region of an account, as it was named.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+pub struct Origin {
+    pub region: String,
+    /// Profile or role, if one was named.
+    pub caller: Option<String>,
 }
 
 /// A cluster that can be read.
@@ -134,25 +155,55 @@ pub struct Top {
 /// What was read.
 pub struct Read {
     /// The worst first.
-    pub rows: Vec<Row>,
+    pub clusters: Vec<Reading>,
     /// Requests of CloudWatch that were made.
     pub requests: Requests,
 }
 
-/// Finds every cluster of `places` and prepares to read it. Reads no metric.
-pub async fn prepare(places: Vec<Place>, sweep: Sweep) -> Fleet {
-    let mut fleet = Fleet { ready: Vec::new(), failed: Vec::new(), failures: Vec::new(), disabled: Vec::new() };
-    let listed = at_once(places, async |place: Place| (place.aws.clusters().await, place)).await;
+/// A cluster that was read, or not.
+pub struct Reading {
+    pub row: Row,
+    /// `None` where it could not be read; the row says why.
+    pub judged: Option<Judged>,
+}
+
+/// What was diagnosed of a cluster.
+pub struct Judged {
+    pub context: Context,
+    pub diagnosis: Diagnosis,
+    /// Time of the newest datapoint, ms since the epoch; `None` where there is none.
+    pub newest_ms: Option<i64>,
+}
+
+/// Finds every cluster of `places` that is `wanted` and prepares to read it. Reads no metric.
+pub async fn prepare(places: Vec<Place>, sweep: Sweep, wanted: impl Fn(&ClusterInfo) -> bool) -> Fleet {
+    let mut fleet = Fleet {
+        ready: Vec::new(),
+        failed: Vec::new(),
+        deadline: sweep.deadline,
+        listed: Vec::new(),
+        failures: Vec::new(),
+        disabled: Vec::new(),
+    };
+    let deadline = sweep.deadline;
+    let list = move |place: Place| async move { (time::timeout(deadline, place.aws.clusters()).await, place) };
     let mut found: BTreeMap<String, (Place, ClusterInfo)> = BTreeMap::new();
-    for (listed, place) in listed {
-        let region = place.aws.region().to_owned();
+    for (listed, place) in at_once(places, list).await {
+        let origin = Origin { region: place.aws.region().to_owned(), caller: place.caller.clone() };
+        let failed = |error: String| Failure { region: origin.region.clone(), caller: origin.caller.clone(), error };
         match listed {
             // A cluster that two profiles can see is one cluster.
-            Ok(clusters) => clusters.into_iter().for_each(|info| {
-                found.entry(info.arn.clone()).or_insert_with(|| (place.clone(), info));
-            }),
-            Err(error) if sweep.skips_disabled_regions && is_disabled(&error) => fleet.disabled.push(region),
-            Err(error) => fleet.failures.push(Failure { region, caller: place.caller, error: error.to_string() }),
+            Ok(Ok(clusters)) => {
+                clusters.into_iter().filter(|info| wanted(info)).for_each(|info| {
+                    found.entry(info.arn.clone()).or_insert_with(|| (place.clone(), info));
+                });
+                fleet.listed.push(origin);
+            }
+            Ok(Err(error)) if sweep.skips_disabled_regions && is_disabled(&error) => {
+                fleet.disabled.push(origin.region);
+            }
+            Ok(Err(error)) => fleet.failures.push(failed(error.to_string())),
+            Err(_) => fleet.failures.push(failed(too_slow(sweep.deadline))),
         }
     }
     let opened = at_once(found.into_values().collect(), move |(place, info)| ready(place, info, sweep)).await;
@@ -172,11 +223,11 @@ async fn ready(place: Place, listed: ClusterInfo, sweep: Sweep) -> Result<Box<Re
     let opening = async {
         let lab = place.aws.lab().await;
         let context = context_of(&listed, place.aws.region(), lab.as_ref());
-        let options = OutsideOptions { delay: sweep.delay, parts: sweep.parts, topics: false };
+        let options = OutsideOptions { delay: sweep.delay, parts: sweep.parts, topics: sweep.topics };
         let source = outside(&place.aws, &listed, &context, options).await?;
         anyhow::Ok((context, source))
     };
-    match within(opening).await {
+    match within(sweep.deadline, opening).await {
         Ok((context, source)) => {
             let period = source.timing().period;
             let periods = sweep.window.map_or(DATAPOINTS, |window| periods(window, period));
@@ -210,30 +261,33 @@ impl Fleet {
     /// Reads every cluster and judges it.
     pub async fn read(self) -> Read {
         let mut requests = Requests::default();
-        let mut rows = self.failed;
-        for (row, made) in at_once(self.ready, judged).await {
-            rows.push(row);
+        let mut clusters: Vec<Reading> = self.failed.into_iter().map(|row| Reading { row, judged: None }).collect();
+        let deadline = self.deadline;
+        for (reading, made) in at_once(self.ready, move |ready| judged(ready, deadline)).await {
+            clusters.push(reading);
             requests += made;
         }
-        sort(&mut rows);
-        Read { rows, requests }
+        sort(&mut clusters);
+        Read { clusters, requests }
     }
 }
 
-async fn judged(ready: Ready) -> (Row, Requests) {
+async fn judged(ready: Ready, deadline: Duration) -> (Reading, Requests) {
     let Ready { row, mut context, mut source, periods } = ready;
     let status = source.status();
-    let read = within(async { Ok(source.history(periods).await?) }).await;
+    let read = within(deadline, async { Ok(source.history(periods).await?) }).await;
     let requests = status.requests();
-    let row = match read {
+    let reading = match read {
         Ok(samples) => {
             (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
             let diagnosis = diagnose(&context, &samples);
-            row.judged(&samples, &diagnosis)
+            let row = row.judged(&samples, &diagnosis);
+            let newest_ms = samples.last().map(|sample| sample.at_ms);
+            Reading { row, judged: Some(Judged { context, diagnosis, newest_ms }) }
         }
-        Err(error) => Row { error: Some(error), ..row },
+        Err(error) => Reading { row: Row { error: Some(error), ..row }, judged: None },
     };
-    (row, requests)
+    (reading, requests)
 }
 
 impl Row {
@@ -294,8 +348,10 @@ impl Row {
     }
 }
 
-fn sort(rows: &mut [Row]) {
-    rows.sort_by(|a, b| (a.urgency(), &a.name, &a.arn).cmp(&(b.urgency(), &b.name, &b.arn)));
+fn sort(clusters: &mut [Reading]) {
+    clusters.sort_by(|Reading { row: a, .. }, Reading { row: b, .. }| {
+        (a.urgency(), &a.name, &a.arn).cmp(&(b.urgency(), &b.name, &b.arn))
+    });
 }
 
 /// The 95th percentile (nearest rank) of each broker's values; the highest of them.
@@ -318,11 +374,15 @@ fn is_disabled(error: &AwsError) -> bool {
     matches!(error, AwsError::Api { code, .. } if CODES.contains(&code.as_str()))
 }
 
-async fn within<T>(work: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
-    match time::timeout(CLUSTER_TIMEOUT, work).await {
+async fn within<T>(deadline: Duration, work: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
+    match time::timeout(deadline, work).await {
         Ok(done) => done.map_err(|error| format!("{error:#}")),
-        Err(_) => Err(format!("no response within {} s", CLUSTER_TIMEOUT.as_secs())),
+        Err(_) => Err(too_slow(deadline)),
     }
+}
+
+fn too_slow(deadline: Duration) -> String {
+    format!("no answer within {} s", deadline.as_secs_f64())
 }
 
 /// Does `work` for every item, [`AT_ONCE`] of them at a time.
@@ -374,15 +434,16 @@ mod tests {
     #[test]
     fn the_worst_comes_first_then_the_name() {
         let of = |name, verdict| Row { verdict, ..row(name) };
-        let mut rows = vec![
+        let rows = [
             of("d", Some(Verdict::Healthy)),
             of("c", Some(Verdict::Inconclusive)),
             of("b", None),
             of("z", Some(Verdict::CauseFound)),
             of("a", Some(Verdict::CauseFound)),
         ];
+        let mut rows = rows.map(|row| Reading { row, judged: None });
         sort(&mut rows);
-        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["a", "z", "b", "c", "d"]);
+        assert_eq!(rows.iter().map(|read| read.row.name.as_str()).collect::<Vec<_>>(), ["a", "z", "b", "c", "d"]);
     }
 
     #[test]

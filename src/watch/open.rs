@@ -125,7 +125,7 @@ pub async fn open(request: &Request, place: &Place) -> Result<Opened, OpenError>
         // A cluster without a plaintext listener, or none that answers yet, is watched without the Kafka protocol.
         context.bootstrap_servers = aws.bootstrap_of(&info.arn).await.ok().and_then(|bootstrap| bootstrap.plaintext);
     }
-    let has_brokers = lab.as_ref().is_none_or(|lab| lab.rest.get("without_brokers") != Some(&true.into()));
+    let has_brokers = lab.as_ref().is_none_or(|lab| !lab.without_brokers);
     let Chosen { source, seen, because } = chosen(request, &aws, &context, info.as_ref(), has_brokers).await?;
     if let Some(status) = source.status() {
         (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
@@ -162,7 +162,7 @@ pub async fn found(target: &Target, aws: &Aws, notes: &mut Vec<String>) -> Resul
 fn in_lab(lab: Option<&LabStatus>) -> Context {
     Context {
         lab_scale: lab.map(|lab| lab.scale.unwrap_or(1.0)),
-        period_s: lab.and_then(|lab| lab.metrics_period_s),
+        period_s: lab.and_then(|lab| lab.metrics_period_s).map(|seconds| seconds as f64),
         ..Context::default()
     }
 }

@@ -112,10 +112,12 @@ fn a_tainted_resource_is_explained_and_kept_by_what_is_advised() {
 #[ignore = "runs terraform and three Kafka brokers"]
 fn interrupts_in_the_lab_lose_nothing_and_a_rolling_update_is_shown_broker_by_broker() {
     let lab = Lab::up();
-    // `act` is done while the apply has come to say `when`; `$kgen` is its process.
+    // `act` is done while the apply has come to say `when`; `$kgen` is its process. The log of the apply before is not taken for
+    // its own.
     let apply = |when: &str, act: &str| {
         lab.sh(&format!(
-            "env --default-signal=HUP,INT,TERM kgen apply --yes --json > apply.json 2> apply.log & kgen=$!\n\
+            "rm -f apply.log; touch apply.log\n\
+             env --default-signal=HUP,INT,TERM kgen apply --yes --json > apply.json 2> apply.log & kgen=$!\n\
              until grep -q '{when}' apply.log; do kill -0 $kgen || {{ cat apply.log >&2; exit 1; }}; sleep 0.1; done\n\
              {act}\ncode=0; wait $kgen || code=$?; echo code $code"
         ))

@@ -205,3 +205,38 @@ fn a_command_that_needs_another_shows_its_whole_help() {
         parts.iter().for_each(|part| assert!(help.contains(part), "{args:?}: no {part} in {help}"));
     }
 }
+
+#[test]
+fn init_writes_a_kgen_toml_once_and_only_a_valid_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kgen.toml");
+    let init = |more: &[&str]| kgen(dir.path()).args(["init"]).args(more).output().unwrap();
+    let refused = |output: &std::process::Output, words: &str| {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    };
+    refused(&init(&[]), "there is no terminal to ask on");
+    // Express brokers are not sold with that version.
+    refused(&init(&["--broker-type", "express.m7g.large", "--kafka-version", "2.8.1"]), "kafka_version");
+    assert!(!file.exists(), "what is refused is written");
+    let written = init(&["--name", "orders", "--broker-type", "kafka.m5.large", "--broker-count", "6"]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\nname = \"orders\" #") && text.contains("\n# volume_gib = 100"), "{text}");
+    let config = kgen(dir.path()).args(["config"]).output().unwrap();
+    let config = String::from_utf8_lossy(&config.stdout).into_owned();
+    assert!(config.contains("kafka.m5.large"), "{config}");
+    refused(&init(&["--yes"]), "is there already");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
+#[test]
+fn the_version_names_the_target_and_the_short_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let printed = |arg: &str| String::from_utf8(kgen(dir.path()).arg(arg).output().unwrap().stdout).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(printed("-V"), format!("kgen {version}\n"));
+    let long = printed("--version");
+    assert!(long.starts_with(&format!("kgen {version} (")) && long.contains("-linux-"), "{long}");
+}

@@ -1,5 +1,6 @@
 //! The program as a whole: `kgen` against stub programs, and the rules that its source keeps.
 
+mod action;
 mod architecture;
 mod attack;
 mod awaited;
@@ -9,6 +10,7 @@ mod driving;
 mod faults;
 mod field;
 mod frontdoor;
+mod guard;
 mod interrupts;
 mod kills;
 mod lab;

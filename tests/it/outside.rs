@@ -21,7 +21,7 @@ use crate::project::Ran;
 
 /// A cluster as the stub serves it.
 #[derive(Clone)]
-struct Fake {
+pub struct Fake {
     name: String,
     region: String,
     /// `None` for a serverless one.
@@ -29,13 +29,13 @@ struct Fake {
     ids: Vec<i32>,
     level: &'static str,
     /// CPU of every broker in every minute, percent; `None` publishes nothing.
-    cpu: Option<f64>,
+    pub cpu: Option<f64>,
     /// ListNodes is refused.
     is_denied: bool,
 }
 
 impl Fake {
-    fn new(name: &str, broker_type: &'static str, brokers: i32) -> Fake {
+    pub fn new(name: &str, broker_type: &'static str, brokers: i32) -> Fake {
         Fake {
             name: name.to_owned(),
             region: "us-west-2".to_owned(),
@@ -130,7 +130,7 @@ impl Fake {
 }
 
 /// AWS's APIs on this machine, as far as kgen reads them. Ends with the test.
-struct Stub {
+pub struct Stub {
     url: String,
     calls: Arc<Mutex<Vec<String>>>,
     _runtime: Runtime,
@@ -138,7 +138,7 @@ struct Stub {
 }
 
 impl Stub {
-    fn serving(clusters: Vec<Fake>) -> Stub {
+    pub fn serving(clusters: Vec<Fake>) -> Stub {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -150,11 +150,16 @@ impl Stub {
     }
 
     /// Runs kgen in an empty folder with nothing but `AWS_ENDPOINT_URL` and a region.
-    fn kgen(&self, args: &[&str]) -> Ran {
+    pub fn kgen(&self, args: &[&str]) -> Ran {
         self.kgen_with(&[("AWS_REGION", "us-west-2")], args)
     }
 
     fn kgen_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Ran {
+        self.command(args).envs(variables.iter().copied()).output().unwrap().into()
+    }
+
+    /// kgen in an empty folder with nothing but `AWS_ENDPOINT_URL`.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kgen"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -164,7 +169,7 @@ impl Stub {
         }
         command.args(args).current_dir(self.dir()).env("AWS_ENDPOINT_URL", &self.url);
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", self.dir());
-        command.envs(variables.iter().copied()).output().unwrap().into()
+        command
     }
 
     fn dir(&self) -> &Path {

@@ -12,7 +12,7 @@ use crate::{
         conclusion::{Done, concluded},
         journal::{Interrupted, Journal, Step},
         kind::{BROKER_TYPE, RESOURCE, alone},
-        measure::{Stretch, Watched, measured, warmed_up},
+        measure::{ClusterView, Stretch, measured, warmed_up},
         rolling,
     },
     diagnose, files,
@@ -27,7 +27,7 @@ use crate::{
         Goal, Seen, Terraform, TerraformError,
         plan::{Plan, ResourceChange},
     },
-    watch::Marks,
+    watch::{Marks, Naming, News},
 };
 
 /// Name of [`Elsewhere`] in the record.
@@ -54,7 +54,7 @@ pub struct Work<'a> {
 struct Begun<'a> {
     plan: Plan<'a>,
     cluster: diagnose::Context,
-    watched: Watched,
+    watched: ClusterView,
     /// Nothing, where the brokers cannot be measured.
     before: Option<Stretch>,
 }
@@ -116,8 +116,8 @@ impl Work<'_> {
             return Ok(None);
         }
         journal.see(&Event::Recording(record));
-        let (name, region) = (cluster.cluster.clone(), cluster.region.clone());
-        let watched = Watched::of(name, region, &self.site.place, self.site.timing);
+        let (interval, place) = (self.site.timing.interval, &self.site.place);
+        let watched = ClusterView::of(&cluster.cluster, &cluster.region, place, interval);
         journal.see(&Event::Measuring { time: self.request.measure, warm_up: None });
         let before = self.measured(&watched, journal)?;
         let command = self.command();
@@ -173,7 +173,8 @@ impl Work<'_> {
     fn finish(&self, begun: Begun<'_>, record: &Record, journal: &Journal<'_>) -> anyhow::Result<Ended> {
         let Begun { plan, cluster, watched, before } = begun;
         let marks = Marks::new(self.project.stack()).without_fixed();
-        let beside = before.is_some().then(|| watched.beside(record, marks, self.project.terraform_dir()));
+        let news = News::new(Naming::of_project(&self.project.terraform_dir()), marks);
+        let beside = before.is_some().then(|| watched.beside(record, news));
         journal.begin(Phase::Applying);
         let steps = match rolling::apply(self.terraform, &plan, &self.site.place, &mut |event| journal.see(event)) {
             Ok(steps) => steps,
@@ -209,7 +210,7 @@ impl Work<'_> {
     }
 
     /// Measures the brokers, where they can be: terraform may have rights or ways to AWS that kgen has not.
-    fn measured(&self, watched: &Watched, journal: &Journal<'_>) -> anyhow::Result<Option<Stretch>> {
+    fn measured(&self, watched: &ClusterView, journal: &Journal<'_>) -> anyhow::Result<Option<Stretch>> {
         match measured(watched, self.request.measure, journal) {
             Ok(stretch) => Ok(Some(stretch)),
             Err(error) if error.is::<Interrupted>() => Err(error),

@@ -20,8 +20,6 @@ use crate::{
     benchmark::{LOOK_BACK, SCENARIOS, Scenario, TRUTH, Truth, Variation, answer, find},
     cli::{Outcome, bench::BenchDiagnose, lab::T3Mode, refused},
     commands::{
-        documents::LabFault,
-        lab::fault,
         look::{Opened, open, own_look, refresh, runtime},
         out,
         place::Place,
@@ -35,9 +33,10 @@ use crate::{
         admin::{Admin, TopicSpec},
     },
     lab::{
-        fault::{Abilities, Hits, Order},
+        fault::{Abilities, Hits},
         limits::Means,
     },
+    lab_api::{FaultOrder, LabFault},
     load::{
         keys::Keys,
         pacer::Rate,
@@ -48,7 +47,10 @@ use crate::{
     project::Project,
     run::{self, Entry, Event, Mark, Observed, Start, Writer, new_id, now},
     sample::{LoadSample, Sample},
-    sandbox,
+    sandbox::{
+        self,
+        lab::{start_fault, stop_faults},
+    },
 };
 
 /// Storage of one broker, GiB: MSK's own default, which the recorded runs have.
@@ -254,7 +256,7 @@ impl Stage {
         recording.truth.groups = groups(&faults);
         if scenario.truth == [finding_id::CLIENT_GENERATOR_BOUND] {
             let clients = faults.iter().flat_map(|fault| &fault.clients);
-            recording.generator = clients.map(|client| client.log.clone()).next();
+            recording.generator = clients.map(|client| PathBuf::from(&client.log)).next();
         }
         recording.mark(format!("{} is made", scenario.name))?;
         let fault = recording.take_until_named(scenario, Duration::from_secs(u64::from(args.seconds)));
@@ -263,7 +265,7 @@ impl Stage {
         let stopped = if scenario.faults.is_empty() || scenario.faults == [finding_id::CLUSTER_MAINTENANCE] {
             Ok(Vec::new())
         } else {
-            fault::stop(self.sandbox.project(), self.sandbox.lab()?, None)
+            stop_faults(self.sandbox.project(), self.sandbox.lab()?, None)
         };
         fault?;
         stopped?;
@@ -272,20 +274,20 @@ impl Stage {
 
     fn start(&self, id: &str, variation: &Variation, topic: &str) -> anyhow::Result<Vec<LabFault>> {
         let known = crate::lab::fault::find(id).with_context(|| format!("there is no fault {id}"))?;
-        let order = Order {
+        let order = FaultOrder {
             id: id.to_owned(),
             cluster: Some(CLUSTER.to_owned()),
             broker: (known.hits == Hits::Broker).then_some(variation.broker),
             topic: known.needs_topic().then(|| topic.to_owned()),
             strength: variation.strength,
         };
-        fault::start(self.sandbox.project(), self.sandbox.lab()?, &order)
+        start_fault(self.sandbox.project(), self.sandbox.lab()?, &order)
     }
 
     /// Waits until every broker takes part and every replica is in sync, and removes the topics of the run.
     fn recover(&self) -> anyhow::Result<()> {
         // Whatever a run that failed has left.
-        let _ = fault::stop(self.sandbox.project(), self.sandbox.lab()?, None);
+        let _ = stop_faults(self.sandbox.project(), self.sandbox.lab()?, None);
         let admin = self.admin()?;
         let began = Instant::now();
         while !admin.replication(Duration::from_secs(5)).is_ok_and(|seen| seen.is_whole(BROKERS as usize)) {
@@ -591,8 +593,7 @@ mod tests {
 
     #[test]
     fn groups_are_those_of_the_readers() {
-        let client =
-            |command: &str| crate::commands::documents::LabClient { command: command.into(), ..Default::default() };
+        let client = |command: &str| crate::lab_api::LabClient { command: command.into(), ..Default::default() };
         let fault = LabFault {
             clients: vec![client("kgen consume --group g-1 --duration 24h"), client("kgen produce --topic t")],
             ..LabFault::default()

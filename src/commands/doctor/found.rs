@@ -13,6 +13,7 @@ use super::super::look::runtime;
 use crate::{
     aws,
     doctor::{Binary, CpuLimits, Credentials, Found, Lab, Platform, Program, Provider, binary_needs, provider_sources},
+    fetch::Fetcher,
     files,
     lab::{hardware::machine_cores, install, limits::Means},
     project::Project,
@@ -42,7 +43,7 @@ pub fn look(project: &Project, terraform_bin: Option<&Path>) -> anyhow::Result<F
         aws_cli: on_path("aws"),
         session_manager_plugin: on_path("session-manager-plugin"),
         java: install::find_java().map_err(|error| format!("{error:#}")),
-        maven: on_path("mvn"),
+        repository: install::repository(),
         kafka: text(install::installed_kafka()),
         python: on_path("python3"),
         moto: text(install::installed_moto()),
@@ -81,9 +82,9 @@ fn provider(project: &Project) -> anyhow::Result<Provider> {
     }
     match folders.into_iter().next() {
         Some(folder) if !direct => Ok(Provider::MirrorWithout(folder)),
-        _ => Ok(match runtime()?.block_on(aws::endpoint_answers(REGISTRY, ANSWER_WITHIN)) {
+        _ => Ok(match Fetcher::new().and_then(|fetcher| fetcher.answers(REGISTRY, ANSWER_WITHIN)) {
             Ok(()) => Provider::Registry,
-            Err(reason) => Provider::Unreachable(reason),
+            Err(error) => Provider::Unreachable(error.to_string()),
         }),
     }
 }

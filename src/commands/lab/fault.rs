@@ -1,40 +1,38 @@
 //! `kgen lab fault`: faults in the lab, which its own process causes.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use comfy_table::Table;
 
-use super::{folder, running};
+use super::{asked, folder, running};
 use crate::{
-    aws::{Aws, AwsError},
     cli::{
         Outcome,
         lab::{FaultCommand, FaultStart},
         refused,
     },
-    commands::{
-        documents::{self, LabCluster, LabFault, ListedFault, ListedFaults},
-        look::runtime,
-    },
+    commands::documents::{self, ListedFault, ListedFaults},
     lab::{
-        fault::{Abilities, FAULTS, Order, find},
+        fault::{Abilities, FAULTS, find},
         limits::Means,
         service::Running,
     },
+    lab_api::{FaultOrder, LabFault},
     project::Project,
+    sandbox::lab::{start_fault, stop_faults},
 };
 
 pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome> {
     match command {
         FaultCommand::Start(args) => {
             let order = order(project, args)?;
-            start(project, &running(&folder(project))?, &order)?;
+            start_fault(project, &running(&folder(project))?, &order)?;
             if args.json {
                 return list(project, true).map(|()| Outcome::Done);
             }
             println!("{} started; `kgen lab fault stop {}` undoes it", order.id, order.id);
         }
         FaultCommand::Stop(args) => {
-            stop(project, &running(&folder(project))?, args.id.as_deref())?;
+            stop_faults(project, &running(&folder(project))?, args.id.as_deref())?;
             if args.json {
                 return list(project, true).map(|()| Outcome::Done);
             }
@@ -49,47 +47,20 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
 ///
 /// # Errors
 /// Refused: there is no such fault.
-fn order(project: &Project, args: &FaultStart) -> anyhow::Result<Order> {
+fn order(project: &Project, args: &FaultStart) -> anyhow::Result<FaultOrder> {
     let unknown = || {
         let known: Vec<&str> = FAULTS.iter().map(|fault| fault.id).collect();
         refused(anyhow!("there is no fault {}; available: {}", args.id, known.join(", ")))
     };
     let fault = find(&args.id).ok_or_else(unknown)?;
     let topic = args.topic.clone().unwrap_or_else(|| project.stack().topic().name.clone());
-    Ok(Order {
+    Ok(FaultOrder {
         id: args.id.clone(),
         cluster: Some(project.stack().cluster().name.clone()),
         broker: args.broker,
         topic: fault.needs_topic().then_some(topic),
         strength: args.strength,
     })
-}
-
-/// Has the lab make the fault. Returns the faults that run then.
-///
-/// # Errors
-/// What the lab says.
-pub fn start(project: &Project, running: &Running, order: &Order) -> anyhow::Result<Vec<LabFault>> {
-    let answer = runtime()?.block_on(async {
-        Aws::connect_to(project.stack().region(), &running.endpoint).await.start_fault(order).await
-    });
-    read(answer)
-}
-
-/// Has the lab take the fault back, or all of them.
-///
-/// # Errors
-/// What the lab says.
-pub fn stop(project: &Project, running: &Running, id: Option<&str>) -> anyhow::Result<Vec<LabFault>> {
-    let cluster = &project.stack().cluster().name;
-    let answer = runtime()?.block_on(async {
-        Aws::connect_to(project.stack().region(), &running.endpoint).await.stop_faults(cluster, id).await
-    });
-    read(answer)
-}
-
-fn read(answer: Result<serde_json::Value, AwsError>) -> anyhow::Result<Vec<LabFault>> {
-    serde_json::from_value(answer?).context("reading the lab's response")
 }
 
 fn list(project: &Project, json: bool) -> anyhow::Result<()> {
@@ -132,12 +103,7 @@ fn list(project: &Project, json: bool) -> anyhow::Result<()> {
 /// # Errors
 /// The lab does not answer.
 fn faults(project: &Project, running: &Running) -> anyhow::Result<Vec<LabFault>> {
-    let status = runtime()?.block_on(async {
-        let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
-        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
-    })?;
-    let clusters = status.rest.get("clusters").cloned().unwrap_or_default();
-    let clusters: Vec<LabCluster> = serde_json::from_value(clusters).context("reading the status of the lab")?;
-    let own = clusters.into_iter().filter(|cluster| cluster.name == project.stack().cluster().name);
+    let clusters = asked(project, running)?.clusters.into_iter();
+    let own = clusters.filter(|cluster| cluster.name == project.stack().cluster().name);
     Ok(own.flat_map(|cluster| cluster.faults).collect())
 }

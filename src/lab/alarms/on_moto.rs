@@ -1,16 +1,13 @@
 //! The alarms against moto, which keeps them.
 
-use std::{
-    net::TcpListener,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{net::TcpListener, time::Duration};
 
 use aws_sdk_cloudwatch::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
     types::{ComparisonOperator, Dimension, StateValue, Statistic},
 };
+use parking_lot::Mutex;
 
 use crate::{
     lab::{
@@ -62,8 +59,8 @@ async fn story(client: Client) {
     let now = now_ms();
     let point = |back: i64| Datapoint { id: id.clone(), unit: "Percent", at_ms: now - back * 5000, values: vec![90.0] };
     let store = Mutex::new(Store::default());
-    store.lock().unwrap().add((0..6).rev().map(point).collect());
-    assert_eq!(super::evaluate_all(&client, &Arc::new(store)).await.unwrap(), []);
+    store.lock().add((0..6).rev().map(point).collect());
+    assert_eq!(super::evaluate_all(&client, &store, Duration::from_secs(60)).await.unwrap(), []);
     let alarms = client.describe_alarms().send().await.unwrap();
     assert_eq!(alarms.metric_alarms()[0].state_value(), Some(&StateValue::Alarm));
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -10,7 +11,7 @@ use axum::{
     extract::{Path, State},
     routing::{delete, get, post, put},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Answer,
@@ -18,11 +19,12 @@ use super::{
 };
 use crate::{
     lab::{
-        cluster::{Cluster, Refusal, Update},
+        cluster::{Cluster, Endpoints, Refusal, Update},
         control::{Lab, call},
         crew::FaultCall,
-        fault::{Act, Order, find},
+        fault::{Act, find},
     },
+    lab_api::{FaultOrder, LabBroker, LabCluster, LabEndpoints, LabFault, LabStateInfo, LabStatus, TargetGroup},
     sample::BrokerId,
 };
 
@@ -46,15 +48,14 @@ async fn deny(State(lab): State<Arc<Lab>>, Body(actions): Body<BTreeSet<String>>
 }
 
 /// Prometheus's HTTP service discovery: the JMX and node metrics of each broker.
-async fn targets(State(lab): State<Arc<Lab>>) -> Json<Value> {
+async fn targets(State(lab): State<Arc<Lab>>) -> Json<Vec<TargetGroup>> {
     let plane = lab.plane();
     let targets = plane.all_clusters().iter().flat_map(|cluster| {
         cluster.brokers.iter().flat_map(|broker| {
             [("jmx", broker.jmx), ("node", broker.node)].map(|(job, address)| {
-                json!({
-                    "targets": [address],
-                    "labels": { "job": job, "cluster": cluster.name, "broker_id": broker.id.to_string() },
-                })
+                let labels = [("job", job), ("cluster", &cluster.name), ("broker_id", &broker.id.to_string())];
+                let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                TargetGroup { targets: vec![address.to_string()], labels: labels.into() }
             })
         })
     });
@@ -62,9 +63,13 @@ async fn targets(State(lab): State<Arc<Lab>>) -> Json<Value> {
 }
 
 /// Makes a fault on the cluster that the order names.
-async fn start_fault(State(lab): State<Arc<Lab>>, Body(order): Body<Order>) -> Answer {
+async fn start_fault(
+    State(lab): State<Arc<Lab>>,
+    Body(order): Body<FaultOrder>,
+) -> Result<Json<Vec<LabFault>>, Refusal> {
     let arn = arn(&lab, order.cluster.as_deref())?;
-    let is_maintenance = |order: &Order| find(&order.id).is_some_and(|fault| fault.acts(1.0) == [Act::Maintenance]);
+    let is_maintenance =
+        |order: &FaultOrder| find(&order.id).is_some_and(|fault| fault.acts(1.0) == [Act::Maintenance]);
     if !is_maintenance(&order) {
         return lab.fault(&arn, FaultCall::Start(order)).await.map(Json);
     }
@@ -78,12 +83,16 @@ async fn start_fault(State(lab): State<Arc<Lab>>, Body(order): Body<Order>) -> A
 }
 
 /// Undoes every fault of the cluster in the parameter `cluster`.
-async fn stop_faults(State(lab): State<Arc<Lab>>, parameters: Parameters) -> Answer {
+async fn stop_faults(State(lab): State<Arc<Lab>>, parameters: Parameters) -> Result<Json<Vec<LabFault>>, Refusal> {
     let arn = arn(&lab, parameters.get("cluster"))?;
     lab.fault(&arn, FaultCall::Stop(None)).await.map(Json)
 }
 
-async fn stop_fault(State(lab): State<Arc<Lab>>, Path(id): Path<String>, parameters: Parameters) -> Answer {
+async fn stop_fault(
+    State(lab): State<Arc<Lab>>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Json<Vec<LabFault>>, Refusal> {
     let arn = arn(&lab, parameters.get("cluster"))?;
     lab.fault(&arn, FaultCall::Stop(Some(id))).await.map(Json)
 }
@@ -99,52 +108,45 @@ fn arn(lab: &Lab, name: Option<&str>) -> Result<String, Refusal> {
     }
 }
 
-async fn status(State(lab): State<Arc<Lab>>) -> Json<Value> {
+async fn status(State(lab): State<Arc<Lab>>) -> Json<LabStatus> {
     let plane = lab.plane();
-    let clusters: Vec<_> = plane
-        .all_clusters()
-        .iter()
-        .map(|known| cluster(known, &lab.details(&known.arn), lab.faults(&known.arn)))
-        .collect();
-    let own = json!({ "schema": 1, "clusters": clusters, "problem": lab.problem(), "denied": lab.denied() });
-    Json(joined(own, &lab.facts()))
+    let clusters = plane.all_clusters().iter();
+    let clusters = clusters.map(|known| cluster(known, &lab.details(&known.arn), lab.faults(&known.arn))).collect();
+    let (problem, denied) = (lab.problem(), lab.denied().into_iter().collect());
+    Json(LabStatus { running: true, problem, denied, clusters, ..lab.facts().clone() })
 }
 
-fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, Value>, faults: Value) -> Value {
-    let broker_type = cluster.provisioned.broker_node_group_info.instance_type;
+fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, LabBroker>, faults: Vec<LabFault>) -> LabCluster {
+    let broker_type = cluster.provisioned.broker_node_group_info.instance_type.to_string();
     let brokers = cluster.brokers.iter().map(|broker| {
-        let own = json!({
-            "id": broker.id,
-            "zone": broker.zone,
-            "type": broker_type,
-            "endpoints": {
-                "plaintext": broker.plaintext,
-                "tls": broker.tls,
-                "scram": broker.scram,
-                "jmx": broker.jmx,
-                "node": broker.node,
-            },
-        });
-        joined(own, details.get(&broker.id).unwrap_or(&Value::Null))
+        let known = details.get(&broker.id).cloned();
+        let known = known.unwrap_or_else(|| LabBroker { broker_type: broker_type.clone(), ..LabBroker::default() });
+        LabBroker { id: broker.id, zone: broker.zone.clone(), endpoints: endpoints(broker), ..known }
     });
-    json!({
-        "arn": cluster.arn,
-        "name": cluster.name,
-        "region": cluster.region,
-        "state": cluster.state,
-        "state_info": cluster.state_info,
-        "current_version": cluster.version,
-        "type": broker_type,
-        "kafka_version": cluster.provisioned.current_broker_software_info.kafka_version,
-        "brokers": brokers.collect::<Vec<_>>(),
-        "faults": faults,
-    })
+    LabCluster {
+        arn: cluster.arn.clone(),
+        name: cluster.name.clone(),
+        region: cluster.region.clone(),
+        state: cluster.state.name().to_owned(),
+        state_info: cluster
+            .state_info
+            .as_ref()
+            .map(|info| LabStateInfo { code: info.code.clone(), message: info.message.clone() }),
+        current_version: cluster.version.clone(),
+        kafka_version: cluster.provisioned.current_broker_software_info.kafka_version.to_string(),
+        brokers: brokers.collect(),
+        broker_type,
+        faults,
+    }
 }
 
-/// The fields of `own`, and those of `added` over them.
-fn joined(mut own: Value, added: &Value) -> Value {
-    if let (Value::Object(own), Value::Object(added)) = (&mut own, added) {
-        own.extend(added.clone());
+fn endpoints(broker: &Endpoints) -> LabEndpoints {
+    let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+    LabEndpoints {
+        plaintext: Some(broker.plaintext.to_string()),
+        tls: text(broker.tls),
+        scram: text(broker.scram),
+        jmx: Some(broker.jmx.to_string()),
+        node: Some(broker.node.to_string()),
     }
-    own
 }

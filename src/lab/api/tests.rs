@@ -12,11 +12,14 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::lab::{
-    cloudwatch::{Datapoint, Metrics, SeriesId, Timing, now_ms, wire},
-    control::{Lab, LabConfig},
-    server::serve,
-    simulated::run_without_brokers,
+use crate::{
+    lab::{
+        cloudwatch::{Datapoint, Metrics, SeriesId, Timing, now_ms, wire},
+        control::{Lab, LabConfig},
+        server::serve,
+        simulated::run_without_brokers,
+    },
+    lab_api::LabStatus,
 };
 
 /// A running lab.
@@ -53,7 +56,7 @@ async fn start_before(dir: &Path, emulator: SocketAddr) -> Running {
     let config = LabConfig {
         state_dir: dir.to_owned(),
         crew: Arc::new(run_without_brokers),
-        facts: Box::new(|| json!({ "scale": 4 })),
+        facts: LabStatus { scale: Some(4.0), ..LabStatus::default() },
     };
     let lab = Lab::open(config).unwrap();
     let metrics = Arc::new(Metrics::new(Timing { period: Duration::from_secs(5), delay: Duration::ZERO }));
@@ -225,7 +228,7 @@ async fn cloudwatch_answers_in_the_protocol_of_the_client() {
     let id = SeriesId::new("CpuUser", [("Cluster Name", "demo".to_owned()), ("Broker ID", "1".to_owned())]);
     let at_ms = now_ms() - now_ms() % 5000 - 5000;
     let store = running.metrics.region("us-west-2");
-    store.lock().unwrap().add(vec![Datapoint { id, unit: "Percent", at_ms, values: vec![42.5] }]);
+    store.lock().add(vec![Datapoint { id, unit: "Percent", at_ms, values: vec![42.5] }]);
 
     let signed = "AWS4-HMAC-SHA256 Credential=test/20261124/us-west-2/monitoring/aws4_request, Signature=0";
     let url = format!("http://{}", running.address);
@@ -340,7 +343,7 @@ async fn the_lab_tells_what_to_scrape_and_what_it_is() {
         json!({ "targets": ["127.0.0.1:19191"], "labels": { "job": "jmx", "cluster": "demo", "broker_id": "1" } })
     );
     let (_, status) = running.call("GET", "/_lab/status", None).await;
-    assert_eq!((&status["scale"], &status["clusters"][0]["state"]), (&json!(4), &json!("ACTIVE")));
+    assert_eq!((&status["scale"], &status["clusters"][0]["state"]), (&json!(4.0), &json!("ACTIVE")));
     assert_eq!(status["clusters"][0]["brokers"][0]["pid"], 7);
     running.end().await;
 }

@@ -5,11 +5,11 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::ports::Reserved;
@@ -159,7 +159,7 @@ impl Layout {
         own::make_folder(&self.dir, 0o777).with_context(|| format!("making {}", self.dir.display()))?;
         own::replace(&self.log4j(), LOG4J.as_bytes()).context("writing the brokers' logging configuration")?;
         own::replace(&self.jmx(), JMX.as_bytes()).context("writing the JMX exporter's configuration")?;
-        let _choosing = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _choosing = CHOOSING.lock();
         let mut reserved = Reserved::without(self.ports_of_others());
         let path = self.record();
         let mut identity = match Identity::read(&path)? {

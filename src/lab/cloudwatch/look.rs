@@ -5,13 +5,14 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
@@ -68,7 +69,7 @@ impl Looker {
             while !is_over.load(Ordering::Relaxed) {
                 let began = Instant::now();
                 if let Some(look) = eye.look() {
-                    *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(look));
+                    *newest.lock() = Some(Arc::new(look));
                 }
                 while began.elapsed() < interval && !is_over.load(Ordering::Relaxed) {
                     thread::sleep(NAP);
@@ -80,7 +81,7 @@ impl Looker {
 
     /// The newest look.
     pub fn newest(&self) -> Option<Arc<Look>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest.lock().clone()
     }
 }
 

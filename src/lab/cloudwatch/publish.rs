@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
@@ -270,7 +271,7 @@ pub async fn publish(
         let reading = readings.borrow_and_update().clone();
         let look = looker.newest();
         let datapoints = publisher.take(&reading, look.as_deref(), *level.borrow());
-        let left_out = store.lock().unwrap_or_else(PoisonError::into_inner).add(datapoints);
+        let left_out = store.lock().add(datapoints);
         if left_out > 0 && !is_told {
             is_told = true;
             report(format!(

@@ -6,9 +6,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use serde_json::{Value, json};
 
-use super::{Abilities, Act, Client, Fault, Hits, Order, STRENGTHS, find, network::Shaping, undo::Undo, volume};
+use super::{Abilities, Act, Client, Fault, Hits, STRENGTHS, find, network::Shaping, undo::Undo, volume};
 use crate::{
     files::own,
     kafka::{
@@ -21,6 +20,7 @@ use crate::{
         brokers::Fleet,
         limits::{DiskLimit, Limit},
     },
+    lab_api::{FaultOrder, LabClient, LabFault},
     process::{Readiness, Server, StartingServer},
     sample::BrokerId,
 };
@@ -45,7 +45,7 @@ pub struct Faults {
 
 struct Running {
     fault: &'static Fault,
-    order: Order,
+    order: FaultOrder,
     since: jiff::Timestamp,
     undo: Vec<Undo>,
     clients: Vec<Beside>,
@@ -59,6 +59,13 @@ struct Beside {
     server: Server,
     /// Lifted when it is dropped.
     _limit: Option<Limit>,
+}
+
+impl Beside {
+    fn shown(&self) -> LabClient {
+        let (command, pid) = (self.command.clone(), self.server.pid());
+        LabClient { command, pid, log: self.log.to_string_lossy().into_owned() }
+    }
 }
 
 impl Faults {
@@ -85,7 +92,7 @@ impl Faults {
     ///
     /// # Errors
     /// No such fault, it runs already, this machine does not allow it, or a step fails; then all of it is undone.
-    pub fn start(&mut self, fleet: &mut Fleet, order: &Order) -> anyhow::Result<()> {
+    pub fn start(&mut self, fleet: &mut Fleet, order: &FaultOrder) -> anyhow::Result<()> {
         let fault = find(&order.id)
             .with_context(|| format!("there is no fault {} (`kgen lab fault list` shows them)", order.id))?;
         ensure!(
@@ -121,7 +128,7 @@ impl Faults {
             (_, false) => String::new(),
         };
         own::make_folder(&self.dir, 0o777).with_context(|| format!("making {}", self.dir.display()))?;
-        let order = Order { broker, ..order.clone() };
+        let order = FaultOrder { broker, ..order.clone() };
         let since = jiff::Timestamp::now();
         self.running.push(Running { fault, order, since, undo: Vec::new(), clients: Vec::new(), shaping: None });
         for act in fault.acts(self.last().order.strength) {
@@ -195,24 +202,17 @@ impl Faults {
     }
 
     /// What runs, as `/_lab/status` shows it.
-    pub fn shown(&self) -> Value {
-        let shown = self.running.iter().map(|running| {
-            let clients: Vec<Value> = running
-                .clients
-                .iter()
-                .map(|client| json!({ "command": client.command, "pid": client.server.pid(), "log": client.log }))
-                .collect();
-            json!({
-                "id": running.fault.id,
-                "does": running.fault.does,
-                "broker": running.order.broker,
-                "topic": running.order.topic,
-                "strength": running.order.strength,
-                "since": running.since.to_string(),
-                "clients": clients,
-            })
+    pub fn shown(&self) -> Vec<LabFault> {
+        let shown = self.running.iter().map(|running| LabFault {
+            id: running.fault.id.to_owned(),
+            does: running.fault.does.to_owned(),
+            broker: running.order.broker,
+            topic: running.order.topic.clone(),
+            strength: running.order.strength,
+            since: running.since.to_string(),
+            clients: running.clients.iter().map(Beside::shown).collect(),
         });
-        Value::Array(shown.collect())
+        shown.collect()
     }
 
     fn last(&mut self) -> &mut Running {

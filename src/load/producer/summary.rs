@@ -34,7 +34,7 @@ const GENERATOR_BOUND_FROM: f64 = 0.001;
 pub const TICK_SCHEMA: &str = "kgen.produce-second/1";
 
 /// What happened in about one second.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Tick {
     pub schema: &'static str,
     /// Seconds since the start.

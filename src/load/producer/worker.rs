@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -15,14 +14,15 @@ use anyhow::{anyhow, bail};
 
 use super::{
     Commit, Native, ProducerConfig,
-    native::{ErrorCode, HANDED_OVER, Outgoing},
+    in_flight::{Delivered, Envelope, InFlight, Places, Slot, Times as RecordTimes},
+    native::{ErrorCode, HANDED_OVER},
 };
 use crate::load::{
     keys::{KeySource, key},
     latency::Times,
     ledger::LedgerWriter,
     pacer::{Next, Pacer, Rate},
-    payload::{Bodies, Form, Stamp},
+    payload::{Form, Stamp},
 };
 
 /// A record that leaves later than this after it was due was held up by the generator itself.
@@ -81,106 +81,6 @@ pub struct Ended {
     pub last_answer: u64,
 }
 
-/// A place for a record that is on its way.
-struct Slot {
-    value: Vec<u8>,
-    /// Which of the bodies is in it.
-    body: u32,
-    /// The next free place with the same body, if this one is free.
-    next_free: u32,
-    due: u64,
-    sent: u64,
-    sequence: u64,
-}
-
-/// No place.
-const NONE: u32 = u32::MAX;
-
-/// The places for records that are due or on their way.
-///
-/// A record's body follows from its sequence alone, so that the same seed gives the same load. Free places are kept by
-/// the body that is in them; only when there can be no more places, one gets another body.
-pub struct Places {
-    bodies: Arc<Bodies>,
-    slots: Vec<Slot>,
-    /// The first free place of each body. The last one given back comes first, so that a slow run touches little memory.
-    free: Vec<u32>,
-    free_count: usize,
-    most: usize,
-    /// Where a place was taken from another body last.
-    taken_from: usize,
-}
-
-impl Places {
-    /// Those of one client. With a schedule all are made now: what a stall needs is there before it, and memory stays as it
-    /// is however long the run is.
-    pub fn of(config: &ProducerConfig, bodies: &Arc<Bodies>) -> Self {
-        let mut places = Places::none(Arc::clone(bodies), config.in_flight(bodies));
-        if config.load.rate != Rate::Max {
-            while places.slots.len() < places.most {
-                let body = places.slots.len() % bodies.all.len();
-                let number = places.make(body);
-                places.give_back(number);
-            }
-        }
-        places
-    }
-
-    /// Each place is made when it is needed first.
-    fn none(bodies: Arc<Bodies>, most: usize) -> Self {
-        let free = vec![NONE; bodies.all.len()];
-        Places { bodies, slots: Vec::with_capacity(most), free, free_count: 0, most, taken_from: 0 }
-    }
-
-    fn make(&mut self, body: usize) -> usize {
-        let value = self.bodies.all[body].bytes.to_vec();
-        self.slots.push(Slot { value, body: body as u32, next_free: NONE, due: 0, sent: 0, sequence: 0 });
-        self.slots.len() - 1
-    }
-
-    /// A place with this body in it; `None` when all are in use.
-    fn take(&mut self, body: usize) -> Option<usize> {
-        if let Some(number) = self.pop(body) {
-            return Some(number);
-        }
-        if self.slots.len() < self.most {
-            return Some(self.make(body));
-        }
-        if self.free_count == 0 {
-            return None;
-        }
-        while self.free[self.taken_from] == NONE {
-            self.taken_from = (self.taken_from + 1) % self.free.len();
-        }
-        let number = self.pop(self.taken_from)?;
-        let slot = &mut self.slots[number];
-        slot.value.clear();
-        slot.value.extend_from_slice(&self.bodies.all[body].bytes);
-        slot.body = body as u32;
-        Some(number)
-    }
-
-    fn pop(&mut self, body: usize) -> Option<usize> {
-        let number = self.free[body];
-        if number == NONE {
-            return None;
-        }
-        self.free[body] = self.slots[number as usize].next_free;
-        self.free_count -= 1;
-        Some(number as usize)
-    }
-
-    fn give_back(&mut self, number: usize) {
-        let slot = &mut self.slots[number];
-        slot.next_free = std::mem::replace(&mut self.free[slot.body as usize], number as u32);
-        self.free_count += 1;
-    }
-
-    fn in_use(&self) -> u64 {
-        (self.slots.len() - self.free_count) as u64
-    }
-}
-
 /// What is written down of the answers.
 struct Books {
     ledger: LedgerWriter,
@@ -196,12 +96,12 @@ impl Books {
         match error {
             None => {
                 self.interval.acknowledged += 1;
-                self.interval.bytes += slot.value.len() as u64;
-                self.interval.response.record_ns(now - slot.due);
-                self.interval.service.record_ns(now - slot.sent);
-                self.ledger.acknowledged(slot.sequence);
+                self.interval.bytes += slot.size();
+                self.interval.response.record_ns(now - slot.times.due);
+                self.interval.service.record_ns(now - slot.times.sent);
+                self.ledger.acknowledged(slot.times.sequence);
             }
-            Some(code) => self.fail(slot.sequence, code),
+            Some(code) => self.fail(slot.times.sequence, code),
         }
     }
 
@@ -223,18 +123,14 @@ struct Transaction {
     /// A record of it failed: it cannot be committed.
     failed: Option<ErrorCode>,
     /// Delivered, and acknowledged only with the commit.
-    delivered: Vec<usize>,
+    delivered: Vec<Delivered>,
 }
 
 pub struct Worker {
-    // Before the places: it is dropped first, and reads from them until then.
-    native: Native,
-    places: Places,
+    flight: InFlight,
     books: Books,
     transaction: Option<Transaction>,
     closed_loop: bool,
-    /// Records are handed over together.
-    batches: bool,
     /// ns after the start at which the schedule is over.
     end: u64,
     topics: u64,
@@ -265,10 +161,10 @@ impl Worker {
         let limit = load.max_records / clients + u64::from(u64::from(client) < load.max_records % clients);
         let pacer = Pacer::new(load.rate.clone(), load.duration, u64::from(client), clients, limit, load.seed);
         let since_epoch = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let batches = native.takes_batches() && places.bodies.form != Form::Header;
+        // With less room than there are places, the library's answer to each record counts.
+        let has_own_room = config.connection.settings.keys().any(|name| name.starts_with("queue.buffering.max."));
         Worker {
-            native,
-            places,
+            flight: InFlight::new(native, places, !has_own_room),
             books: Books { ledger, interval: Interval::default(), last_answer: 0 },
             transaction: config.transactions.map(|commit| Transaction {
                 commit,
@@ -280,8 +176,6 @@ impl Worker {
                 delivered: Vec::new(),
             }),
             closed_loop: load.rate == Rate::Max,
-            // With less room than there are places, the library's answer to each record counts.
-            batches: batches && !config.connection.settings.keys().any(|name| name.starts_with("queue.buffering.max.")),
             end: pacer.end(),
             topics: load.topics.len() as u64,
             keys: KeySource::new(load.keys, load.seed.wrapping_add(u64::from(client))),
@@ -337,7 +231,7 @@ impl Worker {
                     break;
                 }
                 if now >= until {
-                    self.native.purge();
+                    self.flight.client().purge();
                     purged = true;
                     flush_until = Some(now + 5 * SECOND);
                 }
@@ -347,7 +241,7 @@ impl Worker {
                 // Nanoseconds are counted from the start, so the wait ends when the next record is due.
                 let wait = wake_at.saturating_sub(self.now()).min(50_000_000);
                 if wait > 0 {
-                    self.native.wait(Duration::from_nanos(wait));
+                    self.flight.client().wait(Duration::from_nanos(wait));
                 }
             }
         }
@@ -366,10 +260,9 @@ impl Worker {
     /// Sends what is due. Returns when to come back, `None` when the schedule is over or more is due right now.
     fn send(&mut self, now: u64, busy: &mut bool) -> anyhow::Result<Option<u64>> {
         let next = self.send_due(now, busy);
-        let Worker { native, places, books, transaction, .. } = self;
-        native.hand_over(|number, code| {
-            books.fail(places.slots[number].sequence, code);
-            places.give_back(number);
+        let Worker { flight, books, transaction, .. } = self;
+        flight.hand_over(|slot, code| {
+            books.fail(slot.times.sequence, code);
             if let Some(transaction) = transaction {
                 transaction.failed.get_or_insert(code);
             }
@@ -409,65 +302,38 @@ impl Worker {
 
     /// Returns whether there was room.
     fn send_one(&mut self, due: u64, now: u64) -> anyhow::Result<bool> {
-        let bodies = self.places.bodies.all.len() as u64;
+        let bodies = self.flight.bodies().all.len() as u64;
         // Clients begin at different bodies.
         let body = ((self.sequence + u64::from(self.client) * 7) % bodies) as usize;
-        let Some(number) = self.places.take(body) else {
+        let Some(place) = self.flight.take(body) else {
             if let Some(transaction) = &mut self.transaction {
                 // Room comes with its end only.
                 transaction.is_ending = transaction.is_open;
             }
             return Ok(false);
         };
-        if let Some(transaction) = &mut self.transaction {
-            if !transaction.is_open {
-                let begun = self.native.begin_transaction();
-                begun.map_err(|refusal| anyhow!("beginning a transaction: {}", refusal.code.name()))?;
-                (transaction.is_open, transaction.opened, transaction.records) = (true, now, 0);
-            }
-            transaction.records += 1;
-            if matches!(transaction.commit, Commit::Records(most) if transaction.records >= most) {
-                transaction.is_ending = true;
-            }
-        }
+        self.join_transaction(now)?;
         let key = self.keys.draw().map(key);
-        let form = self.places.bodies.form;
+        let form = self.flight.bodies().form;
         let stamp = Stamp {
             run: self.run,
             producer: self.client,
             sequence: self.sequence,
             due_ms: self.started_ms + due / 1_000_000,
         };
-        let header = (form == Form::Header).then(|| stamp.header(&self.places.bodies.all[body]));
-        let slot = &mut self.places.slots[number];
-        (slot.due, slot.sent, slot.sequence) = (due, now, self.sequence);
-        form.stamp(&mut slot.value, &stamp, key.as_ref());
-        let record = Outgoing {
+        let header = (form == Form::Header).then(|| stamp.header(&self.flight.bodies().all[body]));
+        let times = RecordTimes { due, sent: now, sequence: self.sequence };
+        self.flight.write(&place, times, |value| form.stamp(value, &stamp, key.as_ref()));
+        let envelope = Envelope {
             topic: (self.sequence % self.topics) as usize,
-            value: slot.value.as_ptr(),
-            len: slot.value.len(),
             key: key.as_ref().map(|key| key.as_slice()),
             stamp: header.as_ref().map(|stamp| stamp.as_slice()),
-            number,
         };
-        // SAFETY: the slot is not touched again before its delivery, and `native` is dropped before the slots are.
-        let taken = unsafe {
-            if self.batches {
-                self.native.push(&record);
-                Ok(())
-            } else {
-                self.native.produce(&record)
-            }
-        };
-        match taken {
+        match self.flight.send(place, &envelope) {
             Ok(()) => {}
-            Err(code) if code.is_queue_full() => {
-                self.places.give_back(number);
-                return Ok(false);
-            }
+            Err(code) if code.is_queue_full() => return Ok(false),
             Err(code) => {
                 self.books.fail(self.sequence, code);
-                self.places.give_back(number);
                 if let Some(transaction) = &mut self.transaction {
                     transaction.failed.get_or_insert(code);
                 }
@@ -484,24 +350,37 @@ impl Worker {
         Ok(true)
     }
 
+    /// Counts a record of a transactional producer, and begins a transaction where none is open.
+    fn join_transaction(&mut self, now: u64) -> anyhow::Result<()> {
+        let Some(transaction) = &mut self.transaction else { return Ok(()) };
+        if !transaction.is_open {
+            let begun = self.flight.client().begin_transaction();
+            begun.map_err(|refusal| anyhow!("beginning a transaction: {}", refusal.code.name()))?;
+            (transaction.is_open, transaction.opened, transaction.records) = (true, now, 0);
+        }
+        transaction.records += 1;
+        if matches!(transaction.commit, Commit::Records(most) if transaction.records >= most) {
+            transaction.is_ending = true;
+        }
+        Ok(())
+    }
+
     fn take_deliveries(&mut self) -> bool {
-        let Worker { native, places, books, transaction, started, .. } = self;
-        native.poll(|deliveries| {
-            let now = started.elapsed().as_nanos() as u64;
-            for delivery in deliveries {
-                match (transaction.as_mut(), delivery.error) {
-                    (Some(transaction), None) => {
-                        transaction.delivered.push(delivery.number);
-                        continue;
-                    }
-                    (Some(transaction), Some(code)) => {
-                        transaction.failed.get_or_insert(code);
-                    }
-                    (None, _) => {}
+        let Worker { flight, books, transaction, started, .. } = self;
+        let now = || started.elapsed().as_nanos() as u64;
+        flight.poll(now, |slot, now, error, delivered| {
+            match (transaction.as_mut(), error) {
+                (Some(transaction), None) => {
+                    transaction.delivered.push(delivered);
+                    return None;
                 }
-                books.settle(&places.slots[delivery.number], now, delivery.error);
-                places.give_back(delivery.number);
+                (Some(transaction), Some(code)) => {
+                    transaction.failed.get_or_insert(code);
+                }
+                (None, _) => {}
             }
+            books.settle(slot, now, error);
+            Some(delivered)
         })
     }
 
@@ -516,7 +395,7 @@ impl Worker {
             *wake_at = (*wake_at).min(until);
         }
         transaction.is_ending |= is_over || transaction.failed.is_some();
-        if !transaction.is_ending || self.places.in_use() > transaction.delivered.len() as u64 {
+        if !transaction.is_ending || self.flight.in_use() > transaction.delivered.len() as u64 {
             return Ok(false);
         }
         let within = Duration::from_nanos(self.flush_within).max(Duration::from_secs(1));
@@ -524,7 +403,7 @@ impl Worker {
         if transaction.failed.is_none() {
             let until = Instant::now() + within;
             loop {
-                match self.native.commit_transaction(until.saturating_duration_since(Instant::now())) {
+                match self.flight.client().commit_transaction(until.saturating_duration_since(Instant::now())) {
                     Ok(()) => break,
                     Err(refusal) if refusal.is_retriable && Instant::now() < until => {}
                     Err(refusal) => {
@@ -537,14 +416,13 @@ impl Worker {
         }
         if transaction.failed.is_some()
             && fatal.is_none()
-            && let Err(refusal) = self.native.abort_transaction(within)
+            && let Err(refusal) = self.flight.client().abort_transaction(within)
         {
             fatal = Some(refusal.code);
         }
         let now = self.started.elapsed().as_nanos() as u64;
-        for number in transaction.delivered.drain(..) {
-            self.books.settle(&self.places.slots[number], now, transaction.failed);
-            self.places.give_back(number);
+        for delivered in transaction.delivered.drain(..) {
+            self.flight.settle(delivered, |slot| self.books.settle(slot, now, transaction.failed));
         }
         (transaction.is_open, transaction.is_ending, transaction.failed) = (false, false, None);
         match fatal {
@@ -570,7 +448,7 @@ impl Worker {
     }
 
     fn outstanding(&self) -> u64 {
-        self.places.in_use()
+        self.flight.in_use()
     }
 
     /// ns since the start.

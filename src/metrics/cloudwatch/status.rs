@@ -1,6 +1,8 @@
 //! What is known beside the samples, for whoever shows them while they are read.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::price::Requests;
 use crate::sample::{BrokerId, Unavailable};
@@ -65,6 +67,6 @@ impl Status {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -3,13 +3,16 @@
 use super::{code, is_for_tests, sources};
 
 const PURE: &[&str] = &[
+    "alert",
     "benchmark",
     "catalogue",
     "comparison",
     "diagnose",
     "doctor",
+    "exposition",
     "finding_id",
     "hcl",
+    "lab_api",
     "locate",
     "proof",
     "redact",

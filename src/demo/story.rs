@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::{
     catalogue::BrokerType,
-    commands::out::aside,
     record::Record,
     run::{Event, Mark},
 };
@@ -81,19 +80,18 @@ impl Story {
         Story { told: Vec::new(), begun: Instant::now(), record }
     }
 
-    /// Adds a moment, shows it and records it.
-    pub fn tell(&mut self, moment: Moment, text: String) {
+    /// Adds a moment and records it. Returns its line.
+    pub fn tell(&mut self, moment: Moment, text: String) -> String {
         let told = Told { at_s: self.begun.elapsed().as_secs_f64(), moment, text };
-        aside(format_args!("{}\n", line_of(&told)));
+        let line = line_of(&told);
         let event = match moment.mark() {
             Some(mark) => Event::mark(mark, told.text.clone()),
             None => Event::note(format!("{}: {}", moment.name(), told.text)),
         };
-        // The story goes on; the samples say so too when the record cannot be written.
-        if let Err(error) = self.record.tell(event) {
-            eprintln!("note: {error:#}");
-        }
+        // The story continues. The record keeps the failure for the exit code, and the samples fail as well.
+        let _ = self.record.tell(event);
         self.told.push(told);
+        line
     }
 
     pub fn has(&self, moment: Moment) -> bool {

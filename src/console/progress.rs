@@ -5,9 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::out;
 use crate::{
     change::human,
+    edge,
     terraform::{
         Seen,
         plan::Action,
@@ -34,7 +34,7 @@ pub struct Ended {
 
 impl Progress {
     pub fn new() -> Progress {
-        let spinners = (!out::is_holding()).then(MultiProgress::new);
+        let spinners = (!edge::is_holding()).then(MultiProgress::new);
         // Without a terminal, or on one that cannot move its cursor (TERM), spinners are not drawn, and neither is what is
         // printed above them.
         let spinners = spinners.filter(|spinners| !spinners.is_hidden());
@@ -58,8 +58,8 @@ impl Progress {
         let is_drawing = self.phase.is_some() || !self.resources.is_empty();
         match self.spinners.as_ref().filter(|_| is_drawing) {
             // The terminal may be gone, and terraform must be waited for all the same.
-            Some(spinners) => drop(spinners.println(out::leaving(text))),
-            None => eprintln!("{text}"),
+            Some(spinners) => drop(spinners.println(edge::leaving(text))),
+            None => edge::message(format_args!("{text}\n")),
         }
     }
 
@@ -74,7 +74,7 @@ impl Progress {
     pub fn detail(&self, address: &str, text: &str) {
         self.line(&format!("{address}: {text}"));
         if let Some(spinner) = self.resources.get(address) {
-            spinner.set_message(out::leaving(&format!("{address}: {text}")));
+            spinner.set_message(edge::leaving(&format!("{address}: {text}")));
         }
     }
 
@@ -113,7 +113,7 @@ impl Progress {
                 self.line(&format!("{address}: {}", doing(*action)));
                 if let Some(spinners) = &self.spinners {
                     let spinner = spinner(spinners);
-                    spinner.set_message(out::leaving(&format!("{address}: {}", doing(*action))));
+                    spinner.set_message(edge::leaving(&format!("{address}: {}", doing(*action))));
                     self.resources.insert(address.clone(), spinner);
                 }
             }

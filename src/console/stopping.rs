@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::process::{self, Interrupts};
+use crate::{
+    edge,
+    process::{self, Interrupts},
+};
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -74,7 +77,7 @@ fn attend(interrupts: &Interrupts, stop: &AtomicBool, is_over: &AtomicBool, at_o
         if count > 0 {
             stop.store(true, Ordering::SeqCst);
             if !is_said && asked.get_or_insert_with(Instant::now).elapsed() > SILENCE {
-                eprintln!("stopping; interrupt again to stop at once");
+                edge::message(format_args!("stopping; interrupt again to stop at once\n"));
                 is_said = true;
             }
         }

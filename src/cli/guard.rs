@@ -1,0 +1,49 @@
+//! Arguments of `guard`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Watch a fleet of clusters and send each alert once when it begins and once when it ends
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads CloudWatch and the MSK API of every account and region in the configuration, again and again, and never changes a \
+cluster. An alert has the same id in every run. Undelivered messages are kept in the state and survive the end of the process.
+
+With --once, exits with 0 if nothing was found, 3 if a cause was found, 4 if a verdict is inconclusive, 1 if a region, an \
+account or a cluster could not be read or a message could not be delivered.
+
+Examples:
+  kgen guard                               # JSON lines on standard output
+  kgen guard --config guard.toml
+  kgen guard --once --format markdown > comment.md
+  kgen guard --once --format junit --exit-zero > guard.xml")]
+pub struct Guard {
+    /// Configuration [default: guard.toml in the project folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read the fleet once, deliver what is new, print the round, and end
+    #[arg(long)]
+    pub once: bool,
+    /// Form of the round that --once prints
+    #[arg(long, value_enum, default_value_t, requires = "once")]
+    pub format: GuardFormat,
+    /// Exit with 0 whatever is found, for reports; errors keep their exit codes
+    #[arg(long, requires = "once")]
+    pub exit_zero: bool,
+}
+
+/// Form of a round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum GuardFormat {
+    #[default]
+    Text,
+    /// One JSON document (schema kgen.guard/1)
+    Json,
+    /// A comment of a pull request, with a first line to find it again
+    Markdown,
+    /// Workflow commands of GitHub Actions
+    Github,
+    /// A test case a cluster
+    Junit,
+}

@@ -1,0 +1,101 @@
+//! `kgen guard`: a fleet, watched.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+
+use super::{clusters::ensure_read, documents, look, out, stopping::Stopping};
+use crate::{
+    cli::{Guard, GuardFormat, Outcome, Which, refused},
+    diagnose::Verdict,
+    files,
+    guard::{
+        self, Config, Event, Line, Place, Report,
+        config::{SinkConfig, SinkKind},
+        format,
+    },
+    project::Project,
+    watch::runtime,
+};
+
+/// The configuration where none is named.
+const GUARD_TOML: &str = "guard.toml";
+
+pub fn run(args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(dir).map_err(refused)?;
+    let config = config(args, dir).map_err(refused)?;
+    runtime()?.block_on(async {
+        let region = look::target(&Which::default(), &project, false).await?.region.name;
+        let variable = |name: &str| std::env::var(name).ok();
+        let place = Place { dir, region: &region, variable: &variable };
+        if args.once {
+            let report = guard::once(&config, &place, &mut |event| show(event, true)).await?;
+            return once(report, args);
+        }
+        let stopping = Stopping::begin(|| ())?;
+        guard::watch(&config, &place, stopping.flag(), &mut |event| show(event, false)).await?;
+        Ok(Outcome::Done)
+    })
+}
+
+/// The configuration that is named, or that of the project, or none.
+fn config(args: &Guard, dir: &Path) -> anyhow::Result<Config> {
+    let path = args.config.clone().unwrap_or_else(|| dir.join(GUARD_TOML));
+    let text = match files::text(&path)? {
+        None if args.config.is_some() => anyhow::bail!("there is no {}", path.display()),
+        text => text.unwrap_or_default(),
+    };
+    let mut config = Config::parse(&text).with_context(|| format!("reading {}", path.display()))?;
+    // Somebody has to be told.
+    if config.sink.is_empty() && !args.once {
+        config.sink.push(SinkConfig::of(SinkKind::Stdout));
+    }
+    Ok(config)
+}
+
+fn show(event: Event, is_once: bool) {
+    match event {
+        Event::Note(text) => eprintln!("note: {text}"),
+        Event::Round(report) => {
+            report.clusters.iter().for_each(|seen| out::learn_cluster(&seen.row.name));
+            if !is_once {
+                eprintln!("{}", report.summary());
+            }
+        }
+        Event::Message(message) => {
+            out::learn_cluster(&message.subject.name);
+            // What went wrong is kept at the edge.
+            let _ = out::json_line(&Line::of(message));
+        }
+    }
+}
+
+/// Prints a round, and how the command ends.
+fn once(report: Report, args: &Guard) -> anyhow::Result<Outcome> {
+    let outcome = outcome(&report);
+    let undelivered: usize = report.undelivered.values().sum();
+    match args.format {
+        GuardFormat::Json => documents::print(report)?,
+        GuardFormat::Text => print!("{}", format::text(&report)),
+        GuardFormat::Markdown => print!("{}", format::markdown(&report)),
+        GuardFormat::Github => print!("{}", format::github(&report)),
+        GuardFormat::Junit => print!("{}", format::junit(&report)),
+    }
+    if undelivered > 0 {
+        return Err(anyhow!("{undelivered} messages were not delivered; they are kept, and sent with the next run"));
+    }
+    match outcome {
+        Ok(_) if args.exit_zero => Ok(Outcome::Done),
+        outcome => outcome,
+    }
+}
+
+/// What could not be read counts most, then causes, then what is not known.
+fn outcome(report: &Report) -> anyhow::Result<Outcome> {
+    ensure_read(report.failures.len(), report.unread())?;
+    Ok(match (report.unsilenced().next(), report.count(Verdict::Inconclusive)) {
+        (Some(_), _) => Outcome::Unhealthy,
+        (None, 1..) => Outcome::Inconclusive,
+        (None, 0) => Outcome::Done,
+    })
+}

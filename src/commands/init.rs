@@ -1,0 +1,190 @@
+//! `kgen init`: writes a commented kgen.toml, from an existing cluster, from options or from answers.
+
+mod commented;
+
+use std::{io::IsTerminal as _, path::Path};
+
+use anyhow::{Context as _, anyhow};
+
+use super::{look, working_dir::answer_to};
+use crate::{
+    aws::ClusterInfo,
+    cli::{Init, Outcome, Which, refused},
+    files,
+    project::Project,
+    watch::runtime,
+};
+
+/// What of a stack is chosen here.
+#[derive(Debug, Default, PartialEq)]
+struct Choice {
+    region: Option<String>,
+    /// How many zones, where it is not the stack's own number.
+    zones: Option<usize>,
+    name: Option<String>,
+    broker_type: Option<String>,
+    broker_count: Option<u32>,
+    kafka_version: Option<String>,
+    volume_gib: Option<u32>,
+}
+
+pub fn run(args: &Init, dir: &Path) -> anyhow::Result<Outcome> {
+    let project = Project::open(dir).map_err(refused)?;
+    let file = project.kgen_toml();
+    if file.exists() {
+        return Err(refused(anyhow!(
+            "{} is there already: edit it (`kgen config` shows every setting), or move it away first",
+            file.display()
+        )));
+    }
+    let has_options = [&args.name, &args.region].iter().any(|given| given.is_some())
+        || args.broker_type.is_some()
+        || args.broker_count.is_some()
+        || args.kafka_version.is_some();
+    let choice = match &args.from_cluster {
+        Some(cluster) => of_cluster(cluster, args, &project)?,
+        None if args.yes || has_options => given(args),
+        None if std::io::stdin().is_terminal() => asked(&project)?,
+        None => {
+            return Err(refused(anyhow!(
+                "there is no terminal to ask on: add --from-cluster NAME, options such as --name, or --yes for the defaults"
+            )));
+        }
+    };
+    let text = commented::commented(&settings(&choice)).context("a key of kgen.toml is missing in its example")?;
+    // Nothing is written that the next command would refuse.
+    project.stack_of(&text).map_err(refused)?;
+    files::replace_file(&file, text.as_bytes()).with_context(|| format!("writing {}", file.display()))?;
+    eprintln!("wrote {}", file.display());
+    match args.from_cluster {
+        Some(_) => eprintln!(
+            "next: `kgen diagnose`, `kgen size`. `kgen apply` would make a second cluster like it; it does not take over the first"
+        ),
+        None => eprintln!("next: `kgen render`, then `kgen plan`; or `kgen lab up` and `kgen apply` to try it here"),
+    }
+    Ok(Outcome::Done)
+}
+
+/// What the options say.
+fn given(args: &Init) -> Choice {
+    Choice {
+        region: args.region.clone(),
+        zones: None,
+        name: args.name.clone(),
+        broker_type: args.broker_type.map(|broker_type| broker_type.to_string()),
+        broker_count: args.broker_count,
+        kafka_version: args.kafka_version.clone(),
+        volume_gib: None,
+    }
+}
+
+/// A stack like the cluster that is there; options go before what it has.
+fn of_cluster(cluster: &str, args: &Init, project: &Project) -> anyhow::Result<Choice> {
+    let which = Which { cluster: Some(cluster.to_owned()), region: args.region.clone() };
+    let (region, info) = runtime()?.block_on(async {
+        let (target, _, info) = look::found(&which, project).await?;
+        anyhow::Ok((target.region.name, info))
+    })?;
+    Ok(over(given(args), like(region, info)?))
+}
+
+fn like(region: String, info: ClusterInfo) -> anyhow::Result<Choice> {
+    let zones = info.subnets.len();
+    let cluster = info.provisioned().map_err(refused)?;
+    Ok(Choice {
+        region: Some(region),
+        zones: (zones > 0).then_some(zones),
+        name: Some(cluster.name),
+        broker_type: Some(cluster.broker_type),
+        broker_count: Some(cluster.broker_count),
+        kafka_version: Some(cluster.kafka_version),
+        volume_gib: cluster.volume_gib,
+    })
+}
+
+/// `first`, and what it leaves open from `second`.
+fn over(first: Choice, second: Choice) -> Choice {
+    Choice {
+        region: first.region.or(second.region),
+        zones: first.zones.or(second.zones),
+        name: first.name.or(second.name),
+        broker_type: first.broker_type.or(second.broker_type),
+        broker_count: first.broker_count.or(second.broker_count),
+        kafka_version: first.kafka_version.or(second.kafka_version),
+        volume_gib: first.volume_gib.or(second.volume_gib),
+    }
+}
+
+/// Asks for each setting; an empty answer takes the default.
+fn asked(project: &Project) -> anyhow::Result<Choice> {
+    let stack = project.stack();
+    let cluster = stack.cluster();
+    let ask = |what: &str, default: &str| -> anyhow::Result<Option<String>> {
+        let answer = answer_to(&format!("{what} [{default}]: "))?;
+        Ok(Some(answer).filter(|answer| !answer.is_empty() && answer != default))
+    };
+    eprintln!("Press Enter to keep a default; everything else can be changed in the file.");
+    let name = ask("Cluster name", &cluster.name)?;
+    let region = ask("AWS region", stack.region())?;
+    let broker_type = ask("Broker type (`kgen size` helps to choose)", cluster.broker_type.as_str())?;
+    let count = ask("Brokers, a multiple of the zones", &cluster.broker_count.to_string())?;
+    let count = count.map(|count| count.parse().map_err(|_| refused(anyhow!("{count:?} is no number of brokers"))));
+    let kafka_version = ask("Kafka version", cluster.kafka_version.as_str())?;
+    Ok(Choice { region, name, broker_type, broker_count: count.transpose()?, kafka_version, ..Choice::default() })
+}
+
+/// What is written, in the order of the file: each key and its value as TOML.
+fn settings(choice: &Choice) -> Vec<(&'static str, String)> {
+    let text = |value: &String| toml::Value::String(value.clone()).to_string();
+    let list =
+        |items: Vec<String>| toml::Value::Array(items.into_iter().map(toml::Value::String).collect()).to_string();
+    // The default is three zones, and a subnet in each.
+    let zones = choice.zones.filter(|zones| *zones != 3);
+    let names = zones.zip(choice.region.as_ref()).map(|(zones, region)| {
+        list(["a", "b", "c", "d", "e", "f"].iter().take(zones).map(|zone| format!("{region}{zone}")).collect())
+    });
+    let subnets = zones.map(|zones| list((1..=zones).map(|number| format!("10.0.{number}.0/24")).collect()));
+    let rows = [
+        ("region", choice.region.as_ref().map(text)),
+        ("zones", names),
+        ("network.subnet_cidrs", subnets),
+        ("cluster.name", choice.name.as_ref().map(text)),
+        ("cluster.broker_type", choice.broker_type.as_ref().map(text)),
+        ("cluster.broker_count", choice.broker_count.map(|count| count.to_string())),
+        ("cluster.kafka_version", choice.kafka_version.as_ref().map(text)),
+        ("cluster.volume_gib", choice.volume_gib.map(|gib| gib.to_string())),
+    ];
+    rows.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::Stack;
+
+    #[test]
+    fn options_go_before_the_cluster_and_the_result_is_a_stack() {
+        let cluster = Choice {
+            region: Some("eu-west-1".to_owned()),
+            zones: Some(2),
+            name: Some("orders".to_owned()),
+            broker_type: Some("kafka.m5.large".to_owned()),
+            broker_count: Some(4),
+            kafka_version: Some("3.6.0".to_owned()),
+            volume_gib: Some(500),
+        };
+        let choice = over(Choice { broker_count: Some(6), ..Choice::default() }, cluster);
+        let written = settings(&choice);
+        assert!(written.contains(&("zones", "[\"eu-west-1a\", \"eu-west-1b\"]".to_owned())), "{written:?}");
+        let stack = Stack::parse(&commented::commented(&written).unwrap()).unwrap();
+        assert_eq!((stack.cluster().broker_count, stack.zones().len(), stack.cluster().volume_gib), (6, 2, 500));
+    }
+
+    #[test]
+    fn a_hostile_name_stays_one_value() {
+        let choice = Choice { name: Some("a\"\n[x]\n".to_owned()), ..Choice::default() };
+        let text = commented::commented(&settings(&choice)).unwrap();
+        let parsed: toml::Table = text.parse().unwrap();
+        assert_eq!(parsed["cluster"]["name"].as_str(), Some("a\"\n[x]\n"));
+    }
+}

@@ -1,0 +1,9 @@
+//! What a command shows while it works, beside its result: the progress of terraform, questions, the way to an orderly end.
+//! Everything goes to standard error, by way of the [`edge`](crate::edge).
+
+mod ask;
+pub mod progress;
+pub mod stopping;
+
+pub use ask::{answer_to, confirmed, ensure_confirmable};
+pub use progress::Progress;

@@ -1,0 +1,341 @@
+//! `kgen guard` against a control plane and a CloudWatch without brokers, and against receivers of every kind.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::to_bytes, extract::Request, http::StatusCode};
+use serde_json::Value;
+use tokio::{net::TcpListener, runtime::Runtime};
+
+use crate::{
+    awaited::await_some,
+    outside::{Fake, Stub},
+    project::Ran,
+};
+
+/// How a receiver takes messages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Manner {
+    Takes,
+    Slow,
+    Fails,
+    /// Has the message, and never answers.
+    Hangs,
+}
+
+/// A receiver of webhooks. Ends with the test.
+struct Receiver {
+    url: String,
+    manner: Arc<Mutex<Manner>>,
+    /// What was answered with 200: path, id, document.
+    taken: Arc<Mutex<Vec<(String, String, Value)>>>,
+    /// Every request.
+    asked: Arc<Mutex<usize>>,
+    _runtime: Runtime,
+}
+
+impl Receiver {
+    fn new(manner: Manner) -> Receiver {
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (manner, taken, asked) = (Arc::new(Mutex::new(manner)), Arc::default(), Arc::default());
+        let state: (Arc<Mutex<Manner>>, Arc<Mutex<Vec<_>>>, Arc<Mutex<usize>>) =
+            (Arc::clone(&manner), Arc::clone(&taken), Arc::clone(&asked));
+        let app = Router::new().fallback(move |request: Request| {
+            let (manner, taken, asked) = state.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let id = request.headers().get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
+                let id = id.to_owned();
+                let body = to_bytes(request.into_body(), 1 << 24).await.unwrap_or_default();
+                *asked.lock().unwrap() += 1;
+                let manner = *manner.lock().unwrap();
+                match manner {
+                    Manner::Fails => return StatusCode::INTERNAL_SERVER_ERROR,
+                    Manner::Hangs => std::future::pending().await,
+                    Manner::Slow => tokio::time::sleep(Duration::from_millis(60)).await,
+                    Manner::Takes => {}
+                }
+                let document = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                taken.lock().unwrap().push((path, id, document));
+                StatusCode::OK
+            }
+        });
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Receiver { url, manner, taken, asked, _runtime: runtime }
+    }
+
+    fn set(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    fn documents(&self) -> Vec<Value> {
+        self.taken.lock().unwrap().iter().map(|(.., document)| document.clone()).collect()
+    }
+
+    /// How often each message was taken, by its id.
+    fn ids(&self) -> BTreeMap<String, usize> {
+        let mut ids = BTreeMap::new();
+        self.taken.lock().unwrap().iter().for_each(|(_, id, _)| *ids.entry(id.clone()).or_default() += 1);
+        ids
+    }
+}
+
+fn hot(names: &[String]) -> Stub {
+    let hot = |name: &String| {
+        let mut cluster = Fake::new(name, "kafka.t3.small", 3);
+        cluster.cpu = Some(97.0);
+        cluster
+    };
+    Stub::serving(names.iter().map(hot).collect())
+}
+
+/// Nothing is wrong with them, and they publish too little at their monitoring level to be called healthy.
+fn calm(names: &[String]) -> Stub {
+    Stub::serving(names.iter().map(|name| Fake::new(name, "kafka.t3.small", 3)).collect())
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("orders-{number}")).collect()
+}
+
+/// `guard.toml` in `dir`, which judges what is older than `minutes`: a run with a smaller number has news.
+fn configure(dir: &Path, minutes: u32, rest: &str) {
+    let text = format!("delay = \"{minutes}m\"\ngroups = false\n{rest}");
+    fs::write(dir.join("guard.toml"), text).unwrap();
+}
+
+fn once(stub: &Stub, dir: &Path, options: &[&str]) -> Ran {
+    let mut command = stub.command(&["-C", dir.to_str().unwrap(), "guard", "--once"]);
+    command.args(options).env("AWS_REGION", "us-west-2").output().unwrap().into()
+}
+
+/// Two rounds after which every cluster of `names` fires, and nobody was told.
+fn fired(names: &[String], dir: &Path) -> Stub {
+    let stub = hot(names);
+    for minutes in [60, 50] {
+        configure(dir, minutes, "");
+        let ran = once(&stub, dir, &[]);
+        assert_eq!(ran.code, Some(3), "{}\n{}", ran.stdout, ran.stderr);
+    }
+    stub
+}
+
+fn webhook(name: &str, url: &str) -> String {
+    format!("[[sink]]\nkind = \"webhook\"\nname = \"{name}\"\nurl = \"{url}\"\n")
+}
+
+/// A guard in the background; killed with SIGKILL when it is dropped.
+struct Running(Child);
+
+impl Running {
+    fn start(stub: &Stub, dir: &Path, log: &str) -> Running {
+        let log = fs::File::options().create(true).append(true).open(dir.join(log)).unwrap();
+        let mut command = stub.command(&["-C", dir.to_str().unwrap(), "guard"]);
+        command.env("AWS_REGION", "us-west-2").stdin(Stdio::null());
+        Running(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_alert_is_sent_once_when_it_begins_and_once_when_it_ends() {
+    let (dir, receiver, names) = (tempfile::tempdir().unwrap(), Receiver::new(Manner::Takes), names(1));
+    let (hot, calm) = (hot(&names), calm(&names));
+    let sinks = webhook("pager", &receiver.url) + "[[sink]]\nkind = \"slack\"\nurl = \"" + &receiver.url + "/slack\"\n";
+    let mut told = Vec::new();
+    for (stub, minutes, code) in
+        [(&hot, 60, 3), (&hot, 50, 3), (&hot, 40, 3), (&hot, 40, 3), (&calm, 30, 4), (&calm, 20, 4), (&calm, 10, 4)]
+    {
+        configure(dir.path(), minutes, &sinks);
+        let ran = once(stub, dir.path(), &[]);
+        assert_eq!(ran.code, Some(code), "{}\n{}", ran.stdout, ran.stderr);
+        told.push(receiver.documents().len());
+    }
+    assert_eq!(told, [0, 2, 2, 2, 2, 4, 4], "{:#?}", receiver.documents());
+    let of_webhook: Vec<Value> =
+        receiver.documents().into_iter().filter(|document| document["schema"] == "kgen.alert/1").collect();
+    let of = |at: usize, key: &str| of_webhook[at][key].as_str().unwrap_or_default().to_owned();
+    assert_eq!((of(0, "status"), of(1, "status")), ("firing".to_owned(), "resolved".to_owned()));
+    assert_eq!((of(0, "cause"), of(0, "alert")), ("broker.undersized".to_owned(), of(1, "alert")));
+    let fix = &of_webhook[0]["fix"];
+    assert!(fix["aws_cli"].as_str().unwrap().starts_with("aws kafka update-broker-type --cluster-arn arn:aws:kafka:"));
+    assert!(fix["hcl_diff"].as_str().unwrap().contains("+    instance_type = "), "{fix}");
+    assert!(!of_webhook[0]["not_assessed"].as_array().unwrap().is_empty());
+    let slack = receiver.documents().into_iter().find(|document| document["text"].is_string()).unwrap();
+    assert!(slack["text"].as_str().unwrap().contains("orders-0 in us-west-2: broker.undersized"), "{slack}");
+}
+
+#[test]
+fn a_round_is_printed_in_every_form() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(1));
+    let stub = hot(&names);
+    configure(dir.path(), 10, "");
+    let json = once(&stub, dir.path(), &["--format", "json"]);
+    crate::frontdoor::validate("guard", &json.stdout);
+    let document: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(document["findings"][0]["cause"], "broker.undersized");
+    for (format, part) in [
+        ("text", "orders-0 (us-west-2): broker.undersized"),
+        ("markdown", "<!-- kgen-guard -->\n## MSK clusters"),
+        ("github", "::warning title=orders-0"),
+        ("junit", "<failure type=\"broker.undersized\""),
+    ] {
+        let ran = once(&stub, dir.path(), &["--format", format]);
+        assert!(ran.stdout.contains(part) && ran.code == Some(3), "{format}: {}\n{}", ran.stdout, ran.stderr);
+    }
+    let ran = once(&stub, dir.path(), &["--exit-zero"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let hidden = {
+        let mut command = stub.command(&["--redact", "-C", dir.path().to_str().unwrap(), "guard", "--once"]);
+        Ran::from(command.env("AWS_REGION", "us-west-2").output().unwrap())
+    };
+    assert!(!hidden.stdout.contains("orders-0") && !hidden.stdout.contains("123456789012"), "{}", hidden.stdout);
+}
+
+#[test]
+fn a_silenced_finding_is_shown_and_told_to_nobody() {
+    let (dir, receiver, names) = (tempfile::tempdir().unwrap(), Receiver::new(Manner::Takes), names(1));
+    let stub = hot(&names);
+    let silence = "[[silence]]\ncluster = \"orders-*\"\nuntil = \"2999-01-01T00:00:00Z\"\n";
+    for minutes in [60, 50, 40] {
+        configure(dir.path(), minutes, &(webhook("pager", &receiver.url) + silence));
+        let ran = once(&stub, dir.path(), &[]);
+        assert!(ran.code == Some(0) && ran.stdout.contains("silenced"), "{}\n{}", ran.stdout, ran.stderr);
+    }
+    assert!(receiver.documents().is_empty());
+}
+
+#[test]
+fn receivers_that_fail_or_hang_hold_up_no_round_and_lose_nothing() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(3));
+    let stub = fired(&names, dir.path());
+    let manners = [Manner::Takes, Manner::Slow, Manner::Fails, Manner::Hangs];
+    let receivers = manners.map(Receiver::new);
+    let sinks = receivers.iter().zip(["a", "b", "c", "d"]).map(|(receiver, name)| webhook(name, &receiver.url));
+    configure(dir.path(), 40, &format!("interval = \"1s\"\nmax_usd_per_day = 1000\n{}", sinks.collect::<String>()));
+    let running = Running::start(&stub, dir.path(), "log");
+    let log = || fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    let rounds = || log().lines().filter(|line| line.starts_with("clusters: 3")).count();
+    // Rounds go on while one receiver hangs and another fails; the others have everything.
+    let is_on = || (rounds() >= 5 && receivers[..2].iter().all(|receiver| receiver.ids().len() == 3)).then_some(());
+    assert!(await_some(Duration::from_secs(60), is_on).is_some(), "{}", log());
+    assert!(receivers[2..].iter().all(|receiver| receiver.ids().is_empty() && *receiver.asked.lock().unwrap() > 0));
+    assert!(log().contains("sink c: HTTP status 500; its messages are kept"), "{}", log());
+    drop(running);
+    // They recover, and a new guard has what the old one could not deliver.
+    receivers.iter().for_each(|receiver| receiver.set(Manner::Takes));
+    let running = Running::start(&stub, dir.path(), "log");
+    let has_all = || receivers.iter().all(|receiver| receiver.ids().len() == 3).then_some(());
+    assert!(await_some(Duration::from_secs(60), has_all).is_some(), "{}", log());
+    drop(running);
+    for (receiver, manner) in receivers.iter().zip(manners) {
+        assert!(receiver.ids().values().all(|times| *times == 1), "{manner:?}: {:?}", receiver.ids());
+    }
+}
+
+#[test]
+fn a_killed_guard_loses_no_message_and_repeats_one_only_with_the_same_id() {
+    const KILLS: usize = 20;
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(30));
+    let stub = fired(&names, dir.path());
+    let receiver = Receiver::new(Manner::Slow);
+    configure(
+        dir.path(),
+        40,
+        &format!("interval = \"1s\"\nmax_usd_per_day = 1000\n{}", webhook("pager", &receiver.url)),
+    );
+    let mut seed: u64 = 7;
+    for _ in 0..KILLS {
+        let running = Running::start(&stub, dir.path(), "log");
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis(20 + (seed >> 33) % 400));
+        drop(running);
+    }
+    let running = Running::start(&stub, dir.path(), "log");
+    let has_all = || (receiver.ids().len() == names.len()).then_some(());
+    let log = || fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    assert!(await_some(Duration::from_secs(60), has_all).is_some(), "{:?}\n{}", receiver.ids(), log());
+    drop(running);
+    // Each kill may have come between one delivery and its write, and no more than that is sent again.
+    let again: usize = receiver.ids().values().map(|times| times - 1).sum();
+    assert!(again <= KILLS, "{again} sent again: {:?}", receiver.ids());
+    let alerts: BTreeSet<String> =
+        receiver.documents().iter().map(|document| document["alert"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(alerts.len(), names.len());
+}
+
+#[test]
+fn two_guards_on_one_state_exclude_each_other() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(1));
+    let stub = calm(&names);
+    configure(dir.path(), 10, "");
+    let running = Running::start(&stub, dir.path(), "log");
+    let is_up = || dir.path().join(".kgen/guard/state.json").exists().then_some(());
+    assert!(await_some(Duration::from_secs(30), is_up).is_some());
+    let second = once(&stub, dir.path(), &[]);
+    assert_eq!(second.code, Some(2), "{}", second.stderr);
+    assert!(second.stderr.contains("is locked by another kgen"), "{}", second.stderr);
+    drop(running);
+    assert_eq!(once(&stub, dir.path(), &[]).code, Some(4));
+}
+
+#[test]
+fn a_damaged_or_newer_state_is_refused_and_left_alone() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(1));
+    let stub = calm(&names);
+    let state = dir.path().join(".kgen/guard/state.json");
+    fs::create_dir_all(state.parent().unwrap()).unwrap();
+    for (text, expected) in [("{\"schema\": 1, \"boo", "it is damaged"), ("{\"schema\": 9}", "a newer kgen wrote it")] {
+        fs::write(&state, text).unwrap();
+        let ran = once(&stub, dir.path(), &[]);
+        assert!(ran.code == Some(2) && ran.stderr.contains(expected), "{:?} {}", ran.code, ran.stderr);
+        assert_eq!(fs::read_to_string(&state).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_round_that_costs_too_much_is_refused_before_it_is_read() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(10));
+    let stub = calm(&names);
+    configure(dir.path(), 10, "max_usd_per_day = 0.001\n");
+    let ran = once(&stub, dir.path(), &[]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("max_usd_per_day (0.001)"), "{:?} {}", ran.code, ran.stderr);
+}
+
+#[test]
+fn a_configuration_that_is_wrong_or_missing_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let stub = calm(&names(1));
+    fs::write(dir.path().join("guard.toml"), "intervall = \"5m\"\n").unwrap();
+    let ran = once(&stub, dir.path(), &[]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("unknown field `intervall`"), "{:?} {}", ran.code, ran.stderr);
+    let ran = once(&stub, dir.path(), &["--config", "nowhere.toml"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("there is no nowhere.toml"), "{:?} {}", ran.code, ran.stderr);
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_one_failure_and_others_go_on() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(2));
+    let stub = calm(&names);
+    configure(dir.path(), 10, "[[target]]\nregions = [\"us-west-2\", \"eu-north-1\"]\n");
+    let ran = once(&stub, dir.path(), &["--format", "json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["failures"].as_array().unwrap().len(), 1);
+    let judged = document["clusters"].as_array().unwrap().iter().filter(|row| row["verdict"] == "inconclusive").count();
+    assert_eq!(judged, 2, "{document:#}");
+}
