@@ -50,10 +50,10 @@ mod tests {
         let measured = |samples| Measured { context: None, samples, load: &[] };
         let change = proof(&measured(&before), &measured(&after));
         insta::assert_snapshot!(table(("kafka.t3.small", "kafka.m5.large"), &change), @r"
-                                                    before          after           change  95 % interval
-         broker type                                kafka.t3.small  kafka.m5.large
+                                                 before          after           change  95 % interval
+         broker type                             kafka.t3.small  kafka.m5.large
          CPU of its capacity, busiest broker, %  91              31              -60     -60 to -60     improved
-         messages into the cluster, records/s       200.0           200.0           +0.0    +0.0 to +0.0
+         messages into the cluster, records/s    200.0           200.0           +0.0    +0.0 to +0.0
 
         improved: CPU of its capacity, busiest broker: 91 % before, 31 % after; change -60 % (95 % interval -60 to -60)
         ");

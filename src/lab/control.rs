@@ -351,7 +351,7 @@ impl Lab {
     }
 }
 
-/// What the state file in `dir` says; nothing is known, which does not exist here.
+/// What the state file in `dir` says; `None` if there is none.
 ///
 /// # Errors
 /// It cannot be read, or it says what no lab has written: then nothing of it counts.

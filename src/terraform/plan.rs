@@ -374,7 +374,7 @@ pub(super) mod tests {
           ! aws_msk_cluster.main was changed outside of Terraform
               broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"
           + aws_vpc.main would be created
-        -/+ aws_msk_cluster.main would be destroyed and recreated (tainted: an earlier apply did not finish creating it. If it is whole now, `terraform untaint 'aws_msk_cluster.main'` in the same folder keeps it)
+        -/+ aws_msk_cluster.main would be destroyed and recreated (tainted: an earlier apply did not finish creating it. If it is complete now, `terraform untaint 'aws_msk_cluster.main'` in the same folder keeps it)
           ~ aws_msk_cluster.other would be updated in place
               tags.Name: "demo" → (sensitive)
               broker_node_group_info[0].instance_type: "kafka.t3.small" → "kafka.m5.large"

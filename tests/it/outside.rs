@@ -430,7 +430,7 @@ fn diagnose_says_what_is_missing() {
     assert!(!gap["findings"].to_string().contains("broker.down"), "{gap}");
     let new = of("new");
     assert_eq!(new.code, Some(4), "{}", new.stderr);
-    assert!(new.stderr.contains("CloudWatch has no datapoint of new"), "{}", new.stderr);
+    assert!(new.stderr.contains("CloudWatch has no datapoints for new"), "{}", new.stderr);
     assert!(!new.stdout.contains("--source cloudwatch"), "{}", new.stdout);
     let unavailable = &gap["cluster"]["unavailable"];
     assert!(unavailable.to_string().contains("topics"), "{unavailable}");

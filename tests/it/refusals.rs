@@ -83,7 +83,13 @@ fn numbers_of_brokers() {
     check(&["scale-out", "6"], &[], &[], 2, &["no terminal", "--yes"]);
     let whole = ["six", "BROKERS", "expected a whole number", "see `kgen scale-out --help`"];
     check(&["scale-out", "six", "--yes"], &[], &[], 2, &whole);
-    check(&["scale-out", "3", "--yes"], &rendered, &[], 2, &["3 brokers are not more than the 3", "kgen resize"]);
+    check(
+        &["scale-out", "3", "--yes"],
+        &rendered,
+        &[],
+        2,
+        &["3 brokers are not more than the current 3", "kgen resize"],
+    );
     check(&["scale-out", "4", "--yes"], &rendered, &[], 2, &["4 brokers cannot be spread", "a multiple of 3"]);
     check(&["scale-out", "33", "--yes"], &rendered, &[], 2, &["more than the 30 that MSK allows"]);
     check(&["scale-out", "6", "--yes"], &[], &[], 2, &["no Terraform", "kgen render"]);

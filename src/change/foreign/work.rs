@@ -189,7 +189,7 @@ impl Work<'_> {
         journal.end_phase();
         journal.step(Step::Settled)?;
         let change = Change::BrokerType(self.request.to);
-        journal.tell(run::Event::mark(Mark::Fixed, format!("all brokers are {}", self.request.to)))?;
+        journal.tell(run::Event::mark(Mark::Fixed, format!("every broker is {}", self.request.to)))?;
         journal.see(&Event::TypeIs { cluster: &cluster.cluster, to: self.request.to });
         let after = match before.is_some() {
             true => warmed_up(self.request.measure, self.site.timing, journal).and_then(|()| {

@@ -32,7 +32,7 @@ const RIGHT: &[(&str, &str)] = &[
     ("output of another unit", "known when terraform runs"),
     ("not on this machine", "a module that was not fetched"),
     ("that kgen does not know and that is missing from", "a module that was not fetched"),
-    ("which does not exist here", "a module that is not there"),
+    ("which does not contain one", "a module that is not there"),
 ];
 
 /// Refusals that need a look: a person might not need them.
