@@ -2,8 +2,9 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    consumer_stalled::{LAG_PER_S, READS_NOTHING},
     coverage::{Clusters, Needs},
-    topology::topics,
+    topology::{topic_paces, topics},
 };
 use crate::{
     finding_id,
@@ -34,7 +35,7 @@ pub const RULE: Rule = Rule {
     kind: Kind::Rest,
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
-    meaning: "Brokers show a symptom (slow produce requests, traffic that is gone, a load that is not acknowledged, partitions out of sync, a full heap) that none \
+    meaning: "There is a symptom (slow produce requests, traffic that is gone, a load that is not acknowledged, partitions out of sync, a full heap, lag that grows) that none \
               of the known causes explains.",
     told_apart: "By the absence of every cause that has a rule.",
     in_the_lab: "kgen lab fault start disk.slow, and kgen diagnose --source cloudwatch",
@@ -84,6 +85,7 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     finding.evidence_for.extend(traffic_gone(window));
     finding.evidence_for.extend(leaders_uneven(window));
+    lag_grows(window, &mut finding);
     // Requests that never end have no times.
     let is_stuck = |seen: &Evidence| {
         let rates = seen.value.zip(seen.threshold);
@@ -140,6 +142,25 @@ fn traffic_gone(window: &Window) -> Option<Evidence> {
             let text =
                 format!("next to nothing is produced ({bytes:.0} bytes/s); whether clients are connected was not seen");
             Some(Evidence::seen(text, bytes))
+        }
+    }
+}
+
+/// Groups that read, and whose lag on a topic grows all the same by less than `consumer.slow` asks for: a cluster in which that
+/// goes on is not healthy.
+fn lag_grows(window: &Window, finding: &mut Finding) {
+    for pace in topic_paces(window) {
+        let reads = pace.share().is_some_and(|share| share < READS_NOTHING);
+        if !reads || pace.lag_per_s < LAG_PER_S {
+            continue;
+        }
+        let text = format!(
+            "group {}: lag {:.0} on {} grows by {:.0} records/s",
+            pace.group, pace.lag, pace.topic, pace.lag_per_s
+        );
+        finding.evidence_for.push(Evidence::measured(text, pace.lag_per_s, LAG_PER_S));
+        if !finding.groups.contains(&pace.group) {
+            finding.groups.push(pace.group);
         }
     }
 }

@@ -13,13 +13,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Marks, Naming, Opened, fixes, open::refresh, runtime};
+use super::{Marks, Naming, Opened, collect::ended, fixes, open::refresh, runtime};
 use crate::{
     aws::Aws,
     diagnose::{Context, diagnose},
     finding_id,
     metrics::Status,
-    run::{self, Entry, Event, Found, Observed},
+    run::{self, Covered, Entry, Event, Found, Observed},
     sample::Sample,
 };
 
@@ -54,6 +54,7 @@ pub struct Watcher {
     samples: VecDeque<Sample>,
     state_read: Instant,
     held: BTreeSet<&'static str>,
+    covered: Option<Covered>,
     marks: Marks,
 }
 
@@ -69,6 +70,7 @@ impl Watcher {
             samples: VecDeque::new(),
             state_read: Instant::now(),
             held: BTreeSet::new(),
+            covered: None,
             marks,
         }
     }
@@ -125,6 +127,12 @@ impl Watcher {
         let marks = self.marks.of(&self.context, sample, &diagnosis);
         let observed = Observed::new(self.context.clone(), sample.clone(), &diagnosis);
         let mut events = vec![Event::Sample(Box::new(observed))];
+        let is_too_early = diagnosis.findings.first().is_some_and(|finding| finding.id == TOO_FEW);
+        let covered = Some(Covered::new(&diagnosis.coverage));
+        if covered != self.covered && !is_too_early {
+            events.extend(covered.clone().map(Event::Coverage));
+            self.covered = covered;
+        }
         let told = diagnosis.findings.iter().map(|finding| finding.id).filter(|id| *id != TOO_FEW);
         let holds: BTreeSet<&'static str> = told.collect();
         if !holds.is_subset(&self.held) {
@@ -193,7 +201,7 @@ async fn watch(
     let mut watcher = watcher(Watchable { aws, context, status: source.status() });
     let mut samples = source.stream(interval);
     while let Some(sample) = samples.recv().await {
-        watcher.take(sample?).await?;
+        watcher.take(sample.map_err(ended)?).await?;
     }
     Ok(())
 }
