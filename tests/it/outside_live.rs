@@ -235,7 +235,8 @@ fn every_kind_of_cluster_gets_its_answer(lab: &Lab) {
         aws kafka create-cluster-v2 --cluster-name serverless-1 > /dev/null \
             --serverless 'VpcConfigs=[{SubnetIds=[subnet-1,subnet-2]}]'
         mkdir -p empty"#);
-    let active = "aws kafka list-clusters-v2 --query 'length(ClusterInfoList[?State==`ACTIVE`])' --output text";
+    // As text each page would be counted by itself.
+    let active = "aws kafka list-clusters-v2 --query 'length(ClusterInfoList[?State==`ACTIVE`])' --output json";
     lab.await_output(active, "104", 60);
     let diagnosed = |name: &str, code: i32| -> Value {
         let ran = lab.try_sh(&format!("cd empty && kgen diagnose --cluster {name} --json"));
