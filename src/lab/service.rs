@@ -289,7 +289,8 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
     let crew: Crew = if options.without_brokers {
         say("clusters have no brokers, and their metrics are synthetic");
         let metrics = Arc::clone(&metrics);
-        Arc::new(move |assignment| run_with_metrics(assignment, &metrics))
+        let scale = hardware.scale;
+        Arc::new(move |assignment| run_with_metrics(assignment, &metrics, scale))
     } else {
         let crew = FleetCrew { machine, certificates, monitoring, say };
         Arc::new(move |assignment| crew.run(assignment))
