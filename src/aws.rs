@@ -15,12 +15,13 @@ mod lab;
 mod nodes;
 mod operation;
 mod reach;
+mod signed;
 mod topics;
 
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
-use aws_sdk_kafka::config::Credentials;
+use aws_sdk_kafka::config::{Credentials, SharedCredentialsProvider};
 
 pub use crate::lab_api::{LabStatus, TargetGroup};
 pub use action::{Action, PolicyScope, read_only_policy};
@@ -39,6 +40,7 @@ pub use topics::Topic;
 
 use bounds::BoundedAnswers;
 use endpoint::Endpoint;
+use signed::Signer;
 
 /// Longest wait for one attempt of a call; the SDK makes up to three.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -55,6 +57,7 @@ pub struct Aws {
     refusal: Option<AwsError>,
     kafka: aws_sdk_kafka::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
+    signer: Signer,
     http: reqwest::Client,
 }
 
@@ -99,6 +102,7 @@ impl Aws {
         kafka.set_endpoint_url(endpoint.clone());
         let mut cloudwatch = aws_sdk_cloudwatch::config::Builder::from(config);
         cloudwatch.set_endpoint_url(of("CloudWatch"));
+        let signing = credentials.clone().map(SharedCredentialsProvider::new).or_else(|| config.credentials_provider());
         if let Some(credentials) = credentials {
             kafka = kafka.credentials_provider(credentials.clone());
             cloudwatch = cloudwatch.credentials_provider(credentials);
@@ -107,7 +111,10 @@ impl Aws {
             Some(url) => Endpoint { url: url.clone(), setting: String::new() }.is_here().await,
             None => false,
         };
+        let named = |service| of(service).map(|url| Endpoint { url, setting: String::new() });
+        let signer = Signer::new(named("SSM"), named("S3"), named("Kafka"), signing).await;
         Aws {
+            signer,
             region: region.to_owned(),
             endpoint,
             here,

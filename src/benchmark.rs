@@ -5,6 +5,7 @@
 
 pub mod baselines;
 mod judge;
+pub mod minutes;
 pub mod outside;
 mod report;
 mod scenario;
@@ -15,10 +16,10 @@ mod variation;
 #[cfg(test)]
 mod without;
 
-pub use judge::{Judged, LOOK_BACK, answer, judge, truth_of};
+pub use judge::{Judged, LOOK_BACK, answer, truth_of};
 pub use report::markdown;
 pub use scenario::{Kind, Names, Part, SCENARIOS, Scenario, find};
-pub use score::{Report, View, judge_all, score};
+pub use score::{Report, View, judge_all, judge_in, score};
 pub use variation::Variation;
 
 use serde::{Deserialize, Serialize};
@@ -46,4 +47,7 @@ pub struct Truth {
     pub partitions: Vec<String>,
     #[serde(default)]
     pub groups: Vec<String>,
+    /// CPU pressure of the machine while the run was recorded from outside, percent: the mean over its datapoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressure_percent: Option<f64>,
 }

@@ -24,6 +24,7 @@ mod apply;
 mod bench;
 mod bootstrap;
 mod changing;
+mod clients;
 mod clusters;
 mod compare;
 mod config;
@@ -244,6 +245,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Replay(args) => replay::run(&args, project),
         Command::Report(args) => report::run(&args, project),
         Command::Topic(args) => topic::run(args, project),
+        Command::Produce(args) if clients::are_named(&args) => clients::run(&args, project),
         Command::Produce(args) => produce::run(args, project),
         Command::Lab(command) => lab::run(project, &command),
         Command::Consume(args) => consume::run(args, project),

@@ -29,6 +29,7 @@ use crate::{
     load::{
         consumer,
         ledger::Ledger,
+        part::Part,
         producer::{Acks, Load, ProducerConfig, Summary, new_run},
         verify::Verification,
     },
@@ -330,6 +331,8 @@ impl Play<'_> {
             transactions: None,
             compression: "none".to_owned(),
             clients: 1,
+            part: Part::WHOLE,
+            start_at: None,
             runs: self.request.outer.runs_dir(),
             flush_within: FLUSH_WITHIN,
         });

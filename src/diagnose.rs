@@ -89,7 +89,7 @@ pub struct Context {
     /// Such as `PER_BROKER`: which metrics MSK publishes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring_level: Option<MonitoringLevel>,
-    /// Length of a datapoint of CloudWatch, s, where it is not a minute (the lab can shorten it).
+    /// Length of a datapoint of CloudWatch, s: a minute, which the lab can shorten. `None` where none are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_s: Option<f64>,
     /// What the view cannot provide, and why.

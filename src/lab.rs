@@ -21,6 +21,7 @@ mod secrets;
 pub mod server;
 pub mod service;
 pub mod simulated;
+pub mod ssm;
 pub mod tls;
 mod topics;
 

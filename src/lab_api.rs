@@ -33,6 +33,8 @@ pub struct LabStatus {
     /// How long after the end of its period a datapoint is there.
     pub metrics_delay_s: Option<u64>,
     pub problem: Option<String>,
+    /// How commands on client instances are kept apart (`aws ssm send-command`).
+    pub client_instances: String,
     /// Clusters have no brokers, and their metrics are synthetic.
     pub without_brokers: bool,
     /// Actions of IAM that the lab denies, for tests.

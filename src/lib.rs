@@ -53,6 +53,7 @@ mod listen;
 
 // What is done with all of that: activities, which take requests and return events.
 mod change;
+mod clients;
 mod demo;
 mod guard;
 mod sandbox;

@@ -59,6 +59,19 @@ pub enum MetricsError {
 }
 
 impl MetricsError {
+    /// Bad input or a missing prerequisite: nothing was read, and trying again gives the same.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            MetricsError::Targets { .. }
+                | MetricsError::TargetsFile { .. }
+                | MetricsError::NoTargets { .. }
+                | MetricsError::NoExporter { .. }
+                | MetricsError::OpenMonitoring { .. }
+                | MetricsError::Price { .. }
+        )
+    }
+
     /// It may pass by itself: throttling, an endpoint that does not answer now, a cluster that has published nothing yet.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -9,7 +9,7 @@ mod list;
 mod reader;
 mod writer;
 
-pub use entry::{End, Entry, Event, Fix, Found, LoadSecond, Mark, Observed};
+pub use entry::{Covered, End, Entry, Event, Fix, Found, LoadSecond, Mark, Observed};
 pub use environment::{Environment, masked};
 pub use list::{Listed, find, find_own, list};
 pub use reader::{ReadError, Run, SAMPLES_ID};

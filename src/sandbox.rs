@@ -72,6 +72,20 @@ impl Stage {
     /// # Errors
     /// See [`up`].
     pub fn raise_lab(&mut self, port: Option<u16>, hardware: Hardware, say: Say<'_>) -> anyhow::Result<()> {
+        self.raise_lab_with(port, hardware, Vec::new(), say)
+    }
+
+    /// As [`Stage::raise_lab`], with `more` arguments of `kgen lab serve`.
+    ///
+    /// # Errors
+    /// See [`up`].
+    pub fn raise_lab_with(
+        &mut self,
+        port: Option<u16>,
+        hardware: Hardware,
+        more: Vec<OsString>,
+        say: Say<'_>,
+    ) -> anyhow::Result<()> {
         let port = match port {
             Some(port) => port,
             None => TcpListener::bind(("127.0.0.1", 0))
@@ -79,7 +93,7 @@ impl Stage {
                 .context("finding a free port")?
                 .port(),
         };
-        let arguments = t3_argument(hardware.t3 == T3Mode::Credits);
+        let arguments = [t3_argument(hardware.t3 == T3Mode::Credits), more].concat();
         self.lab = Some(up(&self.project, &Wanted { port, hardware, arguments }, say)?);
         Ok(())
     }

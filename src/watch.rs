@@ -15,7 +15,7 @@ mod session;
 mod target;
 mod watcher;
 
-pub use collect::{collected, collected_with};
+pub use collect::{collected, collected_with, ended};
 pub use fixes::{Naming, fixes};
 pub use fleet::{DATAPOINTS, periods};
 pub use marks::Marks;

@@ -110,7 +110,7 @@ impl Aws {
                 let status = refused.raw().status().as_u16();
                 let message = refused.err().message().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
                 match refused.err().code() {
-                    Some(code) if DENIED.contains(&code) => {
+                    Some(code) if is_denial(code) => {
                         AwsError::Denied { action: action.name(), message, allow: action.allow() }
                     }
                     // MSK answers some calls without a code that the SDK knows.
@@ -136,6 +136,11 @@ impl Aws {
             _ => no_answer(root(&error)),
         }
     }
+}
+
+/// Whether a code is a refusal for want of permission.
+pub(super) fn is_denial(code: &str) -> bool {
+    DENIED.contains(&code)
 }
 
 /// The innermost cause, which names what happened; those around it only say that a request failed.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_kafka::types::{
-    BrokerNodeGroupInfo, ClientBroker, EbsStorageInfo, EncryptionInTransit, EncryptionInfo, StorageInfo,
+    BrokerNodeGroupInfo, ClientBroker, EbsStorageInfo, EncryptionInTransit, EncryptionInfo, EnhancedMonitoring,
+    StorageInfo,
 };
 use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
@@ -51,7 +52,7 @@ impl Aws {
         answered(self.http.delete(url).query(&[("cluster", cluster)])).await
     }
 
-    /// Begins a cluster with a plaintext listener in the lab.
+    /// Begins a cluster with a plaintext listener and the monitoring level PER_BROKER in the lab.
     ///
     /// # Errors
     /// The endpoint is none of this machine, or the lab refuses.
@@ -75,6 +76,7 @@ impl Aws {
             .cluster_name(name)
             .kafka_version("3.9.x")
             .number_of_broker_nodes(brokers)
+            .enhanced_monitoring(EnhancedMonitoring::PerBroker)
             .encryption_info(EncryptionInfo::builder().encryption_in_transit(in_transit).build())
             .broker_node_group_info(group.build())
             .send()

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Kind, Names, Scenario, Truth};
 use crate::{
-    diagnose::{Context, Diagnosis, Finding, PRESSURE_PERCENT, THROTTLED_PERCENT, Verdict, diagnose, median},
+    diagnose::{Context, Diagnosis, Finding, THROTTLED_PERCENT, Verdict, diagnose, median},
     finding_id,
     run::{Event, Run},
     sample::{BrokerId, Sample},
 };
+
+pub use crate::diagnose::PRESSURE_PERCENT;
 
 /// Samples that a live watcher looks back on.
 pub const LOOK_BACK: usize = 60;

@@ -23,7 +23,7 @@ pub fn markdown(report: &Report) -> String {
     let per_hour = if hours > 0.0 { format!("{:.1}", alarms as f64 / hours) } else { "-".to_owned() };
     let brier = report.brier.map_or("-".to_owned(), |brier| format!("{brier:.3}"));
     if let Some(outside) = &report.outside {
-        text += "From outside: two complete datapoints into the fault, with eight calm ones before them.\n\n";
+        text += &how_seen(report);
         text += &from_outside(outside);
     }
     let rows = [
@@ -100,6 +100,22 @@ pub fn markdown(report: &Report) -> String {
         );
     }
     text
+}
+
+/// Where the minutes come from.
+fn how_seen(report: &Report) -> String {
+    if report.live == 0 {
+        return "From outside: two complete datapoints into the fault, with eight calm ones before them.\n\n"
+            .to_owned();
+    }
+    let of = if report.live == report.runs { "All".to_owned() } else { format!("{} of them", report.live) };
+    let mut text = format!(
+        "{of} were recorded from outside and are judged as the datapoints came in, up to two complete ones of the fault."
+    );
+    if report.busy > 0 {
+        let _ = write!(text, " {} were recorded on a machine that was busy with other work.", report.busy);
+    }
+    text + "\n\n"
 }
 
 fn from_outside(score: &OutsideScore) -> String {

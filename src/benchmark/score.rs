@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{
     Judged, Kind, Part, SCENARIOS, Truth,
     baselines::{BASELINES, LASTING},
-    judge::{LOOK_BACK, Phase, judge, samples_of},
-    outside,
+    judge::{LOOK_BACK, PRESSURE_PERCENT, Phase, judge, samples_of},
+    minutes, outside,
 };
 use crate::{diagnose::Verdict, run::Run, sample::Sample};
 
@@ -18,6 +18,12 @@ pub struct Report {
     pub view: View,
     /// Runs that count.
     pub runs: usize,
+    /// Of those, recorded from outside; the others are reduced to what an outside view would hold of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub live: usize,
+    /// Of those, recorded on a machine that was busy with other work too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub busy: usize,
     /// Scenarios among them.
     pub scenarios: usize,
     /// Runs on a machine that was busy with other work: they count for nothing.
@@ -141,14 +147,20 @@ pub struct OutsideScore {
 
 /// Judges the runs, in the order of the scenarios; those of something else than the benchmark are left out.
 pub fn judge_all(runs: &[Run], view: View) -> Vec<(Judged, &Run)> {
-    let judge = match view {
-        View::Inside => judge,
-        View::Outside => outside::judge,
-    };
-    let mut judged: Vec<(Judged, &Run)> = runs.iter().filter_map(|run| Some((judge(run)?, run))).collect();
+    let mut judged: Vec<(Judged, &Run)> = runs.iter().filter_map(|run| Some((judge_in(run, view)?, run))).collect();
     let place = |judged: &Judged| SCENARIOS.iter().position(|row| row.name == judged.scenario.name);
     judged.sort_by_key(|(judged, _)| (place(judged), judged.truth.variation.number));
     judged
+}
+
+/// Judges one run; nothing where it is none of the benchmark, or was recorded from outside and is to be seen from inside.
+pub fn judge_in(run: &Run, view: View) -> Option<Judged> {
+    match (view, minutes::is_outside(run)) {
+        (View::Inside, false) => judge(run),
+        (View::Inside, true) => None,
+        (View::Outside, false) => outside::judge(run),
+        (View::Outside, true) => minutes::judge(run),
+    }
 }
 
 /// Scores judged runs.
@@ -172,6 +184,8 @@ pub fn score(judged: &[(Judged, &Run)], view: View) -> Report {
             continue;
         }
         report.runs += 1;
+        report.live += usize::from(minutes::is_outside(run));
+        report.busy += usize::from(judged.truth.pressure_percent > Some(PRESSURE_PERCENT));
         let (part, right) = (judged.scenario.part(judged.truth.variation.number), judged.is_right());
         match part {
             Part::Tuning => report.tuning.add(right),
@@ -268,9 +282,14 @@ fn outside_score(judged: &[(Judged, &Run)], view: View) -> Option<OutsideScore> 
 
 /// What a baseline says from outside once the fault has lasted for as long as its alarms ask for, and in the calm before.
 fn outside_answers(run: &Run, answer: fn(&[Sample]) -> Option<&'static str>) -> (Vec<&'static str>, usize) {
-    let Some((_, samples)) = outside::reduced(run, outside::CALM_MINUTES, LASTING) else { return (Vec::new(), 0) };
-    let calm = answer(&samples[..outside::CALM_MINUTES]);
-    (answer(&samples).into_iter().collect(), usize::from(calm.is_some()))
+    let minutes = if minutes::is_outside(run) {
+        minutes::for_baselines(run)
+    } else {
+        let reduced = outside::reduced(run, outside::CALM_MINUTES, LASTING);
+        reduced.map(|(_, samples)| (samples[..outside::CALM_MINUTES].to_vec(), samples))
+    };
+    let Some((calm, samples)) = minutes else { return (Vec::new(), 0) };
+    (answer(&samples).into_iter().collect(), usize::from(answer(&calm).is_some()))
 }
 
 /// What a baseline says of the fault given what the diagnosis is given, each answer when it appears, and how often it said anything before it.
@@ -293,6 +312,10 @@ fn baseline_answers(
         held = now;
     }
     (said, alarms)
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn quantiles(mut seconds: Vec<f64>) -> Times {

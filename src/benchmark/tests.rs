@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::LazyLock};
 use super::{
     Kind, LOOK_BACK, View, find,
     judge::{Phase, samples_of},
-    judge_all, outside, score, truth_of,
+    judge_all, minutes, outside, score, truth_of,
     without::without,
 };
 use crate::{
@@ -15,12 +15,17 @@ use crate::{
     sample::{Field, Sample},
 };
 
-static RUNS: LazyLock<Vec<Run>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
+static RUNS: LazyLock<Vec<Run>> = LazyLock::new(|| runs_in("tests/traces"));
+
+/// Runs that were recorded from outside.
+static LIVE: LazyLock<Vec<Run>> = LazyLock::new(|| runs_in("tests/traces-outside"));
+
+fn runs_in(folder: &str) -> Vec<Run> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| Run::read(path).unwrap()).collect()
-});
+}
 
 #[test]
 fn what_shows_outside_is_named_within_two_datapoints() {
@@ -39,6 +44,34 @@ fn what_shows_outside_is_named_within_two_datapoints() {
     assert!(percent(outside.separable_held_out) >= 92.0 && percent(outside.separable_tuning) >= 96.0, "{outside:?}");
     assert!(percent(outside.wrong_held_out) <= 3.0 && percent(outside.wrong_tuning) <= 3.0, "{outside:?}");
     assert!(report.false_alarms.len() <= 1, "{:?}", report.false_alarms);
+}
+
+/// What was measured, and what would be noticed.
+#[test]
+fn live_runs_from_outside_are_judged_as_they_came_in() {
+    let judged = judge_all(&LIVE, View::Outside);
+    let report = score(&judged, View::Outside);
+    if std::env::var_os("KGEN_SHOW").is_some() {
+        println!("{}", super::markdown(&report));
+    }
+    assert!(report.live == report.runs && report.runs == LIVE.len() && report.runs >= 7, "{report:#?}");
+    let outside = report.outside.as_ref().unwrap();
+    assert!(outside.separable_tuning.of > 0, "{outside:?}");
+    // Two are groups that came with the fault (docs/benchmark.md).
+    assert!(report.false_alarms.is_empty() && outside.called_healthy.right <= 2, "{report:#?}");
+    assert_eq!((outside.wrong_held_out.right, outside.wrong_tuning.right), (0, 0), "{outside:#?}");
+    for (judged, run) in &judged {
+        let (calm, all) = minutes::for_baselines(run).unwrap();
+        assert!(
+            calm.len() >= 5 && all.len() >= calm.len() + 3,
+            "{}: {} {}",
+            judged.scenario.name,
+            calm.len(),
+            all.len()
+        );
+    }
+    // They are nothing to a view from inside.
+    assert!(judge_all(&LIVE, View::Inside).is_empty());
 }
 
 /// Verdicts of a window with each field taken away; those that say `healthy`.
@@ -70,6 +103,19 @@ fn a_fault_is_never_called_healthy_because_a_field_is_missing() {
         let (context, minutes) = outside::reduced(run, outside::CALM_MINUTES, outside::FAULT_MINUTES).unwrap();
         found.extend(healthy_without(&format!("outside, {name}"), &context, &minutes));
         judged += 1;
+    }
+    for run in LIVE.iter() {
+        let truth = truth_of(run).unwrap();
+        if find(&truth.scenario).unwrap().kind == Kind::Control {
+            continue;
+        }
+        let name = format!("live, {}-{}", truth.scenario, truth.variation.number);
+        let datapoints = minutes::datapoints(run, &truth);
+        let is_fault = |(.., phase): &(Context, Sample, Phase)| *phase == Phase::Fault;
+        let first = datapoints.iter().position(is_fault).unwrap();
+        let last = first + outside::FAULT_MINUTES - 1;
+        let window: Vec<Sample> = datapoints[..=last].iter().map(|(_, sample, _)| sample.clone()).collect();
+        found.extend(healthy_without(&name, &datapoints[last].0, &window));
     }
     assert!(found.is_empty() && judged >= 140, "{} of {judged} runs:\n{}", found.len(), found.join("\n"));
 }

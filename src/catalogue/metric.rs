@@ -61,7 +61,23 @@ impl Metric {
     }
 }
 
+/// Where the price of a metric stands: it depends on the region and on how many there are (MSK Developer Guide, "Amazon MSK
+/// metrics": those of DEFAULT are free, the others are priced there).
+const PRICES: &str = "https://aws.amazon.com/cloudwatch/pricing/";
+
 impl MonitoringLevel {
+    /// What the level costs, in words that follow its name: DEFAULT is free, and every metric above it is billed by CloudWatch.
+    pub fn price(self) -> String {
+        let more = Metric::all().iter().filter(|metric| metric.level == self).count();
+        let of_each = match self {
+            MonitoringLevel::Default => return " (free)".to_owned(),
+            MonitoringLevel::PerBroker => "broker",
+            MonitoringLevel::PerTopicPerBroker => "topic and broker",
+            MonitoringLevel::PerTopicPerPartition => "group and partition",
+        };
+        format!(" (paid: {more} more metrics for each {of_each}; prices: {PRICES})")
+    }
+
     /// The value of `enhanced_monitoring`.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::lab::T3Mode;
+use super::lab::{T3Mode, metrics_period};
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
@@ -13,7 +13,8 @@ pub enum BenchCommand {
 Examples:
   kgen bench diagnose
   kgen bench diagnose --scenario broker.hung,disk.full --variations 2
-  kgen bench diagnose --broker-type kafka.t3.small --t3 credits --seconds 60")]
+  kgen bench diagnose --broker-type kafka.t3.small --t3 credits --seconds 60
+  kgen bench diagnose --view outside --scenario disk.full,consumer.stalled --first 4 --variations 4")]
     Diagnose(BenchDiagnose),
     /// Score the diagnosis on recorded runs and compare it with the baselines
     #[command(after_help = "\
@@ -36,10 +37,16 @@ pub struct BenchDiagnose {
     /// First variation of each scenario
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub first: u32,
-    /// Folder for the recorded runs, one folder per run [default: .kgen/bench-runs]
+    /// Folder for the recorded runs, one folder per run [default: .kgen/bench-runs, or .kgen/bench-outside]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Longest duration of a fault, seconds
+    /// How the brokers are seen: `inside` every two seconds, `outside` by CloudWatch and the MSK API, in short minutes
+    #[arg(long, value_enum, default_value_t = BenchView::Inside)]
+    pub view: BenchView,
+    /// Length of a minute of CloudWatch with `--view outside`; in one of 5s a broker that is gone is not missed by the others
+    #[arg(long, value_name = "PERIOD", default_value = "10s", value_parser = metrics_period)]
+    pub metrics_period: u64,
+    /// Longest duration of a fault, seconds; from outside it lasts for five datapoints
     #[arg(long, value_name = "SECONDS", default_value_t = 40, value_parser = clap::value_parser!(u32).range(10..=3600))]
     pub seconds: u32,
     /// Broker type of the three brokers

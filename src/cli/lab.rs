@@ -73,7 +73,7 @@ fn action(text: &str) -> Result<String, String> {
 }
 
 /// Seconds, as `5s` or `5`: what divides a minute and is a multiple of the 5 s between two scrapes.
-fn metrics_period(text: &str) -> Result<u64, String> {
+pub fn metrics_period(text: &str) -> Result<u64, String> {
     let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
     let valid = |seconds: &u64| [5, 10, 15, 20, 30, 60].contains(seconds);
     seconds.filter(valid).ok_or_else(|| "a period is 5s, 10s, 15s, 20s, 30s or 60s".to_owned())

@@ -1,8 +1,11 @@
 //! Arguments of `topic`, `produce` and `consume`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Which;
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
         consumer::Stall,
         keys::Keys,
         pacer::{Rate, duration},
+        part::Part,
         payload::Payload,
         producer::{Acks, Commit},
         sizes::Sizes,
@@ -129,7 +133,9 @@ Examples:
   kgen produce --bootstrap-servers HOST:9092 --keys hot --duration 10m --json
   kgen produce --bootstrap-servers HOST:9092 --rate max --record-size 100 --set linger.ms=20
   kgen produce --bootstrap-servers HOST:9092 --rate 100x30s,2000x60s --slo p99=50ms,errors=0
-  kgen produce --bootstrap-servers HOST:9098 --security iam --topic a,b --transactions 500ms")]
+  kgen produce --bootstrap-servers HOST:9098 --security iam --topic a,b --transactions 500ms
+  kgen produce --on clients --results-bucket BUCKET --rate 200000 --duration 10m
+  kgen produce --hosts FILE --bootstrap-servers HOST:9092 --rate 50000")]
 pub struct Produce {
     #[command(flatten)]
     pub brokers: Brokers,
@@ -183,6 +189,18 @@ pub struct Produce {
     /// Objectives: p99=50ms,errors=0,rate=499 (also mean, p50 … p99.99, max); exit code 6 if one is missed
     #[arg(long, value_name = "NAME=LIMIT,…")]
     pub slo: Option<Slo>,
+    #[command(flatten)]
+    pub machines: Machines,
+    /// Send part INDEX (from 0) of COUNT of this load, for a load that several machines send; the last line on stdout is
+    /// the report that is merged with theirs (schema kgen.produce-part/1)
+    #[arg(long, value_name = "INDEX/COUNT", requires = "run_id", conflicts_with_all = ["json", "slo"])]
+    pub part: Option<Part>,
+    /// Start at this instant instead of at once: milliseconds since 1970, or 2026-12-01T10:00:00Z
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub start_at: Option<SystemTime>,
+    /// Id of the run, 16 hexadecimal digits, the same for all parts
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    pub run_id: Option<u64>,
     /// Print one JSON document at the end
     #[arg(long)]
     pub json: bool,
@@ -192,6 +210,33 @@ pub struct Produce {
     /// Print lines instead of the live screen
     #[arg(long)]
     pub plain: bool,
+}
+
+/// Machines other than this one.
+#[derive(Debug, Args)]
+pub struct Machines {
+    /// Send from the client instances, through Run Command of Systems Manager, and merge what they report
+    #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "part")]
+    pub on: Option<On>,
+    /// Send from the hosts in FILE, one a line, through ssh, and merge what they report
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["on", "part"])]
+    pub hosts: Option<PathBuf>,
+    /// Tag of the client instances [default: the Name tags of the stack's]
+    #[arg(long, value_name = "KEY=VALUE", requires = "on")]
+    pub client_tag: Option<String>,
+    /// S3 bucket for reports longer than the 24,000 characters that Systems Manager returns
+    #[arg(long, value_name = "BUCKET", requires = "on")]
+    pub results_bucket: Option<String>,
+    /// Time until all machines start together
+    #[arg(long, value_name = "TIME", default_value = "10", value_parser = duration)]
+    pub start_in: Duration,
+}
+
+/// Where a load runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// On the client instances
+    Clients,
 }
 
 /// Read a topic, or verify that it holds every acknowledged record of a run
@@ -269,9 +314,47 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A moment of the wall clock.
+fn instant(text: &str) -> Result<SystemTime, String> {
+    let wrong = || format!("`{text}` is no instant: use milliseconds since 1970, or 2026-12-01T10:00:00Z");
+    match text.parse::<u64>() {
+        // Up to the year 9999.
+        Ok(ms) if ms < 253_402_300_800_000 => Ok(SystemTime::UNIX_EPOCH + Duration::from_millis(ms)),
+        Ok(_) => Err(wrong()),
+        Err(_) => text.parse::<jiff::Timestamp>().map(SystemTime::from).map_err(|_| wrong()),
+    }
+}
+
+fn run_id(text: &str) -> Result<u64, String> {
+    let is_id = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = is_id.then(|| u64::from_str_radix(text, 16).ok()).flatten();
+    id.ok_or_else(|| format!("`{text}` is no id of a run: 16 hexadecimal digits"))
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
         _ => Err(format!("`{text}` is not a rate above 0")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_and_ids_are_read() {
+        let at = |ms| Some(SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
+        for (text, expected) in [
+            ("1790000000123", at(1_790_000_000_123)),
+            ("2026-12-01T10:00:00.5Z", at(1_796_119_200_500)),
+            ("999999999999999999", None),
+            ("tomorrow", None),
+            ("", None),
+        ] {
+            assert_eq!(instant(text).ok(), expected, "{text}");
+        }
+        assert_eq!(run_id("00000000000000ff"), Ok(255));
+        assert!(run_id("ff").is_err() && run_id("+0000000000000ff").is_err());
     }
 }

@@ -42,6 +42,19 @@ impl Look {
     pub fn which(&self) -> Which {
         Which { cluster: self.cluster.clone(), region: self.region.clone() }
     }
+
+    /// The options that say how the cluster is seen, with their values, as they were given.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let source = match self.source {
+            SourceChoice::Auto => None,
+            SourceChoice::Prometheus => Some("prometheus".to_owned()),
+            SourceChoice::Cloudwatch => Some("cloudwatch".to_owned()),
+        };
+        let targets = self.targets.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let delay = self.delay.map(|delay| format!("{}s", delay.as_secs()));
+        let options = [("source", source), ("targets", targets), ("delay", delay)];
+        options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

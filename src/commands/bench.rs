@@ -28,10 +28,12 @@ pub fn run(project: &Path, command: &BenchCommand) -> anyhow::Result<Outcome> {
     match command {
         BenchCommand::Diagnose(args) => {
             let project = Project::open(project).map_err(refused)?;
-            let out = args.out.clone().unwrap_or_else(|| project.kgen_dir().join("bench-runs"));
+            let view = view(args.view);
+            let folder = if view == View::Outside { "bench-outside" } else { "bench-runs" };
+            let out = args.out.clone().unwrap_or_else(|| project.kgen_dir().join(folder));
             let outcome = live::play(&project, args, &out)?;
             let runs = runs_in(&out)?;
-            show(&benchmark::score(&benchmark::judge_all(&runs, View::Inside), View::Inside), args.json)?;
+            show(&benchmark::score(&benchmark::judge_all(&runs, view), view), args.json)?;
             Ok(outcome)
         }
         BenchCommand::Score(args) => score(args),
@@ -40,10 +42,7 @@ pub fn run(project: &Path, command: &BenchCommand) -> anyhow::Result<Outcome> {
 
 fn score(args: &BenchScore) -> anyhow::Result<Outcome> {
     let runs = runs_in(&args.dir).map_err(refused)?;
-    let view = match args.view {
-        BenchView::Inside => View::Inside,
-        BenchView::Outside => View::Outside,
-    };
+    let view = view(args.view);
     let judged = benchmark::judge_all(&runs, view);
     if let Some(dir) = &args.pack {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
@@ -53,6 +52,13 @@ fn score(args: &BenchScore) -> anyhow::Result<Outcome> {
     }
     show(&benchmark::score(&judged, view), args.json)?;
     Ok(Outcome::Done)
+}
+
+fn view(view: BenchView) -> View {
+    match view {
+        BenchView::Inside => View::Inside,
+        BenchView::Outside => View::Outside,
+    }
 }
 
 fn show(report: &Report, json: bool) -> anyhow::Result<()> {

@@ -179,6 +179,7 @@ fn show_machine(running: &Running, status: &lab_api::LabStatus) {
         if period_s == Some(60) { " as on MSK" } else { " instead of the 60 s of MSK" },
         status.metrics_delay_s.unwrap_or_default()
     );
+    println!("commands sent to client instances run in {}", status.client_instances);
     if status.without_brokers {
         println!("clusters have no brokers, and their metrics are SYNTHETIC");
     }

@@ -34,8 +34,14 @@ pub async fn open_named(look: &Look, project: &Project) -> anyhow::Result<(Opene
     let target = target(&look.which(), project, look.targets.is_some()).await?;
     // Without a project there is no Terraform that could be changed.
     let terraform_dir = (!target.is_foreign).then(|| project.terraform_dir());
-    let naming = Naming { cluster: look.cluster.clone(), region: look.region.clone(), terraform_dir };
     let opened = opened(look, target, &Place::Environment).await?;
+    let naming = Naming {
+        cluster: look.cluster.clone(),
+        region: look.region.clone(),
+        look: look.options(),
+        is_outside: opened.seen == watch::Seen::Outside,
+        terraform_dir,
+    };
     if let Some(because) = &opened.because {
         eprintln!("view: {}, as {because}", opened.seen.describe());
     }

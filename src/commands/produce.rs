@@ -18,6 +18,8 @@ use crate::{
     kafka::{Cluster, REACHABLE_WITHIN},
     load::{
         latency::Quantiles,
+        merge::Report,
+        part::Part,
         payload::Payload,
         producer::{self, Load, ProducerConfig, Summary, Tick, new_run},
         slo::{Figure, Judged, Slo},
@@ -48,7 +50,7 @@ pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
         let _ = interrupted.end(&Ok(Outcome::Interrupted), true);
         eprintln!("stopped at once: it is unknown whether the unacknowledged records were written");
     })?;
-    record::show(&record, args.json || args.json_stream || args.plain);
+    record::show(&record, args.json || args.json_stream || args.plain || args.part.is_some());
     let ran = send(&args, &project, &config, found, stopping.flag(), &record);
     let recorded = record.end(&ran, stopping.was_asked());
     let outcome = ran?;
@@ -81,7 +83,7 @@ fn send(
         .mean(config.load.duration)
         .map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
     record.tell(Event::mark(Mark::Onset, format!("{rate} to {}", config.load.topics.join(", "))))?;
-    let mut progress = Progress::new(config, args.json_stream, record.clone());
+    let mut progress = Progress::new(config, args.json_stream || args.part.is_some(), record.clone());
     let summary = producer::run(config, stop, &mut |tick| progress.show(tick))?;
     progress.finish();
     drop(beside);
@@ -90,6 +92,8 @@ fn send(
     record.close();
     if args.json {
         out::document(&summary)?;
+    } else if let Some(part) = args.part {
+        out::json_line(&Report::of(part, summary)?)?;
     } else if args.json_stream {
         let _ = out::json_line(&summary);
     } else {
@@ -127,7 +131,7 @@ fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
 }
 
 /// What is sent where, and the cluster if it was looked up.
-fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, Option<Found>)> {
+pub fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, Option<Found>)> {
     let default = Load::of_stack(project.stack());
     let rate = args.rate.clone().unwrap_or(default.rate);
     if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
@@ -137,7 +141,7 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, 
     }
     let Reached { connection, cluster } = reached(&args.brokers, project)?;
     let config = ProducerConfig {
-        run: new_run(),
+        run: args.run_id.unwrap_or_else(new_run),
         load: Load {
             topics: if args.topic.is_empty() { default.topics } else { args.topic.clone() },
             duration: args.duration.or(rate.length()).unwrap_or(default.duration),
@@ -155,6 +159,8 @@ fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, 
         transactions: args.transactions,
         compression: args.compression.clone(),
         clients: args.clients,
+        part: args.part.unwrap_or(Part::WHOLE),
+        start_at: args.start_at,
         runs: project.runs_dir(),
         flush_within: args.flush_within,
     };
@@ -261,18 +267,11 @@ fn print_summary(summary: &Summary) {
         table.add_row(["due, never sent".to_owned(), summary.unsent.to_string()]);
     }
     println!("{table}");
-    let mut times = Table::new();
-    times.load_style(comfy_table::presets::NOTHING);
-    times.set_header(["ms", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"]);
-    let mut row = |name: &str, times_of: &Option<Quantiles>| {
-        let Some(q) = times_of else { return };
-        let figures = [q.mean_ms, q.p50_ms, q.p90_ms, q.p95_ms, q.p99_ms, q.p99_9_ms, q.p99_99_ms, q.max_ms];
-        times.add_row(std::iter::once(name.to_owned()).chain(figures.iter().map(|ms| format!("{ms:.2}"))));
-    };
-    row("response (from due)", &summary.response);
-    row("service (from sent)", &summary.service);
-    row("send error", &summary.send_error);
-    println!("{times}");
+    print_times(&[
+        ("response (from due)", &summary.response),
+        ("service (from sent)", &summary.service),
+        ("send error", &summary.send_error),
+    ]);
     if summary.generator_bound {
         println!(
             "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} because the \
@@ -284,6 +283,18 @@ fn print_summary(summary: &Summary) {
     }
     print_objectives(&summary.slo);
     println!("proof: kgen consume --verify {} --topic {}", summary.run, summary.topic);
+}
+
+/// The quantiles of each kind of time that was measured.
+pub fn print_times(kinds: &[(&str, &Option<Quantiles>)]) {
+    let mut times = Table::new();
+    times.load_style(comfy_table::presets::NOTHING);
+    times.set_header(["ms", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"]);
+    for (name, q) in kinds.iter().filter_map(|(name, times)| Some((*name, times.as_ref()?))) {
+        let figures = [q.mean_ms, q.p50_ms, q.p90_ms, q.p95_ms, q.p99_ms, q.p99_9_ms, q.p99_99_ms, q.max_ms];
+        times.add_row(std::iter::once(name.to_owned()).chain(figures.iter().map(|ms| format!("{ms:.2}"))));
+    }
+    println!("{times}");
 }
 
 /// Each objective, what was reached, and whether that keeps it.

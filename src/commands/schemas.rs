@@ -11,7 +11,7 @@ use crate::{
     cli::{self, Outcome, refused},
     guard, kafka,
     lab_api::LabStatus,
-    load::{consumer, producer},
+    load::{consumer, merge, producer},
     visible,
 };
 
@@ -44,6 +44,8 @@ const PUBLISHED: &[Published] = &[
     (Prepared::SCHEMA, of::<Named<Prepared>>),
     (Pruned::SCHEMA, of::<Named<Pruned>>),
     (producer::SCHEMA, of::<producer::Summary>),
+    (merge::SCHEMA, of::<merge::Merged>),
+    (merge::REPORT_SCHEMA, of::<merge::Report>),
     (producer::TICK_SCHEMA, of::<producer::Tick>),
     (Recorded::SCHEMA, of::<Named<Recorded>>),
     (RenderedFiles::SCHEMA, of::<Named<RenderedFiles<'static>>>),

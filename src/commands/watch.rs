@@ -18,7 +18,7 @@ use crate::{
     project::Project,
     run::{Entry, Environment, Event},
     screen::{Lines, Quit},
-    watch::{Line, Marks, Naming, News, Watchable, Watcher},
+    watch::{self, Line, Marks, Naming, News, Watchable, Watcher},
 };
 
 /// Time between two looks whether the user wants to leave.
@@ -118,7 +118,7 @@ async fn watched(
             }
         };
         let Some(sample) = received else { return Ok(Outcome::Done) };
-        for entry in watcher.take(sample?).await? {
+        for entry in watcher.take(sample.map_err(watch::ended)?).await? {
             match output.show(entry) {
                 // The reader of the pipe has what it wanted.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::Done),

@@ -179,7 +179,7 @@ fn gap(window: &Window, field: Field) -> Gap {
     }
     let published = window.context.monitoring_level.unwrap_or_else(|| level_by_metrics(window));
     if level > published {
-        let enable = format!("monitoring level {}{}", level.as_str(), price(level));
+        let enable = format!("set the monitoring level to {}{}", level.as_str(), level.price());
         let reason = format!("not published at monitoring level {}", published.as_str());
         return Gap { reason, enable: Some(enable), is_explained: true };
     }
@@ -278,17 +278,6 @@ pub fn metrics(field: Field) -> &'static [&'static str] {
 pub fn level(field: Field) -> Option<MonitoringLevel> {
     let of = |name: &&str| Metric::all().iter().filter(|metric| metric.name == **name).map(|metric| metric.level).min();
     metrics(field).iter().filter_map(of).min()
-}
-
-/// What a level costs, in words that follow its name: DEFAULT is free, and every metric above it is billed by CloudWatch.
-pub fn price(level: MonitoringLevel) -> String {
-    let more = Metric::all().iter().filter(|metric| metric.level == level).count();
-    match level {
-        MonitoringLevel::Default => " (free)".to_owned(),
-        MonitoringLevel::PerBroker => format!(" (paid: {more} more metrics for each broker)"),
-        MonitoringLevel::PerTopicPerBroker => format!(" (paid: {more} more metrics for each topic and broker)"),
-        MonitoringLevel::PerTopicPerPartition => format!(" (paid: {more} more metrics for each group and partition)"),
-    }
 }
 
 /// A field in words.

@@ -22,6 +22,9 @@ pub const RULE: Rule = Rule {
 };
 
 fn judge(window: &Window) -> Option<Finding> {
+    if window.all().is_empty() && window.context.reads_cloudwatch() {
+        return Some(no_datapoints());
+    }
     if window.context.kind == Some(ClusterKind::Serverless) {
         // It has no brokers; what is published of it is by consumer group and topic.
         let is_silent = window.recent().iter().all(|sample| sample.groups.is_empty());
@@ -73,7 +76,7 @@ fn publishes_nothing(broker: &BrokerSample) -> bool {
 }
 
 /// CloudWatch has nothing at all of the cluster.
-pub(super) fn no_datapoints() -> Finding {
+fn no_datapoints() -> Finding {
     Finding {
         title: "CloudWatch has no datapoints of this cluster".to_owned(),
         cause: "the cluster or its monitoring is new, or the cluster name or the region is wrong".to_owned(),
@@ -94,8 +97,49 @@ mod tests {
     use crate::{
         diagnose::{ClusterKind, Context, Verdict, diagnose},
         finding_id,
-        sample::{GroupSample, Sample, Source, TopicLag},
+        sample::{BrokerSample, BrokerState, GroupSample, Sample, Source, TopicLag},
     };
+
+    #[test]
+    fn what_cloudwatch_lacks_is_not_said_to_be_found_there() {
+        let busy = BrokerSample {
+            state: BrokerState::Serving,
+            cpu_user_percent: Some(20.0),
+            cpu_system_percent: Some(2.0),
+            bytes_in_per_s: Some(1e5),
+            partition_count: Some(12),
+            ..BrokerSample::default()
+        };
+        let told = |source: Source, silent: &[i32], interval_ms: i64| {
+            let broker = |id: i32| if silent.contains(&id) { BrokerSample::default() } else { busy.clone() };
+            // From inside they answer, but without the node exporter.
+            let broker = |id: i32| match source {
+                Source::CloudWatch => broker(id),
+                _ => BrokerSample { state: BrokerState::Serving, ..broker(id) },
+            };
+            let sample = |n: i64| Sample {
+                at_ms: n * interval_ms,
+                source,
+                brokers: (1..=3).map(|id| (id, broker(id))).collect(),
+                ..Sample::default()
+            };
+            let context = Context { broker_count: 3, ..Context::default() };
+            let found = diagnose(&context, &(0..40).map(sample).collect::<Vec<_>>());
+            assert_eq!(found.findings[0].id, finding_id::INCONCLUSIVE_NO_DATA, "{found:#?}");
+            serde_json::to_string(&found.findings[0]).unwrap()
+        };
+        for silent in [&[1, 2, 3][..], &[2]] {
+            let text = told(Source::CloudWatch, silent, 60_000);
+            assert!(!text.contains("--source cloudwatch") && text.contains("aws "), "{text}");
+        }
+        assert!(told(Source::Prometheus, &[2], 1000).contains("--source cloudwatch"));
+        // No datapoint at all is no short look.
+        let context = Context { broker_count: 3, period_s: Some(60.0), ..Context::default() };
+        let found = diagnose(&context, &[]).findings.remove(0);
+        assert!(found.id == finding_id::INCONCLUSIVE_NO_DATA && found.title.contains("no datapoints"), "{found:#?}");
+        let short = diagnose(&Context { period_s: None, ..context }, &[]).findings.remove(0);
+        assert_eq!(short.id, finding_id::INCONCLUSIVE_TOO_FEW_SAMPLES);
+    }
 
     #[test]
     fn a_serverless_cluster_is_judged_by_its_consumer_groups() {

@@ -3,7 +3,6 @@
 use super::{
     Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
-    no_data::no_datapoints,
 };
 use crate::finding_id;
 
@@ -20,9 +19,9 @@ pub const RULE: Rule = Rule {
 
 fn judge(window: &Window) -> Option<Finding> {
     let (seconds, samples) = window.lacking()?;
-    // A view with datapoints that has none: more of the window would not help.
+    // Where datapoints are read and there are none, more of them would not come of a longer window: `no_data` tells.
     if window.all().is_empty() && window.context.reads_cloudwatch() {
-        return Some(no_datapoints());
+        return None;
     }
     let lacking = match (seconds, window.is_cloudwatch()) {
         (_, true) => format!("{samples} more datapoints, one a minute"),

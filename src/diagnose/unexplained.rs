@@ -2,8 +2,9 @@
 
 use super::{
     Evidence, Finding, Kind, Rule, Window,
+    consumer_stalled::{LAG_PER_S, READS_NOTHING},
     coverage::{Clusters, Needs},
-    topology::topics,
+    topology::{topic_paces, topics},
 };
 use crate::{
     finding_id,
@@ -35,7 +36,7 @@ pub const RULE: Rule = Rule {
     judge,
     needs: Needs { any: &[], helps: &[], of: Clusters::All },
     meaning: "Brokers show a symptom (slow produce requests, missing traffic, a load that is not acknowledged, \
-              partitions out of sync, a full heap) that no known cause explains.",
+              partitions out of sync, a full heap, growing lag) that no known cause explains.",
     told_apart: "No rule for a cause matches.",
     in_the_lab: "kgen lab fault start disk.slow, then kgen diagnose --source cloudwatch",
 };
@@ -84,6 +85,7 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     finding.evidence_for.extend(traffic_gone(window));
     finding.evidence_for.extend(leaders_uneven(window));
+    lag_grows(window, &mut finding);
     // Requests that never end have no times.
     let is_stuck = |seen: &Evidence| {
         let rates = seen.value.zip(seen.threshold);
@@ -146,6 +148,25 @@ fn traffic_gone(window: &Window) -> Option<Evidence> {
                          observed"
             );
             Some(Evidence::seen(text, bytes))
+        }
+    }
+}
+
+/// Groups that read, and whose lag on a topic grows all the same by less than `consumer.slow` asks for: a cluster in which that
+/// goes on is not healthy.
+fn lag_grows(window: &Window, finding: &mut Finding) {
+    for pace in topic_paces(window) {
+        let reads = pace.share().is_some_and(|share| share < READS_NOTHING);
+        if !reads || pace.lag_per_s < LAG_PER_S {
+            continue;
+        }
+        let text = format!(
+            "group {}: lag {:.0} on {} grows by {:.0} records/s",
+            pace.group, pace.lag, pace.topic, pace.lag_per_s
+        );
+        finding.evidence_for.push(Evidence::measured(text, pace.lag_per_s, LAG_PER_S));
+        if !finding.groups.contains(&pace.group) {
+            finding.groups.push(pace.group);
         }
     }
 }

@@ -25,6 +25,7 @@ use super::{
     monitoring::Monitoring,
     server,
     simulated::run_with_metrics,
+    ssm::{self, Ssm},
     tls::Certificates,
 };
 use crate::{
@@ -263,7 +264,15 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
     if timing.period.as_secs() != 60 {
         say(&format!("datapoints of CloudWatch cover {} s, not the 60 s of MSK", timing.period.as_secs()));
     }
+    let ssm = Ssm::new(ssm::Place {
+        folder: folder.path().join("clients"),
+        tools: folder.tools(),
+        kgen: std::env::current_exe().context("finding kgen itself for the client instances")?,
+        endpoint: endpoint.clone(),
+        emulator: emulator_address,
+    })?;
     let facts = LabStatus {
+        client_instances: Ssm::containment().to_owned(),
         scale: Some(hardware.scale),
         hardware: Some(hardware.to_string()),
         cpu_limit: Some(machine.means.to_string()),
@@ -280,7 +289,8 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
     let crew: Crew = if options.without_brokers {
         say("clusters have no brokers, and their metrics are synthetic");
         let metrics = Arc::clone(&metrics);
-        Arc::new(move |assignment| run_with_metrics(assignment, &metrics))
+        let scale = hardware.scale;
+        Arc::new(move |assignment| run_with_metrics(assignment, &metrics, scale))
     } else {
         let crew = FleetCrew { machine, certificates, monitoring, say };
         Arc::new(move |assignment| crew.run(assignment))
@@ -295,7 +305,7 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
         .with_context(|| format!("writing {}", record.display()))?;
     let served = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        server::serve(listener, asked_to_stop()?, lab.clone(), emulator_address, metrics).await
+        server::serve(listener, asked_to_stop()?, lab.clone(), emulator_address, metrics, Some(ssm)).await
     });
     let stopped = lab.stop(STOP_PATIENCE);
     emulator.stop(Duration::from_secs(5));

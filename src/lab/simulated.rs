@@ -45,12 +45,13 @@ pub fn run_without_brokers(assignment: Assignment) {
 }
 
 /// Does every job at once, with synthetic metrics in `metrics`: those of a calm cluster; of a busy one where its name begins
-/// with `hot`, of one whose disks are nearly full with `full`, and none with `quiet`.
-pub fn run_with_metrics(assignment: Assignment, metrics: &Arc<Metrics>) {
-    run(assignment, Some(metrics));
+/// with `hot`, of one whose disks are nearly full with `full`, and none with `quiet`. Brokers have 1/`scale` of the memory of
+/// their type, as those of a lab with brokers have.
+pub fn run_with_metrics(assignment: Assignment, metrics: &Arc<Metrics>, scale: f64) {
+    run(assignment, Some((metrics, scale)));
 }
 
-fn run(assignment: Assignment, metrics: Option<&Arc<Metrics>>) {
+fn run(assignment: Assignment, metrics: Option<(&Arc<Metrics>, f64)>) {
     let Assignment { dir, tasks, report, show, region, level, .. } = assignment;
     let mut cluster = Made::default();
     let mut publishing: Option<Publishing> = None;
@@ -196,6 +197,8 @@ struct Scene {
     brokers: Vec<BrokerId>,
     level: MonitoringLevel,
     serverless: bool,
+    /// N of "scale 1:N".
+    scale: f64,
 }
 
 /// The topic and the group that are made up.
@@ -217,7 +220,7 @@ const SERVERLESS: [(&str, &str, bool, f64); 8] = [
 
 impl Publishing {
     fn start(
-        metrics: &Arc<Metrics>,
+        (metrics, scale): (&Arc<Metrics>, f64),
         region: &str,
         config: &Start,
         brokers: &[Endpoints],
@@ -229,6 +232,7 @@ impl Publishing {
             brokers: brokers.iter().map(|broker| broker.id).collect(),
             level,
             serverless: config.serverless,
+            scale,
         };
         let publishing = Publishing {
             shared: Arc::new(scene.into()),
@@ -302,7 +306,7 @@ impl Scene {
         let is_hot = self.cluster.starts_with("hot");
         let cpu = if is_hot { 95.0 } else { 20.0 };
         let disk = if self.cluster.starts_with("full") { 93 } else { 35 };
-        let total = self.broker_type.memory_mib << 20;
+        let total = ((self.broker_type.memory_mib << 20) as f64 / self.scale.max(1.0)) as u64;
         let seconds = (at_ms / 1000).unsigned_abs();
         let host = Host {
             cpu_user_percent: Some(cpu * 0.8),
@@ -391,6 +395,8 @@ mod tests {
             ("calm-1", "BytesInPerSec", Some(500_000.0)),
             ("hot-1", "ProduceTotalTimeMsMean", Some(400.0)),
             ("quiet-1", "CpuUser", None),
+            // Six tenths of a quarter of the 8 GiB of its type.
+            ("calm-1", "MemoryUsed", Some(6.0 * ((2_u64 << 30) / 10) as f64)),
         ] {
             let scene = Scene {
                 cluster: name.to_owned(),
@@ -398,6 +404,7 @@ mod tests {
                 brokers: vec![1, 2, 4],
                 level: MonitoringLevel::Default,
                 serverless: false,
+                scale: 4.0,
             };
             let timing = Timing { period: Duration::from_secs(60), delay: Duration::ZERO };
             let mut publisher = Publisher::new(name, timing);

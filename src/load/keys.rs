@@ -1,6 +1,6 @@
 //! Which key a record gets.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -68,6 +68,18 @@ impl FromStr for Keys {
     }
 }
 
+/// As it is read.
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Keys::None => f.write_str("none"),
+            Keys::Uniform(of) => write!(f, "uniform:{of}"),
+            Keys::Hot { share, hot, of } => write!(f, "hot:{}:{hot}:{of}", share * 100.0),
+            Keys::Zipf { of, exponent } => write!(f, "zipf:{of}:{exponent}"),
+        }
+    }
+}
+
 /// Draws keys: the same seed, the same keys.
 #[derive(Debug)]
 pub struct KeySource {
@@ -125,6 +137,13 @@ pub fn key(number: u32) -> [u8; KEY_LEN] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_written_as_they_are_read() {
+        for text in ["none", "uniform:7", "hot:80:2:1000", "zipf:1000:1.1"] {
+            assert_eq!(text.parse::<Keys>().unwrap().to_string(), text);
+        }
+    }
 
     /// The share of 100,000 draws that goes to the first `first` keys, percent.
     fn check(keys: &str, first: u32, expected_percent: f64) {

@@ -1,6 +1,6 @@
 //! Times in HDR histograms: per interval and for the whole run.
 
-use std::hint::black_box;
+use std::{fmt, hint::black_box};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,15 @@ use serde::{Deserialize, Serialize};
 const MAX_US: u64 = 3_600_000_000;
 
 /// One kind of time, µs with three significant digits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Times(Histogram<u64>);
+
+/// Without its 23,000 buckets.
+impl fmt::Debug for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Times({} up to {} µs)", self.0.len(), self.0.max())
+    }
+}
 
 impl Default for Times {
     fn default() -> Self {
@@ -27,11 +34,16 @@ impl Times {
         self.0.saturating_record((ns / 1000).max(1));
     }
 
+    /// A histogram as read; `None` if its bounds are others than these.
+    pub fn of(histogram: Histogram<u64>) -> Option<Times> {
+        let fits = histogram.low() == 1 && histogram.high() == MAX_US && histogram.sigfig() == 3;
+        fits.then_some(Times(histogram))
+    }
+
     pub fn add(&mut self, other: &Times) {
         self.0.add(&other.0).expect("both have the same bounds");
     }
 
-    #[cfg(test)]
     pub fn count(&self) -> u64 {
         self.0.len()
     }

@@ -1,6 +1,6 @@
 //! When each record is due: an absolute schedule that a late caller catches up with.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -85,6 +85,22 @@ impl FromStr for Rate {
             Ok(Rate::Ramp(positive(from)?, positive(to)?))
         } else {
             positive(text).map(Rate::Constant)
+        }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rate::Constant(rate) => write!(f, "{rate}"),
+            Rate::Ramp(from, to) => write!(f, "{from}..{to}"),
+            Rate::Steps(steps) => {
+                let step = |step: &Step| format!("{}x{}s", step.rate, step.length.as_secs_f64());
+                f.write_str(&steps.iter().map(step).collect::<Vec<_>>().join(","))
+            }
+            Rate::Poisson(rate) => write!(f, "poisson:{rate}"),
+            Rate::Max => f.write_str("max"),
         }
     }
 }
@@ -300,6 +316,13 @@ mod tests {
         assert_eq!(mean("100x30s,500x60s", 90), 33_000.0 / 90.0);
         assert_eq!(mean("100x30s,500x60s", 30), 100.0);
         assert_eq!("1x30s,2x1m".parse::<Rate>().unwrap().length(), Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn a_rate_is_written_as_it_is_read() {
+        for text in ["500", "333.3", "100..900", "100x30s,0x0.5s,500x60s", "poisson:0.1", "max"] {
+            assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
+        }
     }
 
     #[test]

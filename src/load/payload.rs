@@ -49,6 +49,17 @@ impl FromStr for Payload {
     }
 }
 
+/// As it is read.
+impl std::fmt::Display for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Payload::Json => f.write_str("json"),
+            Payload::Random { repeated } => write!(f, "random:{}", repeated * 100.0),
+            Payload::Lines(path) => write!(f, "lines:{}", path.display()),
+        }
+    }
+}
+
 impl Payload {
     /// Where its records have their stamp.
     pub fn form(&self) -> Form {

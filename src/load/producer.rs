@@ -6,6 +6,7 @@ mod summary;
 mod worker;
 
 use std::{
+    fmt,
     path::PathBuf,
     str::FromStr,
     sync::{Arc, atomic::AtomicBool, mpsc},
@@ -26,6 +27,7 @@ use super::{
     keys::Keys,
     ledger::LedgerWriter,
     pacer::{self, Rate},
+    part::{self, Part},
     payload::{Bodies, Payload},
     sizes::Sizes,
 };
@@ -87,6 +89,10 @@ pub struct ProducerConfig {
     pub compression: String,
     /// Client instances, each with its own connections and its share of the rate.
     pub clients: u16,
+    /// What this machine sends of the load.
+    pub part: Part,
+    /// When to begin; at once if there is none.
+    pub start_at: Option<SystemTime>,
     /// Where the runs are; this one gets a folder of its own in it.
     pub runs: PathBuf,
     /// How long the end of a run waits for answers before it gives up what is outstanding.
@@ -115,6 +121,16 @@ impl FromStr for Commit {
                 time if time.is_zero() => Err(wrong()),
                 time => Ok(Commit::Every(time)),
             },
+        }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Commit::Records(records) => write!(f, "{records}"),
+            Commit::Every(time) => write!(f, "{}ms", time.as_secs_f64() * 1000.0),
         }
     }
 }
@@ -179,6 +195,12 @@ impl ProducerConfig {
         anyhow::ensure!(!self.idempotent || replicated, "an idempotent producer needs --acks all");
         anyhow::ensure!(self.transactions.is_none() || replicated, "a transactional producer needs --acks all");
         anyhow::ensure!(self.clients > 0, "at least one client is needed");
+        anyhow::ensure!(
+            u32::from(self.clients) * u32::from(self.part.of) <= u32::from(u16::MAX),
+            "{} machines with {} clients each are too many",
+            self.part.of,
+            self.clients
+        );
         anyhow::ensure!(!self.load.topics.is_empty(), "at least one topic is needed");
         let mut topics = self.load.topics.clone();
         topics.sort_unstable();
@@ -204,7 +226,8 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
     let notes = Notes::default();
     let mut clients = Vec::new();
     for client in 0..config.clients {
-        let id = format!("kgen-{:016x}-{client}", config.run);
+        let producer = config.part.producer(client);
+        let id = format!("kgen-{:016x}-{producer}", config.run);
         let settings = settings(config, &bodies, &id);
         let native = Native::new(&config.connection, &settings, &load.topics, &load.headers, notes.clone())?;
         if config.transactions.is_some() {
@@ -213,10 +236,11 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
                 anyhow::anyhow!("the brokers do not support transactions: {} {reason}", refusal.code.name())
             })?;
         }
-        let ledger = LedgerWriter::create(&dir, config.run, client, &load.topics.join(","))?;
+        let ledger = LedgerWriter::create(&dir, config.run, producer, &load.topics.join(","))?;
         clients.push((native, ledger, Places::of(config, &bodies)));
     }
     let (reports, inbox) = mpsc::channel();
+    let start = config.start_at.map(|at| part::await_start(at, stop)).transpose()?;
     let (started, started_at) = (Instant::now(), SystemTime::now());
     let mut tally = Tally::new(config, &dir, started_at)?;
     std::thread::scope(|scope| {
@@ -248,7 +272,8 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         }
         anyhow::Ok(())
     })?;
-    tally.finish(config.run, stop.load(std::sync::atomic::Ordering::Relaxed))
+    let summary = tally.finish(config.run, stop.load(std::sync::atomic::Ordering::Relaxed))?;
+    Ok(Summary { start, ..summary })
 }
 
 /// How long the brokers may take to make a producer a transactional one.
@@ -324,6 +349,8 @@ mod tests {
             transactions: None,
             compression: "none".into(),
             clients: 2,
+            part: Part::WHOLE,
+            start_at: None,
             runs: runs.to_owned(),
             flush_within: Duration::from_secs(10),
         }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{consumer::Consumed, latency::Quantiles, pacer, producer::Summary};
+use super::{consumer::Consumed, latency::Quantiles, merge::Merged, pacer, producer::Summary};
 
 /// One figure of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,17 @@ impl Slo {
 
     /// Holds a producer's run against the objectives. Times are response times, from due to acknowledged.
     pub fn judge_produced(&self, run: &Summary) -> Vec<Judged> {
+        let errors = run.failed_total() + run.unsent + run.lost_track;
+        self.judged(|figure| match figure {
+            Figure::Errors => Some((errors as f64, run.offered)),
+            Figure::Rate => Some((run.rate_reached, 0)),
+            Figure::Lag => None,
+            time => time.of(run.response.as_ref()).map(|ms| (ms, 0)),
+        })
+    }
+
+    /// As [`Slo::judge_produced`], for a load that several machines sent.
+    pub fn judge_merged(&self, run: &Merged) -> Vec<Judged> {
         let errors = run.failed_total() + run.unsent + run.lost_track;
         self.judged(|figure| match figure {
             Figure::Errors => Some((errors as f64, run.offered)),

@@ -165,7 +165,7 @@ impl Drop for Server {
 
 /// Has the kernel kill the child when the thread that starts it ends.
 #[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
+pub(super) fn die_with_parent(command: &mut Command) {
     let parent = rustix::process::getpid();
     let tie = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -181,7 +181,7 @@ fn die_with_parent(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut Command) {}
+pub(super) fn die_with_parent(_: &mut Command) {}
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use crate::{
-    diagnose::{self, Context, Diagnosis, Evidence, Verdict},
+    diagnose::{self, Context, Coverage, Diagnosis, Evidence, Verdict},
     remedy::Rendered,
     sample::{BrokerId, LoadSample, Sample},
 };
@@ -26,6 +26,7 @@ pub enum Event {
     Sample(Box<Observed>),
     Load(LoadSecond),
     Finding(Box<Found>),
+    Coverage(Covered),
     Mark(Marked),
     Remedy(Box<Fix>),
     Note { text: String },
@@ -96,6 +97,17 @@ pub struct Found {
     pub check: Option<String>,
     pub remedy: Option<Rendered>,
     pub anti_recommendations: Vec<String>,
+}
+
+/// Which causes the samples can show now. Comes when it changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Covered {
+    /// Causes that were assessed, of those that this kind of cluster can have.
+    pub assessed: usize,
+    pub of: usize,
+    /// What was not seen, which causes that leaves open, why, and what would enable it; a sentence each.
+    #[serde(default)]
+    pub lacking: Vec<String>,
 }
 
 /// A point on the time axis of every chart.
@@ -178,6 +190,18 @@ impl Event {
     }
 }
 
+impl Covered {
+    pub fn new(coverage: &Coverage) -> Covered {
+        let lacking = coverage.lines().into_iter().skip(1).collect();
+        Covered { assessed: coverage.assessed.len(), of: coverage.of(), lacking }
+    }
+
+    /// Such as `19 of 22 causes assessed`.
+    pub fn summary(&self) -> String {
+        format!("{} of {} causes assessed", self.assessed, self.of)
+    }
+}
+
 impl Found {
     /// `finding` of a diagnosis with this verdict.
     pub fn new(cluster: &str, verdict: Verdict, finding: &diagnose::Finding, remedy: Option<Rendered>) -> Found {
@@ -224,6 +248,7 @@ fn entry(mut value: Value) -> serde_json::Result<Entry> {
         "sample" => Event::Sample(serde_json::from_value(value)?),
         "load" => Event::Load(serde_json::from_value(value)?),
         "finding" => Event::Finding(serde_json::from_value(value)?),
+        "coverage" => Event::Coverage(serde_json::from_value(value)?),
         "mark" => Event::Mark(serde_json::from_value(value)?),
         "remedy" => Event::Remedy(serde_json::from_value(value)?),
         "note" => Event::Note { text: serde_json::from_value(take(&mut value, "text")?)? },
@@ -266,6 +291,7 @@ mod tests {
                 ..LoadSecond::default()
             }),
             Event::Finding(Box::new(Found { remedy: Some(rendered.clone()), ..found })),
+            Event::Coverage(Covered { assessed: 19, of: 22, lacking: vec!["not seen: x".into()] }),
             Event::mark(Mark::Seen, "CPU of broker 1"),
             Event::Remedy(Box::new(Fix { command: "kgen resize x".into(), rendered })),
             Event::note("n"),

@@ -23,6 +23,9 @@ use crate::{diagnose::Verdict, sample::LoadSample};
 const MIN_WIDTH: u16 = 40;
 const MIN_HEIGHT: u16 = 8;
 
+/// What stands over all is this wide at most.
+const POPUP_WIDTH: u16 = 72;
+
 /// What one chart wants.
 const CHART_WIDTH: u16 = 39;
 const CHART_HEIGHT: u16 = 9;
@@ -89,6 +92,8 @@ fn draw_in(model: &Model, view: &View, palette: Palette, area: Rect, buffer: &mu
     draw_charts(&charts, view, palette, from_top.left, buffer);
     if view.is_help_shown {
         help(view, palette, area, buffer);
+    } else if view.is_coverage_shown {
+        coverage(model, palette, area, buffer);
     }
 }
 
@@ -169,6 +174,9 @@ fn header(model: &Model, view: &View, palette: Palette, width: usize) -> Vec<Lin
     left.push(verdict(model, palette));
     if let Some((behind, all)) = model.out_of_sync {
         left.push(Span::raw(format!("  {}/{all} in sync", all - behind)));
+    }
+    if let Some(coverage) = &model.coverage {
+        left.push(Span::raw(format!("  {}/{} causes", coverage.assessed, coverage.of)));
     }
     let right = match view.replay {
         Some(replay) => {
@@ -311,7 +319,9 @@ fn footer(model: &Model, view: &View, palette: Palette, width: usize) -> Line<'s
     if view.replay.is_some() {
         keys.extend(["+- speed".to_owned(), "←→ seek".to_owned()]);
     }
-    keys.extend(["c charts".to_owned(), format!("w {}", view.window_name()), format!("↑↓ {who}")]);
+    keys.push("c charts".to_owned());
+    keys.extend(model.coverage.iter().map(|_| "v causes".to_owned()));
+    keys.extend([format!("w {}", view.window_name()), format!("↑↓ {who}")]);
     while keys.len() > 1 && cells(&keys.join("  ")) > width {
         keys.pop();
     }
@@ -324,6 +334,7 @@ const HELP: &[(&str, &str)] = &[
     ("space", "freeze the screen; recording continues"),
     ("↑ ↓ Tab", "select a broker; a: all of them combined"),
     ("c", "other charts"),
+    ("v", "causes: how many were assessed, which were not, and why"),
     ("w", "time span of the charts: 2 min, 15 min, 1 h, all"),
 ];
 
@@ -340,7 +351,7 @@ const HELP_SIGNS: &[(&str, &str)] = &[
 fn help(view: &View, palette: Palette, area: Rect, buffer: &mut Buffer) {
     let replay = if view.replay.is_some() { HELP_REPLAY } else { &[] };
     let rows: Vec<_> = HELP.iter().chain(replay).chain(HELP_SIGNS).collect();
-    let width = 72.min(area.width);
+    let width = POPUP_WIDTH.min(area.width);
     let mut lines = Vec::new();
     for (key, meaning) in rows {
         let text = format!("{key:<10} {meaning}");
@@ -350,10 +361,35 @@ fn help(view: &View, palette: Palette, area: Rect, buffer: &mut Buffer) {
                 .push(Line::from(vec![Span::styled(key.to_owned(), palette.heading()), Span::raw(meaning.to_owned())]));
         }
     }
+    over_all(" keys and symbols ", lines, palette, area, buffer);
+}
+
+/// What the samples can show and what they cannot, with the reasons.
+fn coverage(model: &Model, palette: Palette, area: Rect, buffer: &mut Buffer) {
+    let width = usize::from(POPUP_WIDTH.min(area.width)) - 4;
+    let mut lines = Vec::new();
+    match &model.coverage {
+        None => lines.extend(wrapped("not known before there are enough samples", width, 0)),
+        Some(coverage) => {
+            lines.extend(wrapped(&coverage.summary(), width, 0));
+            lines.extend(coverage.lacking.iter().flat_map(|line| wrapped(&format!("- {line}"), width, 2)));
+        }
+    }
+    let room = usize::from(area.height.saturating_sub(2));
+    if lines.len() > room && room > 0 {
+        lines.truncate(room - 1);
+        lines.push("… (all of it: kgen diagnose)".to_owned());
+    }
+    over_all(" causes ", lines.into_iter().map(Line::raw).collect(), palette, area, buffer);
+}
+
+/// Lines in a frame in the middle, over what is there.
+fn over_all(title: &'static str, lines: Vec<Line<'static>>, palette: Palette, area: Rect, buffer: &mut Buffer) {
+    let width = POPUP_WIDTH.min(area.width);
     let height = (lines.len() as u16 + 2).min(area.height);
     let place = Rect { x: (area.width - width) / 2, y: (area.height - height) / 2, width, height };
     Clear.render(place, buffer);
-    let block = Block::bordered().title(" keys and symbols ").title_style(palette.heading());
+    let block = Block::bordered().title(title).title_style(palette.heading());
     let inner = block.inner(place);
     block.render(place, buffer);
     for (row, line) in inner.rows().zip(lines) {

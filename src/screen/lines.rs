@@ -124,7 +124,8 @@ impl Lines {
                 let error = end.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
                 vec![TextLine::plain(format!("{time}  end: {}{error}", end.outcome))]
             }
-            Event::Result(_) | Event::Unknown => Vec::new(),
+            // It changes often while metrics begin; the summary has the last.
+            Event::Coverage(_) | Event::Result(_) | Event::Unknown => Vec::new(),
         }
     }
 
@@ -145,6 +146,10 @@ impl Lines {
             model.samples,
             clock(span)
         )];
+        if let Some(coverage) = &model.coverage {
+            lines.push(format!("  {}", coverage.summary()));
+            lines.extend(coverage.lacking.iter().map(|line| format!("    {line}")));
+        }
         let highest = |what: &str, value: Option<(i32, f64)>, unit: &str| {
             value.map(|(id, value)| format!("{what} {}{unit} at broker {id}", short(value)))
         };

@@ -8,7 +8,7 @@ use super::series::{Point, Series};
 use crate::{
     diagnose::{Context, Verdict},
     finding_id,
-    run::{End, Entry, Event, Found, Head, LoadSecond, Mark},
+    run::{Covered, End, Entry, Event, Found, Head, LoadSecond, Mark},
     sample::{BrokerId, BrokerSample, BrokerState, LoadSample},
     visible,
 };
@@ -32,6 +32,8 @@ pub struct Model {
     name: Option<String>,
     pub cluster: Option<Context>,
     pub verdict: Option<Verdict>,
+    /// Which causes the samples can show, where that was said.
+    pub coverage: Option<Covered>,
     /// Brokers of the latest sample; see [`steady`].
     pub brokers: BTreeMap<BrokerId, BrokerSample>,
     /// The latest sample as it came, and when.
@@ -86,6 +88,7 @@ impl Model {
             name: head.environment.cluster.as_deref().map(plain),
             cluster: None,
             verdict: None,
+            coverage: None,
             brokers: BTreeMap::new(),
             latest: Default::default(),
             out_of_sync: None,
@@ -178,6 +181,10 @@ impl Model {
                 self.findings.push(Shown::of(at, found));
                 let surplus = self.findings.len().saturating_sub(FINDINGS);
                 self.findings.drain(..surplus);
+            }
+            Event::Coverage(covered) => {
+                let lacking = covered.lacking.iter().map(|line| plain(line)).collect();
+                self.coverage = Some(Covered { lacking, ..*covered });
             }
             Event::Mark(marked) => {
                 self.marks.push(Marked { at, mark: marked.mark, text: plain(&marked.text) });

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     diagnose::{Context, Verdict},
-    run::{Entry, Event, Observed, Run},
+    run::{Covered, Entry, Event, Observed, Run},
     sample::{BrokerSample, BrokerState, Sample},
 };
 
@@ -157,6 +157,44 @@ fn frames_of_many_brokers() {
     insta::assert_snapshot!("thirty_160", drawn(&many(30), &View::new(None), WIDE));
 }
 
+/// A cluster seen from outside at the monitoring level DEFAULT.
+fn half_seen() -> Model {
+    let mut model = many(3);
+    let lacking = [
+        "not seen: time that produce requests are throttled (ProduceThrottleTime), so not assessed: client.quota-throttled \
+         (not published at monitoring level DEFAULT; to enable it: monitoring level PER_BROKER)",
+        "not seen: leaders and replicas of partitions, so not assessed: leaders.not-preferred, leaders.placement-skew \
+         (kafka:ListTopics is not allowed; to enable it: allow kafka:ListTopics)",
+    ];
+    let covered = Covered { assessed: 17, of: 20, lacking: lacking.map(str::to_owned).to_vec() };
+    let at = jiff::Timestamp::from_millisecond(demo().head.started.as_millisecond() + 120_000).unwrap();
+    model.take(&Entry { at, event: Event::Coverage(covered) });
+    model
+}
+
+#[test]
+fn frames_of_the_coverage() {
+    let mut model = half_seen();
+    (model.lab_scale, model.out_of_sync) = (Some(4.0), Some((2, 36)));
+    insta::assert_snapshot!("coverage_line_80", drawn(&model, &View::new(None), NARROW));
+    let view = View { is_coverage_shown: true, ..View::new(None) };
+    insta::assert_snapshot!("coverage_80", drawn(&model, &view, NARROW));
+    // What does not fit is said to be there.
+    let small = drawn(&model, &view, (60, 8));
+    assert!(small.contains("kgen diagnose"), "{small}");
+    assert!(drawn(&many(3), &view, NARROW).contains("not known before"));
+}
+
+#[test]
+fn the_summary_of_lines_has_the_coverage() {
+    let run = demo();
+    let mut lines = Lines::new(&run.head, PLAIN);
+    let covered = Covered { assessed: 17, of: 20, lacking: vec!["not seen: heap".to_owned()] };
+    lines.of(&Entry { at: run.head.started, event: Event::Coverage(covered) });
+    let summary = texts(&lines.summary()).join("\n");
+    assert!(summary.contains("17 of 20 causes assessed") && summary.contains("not seen: heap"), "{summary}");
+}
+
 #[test]
 fn frames_of_small_terminals() {
     let model = at(&demo(), 75.0);
@@ -168,12 +206,13 @@ fn frames_of_small_terminals() {
 #[test]
 fn every_size_and_every_moment_can_be_drawn() {
     let run = demo();
-    let models: Vec<Model> = [0.0, 31.0, 75.0, 250.0].iter().map(|s| at(&run, *s)).chain([many(1), many(30)]).collect();
+    let models: Vec<Model> =
+        [0.0, 31.0, 75.0, 250.0].iter().map(|s| at(&run, *s)).chain([many(1), many(30), half_seen()]).collect();
     for model in &models {
         for width in (1..200).step_by(7) {
             for height in (1..60).step_by(3) {
-                for help in [false, true] {
-                    let view = View { is_help_shown: help, page: 1, ..View::new(None) };
+                for (is_help_shown, is_coverage_shown) in [(false, false), (true, false), (false, true)] {
+                    let view = View { is_help_shown, is_coverage_shown, page: 1, ..View::new(None) };
                     frame(model, &view, PLAIN, (width, height));
                 }
             }

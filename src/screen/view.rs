@@ -39,6 +39,8 @@ pub struct View {
     pub page: usize,
     pub(super) window: usize,
     pub is_help_shown: bool,
+    /// What was assessed, and what was not and why.
+    pub is_coverage_shown: bool,
     pub is_paused: bool,
     /// Only in replay there is a speed, and time can be gone through.
     pub replay: Option<Replay>,
@@ -56,7 +58,15 @@ pub struct Replay {
 impl View {
     pub fn new(replay: Option<Replay>) -> View {
         let window = if replay.is_some() { WINDOWS.len() - 1 } else { 1 };
-        View { selected: None, page: 0, window, is_help_shown: false, is_paused: false, replay }
+        View {
+            selected: None,
+            page: 0,
+            window,
+            is_help_shown: false,
+            is_coverage_shown: false,
+            is_paused: false,
+            replay,
+        }
     }
 
     /// Seconds that charts show at most.
@@ -77,9 +87,16 @@ impl View {
         match key.code {
             KeyCode::Char('c' | 'd') if is_control => return Action::Quit(Quit::Interrupted),
             _ if is_control => return Action::Nothing,
-            KeyCode::Esc if self.is_help_shown => self.is_help_shown = false,
+            KeyCode::Esc if self.is_help_shown || self.is_coverage_shown => {
+                (self.is_help_shown, self.is_coverage_shown) = (false, false);
+            }
             KeyCode::Char('q' | 'Q') | KeyCode::Esc => return Action::Quit(Quit::Left),
-            KeyCode::Char('?' | 'h' | 'H') | KeyCode::F(1) => self.is_help_shown = !self.is_help_shown,
+            KeyCode::Char('?' | 'h' | 'H') | KeyCode::F(1) => {
+                (self.is_help_shown, self.is_coverage_shown) = (!self.is_help_shown, false);
+            }
+            KeyCode::Char('v' | 'V') => {
+                (self.is_help_shown, self.is_coverage_shown) = (false, !self.is_coverage_shown);
+            }
             KeyCode::Char(' ') => self.is_paused = !self.is_paused,
             KeyCode::Char('c') => self.page = self.page.wrapping_add(1),
             KeyCode::Char('w') => self.window = (self.window + 1) % WINDOWS.len(),
@@ -134,11 +151,14 @@ mod tests {
                 assert_eq!(press(&mut view, code, modifiers), Action::Quit(quit));
             }
         }
-        // Esc leaves the help first.
-        let mut view = View::new(None);
-        press(&mut view, KeyCode::Char('?'), KeyModifiers::NONE);
-        assert_eq!(press(&mut view, KeyCode::Esc, KeyModifiers::NONE), Action::Redraw);
-        assert!(!view.is_help_shown);
+        // Esc leaves the help and the coverage first.
+        for key in ['?', 'v'] {
+            let mut view = View::new(None);
+            press(&mut view, KeyCode::Char(key), KeyModifiers::NONE);
+            assert!(view.is_help_shown || view.is_coverage_shown, "{key}");
+            assert_eq!(press(&mut view, KeyCode::Esc, KeyModifiers::NONE), Action::Redraw);
+            assert!(!view.is_help_shown && !view.is_coverage_shown, "{key}");
+        }
     }
 
     #[test]

@@ -175,13 +175,20 @@ impl Changes {
         self.resources().filter(move |resource| resource.resource_type == resource_type)
     }
 
-    /// What was found to be other than the state says. Not what is only written differently, such as an empty list
-    /// for none: providers do that after each create.
+    /// What was found to be other than the state says; see [`Changes::drifted`].
     pub fn drift(&self) -> impl Iterator<Item = &ResourceChange> {
-        self.drift.iter().filter(|resource| {
-            let differs = |found: &Difference| !(found.before.is_empty() && found.after.is_empty());
-            resource.action() != Action::Update || resource.change.differences().iter().any(differs)
-        })
+        self.drift.iter().filter(|resource| resource.action() != Action::Update || !self.drifted(resource).is_empty())
+    }
+
+    /// Where a resource is other than the state says. Not what is only written differently, such as an empty list for none,
+    /// and not what was unset and has a value that this plan leaves as it is: providers fill in defaults after each create.
+    /// (Terraform's own list has only what a planned change depends on.)
+    fn drifted(&self, resource: &ResourceChange) -> Vec<Difference> {
+        let mut planned = self.resources.iter().filter(|planned| planned.address == resource.address);
+        let is_left = planned.next().is_some_and(|planned| planned.action() == Action::NoOp);
+        let mut differences = resource.change.differences();
+        differences.retain(|found| !(found.before.is_empty() && (is_left || found.after.is_empty())));
+        differences
     }
 
     /// Names of the outputs that would change.
@@ -295,7 +302,7 @@ impl fmt::Display for Changes {
             let what = if drift.action() == Action::Delete { "is gone" } else { "was changed" };
             writeln!(f, "  ! {} {what} outside of Terraform", line(&drift.address))?;
             if drift.action() == Action::Update {
-                for Difference { path, before, after } in drift.change.differences() {
+                for Difference { path, before, after } in self.drifted(drift) {
                     writeln!(f, "      {}: {} → {}", line(&path), line(&before.to_string()), line(&after.to_string()))?;
                 }
             }
@@ -361,6 +368,28 @@ pub(super) mod tests {
         check(json!(1), json!(2), 1);
         check(json!([]), json!(["b"]), 1);
         check(json!(false), Value::Null, 1);
+    }
+
+    #[test]
+    fn defaults_that_a_provider_filled_in_are_no_drift_where_the_plan_leaves_them() {
+        let (before, after) = (
+            json!({"period": null, "name": "a", "tags": null}),
+            json!({"period": 60, "name": "b", "tags": {"k": "v"}}),
+        );
+        let found = |planned: &[Value]| {
+            let change = json!({"actions": ["update"], "before": before, "after": after});
+            let drift = json!([{"address": "x.y", "type": "x", "change": change}]);
+            let document = json!({"resource_changes": planned, "resource_drift": drift});
+            Changes::parse(&document.to_string()).unwrap().to_string()
+        };
+        let planned =
+            |action: &str| json!({"address": "x.y", "mode": "managed", "type": "x", "change": {"actions": [action]}});
+        let left = found(&[planned("no-op")]);
+        assert!(left.contains("name: \"a\" → \"b\"") && !left.contains("period") && !left.contains("tags"), "{left}");
+        // What the plan would take back was changed by somebody.
+        for reverted in [found(&[planned("update")]), found(&[])] {
+            assert!(reverted.contains("period") && reverted.contains("tags"), "{reverted}");
+        }
     }
 
     #[test]

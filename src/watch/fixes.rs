@@ -16,6 +16,10 @@ pub struct Naming {
     pub cluster: Option<String>,
     /// As `--region` was given, or where it was found otherwise than from kgen.toml.
     pub region: Option<String>,
+    /// The other options of how it is seen, as they were given: pairs of name and value, such as `source`, `cloudwatch`.
+    pub look: Vec<(&'static str, String)>,
+    /// It was seen from outside, where a window of a minute is a single datapoint.
+    pub is_outside: bool,
     /// Where the project's Terraform is; `None` for a cluster that the project does not describe.
     pub terraform_dir: Option<PathBuf>,
 }
@@ -35,7 +39,8 @@ impl Naming {
         let option = |name: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!(" --{name} {}", shell_word(value))).unwrap_or_default()
         };
-        option("cluster", &self.cluster) + &option("region", &self.region)
+        let look = self.look.iter().map(|(name, value)| format!(" --{name} {}", shell_word(value)));
+        option("cluster", &self.cluster) + &option("region", &self.region) + &look.collect::<String>()
     }
 
     /// Returns what to type next for `finding`, ready to be pasted.
@@ -43,6 +48,7 @@ impl Naming {
         let command = finding.next_command();
         let words: Vec<&str> = command.split(' ').collect();
         match words[..] {
+            ["kgen", "diagnose", ..] if self.is_outside => "kgen diagnose".to_owned() + &self.options(),
             ["kgen", "diagnose", ..] => command + &self.options(),
             // Its Terraform is somewhere else, and may not exist.
             ["kgen", "resize" | "scale-out" | "fix", ..] if self.is_foreign() => format!("kgen explain {}", finding.id),
@@ -113,9 +119,13 @@ mod tests {
         assert_eq!(project.next(&wait()), "kgen diagnose --window 1m");
         assert_eq!(project.next(&resize()), "kgen resize kafka.m5.large");
         let (cluster, region) = (Some("my orders".to_owned()), Some("eu-west-1".to_owned()));
-        let foreign = Naming { cluster, region, terraform_dir: None };
+        let foreign = Naming { cluster, region, ..Naming::default() };
         assert_eq!(foreign.next(&wait()), "kgen diagnose --window 1m --cluster 'my orders' --region eu-west-1");
         assert_eq!(foreign.next(&resize()), "kgen explain broker.undersized");
+        let look = vec![("source", "cloudwatch".to_owned()), ("delay", "180s".to_owned())];
+        let outside = Naming { look, is_outside: true, ..foreign };
+        let options = "--cluster 'my orders' --region eu-west-1 --source cloudwatch --delay 180s";
+        assert_eq!(outside.next(&wait()), format!("kgen diagnose {options}"));
     }
 
     #[test]

@@ -130,6 +130,10 @@ pub async fn open(request: &Request, place: &Place) -> Result<Opened, OpenError>
     if let Some(status) = source.status() {
         (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
     }
+    context.period_s = match &source {
+        Source::CloudWatch(source) => Some(source.timing().period.as_secs_f64()),
+        Source::Prometheus(_) => None,
+    };
     let source = match (source, &context.bootstrap_servers) {
         (Source::Prometheus(source), Some(servers)) => {
             let protocol = Protocol::start(Connection::plain(servers.as_str()), request.interval);

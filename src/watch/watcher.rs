@@ -13,13 +13,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Marks, Naming, Opened, fixes, open::refresh, runtime};
+use super::{Marks, Naming, Opened, collect::ended, fixes, open::refresh, runtime};
 use crate::{
     aws::Aws,
     diagnose::{Context, Diagnosis, diagnose},
     finding_id,
     metrics::Status,
-    run::{self, Entry, Event, Found, Observed},
+    run::{self, Covered, Entry, Event, Found, Observed},
     sample::{LoadSample, Sample},
 };
 
@@ -66,6 +66,7 @@ pub struct News {
     naming: Naming,
     marks: Marks,
     held: BTreeSet<&'static str>,
+    covered: Option<Covered>,
 }
 
 /// When the samples began that are judged together. Whoever has a copy may move it: then the cluster's state is read again.
@@ -85,7 +86,7 @@ impl Beginning {
 
 impl News {
     pub fn new(naming: Naming, marks: Marks) -> News {
-        News { naming, marks, held: BTreeSet::new() }
+        News { naming, marks, held: BTreeSet::new(), covered: None }
     }
 
     /// The findings and marks that the newest sample adds.
@@ -94,6 +95,12 @@ impl News {
         let told = diagnosis.findings.iter().map(|finding| finding.id).filter(|id| *id != TOO_FEW);
         let holds: BTreeSet<&'static str> = told.collect();
         let mut events = Vec::new();
+        let is_too_early = diagnosis.findings.first().is_some_and(|finding| finding.id == TOO_FEW);
+        let covered = Covered::new(&diagnosis.coverage);
+        if !is_too_early && self.covered.as_ref() != Some(&covered) {
+            events.push(Event::Coverage(covered.clone()));
+            self.covered = Some(covered);
+        }
         if !holds.is_subset(&self.held) {
             let fixes = fixes(context, diagnosis, &self.naming);
             let new = diagnosis
@@ -258,7 +265,7 @@ async fn watch(
     let mut watcher = watcher(Watchable { aws, context, status: source.status() });
     let mut samples = source.stream(interval);
     while let Some(sample) = samples.recv().await {
-        watcher.take(sample?).await?;
+        watcher.take(sample.map_err(ended)?).await?;
     }
     Ok(())
 }

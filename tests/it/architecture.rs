@@ -88,6 +88,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("guard", &["alert", "aws", "diagnose", "listen", "metrics", "outcome", "project", "watch"]),
+    ("clients", &["aws", "load", "outcome", "process"]),
     ("sandbox", &["aws", "lab", "lab_api", "outcome", "process", "project", "watch"]),
     (
         "demo",

@@ -5,6 +5,7 @@ mod architecture;
 mod attack;
 mod awaited;
 mod chaos;
+mod clients;
 mod documented;
 mod driving;
 mod faults;

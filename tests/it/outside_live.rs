@@ -219,5 +219,73 @@ fn a_fleet_without_brokers_says_so_and_has_what_clients_ask_for() {
     };
     let values = data(&lab, &[metric(1), metric(30)], 1200);
     assert!(values.iter().all(|of| of.len() > 5 && of.iter().all(|value| *value == 76.0)), "{values:?}");
+    every_kind_of_cluster_gets_its_answer(&lab);
     lab.down();
+}
+
+/// What `kgen diagnose --cluster` says in an empty folder of clusters that the AWS CLI created, and `kgen clusters` of all.
+fn every_kind_of_cluster_gets_its_answer(lab: &Lab) {
+    lab.sh(r#"create() {
+            aws kafka create-cluster --cluster-name $1 --kafka-version $3 --number-of-broker-nodes 3 > /dev/null \
+                --broker-node-group-info "InstanceType=$2,ClientSubnets=[subnet-1,subnet-2,subnet-3]"
+        }
+        create hot-small kafka.t3.small 3.9.x
+        create express-1 express.m7g.large 3.9.x.kraft
+        create quiet-1 kafka.m5.large 3.9.x
+        aws kafka create-cluster-v2 --cluster-name serverless-1 > /dev/null \
+            --serverless 'VpcConfigs=[{SubnetIds=[subnet-1,subnet-2]}]'
+        mkdir -p empty"#);
+    // As text each page would be counted by itself.
+    let active = "aws kafka list-clusters-v2 --query 'length(ClusterInfoList[?State==`ACTIVE`])' --output json";
+    lab.await_output(active, "104", 60);
+    let diagnosed = |name: &str, code: i32| -> Value {
+        let ran = lab.try_sh(&format!("cd empty && kgen diagnose --cluster {name} --json"));
+        let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(ran.status.code(), Some(code), "{name}: {stdout}{stderr}");
+        let document: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        assert_eq!(document["view"], "outside", "{name}");
+        document
+    };
+    let first = |document: &Value| document["findings"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let lacking = |document: &Value, id: &str| -> String {
+        let not_assessed = document["coverage"]["not_assessed"].as_array().unwrap();
+        not_assessed.iter().filter(|cause| cause["id"] == id).map(|cause| cause["lacking"].to_string()).collect()
+    };
+
+    let small = diagnosed("hot-small", 3);
+    assert_eq!(first(&small), "broker.undersized", "{small:#}");
+    let large = diagnosed("hot-1", 3);
+    assert_eq!((first(&large).as_str(), &large["cluster"]["broker_count"]), ("broker.undersized", &json!(30)));
+    let gap = diagnosed("gap-1", 0);
+    assert_eq!(gap["cluster"]["broker_ids"], json!([1, 2, 3, 4, 7, 8]));
+    // At the level DEFAULT, and without the topics API.
+    let quota = lacking(&gap, "client.quota-throttled");
+    assert!(quota.contains("PER_BROKER") && quota.contains("cloudwatch/pricing"), "{quota}");
+    let leaders = lacking(&gap, "leaders.not-preferred");
+    assert!(leaders.contains("kafka:ListTopics") && leaders.contains("not allowed"), "{leaders}");
+    let express = diagnosed("express-1", 0);
+    let not_applicable = express["coverage"]["not_applicable"].to_string();
+    assert!(not_applicable.contains("disk.full") && not_applicable.contains("broker.heap-pressure"), "{express:#}");
+    let serverless = diagnosed("serverless-1", 0);
+    assert!(serverless["coverage"]["assessed"].to_string().contains("consumer.slow"), "{serverless:#}");
+    let quiet = diagnosed("quiet-1", 4);
+    let next = quiet["findings"][0]["next"].as_str().unwrap();
+    assert!(first(&quiet) == "inconclusive.no-data" && next.contains("kgen explain"), "{quiet:#}");
+
+    let listed = lab.try_sh("cd empty && kgen clusters --yes --json");
+    assert_eq!(listed.status.code(), Some(3), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let rows = listed["clusters"].as_array().unwrap();
+    let verdict = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap()["verdict"].clone();
+    assert_eq!(rows.len(), 104);
+    for (name, expected) in [
+        ("hot-small", "cause_found"),
+        ("hot-1", "cause_found"),
+        ("gap-1", "healthy"),
+        ("express-1", "healthy"),
+        ("serverless-1", "healthy"),
+        ("quiet-1", "inconclusive"),
+    ] {
+        assert_eq!(verdict(name), expected, "{name}");
+    }
 }

@@ -8,8 +8,12 @@ use crate::project::kgen;
 
 /// What `kgen bench score tests/traces` prints.
 fn scored(options: &[&str]) -> String {
+    scored_in("tests/traces", options)
+}
+
+fn scored_in(folder: &str, options: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = kgen(root).args(["bench", "score", "tests/traces"]).args(options).output().unwrap();
+    let output = kgen(root).args(["bench", "score", folder]).args(options).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -29,6 +33,16 @@ fn the_documented_report_from_outside_is_what_the_recorded_runs_say() {
     assert!(
         fs::read_to_string(path).unwrap().contains(&report),
         "docs/benchmark.md does not have what `kgen bench score tests/traces --view outside` prints, one heading lower"
+    );
+}
+
+#[test]
+fn the_documented_report_of_live_runs_from_outside_is_what_they_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmark.md");
+    let report = scored_in("tests/traces-outside", &["--view", "outside"]).replace("\n## ", "\n### ");
+    assert!(
+        fs::read_to_string(path).unwrap().contains(&report),
+        "docs/benchmark.md does not have what `kgen bench score tests/traces-outside --view outside` prints, one heading lower"
     );
 }
 

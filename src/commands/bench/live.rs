@@ -1,5 +1,7 @@
 //! The runs of the benchmark, one after another on one lab: load, calm, fault, recovery.
 
+mod outside;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,
@@ -17,8 +19,13 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::{
     aws::Aws,
-    benchmark::{LOOK_BACK, SCENARIOS, Scenario, TRUTH, Truth, Variation, answer, find},
-    cli::{Outcome, bench::BenchDiagnose, lab::T3Mode, refused},
+    benchmark::{LOOK_BACK, SCENARIOS, Scenario, TRUTH, Truth, Variation, View, answer, find, judge_in, minutes},
+    cli::{
+        Outcome,
+        bench::{BenchDiagnose, BenchView},
+        lab::T3Mode,
+        refused,
+    },
     commands::{
         look::{Opened, open, own_look, refresh, runtime},
         out,
@@ -33,6 +40,7 @@ use crate::{
         admin::{Admin, TopicSpec},
     },
     lab::{
+        exporter::host_cpu_pressure_percent,
         fault::{Abilities, Hits},
         limits::Means,
     },
@@ -40,6 +48,7 @@ use crate::{
     load::{
         keys::Keys,
         pacer::Rate,
+        part::Part,
         payload::Payload,
         producer::{self, Acks, Load, ProducerConfig, Summary, Tick, new_run},
         sizes::Sizes,
@@ -74,6 +83,8 @@ const LINGER_MS: &str = "20";
 const BROKERS_WARM_UP: Duration = Duration::from_secs(45);
 /// Time between two looks at the control plane.
 const STATE_EVERY: Duration = Duration::from_secs(3);
+/// How long datapoints may be late, beside what they cover and CloudWatch's delay of two of them.
+const LATE: Duration = Duration::from_secs(40);
 /// How long the load may take to end.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
@@ -128,7 +139,11 @@ impl Stage {
         let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{}\"\n", args.broker_type);
         let files = vec![(PathBuf::from("kgen.toml"), text.into_bytes())];
         let mut sandbox = sandbox::Stage::set(outer, &sandbox::Request { name: "bench", files }, &say)?;
-        sandbox.raise_lab(None, sandbox::hardware(args.t3 == T3Mode::Credits), &say)?;
+        let short_minutes = match args.view {
+            BenchView::Inside => Vec::new(),
+            BenchView::Outside => outside::arguments(args.metrics_period),
+        };
+        sandbox.raise_lab_with(None, sandbox::hardware(args.t3 == T3Mode::Credits), short_minutes, &say)?;
         let place = sandbox.place()?;
         let made = runtime()?.block_on(made(&place, sandbox.project()));
         let bootstrap = made.inspect_err(|_| {
@@ -193,8 +208,10 @@ impl Stage {
             move |tick| sender.send(Come::Tick(Box::new(LoadSample::from(tick)))).is_ok()
         });
         std::thread::sleep(WARM_UP);
-        let sampler =
-            Sampler::start(self.sandbox.project().clone(), self.place.clone(), move |come| sender.send(come).is_ok());
+        let view = LiveView::of(args);
+        let sampler = Sampler::start((self.sandbox.project().clone(), self.place.clone()), view, move |come| {
+            sender.send(come).is_ok()
+        });
         let id = new_id(&format!("{}-{}", scenario.name, variation.number), now());
         let writer = Writer::create(
             out,
@@ -215,13 +232,16 @@ impl Stage {
             load: None,
             generator: None,
             truth,
+            view,
+            pressure: Vec::new(),
         };
         let played = self.play_out(scenario, variation, args, &topic, &admin, &mut recording);
         drop(sampler);
         load.stop();
         played?;
         recording.finish()?;
-        let judged = crate::benchmark::judge(&run::Run::read(recording.writer.dir())?);
+        let view = if args.view == BenchView::Outside { View::Outside } else { View::Inside };
+        let judged = judge_in(&run::Run::read(recording.writer.dir())?, view);
         let judged = judged.context("the run that was just recorded is one of the benchmark")?;
         let named = judged.named.as_ref().filter(|_| judged.is_right());
         Ok(match (&judged.void, named.or(judged.first.as_ref())) {
@@ -244,7 +264,7 @@ impl Stage {
         admin: &Admin,
         recording: &mut Recording,
     ) -> anyhow::Result<()> {
-        recording.take(Duration::from_secs_f64(variation.calm_s))?;
+        recording.take_calm(Duration::from_secs_f64(variation.calm_s))?;
         let before = ends(admin, topic);
         recording.truth.asked_ms = Some(now().as_millisecond());
         let mut faults = Vec::new();
@@ -259,7 +279,7 @@ impl Stage {
             recording.generator = clients.map(|client| PathBuf::from(&client.log)).next();
         }
         recording.mark(format!("{} is made", scenario.name))?;
-        let fault = recording.take_until_named(scenario, Duration::from_secs(u64::from(args.seconds)));
+        let fault = recording.take_fault(scenario, Duration::from_secs(u64::from(args.seconds)));
         recording.truth.off_ms = Some(now().as_millisecond());
         recording.truth.partitions = hottest(topic, &before, &ends(admin, topic));
         let stopped = if scenario.faults.is_empty() || scenario.faults == [finding_id::CLUSTER_MAINTENANCE] {
@@ -333,6 +353,8 @@ impl Stage {
             transactions: None,
             compression: "none".to_owned(),
             clients: 1,
+            part: Part::WHOLE,
+            start_at: None,
             runs: self.sandbox.project().runs_dir(),
             flush_within: FLUSH_WITHIN,
         }
@@ -394,11 +416,69 @@ struct Recording {
     /// The output of a generator that is the fault itself: then its view counts.
     generator: Option<PathBuf>,
     truth: Truth,
+    view: LiveView,
+    /// CPU pressure of the machine at each datapoint, percent.
+    pressure: Vec<f64>,
+}
+
+/// How a run is seen while it is recorded.
+#[derive(Debug, Clone, Copy)]
+enum LiveView {
+    Inside,
+    /// Datapoints that begin at `since_ms` or later, of this length.
+    Outside {
+        since_ms: i64,
+        period: Duration,
+    },
+}
+
+impl LiveView {
+    fn of(args: &BenchDiagnose) -> LiveView {
+        match args.view {
+            BenchView::Inside => LiveView::Inside,
+            BenchView::Outside => {
+                LiveView::Outside { since_ms: now().as_millisecond(), period: Duration::from_secs(args.metrics_period) }
+            }
+        }
+    }
 }
 
 impl Recording {
     fn write(&mut self, at: jiff::Timestamp, event: Event) -> anyhow::Result<()> {
         Ok(self.writer.write(&out::redacted_entry(Entry { at, event }))?)
+    }
+
+    /// Records the calm: for `time`, or as many datapoints as a run has.
+    fn take_calm(&mut self, time: Duration) -> anyhow::Result<()> {
+        match self.view {
+            LiveView::Inside => self.take(time),
+            LiveView::Outside { since_ms, period } => self.take_datapoints(since_ms, minutes::CALM, period),
+        }
+    }
+
+    /// Records the fault: until it has been named, and no longer than `time`, or as many datapoints as a run has.
+    fn take_fault(&mut self, scenario: &Scenario, time: Duration) -> anyhow::Result<()> {
+        match self.view {
+            LiveView::Inside => self.take_until_named(scenario, time),
+            LiveView::Outside { period, .. } => {
+                let on_ms = self.truth.on_ms.unwrap_or_default();
+                self.take_datapoints(on_ms, minutes::FAULT, period)
+            }
+        }
+    }
+
+    /// Records until `count` datapoints have come that begin at `since_ms` or later.
+    fn take_datapoints(&mut self, since_ms: i64, count: usize, period: Duration) -> anyhow::Result<()> {
+        // One that it began in does not count, and CloudWatch is two of them late.
+        let end = Instant::now() + period * (count as u32 + 3) + LATE;
+        let mut taken = 0;
+        while taken < count {
+            if !self.take_sample(end)? {
+                bail!("{taken} of {count} datapoints came in time");
+            }
+            taken += usize::from(self.window.back().is_some_and(|sample| sample.at_ms >= since_ms));
+        }
+        Ok(())
     }
 
     /// Records what comes within `time`.
@@ -445,7 +525,12 @@ impl Recording {
                 Come::Sample(seen) => {
                     let (cluster, sample) = *seen;
                     let generator = self.generator.as_ref().and_then(|log| newest_tick(log));
-                    let sample = Sample { load: generator.or(self.load), ..sample };
+                    let sample = match self.view {
+                        LiveView::Inside => Sample { load: generator.or(self.load), ..sample },
+                        // What the generator sees is not seen from outside.
+                        LiveView::Outside { .. } => sample,
+                    };
+                    self.pressure.extend(host_cpu_pressure_percent());
                     self.window.push_back(sample.clone());
                     if self.window.len() > LOOK_BACK {
                         self.window.pop_front();
@@ -465,6 +550,9 @@ impl Recording {
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
+        if matches!(self.view, LiveView::Outside { .. }) && !self.pressure.is_empty() {
+            self.truth.pressure_percent = Some(self.pressure.iter().sum::<f64>() / self.pressure.len() as f64);
+        }
         self.write(now(), Event::result(TRUTH, &self.truth)?)?;
         let end = run::End { exit_code: 0, outcome: "done".to_owned(), error: None };
         self.write(now(), Event::End(end))
@@ -533,11 +621,21 @@ struct Sampler {
 }
 
 impl Sampler {
-    fn start(project: Project, place: Place, tell: impl Fn(Come) -> bool + Send + 'static) -> Sampler {
+    fn start(
+        (project, place): (Project, Place),
+        view: LiveView,
+        tell: impl Fn(Come) -> bool + Send + 'static,
+    ) -> Sampler {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            let watched = runtime().and_then(|runtime| runtime.block_on(watch(&project, &place, &tell, &stopped)));
+            let watched = runtime().and_then(|runtime| match view {
+                LiveView::Inside => runtime.block_on(watch(&project, &place, &tell, &stopped)),
+                LiveView::Outside { since_ms, period } => {
+                    let of = (since_ms, period);
+                    runtime.block_on(outside::watch((&project, &place), of, &tell, &stopped))
+                }
+            });
             if let Err(error) = watched {
                 tell(Come::Failed(error));
             }

@@ -8,7 +8,7 @@ use crate::{
     catalogue::MonitoringLevel,
     diagnose::{
         RULES, Rule,
-        coverage::{Clusters, level, price, what},
+        coverage::{Clusters, level, what},
         is_cause,
     },
     sample::Field,
@@ -41,9 +41,10 @@ const LEVELS: [MonitoringLevel; 4] = [
 pub fn page() -> String {
     let mut text = HEAD.to_owned();
     for level in LEVELS {
-        let _ = writeln!(text, "- `{}`{}", level.as_str(), price(level));
+        let _ = writeln!(text, "- `{}`{}", level.as_str(), level.price());
     }
-    text += "\nReading them costs USD 0.01 per 1,000 metrics (GetMetricData), at every level.\n\n## What each level can detect\n\n";
+    text += "\nCloudWatch bills a metric by the month. Its price depends on the region and on how many metrics the account has, so it is not \
+              repeated here. Reading them costs USD 0.01 per 1,000 metrics (GetMetricData), at every level.\n\n## What each level can detect\n\n";
     text += "`yes`: by CloudWatch. `topics API`: with ListTopics, DescribeTopic and DescribeTopicPartitions too (provisioned \
              clusters, Kafka 3.6.0 and later, only while the cluster is ACTIVE). Inside is open monitoring and the Kafka \
              protocol.\n\n| cause | DEFAULT | PER_BROKER | inside | clusters |\n|---|---|---|---|---|\n";

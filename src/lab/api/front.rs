@@ -69,6 +69,10 @@ pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -
             let region = region.to_owned();
             return door.monitoring(&region, request).await;
         }
+        Some((region, "ssm")) if is_region(region) => {
+            let region = region.to_owned();
+            return door.systems_manager(&region, request).await;
+        }
         _ => return door.proxy.forward(request).await,
     };
     if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {

@@ -20,6 +20,7 @@ use crate::lab::{
     },
     control::Lab,
     proxy::Proxy,
+    ssm::{self, Ssm},
 };
 
 /// Of a request (PutMetricData takes 1 MB), and of an answer of the emulator that is translated.
@@ -34,6 +35,8 @@ pub struct Door {
     pub proxy: Proxy,
     pub metrics: Arc<Metrics>,
     pub lab: Arc<Lab>,
+    /// Run Command, where the lab has it.
+    pub ssm: Option<Arc<Ssm>>,
 }
 
 impl Door {
@@ -75,6 +78,36 @@ impl Door {
             Reply::Here(Err(fault)) => failed(call.protocol, &fault),
             Reply::Elsewhere if call.protocol == Protocol::Cbor => self.translated(parts, &call).await,
             Reply::Elsewhere => self.proxy.forward(Request::from_parts(parts, Body::from(body))).await,
+        }
+    }
+
+    /// Answers a call of Systems Manager: Run Command here, the rest by the emulator.
+    pub async fn systems_manager(&self, region: &str, request: Request) -> Response {
+        let target = request.headers().get(&TARGET).and_then(|value| value.to_str().ok());
+        let (Some(ssm), Some(operation)) = (&self.ssm, ssm::operation(target)) else {
+            return self.proxy.forward(request).await;
+        };
+        let read = Limited::new(request.into_body(), BODY_MAX).collect().await.map(|body| body.to_bytes());
+        let input = read.map_err(|error| error.to_string()).and_then(|bytes| {
+            let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
+            serde_json::from_slice::<serde_json::Value>(bytes).map_err(|error| error.to_string())
+        });
+        let answered = match input {
+            Ok(input) => ssm.answer(operation, region, &input).await.map_err(|fault| (fault.code, fault.message)),
+            Err(error) => Err(("SerializationException", error)),
+        };
+        const JSON: &str = "application/x-amz-json-1.1";
+        let id = request_id();
+        match answered {
+            Ok(output) => response(StatusCode::OK, JSON, output.to_string().into_bytes(), &id),
+            Err((code, message)) => {
+                let body = serde_json::json!({ "__type": code, "message": message, "Message": message });
+                let status = match code {
+                    "InternalServerError" => StatusCode::INTERNAL_SERVER_ERROR,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                response(status, JSON, body.to_string().into_bytes(), &id)
+            }
         }
     }
 

@@ -66,7 +66,7 @@ async fn start_before(dir: &Path, emulator: SocketAddr) -> Running {
     let ended = async move {
         let _ = stopped.await;
     };
-    let served = tokio::spawn(serve(listener, ended, lab.clone(), emulator, metrics.clone()));
+    let served = tokio::spawn(serve(listener, ended, lab.clone(), emulator, metrics.clone(), None));
     Running { address, client: Client::new(), stop, served, lab, metrics }
 }
 

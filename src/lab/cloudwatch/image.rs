@@ -147,10 +147,13 @@ impl Line {
     }
 }
 
-/// `2026-12-01T00:00:00Z`, or how long ago: `-PT3H`, `-P1D`.
+/// `2026-12-01T00:00:00Z`, the same without a zone, which is UTC as well, or how long ago: `-PT3H`, `-P1D`.
 fn moment(text: &str, now_ms: i64) -> Option<i64> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
         return Some(moment.as_millisecond());
+    }
+    if let Ok(moment) = text.parse::<jiff::civil::DateTime>() {
+        return moment.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|moment| moment.timestamp().as_millisecond());
     }
     let span: jiff::Span = text.parse().ok()?;
     let hours = jiff::SpanRelativeTo::days_are_24_hours();
@@ -250,6 +253,20 @@ mod tests {
         let drawn = png(&store, &widget.to_string(), 3_600_000, 3_600_000).unwrap();
         assert!(drawn.starts_with(b"\x89PNG\r\n\x1a\n") && drawn.ends_with(b"IEND\xae\x42\x60\x82"));
         assert_ne!(drawn, png(&Store::default(), &widget.to_string(), 3_600_000, 3_600_000).unwrap());
+    }
+
+    #[test]
+    fn a_moment_without_a_zone_is_in_utc() {
+        for (text, expected) in [
+            ("1970-01-01T00:01:00Z", Some(60_000)),
+            ("1970-01-01T01:01:00+01:00", Some(60_000)),
+            // As Python's isoformat has it.
+            ("1970-01-01T00:01:00.703071", Some(60_703)),
+            ("-PT1M", Some(3_540_000)),
+            ("yesterday", None),
+        ] {
+            assert_eq!(moment(text, 3_600_000), expected, "{text}");
+        }
     }
 
     #[test]

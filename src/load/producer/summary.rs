@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -20,6 +19,8 @@ use crate::{
     files::own,
     load::{
         latency::{Quantiles, Times},
+        latency_log,
+        part::Start,
         slo::Judged,
     },
     sample::LoadSample,
@@ -115,7 +116,15 @@ pub struct Summary {
     pub ledgers: Vec<PathBuf>,
     /// Response times each second, an HdrHistogram V2 log.
     pub latency_log: PathBuf,
-    /// The objectives of the run, and whether they were met.
+    /// Of [`Summary::service`] and [`Summary::send_error`].
+    #[serde(skip)]
+    pub service_times: Times,
+    #[serde(skip)]
+    pub send_error_times: Times,
+    /// How the agreed start was met, if there was one.
+    #[serde(skip)]
+    pub start: Option<Start>,
+    /// What was asked of the run, and whether it was kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<Judged>,
 }
@@ -145,12 +154,9 @@ impl Tally {
         let log = own::create(&log_path, 0o666).with_context(|| format!("starting {}", log_path.display()))?;
         let mut log = BufWriter::new(log);
         let start = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        writeln!(log, "#[Response times from the due moment, microseconds; Interval_Max is in milliseconds]")?;
-        writeln!(log, "#[Histogram log format version 1.2]")?;
-        writeln!(log, "#[StartTime: {start:.3} (seconds since epoch)]\n#[BaseTime: {start:.3} (seconds since epoch)]")?;
-        writeln!(log, "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"")?;
+        log.write_all(latency_log::head(start).as_bytes())?;
         Ok(Tally {
-            rate_asked: config.load.rate.mean(config.load.duration),
+            rate_asked: config.load.rate.mean(config.load.duration).map(|rate| config.part.share(rate)),
             topic: config.load.topics.join(","),
             started_at,
             waiting: (0..config.clients).map(|_| None).collect(),
@@ -212,8 +218,14 @@ impl Tally {
     }
 
     pub fn finish(mut self, run: u64, stopped: bool) -> anyhow::Result<Summary> {
+        // Clients do not end together: what the last of them told is in the log as well.
+        let mut rest = Interval { from: u64::MAX, ..Interval::default() };
         for interval in std::mem::take(&mut self.waiting).into_iter().flatten() {
-            add(&mut self.total, &interval);
+            add(&mut rest, &interval);
+        }
+        if rest.from <= rest.to {
+            add(&mut self.total, &rest);
+            self.write_log(&rest).with_context(|| format!("writing {}", self.log_path.display()))?;
         }
         self.log.flush().with_context(|| format!("writing {}", self.log_path.display()))?;
         let total = self.total;
@@ -248,21 +260,17 @@ impl Tally {
             cpu_s: cpu_s() - self.cpu_before,
             ledgers: self.ended.into_iter().map(|ended| ended.ledger).filter(|path| path.is_file()).collect(),
             latency_log: self.log_path,
+            service_times: total.service,
+            send_error_times: total.send_error,
+            start: None,
             slo: Vec::new(),
         })
     }
 
     fn write_log(&mut self, interval: &Interval) -> anyhow::Result<()> {
-        use base64::Engine as _;
-        let mut bytes = Vec::new();
-        let histogram = interval.response.histogram();
-        hdrhistogram::serialization::V2DeflateSerializer::new().serialize(histogram, &mut bytes).or_else(|_| {
-            bytes.clear();
-            V2Serializer::new().serialize(histogram, &mut bytes).map_err(|error| anyhow::anyhow!("{error:?}"))
-        })?;
         let (from, length) = (interval.from as f64 / 1e9, (interval.to - interval.from) as f64 / 1e9);
-        let encoded = base64::engine::general_purpose::STANDARD.encode(&bytes);
-        writeln!(self.log, "{from:.3},{length:.3},{:.3},{encoded}", histogram.max() as f64 / 1000.0)?;
+        let line = latency_log::line(from, length, &interval.response)?;
+        self.log.write_all(line.as_bytes())?;
         Ok(())
     }
 }

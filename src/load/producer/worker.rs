@@ -135,6 +135,8 @@ pub struct Worker {
     end: u64,
     topics: u64,
     client: u16,
+    /// Its number among the clients of all machines.
+    producer: u16,
     run: u64,
     pacer: Pacer,
     keys: KeySource,
@@ -157,9 +159,10 @@ impl Worker {
         (started, started_at): (Instant, SystemTime),
     ) -> Self {
         let load = &config.load;
-        let clients = u64::from(config.clients);
-        let limit = load.max_records / clients + u64::from(u64::from(client) < load.max_records % clients);
-        let pacer = Pacer::new(load.rate.clone(), load.duration, u64::from(client), clients, limit, load.seed);
+        let producer = config.part.producer(client);
+        let (number, of) = (u64::from(producer), u64::from(config.part.producers(config.clients)));
+        let limit = load.max_records / of + u64::from(number < load.max_records % of);
+        let pacer = Pacer::new(load.rate.clone(), load.duration, number, of, limit, load.seed);
         let since_epoch = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // With less room than there are places, the library's answer to each record counts.
         let has_own_room = config.connection.settings.keys().any(|name| name.starts_with("queue.buffering.max."));
@@ -178,8 +181,9 @@ impl Worker {
             closed_loop: load.rate == Rate::Max,
             end: pacer.end(),
             topics: load.topics.len() as u64,
-            keys: KeySource::new(load.keys, load.seed.wrapping_add(u64::from(client))),
+            keys: KeySource::new(load.keys, load.seed.wrapping_add(number)),
             client,
+            producer,
             run: config.run,
             pacer,
             started,
@@ -317,7 +321,7 @@ impl Worker {
         let form = self.flight.bodies().form;
         let stamp = Stamp {
             run: self.run,
-            producer: self.client,
+            producer: self.producer,
             sequence: self.sequence,
             due_ms: self.started_ms + due / 1_000_000,
         };

@@ -122,7 +122,7 @@ fn lacking(field: Field, shape: &Shape) -> Option<Unavailable> {
         Some(level) => Unavailable {
             field,
             reason: format!("{names}: not published at monitoring level {}", shape.level.as_str()),
-            enable: Some(format!("set the monitoring level to {}", level.as_str())),
+            enable: Some(format!("set the monitoring level to {}{}", level.as_str(), level.price())),
         },
         // Credits are no lack of a type that earns none.
         None if rows.iter().all(|row| row.only == Only::Burstable) && shape.kind == ClusterKind::Standard => {
@@ -215,7 +215,9 @@ mod tests {
         let default = shape(ClusterKind::Standard, MonitoringLevel::Default);
         let parts = of(&default, Field::ProduceParts).unwrap();
         assert!(parts.reason.ends_with("not published at monitoring level DEFAULT"), "{}", parts.reason);
-        assert_eq!(parts.enable.as_deref(), Some("set the monitoring level to PER_BROKER"));
+        let enable = parts.enable.as_deref().unwrap_or_default();
+        assert!(enable.starts_with("set the monitoring level to PER_BROKER (paid: 61 more metrics"), "{enable}");
+        assert!(enable.contains("https://aws.amazon.com/cloudwatch/pricing/"), "{enable}");
         // Traffic shaping is there at DEFAULT; burst balance alone says too little of a volume.
         assert_eq!((of(&default, Field::NetworkAllowances), of(&default, Field::Cpu)), (None, None));
         let volume = of(&default, Field::Volume).unwrap();

@@ -35,7 +35,7 @@ const ALLOWED_CIRCLES: &[(&str, &[&str])] = &[
     ),
     (
         "limits are checked for producers and consumers, whose summaries show them",
-        &["load/consumer.rs", "load/producer.rs", "load/producer/summary.rs", "load/slo.rs"],
+        &["load/consumer.rs", "load/merge.rs", "load/producer.rs", "load/producer/summary.rs", "load/slo.rs"],
     ),
     (
         "a window has a coverage, which is made of what its samples hold",

@@ -1,0 +1,429 @@
+//! Run Command of Systems Manager on the lab's client instances: the instances are the emulator's, the commands are run on
+//! this machine, each instance's in a folder of its own and contained as the machine allows.
+//!
+//! A command has a thread, which starts its scripts and lives as long as they do: they die with it.
+
+mod command;
+mod fault;
+mod instances;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ffi::OsString,
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+
+use self::{
+    command::{Command, Invocation, Order, State, information, is_target},
+    fault::Fault,
+    instances::Instance,
+};
+use crate::{
+    files::own,
+    process::{Contained, Containment},
+};
+
+/// How often running scripts are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often it is asked whether the instances of running scripts still run.
+const INSTANCES_EVERY: Duration = Duration::from_secs(2);
+/// Commands that are remembered; SSM keeps them 30 days.
+const MOST_COMMANDS: usize = 1000;
+/// What is uploaded of an output, bytes.
+const MOST_OUTPUT: u64 = 256 << 20;
+/// How long an upload may take.
+const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
+/// Exit code where no shell could be started, as of a shell that finds no program.
+const NOT_STARTED: i32 = 127;
+
+/// The calls that the lab answers itself; the emulator has all others, documents and parameters among them.
+const CALLS: [&str; 6] = [
+    "CancelCommand",
+    "DescribeInstanceInformation",
+    "GetCommandInvocation",
+    "ListCommandInvocations",
+    "ListCommands",
+    "SendCommand",
+];
+
+/// Where the instances' files are, and what their commands find.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// A folder for each instance goes here.
+    pub folder: PathBuf,
+    /// What is on their PATH before this machine's own.
+    pub tools: PathBuf,
+    /// This kgen, which is on it too.
+    pub kgen: PathBuf,
+    /// The lab's endpoint.
+    pub endpoint: String,
+    pub emulator: SocketAddr,
+}
+
+/// Systems Manager of all regions.
+pub struct Ssm {
+    place: Place,
+    http: reqwest::Client,
+    commands: Mutex<Commands>,
+}
+
+#[derive(Default)]
+struct Commands {
+    by_id: BTreeMap<String, Command>,
+    /// The oldest first.
+    order: VecDeque<String>,
+}
+
+fn lock(commands: &Mutex<Commands>) -> MutexGuard<'_, Commands> {
+    commands.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The operation that a request's X-Amz-Target names, if the lab answers it.
+pub fn operation(target: Option<&str>) -> Option<&'static str> {
+    let name = target?.strip_prefix("AmazonSSM.")?;
+    CALLS.into_iter().find(|call| *call == name)
+}
+
+impl Ssm {
+    /// # Errors
+    /// No client for the emulator can be made.
+    pub fn new(place: Place) -> anyhow::Result<Arc<Ssm>> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Arc::new(Ssm { place, http, commands: Mutex::default() }))
+    }
+
+    /// How the instances' commands are held apart, for `kgen lab status`.
+    pub fn containment() -> &'static str {
+        Containment::here().describe()
+    }
+
+    /// Answers a call.
+    ///
+    /// # Errors
+    /// As SSM refuses it.
+    pub async fn answer(self: &Arc<Self>, operation: &str, region: &str, input: &Value) -> Result<Value, Fault> {
+        match operation {
+            "SendCommand" => self.send(region, input).await,
+            "DescribeInstanceInformation" => self.describe(region, input).await,
+            "GetCommandInvocation" => self.result(region, input),
+            "ListCommandInvocations" => self.invocations(region, input),
+            "ListCommands" => self.list(region, input),
+            "CancelCommand" => self.cancel(region, input),
+            _ => Err(Fault::new("InternalServerError", format!("the lab does not imitate {operation}"))),
+        }
+    }
+
+    async fn all(&self, region: &str) -> Result<Vec<Instance>, Fault> {
+        let listed = instances::list(&self.http, self.place.emulator, region).await;
+        listed.map_err(|error| Fault::new("InternalServerError", format!("{error:#}")))
+    }
+
+    async fn send(self: &Arc<Self>, region: &str, input: &Value) -> Result<Value, Fault> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let order = Order::read(input, id.clone(), region, Timestamp::now())?;
+        let invocation = |instance: Instance| {
+            let dir = self.place.folder.join(&instance.id).join("commands").join(&id);
+            Invocation {
+                instance,
+                state: State::Pending,
+                code: None,
+                begun: None,
+                ended: None,
+                stdout: dir.join("stdout"),
+                stderr: dir.join("stderr"),
+                cancel: false,
+            }
+        };
+        let meant = order.meant(&self.all(region).await?)?;
+        let command = Command { order, invocations: meant.into_iter().map(invocation).collect() };
+        let shape = command.shape();
+        {
+            let mut commands = lock(&self.commands);
+            commands.by_id.insert(id.clone(), command);
+            commands.order.push_back(id.clone());
+            if commands.order.len() > MOST_COMMANDS
+                && let Some(oldest) = commands.order.pop_front()
+            {
+                commands.by_id.remove(&oldest);
+            }
+        }
+        let (ssm, runtime) = (Arc::clone(self), Handle::current());
+        let begin = move || ssm.run(&id, &runtime);
+        let name = "ssm-command".to_owned();
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(begin)
+            .map_err(|error| Fault::new("InternalServerError", format!("starting the command: {error}")))?;
+        Ok(json!({ "Command": shape }))
+    }
+
+    async fn describe(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let list = |name: &str| input.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let filters: Vec<Value> = list("Filters").into_iter().chain(list("InstanceInformationFilterList")).collect();
+        let all = self.all(region).await?;
+        let fits =
+            |instance: &&Instance| instance.is_online() && filters.iter().all(|filter| is_target(instance, filter));
+        let now = SystemTime::now();
+        let found: Vec<Value> = all.iter().filter(fits).map(|instance| information(instance, now)).collect();
+        Ok(json!({ "InstanceInformationList": found }))
+    }
+
+    /// What `read` makes of the command that a call names.
+    fn of<T>(
+        &self,
+        region: &str,
+        input: &Value,
+        read: impl FnOnce(&mut Command) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let id = input.get("CommandId").and_then(Value::as_str).unwrap_or_default();
+        let mut commands = lock(&self.commands);
+        match commands.by_id.get_mut(id).filter(|command| command.order.region == region) {
+            Some(command) => read(command),
+            None => Err(Fault::new("InvalidCommandId", format!("there is no command {id:?}"))),
+        }
+    }
+
+    fn result(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let instance = input.get("InstanceId").and_then(Value::as_str).unwrap_or_default();
+        let name = input.get("PluginName").and_then(Value::as_str);
+        if name.is_some_and(|name| name != command::PLUGIN) {
+            return Err(Fault::new("InvalidPluginName", "the command has no such step"));
+        }
+        self.of(region, input, |command| {
+            let one = command.invocations.iter().find(|one| one.instance.id == instance);
+            let missing = || Fault::new("InvocationDoesNotExist", format!("no invocation on {instance:?}"));
+            Ok(command.result_shape(one.ok_or_else(missing)?))
+        })
+    }
+
+    fn invocations(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let id = input.get("CommandId").and_then(Value::as_str);
+        let instance = input.get("InstanceId").and_then(Value::as_str);
+        let details = input.get("Details").and_then(Value::as_bool).unwrap_or(false);
+        let commands = lock(&self.commands);
+        let is_asked =
+            |command: &&Command| command.order.region == region && id.is_none_or(|id| command.order.id == id);
+        let shapes = commands.by_id.values().filter(is_asked).flat_map(|command| {
+            let fits = |one: &&Invocation| instance.is_none_or(|id| one.instance.id == id);
+            command.invocations.iter().filter(fits).map(|one| command.invocation_shape(one, details))
+        });
+        Ok(json!({ "CommandInvocations": shapes.collect::<Vec<_>>() }))
+    }
+
+    fn list(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let id = input.get("CommandId").and_then(Value::as_str);
+        let commands = lock(&self.commands);
+        let is_asked =
+            |command: &&Command| command.order.region == region && id.is_none_or(|id| command.order.id == id);
+        Ok(json!({ "Commands": commands.by_id.values().filter(is_asked).map(Command::shape).collect::<Vec<_>>() }))
+    }
+
+    fn cancel(&self, region: &str, input: &Value) -> Result<Value, Fault> {
+        let ids = input.get("InstanceIds").and_then(Value::as_array).cloned().unwrap_or_default();
+        self.of(region, input, |command| {
+            for one in &mut command.invocations {
+                let is_meant = ids.is_empty() || ids.iter().any(|id| id == one.instance.id.as_str());
+                if is_meant && !one.state.is_over() {
+                    (one.cancel, one.state) = (true, State::Cancelling);
+                }
+            }
+            Ok(json!({}))
+        })
+    }
+
+    /// Changes the invocation `index` of command `id`, if the lab still remembers it.
+    fn change(&self, id: &str, index: usize, change: impl FnOnce(&mut Invocation)) {
+        let mut commands = lock(&self.commands);
+        if let Some(one) = commands.by_id.get_mut(id).and_then(|command| command.invocations.get_mut(index)) {
+            change(one);
+        }
+    }
+
+    fn is_cancelled(&self, id: &str, index: usize) -> bool {
+        let commands = lock(&self.commands);
+        let command = commands.by_id.get(id);
+        command.is_none_or(|command| command.invocations.get(index).is_none_or(|one| one.cancel))
+    }
+
+    /// Runs a command to its end.
+    fn run(&self, id: &str, runtime: &Handle) {
+        let Some(command) = lock(&self.commands).by_id.get(id).cloned() else { return };
+        let total = command.invocations.len();
+        let (most, errors_max) = command.order.limits(total);
+        let mut queue: VecDeque<usize> = (0..total).collect();
+        let mut running: Vec<Run> = Vec::new();
+        let (mut errors, mut asked) = (0, Instant::now());
+        while !queue.is_empty() || !running.is_empty() {
+            if errors > errors_max {
+                queue.drain(..).for_each(|index| self.change(id, index, |one| one.state = State::Terminated));
+            }
+            while running.len() < most
+                && let Some(index) = queue.pop_front()
+            {
+                if self.is_cancelled(id, index) {
+                    self.change(id, index, |one| one.state = State::Cancelled);
+                    continue;
+                }
+                match self.begin(&command, index) {
+                    Ok(run) => running.push(run),
+                    Err(error) => {
+                        let _ = own::replace(&command.invocations[index].stderr, format!("{error}\n").as_bytes());
+                        self.end(&command, index, State::Failed, Some(NOT_STARTED), runtime);
+                        errors += 1;
+                    }
+                }
+            }
+            if asked.elapsed() > INSTANCES_EVERY {
+                self.stop_with_their_instances(&command, &mut running, runtime);
+                asked = Instant::now();
+            }
+            for place in (0..running.len()).rev() {
+                let Some((state, code)) = self.ended(&command, &mut running[place]) else { continue };
+                let run = running.swap_remove(place);
+                self.end(&command, run.index, state, code, runtime);
+                errors += usize::from(state.is_error());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn begin(&self, command: &Command, index: usize) -> io::Result<Run> {
+        let (order, one) = (&command.order, &command.invocations[index]);
+        let home = self.place.folder.join(&one.instance.id);
+        let (bin, tmp) = (home.join("bin"), home.join("tmp"));
+        let dir = one.stdout.parent().unwrap_or(&home);
+        for folder in [&home, &bin, &tmp, &dir.to_owned()] {
+            own::make_folder(folder, 0o700)?;
+        }
+        let kgen = bin.join("kgen");
+        match std::os::unix::fs::symlink(&self.place.kgen, &kgen) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let script = dir.join("script");
+        own::replace(&script, order.script.as_bytes())?;
+        let (stdout, stderr): (File, File) = (own::create(&one.stdout, 0o600)?, own::create(&one.stderr, 0o600)?);
+        let working_dir = order.working_dir.as_deref().unwrap_or(&home);
+        let env = self.environment(&home, &bin, &tmp, order, &one.instance);
+        let script = Contained::start(&script, working_dir, &env, stdout, stderr)?;
+        self.change(&order.id, index, |one| {
+            one.begun = Some(Timestamp::now());
+            if one.state == State::Pending {
+                one.state = State::InProgress;
+            }
+        });
+        Ok(Run { index, script, begun: Instant::now(), is_off: false })
+    }
+
+    /// Nothing of the lab's own environment but what finds programs.
+    fn environment(
+        &self,
+        home: &Path,
+        bin: &Path,
+        tmp: &Path,
+        order: &Order,
+        instance: &Instance,
+    ) -> Vec<(OsString, OsString)> {
+        let mut path = OsString::from(bin);
+        for more in [Some(self.place.tools.clone().into_os_string()), std::env::var_os("PATH")].into_iter().flatten() {
+            path.push(":");
+            path.push(more);
+        }
+        let mut env = vec![("PATH".into(), path), ("HOME".into(), home.into()), ("TMPDIR".into(), tmp.into())];
+        for (name, value) in [
+            ("LANG", "C.UTF-8"),
+            ("AWS_ENDPOINT_URL", self.place.endpoint.as_str()),
+            ("AWS_ACCESS_KEY_ID", "lab"),
+            ("AWS_SECRET_ACCESS_KEY", "lab"),
+            ("AWS_REGION", order.region.as_str()),
+            ("AWS_DEFAULT_REGION", order.region.as_str()),
+            // As the agent of Systems Manager sets them.
+            ("AWS_SSM_INSTANCE_ID", instance.id.as_str()),
+            ("AWS_SSM_REGION_NAME", order.region.as_str()),
+        ] {
+            env.push((name.into(), value.into()));
+        }
+        env
+    }
+
+    /// How a script ended, if it has or is to.
+    fn ended(&self, command: &Command, run: &mut Run) -> Option<(State, Option<i32>)> {
+        if self.is_cancelled(&command.order.id, run.index) {
+            run.script.kill();
+            return Some((State::Cancelled, None));
+        }
+        if run.begun.elapsed() > Duration::from_secs(command.order.execution_timeout_s) {
+            run.script.kill();
+            return Some((State::TimedOut, None));
+        }
+        if run.is_off {
+            // Nobody is there to tell how it ended: as on AWS, only the time-out ends it.
+            return None;
+        }
+        let code = run.script.ended()?;
+        Some((if code == 0 { State::Success } else { State::Failed }, Some(code)))
+    }
+
+    /// Kills what runs on instances that were stopped or terminated meanwhile.
+    fn stop_with_their_instances(&self, command: &Command, running: &mut [Run], runtime: &Handle) {
+        let Ok(all) = runtime.block_on(self.all(&command.order.region)) else { return };
+        for run in running {
+            let id = &command.invocations[run.index].instance.id;
+            if !all.iter().any(|instance| instance.id == *id && instance.state == "running") {
+                run.script.kill();
+                run.is_off = true;
+            }
+        }
+    }
+
+    fn end(&self, command: &Command, index: usize, state: State, code: Option<i32>, runtime: &Handle) {
+        let one = &command.invocations[index];
+        for (stream, path) in [("stdout", &one.stdout), ("stderr", &one.stderr)] {
+            if let Some((bucket, key)) = command.order.key(&one.instance.id, stream)
+                && let Err(error) = runtime.block_on(self.upload(&bucket, &key, path))
+            {
+                // The agent says so in its own log, and the command stays what it is.
+                let _ = own::replace(&path.with_extension("not-uploaded"), format!("{error:#}\n").as_bytes());
+            }
+        }
+        self.change(&command.order.id, index, |one| {
+            (one.state, one.code, one.ended) = (state, code, Some(Timestamp::now()));
+        });
+    }
+
+    async fn upload(&self, bucket: &str, key: &str, path: &Path) -> anyhow::Result<()> {
+        use anyhow::Context as _;
+        let length = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        if length == 0 {
+            return Ok(());
+        }
+        anyhow::ensure!(length <= MOST_OUTPUT, "an output of {length} bytes is too long");
+        let bytes = own::read(path).context("reading the output")?;
+        let url = format!("http://{}/{bucket}/{key}", self.place.emulator);
+        let answer =
+            self.http.put(url).body(bytes).timeout(UPLOAD_WITHIN).send().await.context("storing the output")?;
+        answer.error_for_status().context("storing the output")?;
+        Ok(())
+    }
+}
+
+/// A script that runs on an instance.
+struct Run {
+    index: usize,
+    script: Contained,
+    begun: Instant,
+    /// Its instance was stopped or terminated.
+    is_off: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! A script with everything that it starts, which ends together: in a process namespace of its own where the machine allows,
+//! otherwise in a process group.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::server::die_with_parent;
+
+/// Starts a program in namespaces of its own: a process namespace, whose processes the kernel kills when the first of them
+/// or `unshare` itself ends, and a mount namespace with its own /proc (util-linux, unshare(1)).
+const NAMESPACES: [&str; 6] = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount", "--mount-proc"];
+
+/// Beside them for whoever is not root.
+const AS_USER: [&str; 2] = ["--user", "--map-root-user"];
+
+/// How the processes of a script are held together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Containment {
+    /// None of them sees processes outside, and none outlives the script.
+    ProcessNamespace,
+    /// Ended together, except what leaves the group by itself (setsid).
+    ProcessGroup,
+}
+
+impl Containment {
+    /// What this machine allows; tried once.
+    pub fn here() -> Containment {
+        static HERE: OnceLock<Containment> = OnceLock::new();
+        *HERE.get_or_init(|| {
+            let words = namespaces();
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            match command.status().is_ok_and(|status| status.success()) {
+                true => Containment::ProcessNamespace,
+                false => Containment::ProcessGroup,
+            }
+        })
+    }
+
+    /// As `kgen lab status` says it.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Containment::ProcessNamespace => "a process namespace and a folder each",
+            Containment::ProcessGroup => "a process group and a folder each",
+        }
+    }
+}
+
+fn namespaces() -> Vec<&'static str> {
+    let is_root = rustix::process::geteuid().is_root();
+    NAMESPACES.into_iter().chain(AS_USER.into_iter().filter(|_| !is_root)).collect()
+}
+
+/// A running script. Dropping it kills it.
+#[derive(Debug)]
+pub struct Contained {
+    child: Child,
+    ended: Option<ExitStatus>,
+}
+
+impl Contained {
+    /// Runs the POSIX shell script at `script` in `dir` with `env` alone as its environment.
+    ///
+    /// It dies with the thread that starts it.
+    ///
+    /// # Errors
+    /// No shell can be started.
+    pub fn start(
+        script: &Path,
+        dir: &Path,
+        env: &[(OsString, OsString)],
+        stdout: File,
+        stderr: File,
+    ) -> io::Result<Contained> {
+        let mut words = match Containment::here() {
+            Containment::ProcessNamespace => namespaces(),
+            Containment::ProcessGroup => Vec::new(),
+        };
+        words.push("sh");
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .arg(script)
+            .current_dir(dir)
+            .env_clear()
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .process_group(0);
+        die_with_parent(&mut command);
+        Ok(Contained { child: command.spawn()?, ended: None })
+    }
+
+    /// Its exit code if it has ended, 128 and the signal if one ended it.
+    pub fn ended(&mut self) -> Option<i32> {
+        if self.ended.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            // What it left in the background ends with it. Its group's number is its own as long as members live.
+            self.kill_group();
+            self.ended = Some(status);
+        }
+        let code = |status: ExitStatus| status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        self.ended.map(code)
+    }
+
+    /// Ends it with all that it started.
+    pub fn kill(&mut self) {
+        if self.ended.is_none() {
+            self.kill_group();
+            self.ended = self.child.wait().ok();
+        }
+    }
+
+    fn kill_group(&self) {
+        if let Some(group) = Pid::from_raw(self.child.id() as i32) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    fn start(dir: &Path, script: &str) -> Contained {
+        fs::write(dir.join("script"), script).unwrap();
+        let file = |name: &str| File::create(dir.join(name)).unwrap();
+        let env = [("PATH".into(), std::env::var_os("PATH").unwrap()), ("MARK".into(), "m".into())];
+        Contained::start(&dir.join("script"), dir, &env, file("out"), file("err")).unwrap()
+    }
+
+    fn code(contained: &mut Contained) -> i32 {
+        let begun = Instant::now();
+        loop {
+            if let Some(code) = contained.ended() {
+                return code;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Processes of this machine whose command line holds `mark`.
+    fn alive(mark: &str) -> usize {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let line = |path: std::path::PathBuf| fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+        processes.filter(|process| line(process.path()).contains(mark)).count()
+    }
+
+    #[test]
+    fn output_and_code_are_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut contained = start(dir.path(), "echo \"$MARK${HOME:-}\"; echo oh >&2; pwd; exit 7");
+        assert_eq!(code(&mut contained), 7);
+        let text = |name| fs::read_to_string(dir.path().join(name)).unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        assert_eq!((text("out"), text("err").as_str()), (format!("m\n{}\n", dir.display()), "oh\n"));
+    }
+
+    #[test]
+    fn nothing_that_it_started_stays() {
+        for (ends_by_itself, length) in [(true, "98761"), (false, "98762")] {
+            let dir = tempfile::tempdir().unwrap();
+            let wait = if ends_by_itself { "" } else { "wait" };
+            let script = format!("sleep {length} & (sleep {length} & sleep {length}) & echo ready; {wait}");
+            let mut contained = start(dir.path(), &script);
+            if ends_by_itself {
+                assert_eq!(code(&mut contained), 0);
+            } else {
+                let begun = Instant::now();
+                while alive(&format!("sleep\0{length}")) < 3 {
+                    assert!(begun.elapsed() < Duration::from_secs(30));
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                drop(contained);
+            }
+            let begun = Instant::now();
+            while alive(&format!("sleep\0{length}")) > 0 {
+                assert!(begun.elapsed() < Duration::from_secs(30), "processes of the script are left");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
