@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 pub mod bench;
+pub mod capacity;
 mod clusters;
 mod exit;
 mod groups;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use capacity::Capacity;
 pub use clusters::Clusters;
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
 pub use own::{Completions, Config, Doctor, DoctorFor, Man, Schema};
@@ -74,6 +76,7 @@ pub enum Command {
     Clusters(Clusters),
     Explain(Explain),
     Size(Size),
+    Capacity(Capacity),
     Fix(Fix),
     Resize(Resize),
     ScaleOut(ScaleOut),

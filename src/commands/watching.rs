@@ -51,13 +51,23 @@ pub struct Beside {
 impl Beside {
     /// Starts to watch. When the cluster cannot be watched, the record says why, and the command goes on.
     pub fn start(watched: Watched, record: &Record, marks: Marks) -> Beside {
+        Beside::start_telling(watched, record, marks, |_| {})
+    }
+
+    /// As [`Beside::start`]; `seen` is told each event as well.
+    pub fn start_telling(
+        watched: Watched,
+        record: &Record,
+        marks: Marks,
+        seen: impl FnMut(&Event) + Send + 'static,
+    ) -> Beside {
         let interval = watched.look.interval.unwrap_or(INSIDE_INTERVAL);
         let naming = watched.naming();
         let (record, failed) = (record.clone(), record.clone());
         let background = Background::start(
             async move || watched.open().await,
             interval,
-            move |cluster| watcher(cluster, naming, record, marks),
+            move |cluster| watcher_telling(cluster, naming, record, marks, seen),
             move |error| {
                 let _ = failed.tell(Event::note(format!("the brokers are not watched: {error:#}")));
             },
@@ -68,7 +78,18 @@ impl Beside {
 
 /// A watcher that writes to `record`.
 pub fn watcher(cluster: Watchable, naming: Naming, record: Record, marks: Marks) -> Watcher {
+    watcher_telling(cluster, naming, record, marks, |_| {})
+}
+
+fn watcher_telling(
+    cluster: Watchable,
+    naming: Naming,
+    record: Record,
+    marks: Marks,
+    mut seen: impl FnMut(&Event) + Send + 'static,
+) -> Watcher {
     let tell: Tell = Box::new(move |at, event| {
+        seen(&event);
         // A note is also for whoever reads the messages; the screen shows it once, from the record.
         if let Event::Note { text } = &event {
             super::out::aside(format_args!("note: {text}\n"));

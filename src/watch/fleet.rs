@@ -10,11 +10,15 @@ use std::{
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
-use super::open::{OutsideOptions, context_of, outside};
+use super::{
+    history::{requests_for_saving, saving},
+    open::{OutsideOptions, context_of, outside},
+};
 use crate::{
     aws::{Aws, AwsError, ClusterInfo},
     catalogue::{ClusterKind, MonitoringLevel},
-    diagnose::{Context, Diagnosis, Verdict, diagnose},
+    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    finding_id,
     metrics::{CloudWatch, Requests},
     sample::{BrokerSample, Sample},
 };
@@ -69,6 +73,7 @@ pub struct Fleet {
 /// A cluster that can be read.
 struct Ready {
     row: Row,
+    aws: Aws,
     context: Context,
     source: CloudWatch,
     periods: u32,
@@ -101,7 +106,7 @@ pub struct Row {
     pub monitoring_level: Option<MonitoringLevel>,
     /// `null` where the cluster could not be read.
     pub verdict: Option<Verdict>,
-    /// The likeliest finding; `null` for a healthy cluster.
+    /// The likeliest finding; of a healthy cluster `cluster.oversized`, or `null`.
     pub finding: Option<Top>,
     /// Causes that the datapoints can show or rule out; `null` where the cluster could not be read.
     pub causes_assessed: Option<usize>,
@@ -180,7 +185,7 @@ async fn ready(place: Place, listed: ClusterInfo, sweep: Sweep) -> Result<Box<Re
         Ok((context, source)) => {
             let period = source.timing().period;
             let periods = sweep.window.map_or(DATAPOINTS, |window| periods(window, period));
-            Ok(Box::new(Ready { row, context, source, periods }))
+            Ok(Box::new(Ready { row, aws: place.aws, context, source, periods }))
         }
         Err(error) => Err(Box::new(Row { error: Some(error), ..row })),
     }
@@ -198,11 +203,13 @@ impl Fleet {
         self.ready.len()
     }
 
-    /// Requests of CloudWatch that reading takes, and those made so far to prepare it.
+    /// Requests of CloudWatch that reading takes at most, and those made so far to prepare it: the history is read of healthy
+    /// clusters alone.
     pub fn requests(&self) -> Requests {
         let mut all = Requests::default();
         for ready in &self.ready {
             all += ready.source.requests_of(ready.periods) + ready.source.status().requests();
+            all += requests_for_saving(&ready.source, &ready.context);
         }
         all
     }
@@ -221,19 +228,23 @@ impl Fleet {
 }
 
 async fn judged(ready: Ready) -> (Row, Requests) {
-    let Ready { row, mut context, mut source, periods } = ready;
+    let Ready { row, aws, mut context, mut source, periods } = ready;
     let status = source.status();
-    let read = within(async { Ok(source.history(periods).await?) }).await;
-    let requests = status.requests();
-    let row = match read {
-        Ok(samples) => {
-            (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
-            let diagnosis = diagnose(&context, &samples);
-            row.judged(&samples, &diagnosis)
+    let reading = async {
+        let samples = source.history(periods).await?;
+        (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
+        let mut diagnosis = diagnose(&context, &samples);
+        if diagnosis.verdict == Verdict::Healthy {
+            let now_ms = jiff::Timestamp::now().as_millisecond();
+            diagnosis.add_saving(saving(&aws, &context, &mut source, now_ms).await?);
         }
+        Ok((samples, diagnosis))
+    };
+    let row = match within(reading).await {
+        Ok((samples, diagnosis)) => row.judged(&samples, &diagnosis),
         Err(error) => Row { error: Some(error), ..row },
     };
-    (row, requests)
+    (row, status.requests())
 }
 
 impl Row {
@@ -265,7 +276,10 @@ impl Row {
     }
 
     fn judged(self, samples: &[Sample], diagnosis: &Diagnosis) -> Row {
-        let top = diagnosis.findings.first().filter(|_| diagnosis.verdict != Verdict::Healthy);
+        // Of a healthy cluster, what it could save.
+        let is_news =
+            |finding: &&Finding| diagnosis.verdict != Verdict::Healthy || finding.id == finding_id::CLUSTER_OVERSIZED;
+        let top = diagnosis.findings.iter().find(is_news);
         Row {
             verdict: Some(diagnosis.verdict),
             finding: top.map(|finding| Top {
@@ -344,7 +358,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::Finding;
 
     fn row(name: &str) -> Row {
         Row {

@@ -4,6 +4,7 @@ use super::{code, is_for_tests, sources};
 
 const PURE: &[&str] = &[
     "benchmark",
+    "capacity",
     "catalogue",
     "comparison",
     "diagnose",
