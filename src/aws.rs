@@ -31,8 +31,9 @@ pub use endpoint::names_endpoint;
 pub use error::AwsError;
 pub use guard::{for_brokers, for_programs};
 pub use identity::{Identity, region_of_profile};
+pub use info::Authentication;
 #[cfg(test)]
-pub use info::{Authentication, MetadataMode};
+pub use info::MetadataMode;
 pub use info::{ClusterInfo, ClusterState, TypeName, cluster_name, region_of_arn};
 pub use operation::{Operation, PastOperation, Step};
 pub use reach::{credentials, endpoint_answers};

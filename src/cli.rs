@@ -1,6 +1,7 @@
 //! Arguments as domain values, and the exit codes.
 
 pub mod bench;
+pub mod capacity;
 mod clusters;
 mod exit;
 mod groups;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use capacity::Capacity;
 pub use clusters::Clusters;
 pub use guard::{Guard, GuardFormat};
 pub use look::{Diagnose, Explain, Look, SourceChoice, Watch, Which};
@@ -80,6 +82,7 @@ pub enum Command {
     Guard(Guard),
     Explain(Explain),
     Size(Size),
+    Capacity(Capacity),
     Fix(Fix),
     Resize(Resize),
     ScaleOut(ScaleOut),

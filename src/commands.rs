@@ -23,6 +23,7 @@ macro_rules! eprint {
 mod apply;
 mod bench;
 mod bootstrap;
+mod capacity;
 mod changing;
 mod clients;
 mod clusters;
@@ -210,6 +211,7 @@ fn learn_names(cli: &Cli) {
         Command::Diagnose(args) => args.look.cluster.as_deref(),
         Command::Resize(args) => args.cluster.as_deref(),
         Command::Size(args) => args.which.cluster.as_deref(),
+        Command::Capacity(args) => args.brokers.which.cluster.as_deref(),
         _ => None,
     };
     servers.into_iter().for_each(out::learn_servers);
@@ -236,6 +238,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Guard(args) => guard::run(&args, project),
         Command::Explain(args) => explain::run(&args),
         Command::Size(args) => size::run(&args, project),
+        Command::Capacity(args) => capacity::run(&args, project),
         Command::Resize(args) => resize::run(project, &args),
         Command::ScaleOut(args) => scale_out::run(project, &args),
         Command::Fix(args) => fix::run(project, &args),

@@ -29,6 +29,7 @@ mod network;
 mod no_data;
 mod not_seen;
 mod not_serving;
+pub mod oversized;
 mod quota;
 mod replication_throttled;
 #[cfg(test)]
@@ -51,6 +52,7 @@ use crate::{
     finding_id,
     remedy::Remedy,
     sample::{BrokerId, Sample, Unavailable},
+    sizing::Current,
 };
 pub use coverage::Coverage;
 use coverage::Needs;
@@ -177,6 +179,8 @@ enum Kind {
     /// No cause is known, and the reader is told what there is instead.
     Rest,
     Healthy,
+    /// Said beside a healthy verdict.
+    Saving,
 }
 
 /// Every rule, in the order in which it is asked; of two causes that hold, the root first.
@@ -213,6 +217,7 @@ pub const RULES: &[Rule] = &[
     unexplained::RULE,
     not_seen::RULE,
     healthy::RULE,
+    oversized::RULE,
 ];
 
 /// Below this a cause is mentioned, but does not make the verdict (a design choice).
@@ -242,7 +247,7 @@ pub fn diagnose(context: &Context, samples: &[Sample]) -> Diagnosis {
         return diagnosis(Verdict::Inconclusive, findings);
     }
     let verdict = if findings.is_empty() { Verdict::Healthy } else { Verdict::Inconclusive };
-    findings.extend(ask(Kind::Healthy).filter(|_| verdict == Verdict::Healthy));
+    findings.extend(ask(Kind::Healthy).chain(ask(Kind::Saving)).filter(|_| verdict == Verdict::Healthy));
     diagnosis(verdict, findings)
 }
 
@@ -265,6 +270,7 @@ impl Finding {
                 "kgen fix".to_owned()
             }
             Some((Remedy::Wait { .. }, None)) => "kgen diagnose --window 1m".to_owned(),
+            _ if self.id == finding_id::CLUSTER_OVERSIZED => "kgen size".to_owned(),
             _ => format!("kgen explain {}", self.id),
         }
     }
@@ -280,6 +286,26 @@ impl Context {
     pub fn known_type(&self) -> Option<BrokerType> {
         let text = self.broker_type.as_deref()?;
         text.parse().ok().or_else(|| format!("kafka.{text}").parse().ok())
+    }
+
+    /// The cluster as sizing takes it, as far as its description goes: the zones follow from the number of brokers. `None` for a
+    /// type that the catalogue does not have.
+    pub fn current(&self) -> Option<Current> {
+        let broker_type = self.known_type()?;
+        let in_lab = self.lab_scale.is_some();
+        Some(Current {
+            broker_type,
+            brokers: self.broker_count,
+            // MSK has brokers in two or three zones, as many in each.
+            zones: if self.broker_count.is_multiple_of(3) { 3 } else { 2 },
+            zones_assumed: true,
+            uses_iam: false,
+            volume_gib: self.volume_gib,
+            volume_mib_per_s: None,
+            // A T3 broker of the lab has its baseline alone.
+            vcpus: if in_lab { broker_type.sustained_vcpus() } else { f64::from(broker_type.vcpus) },
+            since_ms: None,
+        })
     }
 }
 
@@ -321,6 +347,7 @@ mod tests {
             Kind::Cause => "cause",
             Kind::Rest => "rest",
             Kind::Healthy => "healthy",
+            Kind::Saving => "saving",
         };
         let rules: Vec<String> = RULES.iter().map(|rule| format!("{} {}", rule.id, kind(rule.kind))).collect();
         assert_eq!(documented, rules);

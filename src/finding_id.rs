@@ -33,3 +33,4 @@ pub const CLIENT_GENERATOR_BOUND: &str = "client.generator-bound";
 pub const INCONCLUSIVE_UNEXPLAINED: &str = "inconclusive.unexplained";
 pub const INCONCLUSIVE_NOT_SEEN: &str = "inconclusive.not-seen";
 pub const HEALTHY: &str = "healthy";
+pub const CLUSTER_OVERSIZED: &str = "cluster.oversized";

@@ -8,6 +8,7 @@
 //! ```
 
 // What is known, and what was seen: values.
+mod capacity;
 mod catalogue;
 mod exposition;
 mod finding_id;
@@ -29,6 +30,7 @@ mod remedy;
 mod sizing;
 
 // What happened, written down as it happens.
+mod experiment;
 mod record;
 mod run;
 

@@ -14,7 +14,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tokio::{sync::mpsc, time};
 
-pub use cloudwatch::{CloudWatch, Options, Requests, Status, Timing};
+pub use cloudwatch::{CloudWatch, Options, Requests, Resolution, Status, Timing};
 pub use prometheus::{Prometheus, Targets};
 pub use protocol::Protocol;
 pub use targets::TargetsError;

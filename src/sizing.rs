@@ -11,7 +11,7 @@ mod shape;
 use serde::{Deserialize, Serialize};
 
 pub use growth::{Forecast, Reaches};
-pub use history::{Exclude, Peak};
+pub use history::{DAY_MS, Exclude, Peak};
 pub use model::Basis;
 pub use shape::{Judged, Resource, Shape};
 
@@ -25,8 +25,14 @@ pub const HOURS_A_MONTH: f64 = 730.0;
 /// A saving below this share of the present price is no reason for a change (a design choice).
 pub const LEAST_SAVING: f64 = 0.10;
 
-/// Prices that differ by less than this factor count as the same (a design choice).
-const SAME_PRICE: f64 = 1.01;
+/// Prices that differ by less than this factor count as the same, for the reason of [`LEAST_SAVING`].
+const SAME_PRICE: f64 = 1.0 + LEAST_SAVING;
+
+/// Days of history without which a cluster is not called oversized: a weekly peak may be missing (a design choice).
+pub const LEAST_DAYS_FOR_SAVING: f64 = 7.0;
+
+/// Points of the history that an answer carries, for a chart.
+const CHART_POINTS: usize = 300;
 
 /// CPU at which clients may have been held back, percent (a design choice).
 const SATURATED_PERCENT: f64 = 85.0;
@@ -38,13 +44,17 @@ pub struct Current {
     pub brokers: u32,
     /// Availability zones: the number of brokers is a multiple of it.
     pub zones: u32,
+    /// The zones were not seen, and follow from the number of brokers.
+    pub zones_assumed: bool,
+    /// Clients authenticate by IAM, whose connections MSK limits.
+    pub uses_iam: bool,
     /// Storage of one broker, GiB; `None` for Express.
     pub volume_gib: Option<u32>,
     /// Provisioned storage throughput of one broker, MiB/s; `None` where none is provisioned.
     pub volume_mib_per_s: Option<f64>,
     /// vCPUs that 100 % CPU stands for; the lab's T3 brokers have less than their type.
     pub vcpus: f64,
-    /// When the present type and count began, ms since the epoch: earlier minutes do not describe the CPU of this shape.
+    /// When the present type began, ms since the epoch: earlier minutes do not describe its CPU.
     pub since_ms: Option<i64>,
 }
 
@@ -96,6 +106,60 @@ pub struct Sizing {
     pub growth_percent: f64,
     /// When limits are reached if the trend goes on.
     pub forecast: Vec<Forecast>,
+    /// What keeps the recommended shape from having fewer brokers.
+    pub count_bound: String,
+    /// The history, for a chart: maxima of equal spans, oldest first.
+    pub history: Vec<Seen>,
+}
+
+/// The highest values of a span of the history.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct Seen {
+    /// The start of the span, ms since the epoch.
+    pub at_ms: i64,
+    /// From clients, bytes/s over all brokers.
+    pub bytes_in_per_s: f64,
+    /// To clients, likewise.
+    pub bytes_out_per_s: f64,
+    /// CPU of the busiest broker, percent; `None` where it does not describe the present type.
+    pub cpu_percent: Option<f64>,
+}
+
+/// A cheaper shape that carries the load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Saving {
+    pub shape: Shape,
+    pub usd_per_month: f64,
+    /// Of the present price, percent.
+    pub percent: f64,
+}
+
+impl Question {
+    /// As `kgen size` asks where nothing is said.
+    pub fn usual() -> Question {
+        Question { growth: Growth::Percent(0.0), survive: Survive::default(), target_cpu: 60.0, exclude: Vec::new() }
+    }
+}
+
+impl Sizing {
+    /// Whether this is the shape to change to.
+    pub fn is_chosen(&self, judged: &Judged) -> bool {
+        matches!(self.advice, Advice::Change { shape, .. } if shape == judged.shape)
+    }
+
+    /// Returns what the cluster could save, if it has been seen for [`LEAST_DAYS_FOR_SAVING`], the present shape fits, and the
+    /// saving is worth a change.
+    pub fn saving(&self) -> Option<Saving> {
+        let Advice::Change { shape, saving_usd_per_month } = self.advice else { return None };
+        let share = saving_usd_per_month / self.current.usd_per_month;
+        let is_seen = self.certainty.days >= LEAST_DAYS_FOR_SAVING - 0.1
+            && self.certainty.days_with_data as f64 >= LEAST_DAYS_FOR_SAVING;
+        (is_seen && self.current.fits && share >= LEAST_SAVING).then_some(Saving {
+            shape,
+            usd_per_month: saving_usd_per_month,
+            percent: share * 100.0,
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -118,6 +182,8 @@ pub struct Certainty {
     pub minutes: usize,
     /// Days between the first and the last of them.
     pub days: f64,
+    /// Days (UTC) that have any of them.
+    pub days_with_data: usize,
     /// Half width of the interval around the predicted CPU of the recommended shape, percent of the prediction, 90 of 100.
     pub interval_percent: f64,
     /// Load of a broker in the recommended shape over the highest that was seen of one.
@@ -156,14 +222,45 @@ pub fn size(current: &Current, samples: &[Sample], question: &Question) -> Resul
     };
     let certainty = certainty(&history, &model, &judge, chosen);
     let forecast = growth::forecast(current, &history, question.target_cpu);
-    Ok(Sizing { advice, certainty, growth_percent, forecast, peak: history.peak(), current: now, shapes })
+    let count_bound = judge.count_bound(chosen.shape);
+    Ok(Sizing {
+        advice,
+        certainty,
+        growth_percent,
+        forecast,
+        count_bound,
+        history: chart(&history),
+        peak: history.peak(),
+        current: now,
+        shapes,
+    })
+}
+
+/// Maxima of at most [`CHART_POINTS`] equal spans.
+fn chart(history: &History) -> Vec<Seen> {
+    let (Some(first), Some(last)) = (history.minutes.first(), history.minutes.last()) else { return Vec::new() };
+    let span_ms = ((last.at_ms - first.at_ms) / CHART_POINTS as i64 + 1).max(1);
+    let of_span = |at_ms: i64| (at_ms - first.at_ms) / span_ms;
+    let spans = history.minutes.chunk_by(|a, b| of_span(a.at_ms) == of_span(b.at_ms));
+    let seen = |minutes: &[history::Minute]| Seen {
+        at_ms: first.at_ms + of_span(minutes[0].at_ms) * span_ms,
+        bytes_in_per_s: minutes.iter().map(|minute| minute.total(|point| point.bytes_in)).fold(0.0, f64::max),
+        bytes_out_per_s: minutes.iter().map(|minute| minute.total(|point| point.bytes_out)).fold(0.0, f64::max),
+        cpu_percent: minutes.iter().filter_map(|minute| minute.cpu_percent).reduce(f64::max),
+    };
+    spans.map(seen).collect()
 }
 
 fn advice(now: &Judged, shapes: &[Judged]) -> Advice {
     let fitting = || shapes.iter().filter(|judged| judged.fits);
     let least = fitting().map(|judged| judged.usd_per_month).fold(f64::INFINITY, f64::min);
-    // Of shapes that cost the same, the one that needs no other number of brokers is the smaller change.
-    let change = |judged: &Judged| (judged.shape.brokers != now.shape.brokers, judged.shape.brokers);
+    // Of shapes that cost about the same, the smallest change: as many brokers, then the family that the type's larger sizes
+    // are of.
+    let change = |judged: &Judged| {
+        let (from, to) = (now.shape.broker_type, judged.shape.broker_type);
+        let leaves_family = to.family != from.family && !from.larger().contains(&to);
+        (judged.shape.brokers != now.shape.brokers, leaves_family, judged.shape.brokers)
+    };
     let cheapest = fitting()
         .filter(|judged| judged.usd_per_month <= least * SAME_PRICE)
         .min_by(|a, b| change(a).cmp(&change(b)).then(a.usd_per_month.total_cmp(&b.usd_per_month)));
@@ -183,6 +280,7 @@ fn advice(now: &Judged, shapes: &[Judged]) -> Advice {
 fn certainty(history: &History, model: &Model, judge: &shape::Judge, chosen: &Judged) -> Certainty {
     let extrapolation = judge.extrapolation(chosen.shape);
     let mut notes = history.notes();
+    notes.extend(judge.notes(chosen));
     if extrapolation > 1.5 {
         notes.push(format!("the recommended brokers carry {extrapolation:.1} times the load that was seen of one"));
     }
@@ -197,6 +295,7 @@ fn certainty(history: &History, model: &Model, judge: &shape::Judge, chosen: &Ju
         basis: model.basis(),
         minutes: history.minutes.len(),
         days: history.days(),
+        days_with_data: history.days_with_data(),
         interval_percent: model.interval_percent(extrapolation),
         extrapolation,
         notes,

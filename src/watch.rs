@@ -7,6 +7,7 @@
 mod collect;
 mod fixes;
 pub mod fleet;
+mod history;
 mod marks;
 mod open;
 mod place;
@@ -18,6 +19,7 @@ mod watcher;
 pub use collect::{collected, collected_with, ended};
 pub use fixes::{Naming, fixes};
 pub use fleet::{DATAPOINTS, periods};
+pub use history::{background, requests_for_saving, saving};
 pub use marks::Marks;
 pub use open::{Opened, Request, Seen, View, found, open, refresh};
 pub use place::{Place, cluster, plaintext};

@@ -7,7 +7,7 @@ use super::Command;
 /// What each group is for and the commands in it. A command is in one group; the first group has what a newcomer needs.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Start here", &["doctor", "demo", "diagnose", "resize", "report"]),
-    ("Look at a cluster", &["clusters", "guard", "watch", "explain", "size", "bootstrap"]),
+    ("Look at a cluster", &["clusters", "guard", "watch", "explain", "size", "capacity", "bootstrap"]),
     ("Change a cluster", &["fix", "scale-out", "resume"]),
     ("Send load and prove it", &["topic", "produce", "consume", "compare"]),
     ("The stack as Terraform", &["init", "render", "plan", "apply", "destroy", "output", "connect", "config"]),

@@ -10,13 +10,13 @@ use crate::sizing::{Exclude, Growth, Survive};
 /// Find the cheapest broker type and count that carry a cluster's load
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads the cluster's minutes from CloudWatch, or a recording. CPU is predicted by a model fitted to those minutes; network, volume \
-and partitions are computed from the catalogue. The price is that of the brokers alone (us-east-1).
+Reads the cluster's history from CloudWatch, or a recording, and prints the price of that first. CPU is predicted by a model fitted \
+to the history; all else is computed from the catalogue. The price is that of the brokers alone (us-east-1).
 Exits with 0 if the present brokers are right, 3 if a change is recommended, 4 if no recommendation is possible.
 
 Examples:
   kgen size --cluster orders
-  kgen size --cluster orders --days 7 --growth 30 --survive zone
+  kgen size --cluster orders --days 63 --growth auto --survive zone
   kgen size --cluster orders --exclude 2026-11-20T09:00Z/2026-11-20T12:00Z --json
   kgen size --from samples.jsonl           # written by kgen watch --json")]
 pub struct Size {
@@ -25,8 +25,8 @@ pub struct Size {
     /// Read a recorded run or a file of samples instead of CloudWatch
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "region", "days"])]
     pub from: Option<PathBuf>,
-    /// Days of history; CloudWatch keeps minutes for 15 days
-    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=15))]
+    /// Days of history, 1 to 63: minutes for 15 days, five minutes before that
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=63))]
     pub days: u32,
     /// Load to plan for, percent above the peak; auto continues the trend for 90 days
     #[arg(long, value_name = "PERCENT|auto", default_value = "0", value_parser = growth)]

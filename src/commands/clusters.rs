@@ -35,6 +35,7 @@ pub fn run(args: &Clusters, dir: &Path) -> anyhow::Result<Outcome> {
             delay: args.delay,
             parts: !args.brokers_only,
             topics: false,
+            savings: true,
             deadline: fleet::DEADLINE,
             skips_disabled_regions: args.all_regions,
         };

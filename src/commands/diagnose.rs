@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -12,9 +13,10 @@ use super::{
     watching::naming,
 };
 use crate::{
+    aws::Aws,
     cli::{Diagnose, Look, Outcome, refused},
     diagnose::{Context, Coverage, Diagnosis, Finding, Verdict, diagnose},
-    metrics::Source,
+    metrics::{CloudWatch, Source},
     project::Project,
     remedy::Rendered,
     sample::Sample,
@@ -63,6 +65,8 @@ struct Looked {
     samples: Vec<Sample>,
     seen: Seen,
     naming: Naming,
+    /// What a longer history says of the price.
+    saving: Option<Finding>,
 }
 
 pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
@@ -71,11 +75,12 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
         Some(file) => {
             let (context, samples) = recorded(file)?;
             let naming = naming(&project, &context.cluster, &context.region);
-            Looked { context, samples, seen: Seen::Recorded, naming }
+            Looked { context, samples, seen: Seen::Recorded, naming, saving: None }
         }
         None => runtime()?.block_on(looked(args, &project))?,
     };
-    let diagnosis = diagnose(&looked.context, &looked.samples);
+    let mut diagnosis = diagnose(&looked.context, &looked.samples);
+    diagnosis.add_saving(looked.saving.clone());
     let fixes = watch::fixes(&looked.context, &diagnosis, &looked.naming);
     if args.json {
         out::document(&report(&looked, &diagnosis, &fixes)).context("writing the diagnosis as JSON")?;
@@ -117,6 +122,7 @@ fn report<'a>(looked: &'a Looked, diagnosis: &'a Diagnosis, fixes: &'a [Option<R
 async fn looked(args: &Diagnose, project: &Project) -> anyhow::Result<Looked> {
     let (opened, naming) = open_named(&args.look, project).await?;
     let Opened { aws, mut context, source, seen, .. } = opened;
+    let mut saving = None;
     let samples = match source {
         Source::CloudWatch(mut source) => {
             let period = source.timing().period;
@@ -136,13 +142,30 @@ async fn looked(args: &Diagnose, project: &Project) -> anyhow::Result<Looked> {
             if samples.is_empty() {
                 eprintln!("note: CloudWatch has no datapoints for {}: {}", context.cluster, source.silence());
             }
+            if diagnose(&context, &samples).verdict == Verdict::Healthy {
+                saving = saving_of(&aws, &context, &mut source).await;
+            }
             samples
         }
         source => inside(&context, source, args.window, args.look.interval).await?,
     };
     // MSK changes the version with every update, so what is printed is read last.
     refresh(&aws, &mut context).await.context("reading the cluster's current version")?;
-    Ok(Looked { context, samples, seen, naming })
+    Ok(Looked { context, samples, seen, naming, saving })
+}
+
+/// Whether a healthy cluster is paid for twice over, by its history. What cannot be read is a note: it is not what was asked.
+async fn saving_of(aws: &Aws, context: &Context, source: &mut CloudWatch) -> Option<Finding> {
+    let requests = watch::requests_for_saving(source, context);
+    if requests.metrics == 0 {
+        return None;
+    }
+    eprintln!("reading its history for what it could save ({} metrics, USD {:.3})", requests.metrics, requests.usd());
+    let saving = watch::saving(aws, context, source, Timestamp::now().as_millisecond()).await;
+    saving.unwrap_or_else(|error| {
+        eprintln!("note: whether it is oversized is not known: {error}");
+        None
+    })
 }
 
 async fn inside(
@@ -173,13 +196,14 @@ pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> 
 /// The diagnosis of the project's cluster for a person.
 pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
     let naming = Naming::of_project(Path::new(""));
-    let looked = Looked { context: context.clone(), samples: samples.to_vec(), seen: Seen::Inside, naming };
+    let (context, samples) = (context.clone(), samples.to_vec());
+    let looked = Looked { context, samples, seen: Seen::Inside, naming, saving: None };
     described(&looked, diagnosis, fixes)
 }
 
 /// The diagnosis for a person.
 fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
-    let Looked { context, samples, seen, naming } = looked;
+    let Looked { context, samples, seen, naming, .. } = looked;
     let mut lines = vec![headline(context), format!("view: {}", seen.describe())];
     let span_s = match &samples[..] {
         [first, .., last] => (last.at_ms - first.at_ms) as f64 / 1000.0,

@@ -274,9 +274,15 @@ fn every_scenario_gets_its_verdict() {
             && expect.evidence.iter().all(|words| evidence.iter().any(|text| text.contains(words)));
         for finding in &found.findings {
             let command = finding.next_command();
-            let known = ["kgen resize kafka.", "kgen resize express.", "kgen diagnose --", "kgen explain ", "kgen fix"]
-                .iter()
-                .any(|known| command.starts_with(known));
+            let known = [
+                "kgen resize kafka.",
+                "kgen resize express.",
+                "kgen diagnose --",
+                "kgen explain ",
+                "kgen fix",
+                "kgen size",
+            ];
+            let known = known.iter().any(|known| command.starts_with(known));
             let is_placeholder =
                 |word: &str| word.starts_with(['<', '$', '{']) || word.chars().all(|c| c.is_ascii_uppercase());
             assert!(known && !command.split(' ').any(is_placeholder), "{}: {command}", finding.id);

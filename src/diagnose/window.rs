@@ -7,6 +7,7 @@ use crate::{
     catalogue::BrokerType,
     remedy::{Remedy, Resize, ScaleOut},
     sample::{BrokerId, BrokerSample, BrokerState, Field, Probe, Sample, Source},
+    sizing::{Advice, Question, size},
 };
 
 /// Far more brokers than MSK has in a cluster.
@@ -299,9 +300,21 @@ impl<'a> Window<'a> {
         Some(if self.is_lab() && !with_credits { broker_type.sustained_vcpus() } else { whole })
     }
 
-    /// The next larger broker type as a remedy, with what is used now.
+    /// The larger broker type that sizing names for the load of the window, else the next larger one, as a remedy, with what is
+    /// used now.
     pub fn next_larger(&self, reason: &str, demand_is_higher: bool) -> Option<Remedy> {
-        self.larger_that(|_| true, reason, demand_is_higher)
+        let named = self.sized();
+        self.larger_that(|to| named.is_none_or(|named| *to == named), reason, demand_is_higher)
+    }
+
+    /// The larger broker type that `kgen size` would name, if the number of brokers stays.
+    fn sized(&self) -> Option<BrokerType> {
+        let current = self.context.current()?;
+        let Advice::Change { shape, .. } = size(&current, self.recent(), &Question::usual()).ok()?.advice else {
+            return None;
+        };
+        let is_larger = shape.brokers == current.brokers && current.broker_type.larger().contains(&shape.broker_type);
+        is_larger.then_some(shape.broker_type)
     }
 
     /// The next larger broker type that `fits` as a remedy, with what is used now.

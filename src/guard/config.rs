@@ -185,6 +185,7 @@ impl Config {
             delay: self.delay,
             parts: self.groups,
             topics: self.topics,
+            savings: false,
             deadline: self.deadline,
             skips_disabled_regions: self.target.iter().any(|target| target.all_regions),
         }

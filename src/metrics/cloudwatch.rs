@@ -3,6 +3,7 @@
 //! A datapoint covers a period (a minute). The newest periods are still arriving and are not judged; those before are read
 //! again for a while, so that what comes late is filled in. What is not published is missing, never zero.
 
+mod history;
 mod minutes;
 mod price;
 mod read;
@@ -18,6 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use history::Resolution;
 pub use price::Requests;
 pub use status::Status;
 
@@ -458,7 +460,7 @@ impl CloudWatch {
         let period_ms = self.period_ms();
         let to_ms = to_ms.max(0) / period_ms * period_ms;
         let from_ms = (from_ms.max(0) / period_ms * period_ms).min(to_ms - period_ms);
-        Span { from_ms: from_ms - HELD_PERIODS * period_ms, to_ms, period_ms }
+        Span { from_ms: from_ms - HELD_PERIODS * period_ms, to_ms, period_ms, highest: false }
     }
 
     /// What has to be read to have the newest periods, and what came late of those before.

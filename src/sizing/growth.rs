@@ -6,13 +6,11 @@ use serde::Serialize;
 
 use super::{
     Current,
-    history::{History, Minute, median},
+    history::{DAY_MS, History, Minute, median},
 };
 
 /// Days with data that a trend needs.
 const LEAST_DAYS: usize = 5;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Beyond this a date says nothing, days.
 const HORIZON_DAYS: f64 = 365.0;
@@ -27,15 +25,18 @@ pub enum Reaches {
     TargetCpu,
 }
 
-/// Days from the last minute of the history until a limit is reached: the middle of the slopes between all pairs of days, and the
-/// interval that holds 80 of 100 of them.
+/// When a limit is reached: by the middle of the slopes between all pairs of days, and by the ends of the interval that holds
+/// 80 of 100 of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Forecast {
     pub what: Reaches,
+    /// From the last minute of the history.
     pub days: f64,
-    pub earliest_days: f64,
+    /// Ms since the epoch, as are the next two.
+    pub at_ms: i64,
+    pub earliest_at_ms: i64,
     /// `None`: not within a year.
-    pub latest_days: Option<f64>,
+    pub latest_at_ms: Option<i64>,
 }
 
 pub fn forecast(current: &Current, history: &History, target_cpu: f64) -> Vec<Forecast> {
@@ -59,7 +60,16 @@ fn of(history: &History, what: Reaches, limit: f64, value: fn(&Minute) -> Option
         let slope = trend.slope(share);
         (slope > 0.0).then(|| ((limit - trend.now) / slope).max(0.0)).filter(|days| *days <= HORIZON_DAYS)
     };
-    Some(Forecast { what, days: until(0.5)?, earliest_days: until(0.9)?, latest_days: until(0.1) })
+    let last_ms = history.minutes.last()?.at_ms;
+    let at_ms = |days: f64| last_ms + (days * DAY_MS as f64) as i64;
+    let days = until(0.5)?;
+    Some(Forecast {
+        what,
+        days,
+        at_ms: at_ms(days),
+        earliest_at_ms: at_ms(until(0.9)?),
+        latest_at_ms: until(0.1).map(at_ms),
+    })
 }
 
 /// The daily peaks as a line, by Theil and Sen: a day of a load test or of silence changes few of the slopes.

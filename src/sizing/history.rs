@@ -1,12 +1,20 @@
 //! The minutes of a cluster: what came in and went out, and what CPU each broker used for it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::{Current, SizingError};
-use crate::sample::{BrokerSample, Sample};
+use crate::sample::{BrokerId, BrokerSample, Sample};
 
 /// Replication factor where no topic was seen: that of MSK's default configuration for three zones.
 const USUAL_REPLICATION_FACTOR: f64 = 3.0;
+
+pub const DAY_MS: i64 = 86_400_000;
+
+/// CloudWatch keeps minutes for so long (CloudWatch User Guide, "Metrics retention"); older datapoints are maxima of five minutes,
+/// in which CPU and traffic need not have been at their highest together.
+const MINUTES_KEPT_MS: i64 = 15 * DAY_MS;
 
 /// Part of the history that does not count: from the first to before the second, ms since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +52,8 @@ pub struct Minute {
     pub disk_percent: Option<f64>,
     /// CPU of the busiest broker, percent.
     pub cpu_percent: Option<f64>,
+    /// Fullest heap after a collection, percent.
+    pub heap_percent: Option<f64>,
 }
 
 impl Minute {
@@ -88,6 +98,10 @@ pub struct History {
     assumed_replication: bool,
     excluded: usize,
     incomplete: usize,
+    /// When brokers that were not there at first published for the first time.
+    added: Vec<(BrokerId, i64)>,
+    /// Minutes of another broker type.
+    of_other_type: usize,
 }
 
 impl History {
@@ -102,14 +116,20 @@ impl History {
         let counts =
             |sample: &&Sample| !exclude.iter().any(|span| (span.from_ms..span.until_ms).contains(&sample.at_ms));
         let counted: Vec<&Sample> = samples.iter().filter(counts).collect();
+        let first = first_seen(&counted);
         let minutes: Vec<Minute> =
-            counted.iter().filter_map(|sample| minute(current, sample, replication_factor)).collect();
+            counted.iter().filter_map(|sample| minute(current, sample, &first, replication_factor)).collect();
         if minutes.is_empty() {
             let is_excluded = counted.is_empty() && !samples.is_empty();
             return Err(if is_excluded { SizingError::AllExcluded } else { SizingError::NoHistory });
         }
         let skew = median(minutes.iter().map(Minute::skew).collect()).unwrap_or(1.0).max(1.0);
+        let start = minutes[0].at_ms;
+        let is_added = |(_, at_ms): &(BrokerId, i64)| *at_ms > start;
+        let of_other_type = |minute: &&Minute| current.since_ms.is_some_and(|since| minute.at_ms < since);
         Ok(History {
+            added: first.into_iter().filter(is_added).collect(),
+            of_other_type: minutes.iter().filter(of_other_type).count(),
             skew,
             replication_factor,
             assumed_replication: seen_factor.is_none(),
@@ -124,6 +144,23 @@ impl History {
             (Some(first), Some(last)) => (last.at_ms - first.at_ms) as f64 / 86_400_000.0,
             _ => 0.0,
         }
+    }
+
+    /// Days (UTC) that have a minute that counts.
+    pub fn days_with_data(&self) -> usize {
+        self.minutes.iter().map(|minute| minute.at_ms.div_euclid(DAY_MS)).collect::<BTreeSet<_>>().len()
+    }
+
+    /// What each broker carried and the vCPUs that it used for it, minute by minute, where minutes are still kept; else in
+    /// whatever datapoints there are.
+    pub fn measured(&self, least: usize) -> Vec<(&Point, f64)> {
+        let oldest = self.minutes.last().map_or(0, |last| last.at_ms - MINUTES_KEPT_MS);
+        let since = |from: i64| {
+            let minutes = self.minutes.iter().filter(move |minute| minute.at_ms >= from);
+            minutes.flat_map(|minute| &minute.brokers).filter_map(|point| Some((point, point.vcpus?)))
+        };
+        let recent: Vec<(&Point, f64)> = since(oldest).collect();
+        if recent.len() >= least { recent } else { since(i64::MIN).collect() }
     }
 
     pub fn peak(&self) -> Peak {
@@ -155,6 +192,20 @@ impl History {
         if self.incomplete > 0 {
             notes.push(format!("samples without the traffic of every broker, which do not count: {}", self.incomplete));
         }
+        let (span, with_data) = (self.days().ceil() as usize, self.days_with_data());
+        if span > with_data + 1 {
+            notes.push(format!("days without data: {} of {span}", span - with_data));
+        }
+        if self.of_other_type > 0 {
+            notes.push(format!(
+                "minutes of another broker type, which count for the load and not for what it costs: {}",
+                self.of_other_type
+            ));
+        }
+        if !self.added.is_empty() {
+            let ids: Vec<String> = self.added.iter().map(|(id, _)| id.to_string()).collect();
+            notes.push(format!("brokers that were added in the time that was read: {}", ids.join(", ")));
+        }
         if self.skew > 1.3 {
             notes.push(format!(
                 "the busiest broker carries {:.1} times the mean; other shapes are judged with that",
@@ -165,35 +216,59 @@ impl History {
     }
 }
 
-fn minute(current: &Current, sample: &Sample, replication_factor: f64) -> Option<Minute> {
-    let of_shape = current.since_ms.is_none_or(|since| sample.at_ms >= since);
-    let count = sample.brokers.len();
+/// When each broker's traffic was seen for the first time: before, it was not there.
+fn first_seen(samples: &[&Sample]) -> BTreeMap<BrokerId, i64> {
+    let mut first = BTreeMap::new();
+    for sample in samples {
+        for (id, _) in sample.brokers.iter().filter(|(_, broker)| traffic(broker).is_some()) {
+            first.entry(*id).or_insert(sample.at_ms);
+        }
+    }
+    first
+}
+
+fn traffic(broker: &BrokerSample) -> Option<(f64, f64)> {
+    Some((broker.bytes_in_per_s?, broker.bytes_out_per_s?))
+}
+
+fn minute(
+    current: &Current,
+    sample: &Sample,
+    first: &BTreeMap<BrokerId, i64>,
+    replication_factor: f64,
+) -> Option<Minute> {
+    let of_type = current.since_ms.is_none_or(|since| sample.at_ms >= since);
+    let is_there = |id: &BrokerId| first.get(id).is_none_or(|first| *first <= sample.at_ms);
+    let brokers: Vec<&BrokerSample> =
+        sample.brokers.iter().filter(|(id, _)| is_there(id)).map(|(_, broker)| broker).collect();
+    let count = brokers.len() as f64;
     // A broker without traffic data is one that was not seen, not one without traffic.
-    let traffic = |broker: &BrokerSample| Some((broker.bytes_in_per_s?, broker.bytes_out_per_s?));
-    let traffic: Vec<(f64, f64)> = sample.brokers.values().map(traffic).collect::<Option<_>>()?;
-    if traffic.is_empty() || (of_shape && count as u32 != current.brokers) {
+    let traffic: Vec<(f64, f64)> = brokers.iter().map(|broker| traffic(broker)).collect::<Option<_>>()?;
+    if traffic.is_empty() {
         return None;
     }
     let replicated = traffic.iter().map(|(bytes, _)| bytes).sum::<f64>() * (replication_factor - 1.0).max(0.0);
-    let point = |(broker, (bytes_in, bytes_out)): (&BrokerSample, &(f64, f64))| Point {
-        vcpus: broker.cpu_percent().filter(|_| of_shape).map(|cpu| cpu / 100.0 * current.vcpus),
+    let point = |(broker, (bytes_in, bytes_out)): (&&BrokerSample, &(f64, f64))| Point {
+        vcpus: broker.cpu_percent().filter(|_| of_type).map(|cpu| cpu / 100.0 * current.vcpus),
         bytes_in: *bytes_in,
         bytes_out: *bytes_out,
-        replication_in: broker.replication_bytes_in_per_s.unwrap_or(replicated / count as f64),
+        replication_in: broker.replication_bytes_in_per_s.unwrap_or(replicated / count),
         messages: broker.messages_in_per_s.unwrap_or_default(),
     };
     let volume = f64::from(current.volume_gib.unwrap_or_default()) * f64::from(1u32 << 30);
-    let sum = |value: fn(&BrokerSample) -> Option<u64>| sample.brokers.values().map(value).sum::<Option<u64>>();
-    let disk: Option<f64> = sample.brokers.values().map(|broker| broker.disk_used_percent).sum();
-    let highest = |value: fn(&BrokerSample) -> Option<f64>| sample.brokers.values().filter_map(value).reduce(f64::max);
+    let sum = |value: fn(&BrokerSample) -> Option<u64>| brokers.iter().map(|broker| value(broker)).sum::<Option<u64>>();
+    let disk: Option<f64> = brokers.iter().map(|broker| broker.disk_used_percent).sum();
+    let highest =
+        |value: fn(&BrokerSample) -> Option<f64>| brokers.iter().filter_map(|broker| value(broker)).reduce(f64::max);
     Some(Minute {
         at_ms: sample.at_ms,
-        brokers: sample.brokers.values().zip(&traffic).map(point).collect(),
+        brokers: brokers.iter().zip(&traffic).map(point).collect(),
         partitions: sum(|broker| broker.partition_count),
         connections: sum(|broker| broker.connection_count),
-        disk_bytes: disk.filter(|_| volume > 0.0 && of_shape).map(|percent| percent / 100.0 * volume),
-        disk_percent: highest(|broker| broker.disk_used_percent).filter(|_| of_shape),
-        cpu_percent: highest(BrokerSample::cpu_percent).filter(|_| of_shape),
+        disk_bytes: disk.filter(|_| volume > 0.0).map(|percent| percent / 100.0 * volume),
+        disk_percent: highest(|broker| broker.disk_used_percent),
+        cpu_percent: highest(BrokerSample::cpu_percent).filter(|_| of_type),
+        heap_percent: highest(|broker| broker.heap_after_gc_percent).filter(|_| of_type),
     })
 }
 

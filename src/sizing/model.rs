@@ -51,12 +51,7 @@ pub struct Model {
 
 impl Model {
     pub fn fit(current: &Current, history: &History) -> Model {
-        let points: Vec<(&Point, f64)> = history
-            .minutes
-            .iter()
-            .flat_map(|minute| &minute.brokers)
-            .filter_map(|point| Some((point, point.vcpus?)))
-            .collect();
+        let points = history.measured(LEAST_POINTS);
         let prior = prior();
         if points.is_empty() {
             return Model { weights: prior, basis: Basis::Published, residual: 0.5 };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Current, HOURS_A_MONTH, Question, Survive,
-    history::{History, Minute, Point},
+    history::{DAY_MS, History, Minute, Point},
     model::Model,
 };
 use crate::catalogue::{BrokerType, Family};
@@ -18,6 +18,12 @@ const M7G_FACTOR: f64 = 10.0 / 9.0;
 
 /// Share of a volume that may be used (MSK best practices: alarm at 85 %).
 const DISK_PERCENT: f64 = 85.0;
+
+/// Heap in use after a collection, percent (MSK best practices: alarm at 60 %).
+const HEAP_PERCENT: f64 = 60.0;
+
+/// Connections of IAM clients to one broker (MSK Developer Guide, "Amazon MSK quota").
+const IAM_CONNECTIONS: f64 = 3000.0;
 
 /// Throughput of a gp2 volume, MiB/s: 0.75 a GiB, at least 128 and at most 250 (EBS User Guide; MSK uses gp2).
 fn gp2_mib_per_s(gib: u32) -> f64 {
@@ -52,6 +58,28 @@ pub enum Resource {
     Disk,
     /// Express: what clients may write and read.
     Quota,
+    /// CPU of the busiest day of a T3 broker, over what it earns credits for.
+    Credits,
+    /// After a collection; only of types with as much memory as the present one, since a heap that is large is not collected to
+    /// what is needed.
+    Heap,
+    /// Only where clients authenticate by IAM: MSK limits no others.
+    Connections,
+}
+
+impl Resource {
+    /// In the order of the table.
+    pub const ALL: [Resource; 9] = [
+        Resource::Cpu,
+        Resource::Credits,
+        Resource::Network,
+        Resource::Volume,
+        Resource::Quota,
+        Resource::Partitions,
+        Resource::Connections,
+        Resource::Heap,
+        Resource::Disk,
+    ];
 }
 
 impl Resource {
@@ -63,7 +91,15 @@ impl Resource {
             Resource::Partitions => "partitions",
             Resource::Disk => "disk",
             Resource::Quota => "quota",
+            Resource::Credits => "credits",
+            Resource::Heap => "heap",
+            Resource::Connections => "connections",
         }
+    }
+
+    /// What does not move to the others while a broker is away.
+    fn stays(self) -> bool {
+        matches!(self, Resource::Partitions | Resource::Disk | Resource::Heap | Resource::Credits)
     }
 }
 
@@ -85,6 +121,8 @@ pub struct Judged {
     pub fits: bool,
     /// Why it does not fit, or why the cluster cannot become it.
     pub reason: Option<String>,
+    /// The limit that it exceeds most; `None` where it fits, or where the cluster cannot become it.
+    pub over: Option<Resource>,
     pub uses: Vec<Use>,
     /// The limit that is nearest.
     pub binding: Option<Resource>,
@@ -101,6 +139,10 @@ pub struct Judge<'a> {
     question: &'a Question,
     /// Load to plan for, percent above the peak.
     growth_percent: f64,
+    /// Sums over the brokers, of the minutes that no other exceeds in every respect: the worst of any limit is among them.
+    worst: Vec<Point>,
+    /// Sums over the brokers, the mean of each day.
+    days: Vec<Point>,
 }
 
 impl<'a> Judge<'a> {
@@ -111,14 +153,19 @@ impl<'a> Judge<'a> {
         question: &'a Question,
         growth_percent: f64,
     ) -> Judge<'a> {
-        Judge { current, history, model, question, growth_percent }
+        let totals: Vec<(i64, Point)> = history.minutes.iter().map(|minute| (minute.at_ms, total(minute))).collect();
+        let worst = skyline(totals.iter().map(|(_, point)| *point).collect());
+        Judge { current, history, model, question, growth_percent, worst, days: daily(&totals) }
     }
 
     /// The cheapest count of a type that fits; the largest that was tried, with its reason, if none does.
     pub fn best_of(&self, broker_type: BrokerType) -> Judged {
-        let zones = self.current.zones.max(1);
-        let least = zones.max((self.history.replication_factor.ceil() as u32).div_ceil(zones) * zones);
-        let most = (self.current.brokers * 2).max(zones * 4);
+        let (zones, least) = (self.current.zones.max(1), self.least_brokers());
+        let most = match broker_type.family {
+            // More brokers of a type for development and test are no answer (MSK Developer Guide, "Broker types").
+            Family::T3 => self.current.brokers.max(least),
+            _ => (self.current.brokers * 2).max(zones * 4),
+        };
         let counts = (least..=most).step_by(zones as usize);
         let mut tried = counts.map(|brokers| self.judge(Shape { broker_type, brokers }));
         let first = tried.next();
@@ -136,24 +183,21 @@ impl<'a> Judge<'a> {
             Survive::Zone => shape.brokers / self.current.zones.max(1),
         };
         let left = shape.brokers.saturating_sub(away);
-        let uses: Vec<Use> =
-            [Resource::Cpu, Resource::Network, Resource::Volume, Resource::Partitions, Resource::Disk, Resource::Quota]
-                .into_iter()
-                .filter_map(|resource| {
-                    let percent = self.percent(resource, shape, shape.brokers)?;
-                    // Replicas and records stay where they are while a broker is away.
-                    let stays = matches!(resource, Resource::Partitions | Resource::Disk);
-                    let percent_after_loss = if stays { percent } else { self.percent(resource, shape, left)? };
-                    Some(Use { resource, percent, percent_after_loss })
-                })
-                .collect();
+        let of = |resource: Resource| {
+            let percent = self.percent(resource, shape, shape.brokers)?;
+            let percent_after_loss = if resource.stays() { percent } else { self.percent(resource, shape, left)? };
+            Some(Use { resource, percent, percent_after_loss })
+        };
+        let uses: Vec<Use> = Resource::ALL.into_iter().filter_map(of).collect();
         let binding = uses.iter().max_by(|a, b| a.percent_after_loss.total_cmp(&b.percent_after_loss)).copied();
         let full = binding.filter(|binding| left == 0 || binding.percent_after_loss > 100.0);
-        let full = full.map(|full| self.full(full, shape));
-        let reason = self.change_error(shape).or(full);
+        let change_error = self.change_error(shape);
+        let over = full.filter(|_| change_error.is_none()).map(|full| full.resource);
+        let reason = change_error.or(full.map(|full| self.full(full, shape)));
         Judged {
             shape,
             fits: reason.is_none(),
+            over,
             reason,
             binding: binding.map(|binding| binding.resource),
             cpu_percent: self.cpu(shape, shape.brokers) / vcpus(shape.broker_type) * 100.0,
@@ -162,12 +206,54 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The smallest count: as many in each zone, and one for each replica.
+    fn least_brokers(&self) -> u32 {
+        let zones = self.current.zones.max(1);
+        zones.max((self.history.replication_factor.ceil() as u32).div_ceil(zones) * zones)
+    }
+
+    /// What keeps `shape` from having fewer brokers.
+    pub fn count_bound(&self, shape: Shape) -> String {
+        let zones = self.current.zones.max(1);
+        let least = self.least_brokers();
+        if shape.brokers <= zones {
+            let assumed = if self.current.zones_assumed { " (assumed from the number of brokers)" } else { "" };
+            return format!("{zones} zones{assumed}, with a broker in each");
+        }
+        if shape.brokers <= least {
+            return format!("replication factor {:.0}", self.history.replication_factor);
+        }
+        let fewer = self.judge(Shape { brokers: shape.brokers - zones, ..shape });
+        match fewer.uses.iter().filter(|used| used.percent_after_loss > 100.0).count() {
+            0 => "nothing that was seen".to_owned(),
+            _ => format!("with {} brokers, {}", fewer.shape.brokers, self.over(&fewer)),
+        }
+    }
+
+    /// The limit that `judged` exceeds most.
+    fn over(&self, judged: &Judged) -> String {
+        let most = judged.uses.iter().max_by(|a, b| a.percent_after_loss.total_cmp(&b.percent_after_loss));
+        most.map(|most| self.full(*most, judged.shape)).unwrap_or_default()
+    }
+
+    /// What to know of the recommended shape.
+    pub fn notes(&self, chosen: &Judged) -> Vec<String> {
+        let has_heap = self.history.minutes.iter().any(|minute| minute.heap_percent.is_some());
+        let is_smaller = chosen.shape.broker_type.memory_mib < self.current.broker_type.memory_mib;
+        let heap = (has_heap && is_smaller).then(|| {
+            "heap is not predicted for types with less memory: watch HeapMemoryAfterGC after the change".to_owned()
+        });
+        let credits = self.current.broker_type.credits().map(|_| {
+            "T3 brokers are judged by the CPU that they earn credits for, not by what saved credits allow".to_owned()
+        });
+        heap.into_iter().chain(credits).collect()
+    }
+
     /// Load of a broker of `shape` over the highest that was seen of one.
     pub fn extrapolation(&self, shape: Shape) -> f64 {
         let load = |point: &Point| point.bytes_in + point.bytes_out + point.replication_in;
         let seen = self.history.minutes.iter().flat_map(|minute| &minute.brokers).map(load).fold(0.0, f64::max);
-        let then =
-            self.history.minutes.iter().map(|minute| load(&self.point(minute, shape.brokers))).fold(0.0, f64::max);
+        let then = self.worst.iter().map(|total| load(&self.share(total, shape.brokers))).fold(0.0, f64::max);
         if seen > 0.0 { then / seen } else { 1.0 }
     }
 
@@ -192,9 +278,12 @@ impl<'a> Judge<'a> {
             }
             Resource::Disk => format!("of {DISK_PERCENT} % of the volume"),
             Resource::Quota => "of the sustained throughput of Express".to_owned(),
+            Resource::Credits => "of the CPU that it earns credits for, on the busiest day".to_owned(),
+            Resource::Heap => format!("of {HEAP_PERCENT} % of the heap"),
+            Resource::Connections => format!("of the {IAM_CONNECTIONS} that IAM clients may have to a broker"),
         };
         let away = match self.question.survive {
-            _ if full.percent > 100.0 || matches!(full.resource, Resource::Partitions | Resource::Disk) => "",
+            _ if full.percent > 100.0 || full.resource.stays() => "",
             Survive::Broker => " with one broker away",
             Survive::Zone => " with one zone away",
             Survive::None => "",
@@ -206,9 +295,9 @@ impl<'a> Judge<'a> {
     fn percent(&self, resource: Resource, shape: Shape, brokers: u32) -> Option<f64> {
         let kind = shape.broker_type;
         let worst = |of: &dyn Fn(&Point) -> f64| {
-            let points = self.history.minutes.iter().map(|minute| self.point(minute, brokers));
-            points.map(|point| of(&point)).fold(0.0, f64::max)
+            self.worst.iter().map(|total| of(&self.share(total, brokers))).fold(0.0, f64::max)
         };
+        let highest = |of: fn(&Minute) -> Option<f64>| self.history.minutes.iter().filter_map(of).reduce(f64::max);
         let factor = self.history.replication_factor;
         match resource {
             Resource::Cpu => Some(self.cpu(shape, brokers) / vcpus(kind) * 100.0 / self.question.target_cpu * 100.0),
@@ -231,38 +320,102 @@ impl<'a> Judge<'a> {
             }
             Resource::Disk => {
                 let volume = f64::from(self.current.volume_gib.filter(|_| !kind.is_express())?) * f64::from(1u32 << 30);
-                let used = self.history.minutes.iter().filter_map(|minute| minute.disk_bytes).reduce(f64::max)?;
+                let used = highest(|minute| minute.disk_bytes)?;
                 Some(used * self.grown() / f64::from(shape.brokers) / volume * 100.0 / DISK_PERCENT * 100.0)
             }
             Resource::Quota => {
                 let (ingress, egress) = (kind.express_ingress_mb_per_s? * 1e6, kind.express_egress_mb_per_s? * 1e6);
                 Some(worst(&|point| (point.bytes_in / ingress).max(point.bytes_out / egress)) * 100.0)
             }
+            Resource::Credits => {
+                kind.credits()?;
+                let vcpus = self.days.iter().map(|day| self.model.vcpus(&self.share(day, brokers))).fold(0.0, f64::max);
+                Some(vcpus * self.family_share(shape) / kind.sustained_vcpus() * 100.0)
+            }
+            Resource::Heap => {
+                let memory = self.current.broker_type.memory_mib as f64 / kind.memory_mib as f64;
+                // What a broker holds grows with its partitions, and an idle one holds something too.
+                let each = (f64::from(self.current.brokers) / f64::from(shape.brokers)).max(1.0);
+                let heap = highest(|minute| minute.heap_percent).filter(|_| memory <= 1.0)?;
+                Some(heap * memory * each / HEAP_PERCENT * 100.0)
+            }
+            Resource::Connections => {
+                let all = self.history.peak().connections.filter(|_| self.current.uses_iam)?;
+                Some(all as f64 / f64::from(brokers.max(1)) / IAM_CONNECTIONS * 100.0)
+            }
         }
     }
 
-    /// vCPUs of m5 that the busiest broker of `shape` uses at the worst minute, over its family's factor.
+    /// vCPUs that the busiest broker of `shape` uses at the worst minute.
     fn cpu(&self, shape: Shape, brokers: u32) -> f64 {
-        let points = self.history.minutes.iter().map(|minute| self.point(minute, brokers));
-        let vcpus = points.map(|point| self.model.vcpus(&point)).fold(0.0, f64::max);
-        vcpus * family_factor(self.current.broker_type) / family_factor(shape.broker_type)
+        let vcpus = self.worst.iter().map(|total| self.model.vcpus(&self.share(total, brokers))).fold(0.0, f64::max);
+        vcpus * self.family_share(shape)
+    }
+
+    /// vCPUs of the shape's family that do the work of one of the present family.
+    fn family_share(&self, shape: Shape) -> f64 {
+        family_factor(self.current.broker_type) / family_factor(shape.broker_type)
     }
 
     fn grown(&self) -> f64 {
         1.0 + self.growth_percent / 100.0
     }
 
-    /// The load of the busiest of `brokers` in a minute, with the growth that is asked for.
-    fn point(&self, minute: &Minute, brokers: u32) -> Point {
+    /// The load of the busiest of `brokers` when all of them carry `total`, with the growth that is asked for.
+    fn share(&self, total: &Point, brokers: u32) -> Point {
         let share = self.grown() * self.history.skew / f64::from(brokers.max(1));
         Point {
             vcpus: None,
-            bytes_in: minute.total(|point| point.bytes_in) * share,
-            bytes_out: minute.total(|point| point.bytes_out) * share,
-            replication_in: minute.total(|point| point.replication_in) * share,
-            messages: minute.total(|point| point.messages) * share,
+            bytes_in: total.bytes_in * share,
+            bytes_out: total.bytes_out * share,
+            replication_in: total.replication_in * share,
+            messages: total.messages * share,
         }
     }
+}
+
+fn total(minute: &Minute) -> Point {
+    Point {
+        vcpus: None,
+        bytes_in: minute.total(|point| point.bytes_in),
+        bytes_out: minute.total(|point| point.bytes_out),
+        replication_in: minute.total(|point| point.replication_in),
+        messages: minute.total(|point| point.messages),
+    }
+}
+
+/// The points that no other exceeds in every respect.
+fn skyline(mut points: Vec<Point>) -> Vec<Point> {
+    let terms = |point: &Point| [point.bytes_in, point.bytes_out, point.replication_in, point.messages];
+    // A point can only be exceeded by one that comes before it.
+    let bytes = |point: &Point| point.bytes_in + point.bytes_out + point.replication_in;
+    points.sort_by(|a, b| bytes(b).total_cmp(&bytes(a)).then(b.messages.total_cmp(&a.messages)));
+    let mut kept: Vec<Point> = Vec::new();
+    for point in points {
+        let exceeds = |other: &Point| terms(other).iter().zip(terms(&point)).all(|(other, own)| *other >= own);
+        if !kept.iter().any(exceeds) {
+            kept.push(point);
+        }
+    }
+    kept
+}
+
+/// The mean of each day (UTC).
+fn daily(totals: &[(i64, Point)]) -> Vec<Point> {
+    let day = |(at_ms, _): &(i64, Point)| at_ms.div_euclid(DAY_MS);
+    let mean = |minutes: &[(i64, Point)]| {
+        let of = |value: fn(&Point) -> f64| {
+            minutes.iter().map(|(_, point)| value(point)).sum::<f64>() / minutes.len() as f64
+        };
+        Point {
+            vcpus: None,
+            bytes_in: of(|point| point.bytes_in),
+            bytes_out: of(|point| point.bytes_out),
+            replication_in: of(|point| point.replication_in),
+            messages: of(|point| point.messages),
+        }
+    };
+    totals.chunk_by(|a, b| day(a) == day(b)).map(mean).collect()
 }
 
 /// vCPUs that a broker of this type has for as long as it likes.

@@ -49,7 +49,7 @@ impl Naming {
         let words: Vec<&str> = command.split(' ').collect();
         match words[..] {
             ["kgen", "diagnose", ..] if self.is_outside => "kgen diagnose".to_owned() + &self.options(),
-            ["kgen", "diagnose", ..] => command + &self.options(),
+            ["kgen", "diagnose" | "size", ..] => command + &self.options(),
             // Its Terraform is somewhere else, and may not exist.
             ["kgen", "resize" | "scale-out" | "fix", ..] if self.is_foreign() => format!("kgen explain {}", finding.id),
             _ => command,

@@ -16,11 +16,15 @@ use tokio::{sync::Semaphore, task::JoinSet, time};
 
 pub use places::{Accounts, RegionsAsked};
 
-use super::open::{OutsideOptions, context_of, outside};
+use super::{
+    history::{requests_for_saving, saving},
+    open::{OutsideOptions, context_of, outside},
+};
 use crate::{
     aws::{Aws, AwsError, ClusterInfo},
     catalogue::{ClusterKind, MonitoringLevel},
-    diagnose::{Context, Diagnosis, Verdict, diagnose},
+    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    finding_id,
     metrics::{CloudWatch, Requests},
     sample::{BrokerSample, Sample},
 };
@@ -61,6 +65,8 @@ pub struct Sweep {
     pub parts: bool,
     /// Where partitions are, by the topics API.
     pub topics: bool,
+    /// The longer history of healthy clusters too, for `cluster.oversized`.
+    pub savings: bool,
     /// Longest time for one cluster or one region.
     pub deadline: Duration,
     /// Where a region that the account has not enabled is no failure.
@@ -90,9 +96,11 @@ pub struct Origin {
 /// A cluster that can be read.
 struct Ready {
     row: Row,
+    aws: Aws,
     context: Context,
     source: CloudWatch,
     periods: u32,
+    savings: bool,
 }
 
 /// A region of an account that could not be listed.
@@ -122,7 +130,7 @@ pub struct Row {
     pub monitoring_level: Option<MonitoringLevel>,
     /// `null` where the cluster could not be read.
     pub verdict: Option<Verdict>,
-    /// The likeliest finding; `null` for a healthy cluster.
+    /// The likeliest finding; of a healthy cluster `cluster.oversized`, or `null`.
     pub finding: Option<Top>,
     /// Causes that the datapoints can show or rule out; `null` where the cluster could not be read.
     pub causes_assessed: Option<usize>,
@@ -231,7 +239,7 @@ async fn ready(place: Place, listed: ClusterInfo, sweep: Sweep) -> Result<Box<Re
         Ok((context, source)) => {
             let period = source.timing().period;
             let periods = sweep.window.map_or(DATAPOINTS, |window| periods(window, period));
-            Ok(Box::new(Ready { row, context, source, periods }))
+            Ok(Box::new(Ready { row, aws: place.aws, context, source, periods, savings: sweep.savings }))
         }
         Err(error) => Err(Box::new(Row { error: Some(error), ..row })),
     }
@@ -249,11 +257,15 @@ impl Fleet {
         self.ready.len()
     }
 
-    /// Requests of CloudWatch that reading takes, and those made so far to prepare it.
+    /// Requests of CloudWatch that reading takes at most, and those made so far to prepare it: the history is read of healthy
+    /// clusters alone.
     pub fn requests(&self) -> Requests {
         let mut all = Requests::default();
         for ready in &self.ready {
             all += ready.source.requests_of(ready.periods) + ready.source.status().requests();
+            if ready.savings {
+                all += requests_for_saving(&ready.source, &ready.context);
+            }
         }
         all
     }
@@ -273,14 +285,22 @@ impl Fleet {
 }
 
 async fn judged(ready: Ready, deadline: Duration) -> (Reading, Requests) {
-    let Ready { row, mut context, mut source, periods } = ready;
+    let Ready { row, aws, mut context, mut source, periods, savings } = ready;
     let status = source.status();
-    let read = within(deadline, async { Ok(source.history(periods).await?) }).await;
+    let reading = async {
+        let samples = source.history(periods).await?;
+        (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
+        let mut diagnosis = diagnose(&context, &samples);
+        if savings && diagnosis.verdict == Verdict::Healthy {
+            let now_ms = jiff::Timestamp::now().as_millisecond();
+            diagnosis.add_saving(saving(&aws, &context, &mut source, now_ms).await?);
+        }
+        Ok((context, samples, diagnosis))
+    };
+    let read = within(deadline, reading).await;
     let requests = status.requests();
     let reading = match read {
-        Ok(samples) => {
-            (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
-            let diagnosis = diagnose(&context, &samples);
+        Ok((context, samples, diagnosis)) => {
             let row = row.judged(&samples, &diagnosis);
             let newest_ms = samples.last().map(|sample| sample.at_ms);
             Reading { row, judged: Some(Judged { context, diagnosis, newest_ms }) }
@@ -319,7 +339,10 @@ impl Row {
     }
 
     fn judged(self, samples: &[Sample], diagnosis: &Diagnosis) -> Row {
-        let top = diagnosis.findings.first().filter(|_| diagnosis.verdict != Verdict::Healthy);
+        // Of a healthy cluster, what it could save.
+        let is_news =
+            |finding: &&Finding| diagnosis.verdict != Verdict::Healthy || finding.id == finding_id::CLUSTER_OVERSIZED;
+        let top = diagnosis.findings.iter().find(is_news);
         Row {
             verdict: Some(diagnosis.verdict),
             finding: top.map(|finding| Top {
@@ -404,7 +427,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::Finding;
 
     fn row(name: &str) -> Row {
         Row {

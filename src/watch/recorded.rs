@@ -40,6 +40,8 @@ pub struct Recorded {
     pub context: Context,
     /// Oldest first.
     pub samples: Vec<Sample>,
+    /// When the broker type of the last sample began, ms since the epoch; `None` if there was no other before.
+    pub since_ms: Option<i64>,
 }
 
 /// Why a record cannot be judged.
@@ -71,8 +73,10 @@ pub fn recorded(path: &Path, seen: &mut dyn FnMut(&Context)) -> Result<Recorded,
                 let named = run.head.environment.cluster.clone();
                 named.into_iter().for_each(|cluster| seen(&Context { cluster, ..Context::default() }));
                 run.samples().for_each(|observed| seen(&observed.cluster));
+                let mut since = Since::default();
+                run.samples().for_each(|observed| since.see(observed));
                 let samples = run.samples().map(|observed| observed.sample.clone()).collect();
-                return Ok(Recorded { context, samples });
+                return Ok(Recorded { context, samples, since_ms: since.ms });
             }
         }
         Ok(_) | Err(ReadError::NoRun(_)) => {}
@@ -90,7 +94,7 @@ fn lines(path: &Path, seen: &mut dyn FnMut(&Context)) -> Result<Recorded, Record
     }
     let io = |source| RecordedError::Io { path: path.to_owned(), source };
     let file = bounded::open(path).map_err(io)?;
-    let (mut context, mut samples) = (None, Vec::new());
+    let (mut context, mut samples, mut since) = (None, Vec::new(), Since::default());
     // As many as Run::read has found to fit.
     let mut lines = bounded::Lines::new(BufReader::new(file), LONGEST_LINE, u64::MAX);
     while let Some((number, line)) = lines.next_line().map_err(io)? {
@@ -105,9 +109,27 @@ fn lines(path: &Path, seen: &mut dyn FnMut(&Context)) -> Result<Recorded, Record
         // Twice, as a flattened map cannot have numbers as keys.
         let observed: Observed = serde_json::from_slice(line).map_err(wrong)?;
         seen(&observed.cluster);
+        since.see(&observed);
         context = Some(observed.cluster);
         samples.push(observed.sample);
     }
     let context = context.ok_or_else(|| RecordedError::Empty(path.to_owned()))?;
-    Ok(Recorded { context, samples })
+    Ok(Recorded { context, samples, since_ms: since.ms })
+}
+
+/// When the present broker type began.
+#[derive(Default)]
+struct Since {
+    broker_type: Option<String>,
+    ms: Option<i64>,
+}
+
+impl Since {
+    fn see(&mut self, observed: &Observed) {
+        let Some(broker_type) = &observed.cluster.broker_type else { return };
+        if self.broker_type.as_ref().is_some_and(|before| before != broker_type) {
+            self.ms = Some(observed.sample.at_ms);
+        }
+        self.broker_type = Some(broker_type.clone());
+    }
 }

@@ -268,7 +268,8 @@ fn metric_data(clusters: &[Fake], calls: &Mutex<Vec<String>>, form: &BTreeMap<St
             (1..=4).filter_map(|at| Some((dimension(at, "Name")?, dimension(at, "Value")?))).collect();
         let cluster = clusters.iter().find(|cluster| Some(&cluster.name) == dimensions.get("Cluster Name"));
         let value = cluster.and_then(|cluster| cluster.value(metric, &dimensions));
-        let minutes: Vec<i64> = (from / 60..to / 60).map(|minute| minute * 60).collect();
+        let period: i64 = form[&format!("{query}MetricStat.Period")].parse().unwrap();
+        let minutes: Vec<i64> = (from / period..to / period).map(|at| at * period).collect();
         let (mut times, mut values) = (String::new(), String::new());
         if let Some(value) = value {
             for at in minutes {
@@ -467,4 +468,67 @@ fn the_policy_is_printed_as_json() {
     let policy = document(&stub.kgen(&["config", "--iam-policy"]));
     assert_eq!(policy["Version"], "2012-10-17");
     assert!(policy["Statement"].to_string().contains("cloudwatch:GetMetricData"), "{policy}");
+}
+
+/// Acceptance: a nearly idle 6 x m5.4xlarge, by size, diagnose and clusters.
+#[test]
+fn a_nearly_idle_cluster_is_told_what_it_saves_and_what_binds_the_count() {
+    let idle = Fake { cpu: Some(3.0), ..Fake::new("idle", "kafka.m5.4xlarge", 6) };
+    let stub = Stub::serving(vec![idle]);
+    let ran = stub.kgen(&["size", "--cluster", "idle", "--days", "2", "--json"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("reading 2 days") && ran.stderr.contains("USD 0.00"),
+        "the price first: {}",
+        ran.stderr
+    );
+    let sized = document(&ran);
+    assert_eq!(sized["advice"]["shape"]["brokers"], 3, "{:#}", sized["advice"]);
+    assert_eq!(sized["advice"]["shape"]["broker_type"], "kafka.m5.large");
+    assert_eq!(sized["count_bound"], "3 zones, with a broker in each");
+    // 6 x 1.68 USD an hour, and 3 x 0.21.
+    let saving = sized["advice"]["saving_usd_per_month"].as_f64().unwrap();
+    assert!((saving - (6.0 * 1.68 - 3.0 * 0.21) * 730.0).abs() < 1.0, "{saving}");
+    assert!(sized["history"].as_array().unwrap().len() > 100);
+
+    let screen = stub.kgen(&["size", "--cluster", "idle", "--days", "2"]);
+    assert!(
+        screen.stdout.contains("change 6 x kafka.m5.4xlarge to 3 x kafka.m5.large: saves USD"),
+        "{}",
+        screen.stdout
+    );
+
+    let ran = stub.kgen(&["diagnose", "--cluster", "idle", "--json"]);
+    let diagnosis = document(&ran);
+    let ids: Vec<&str> = diagnosis["findings"].as_array().unwrap().iter().filter_map(|f| f["id"].as_str()).collect();
+    assert_eq!((ran.code, &ids[..]), (Some(0), &["healthy", "cluster.oversized"][..]), "{}", ran.stderr);
+    assert_eq!(diagnosis["findings"][1]["next"], "kgen size --cluster idle");
+
+    let ran = stub.kgen(&["clusters", "--json"]);
+    let document = document(&ran);
+    let row = row(&document, "idle");
+    assert_eq!((ran.code, row["verdict"].as_str()), (Some(0), Some("healthy")), "{}", ran.stderr);
+    assert_eq!(row["finding"]["id"], "cluster.oversized");
+}
+
+/// From one screen an SRE knows what to do, what it costs, what it saves and how certain that is.
+#[test]
+fn the_answer_of_size_fits_on_a_screen() {
+    let busy = Fake { cpu: Some(88.0), ..Fake::new("busy", "kafka.m5.large", 3) };
+    let stub = Stub::serving(vec![busy]);
+    for (columns, rows) in [("80", 40), ("160", 32)] {
+        let ran = stub.kgen_with(
+            &[("AWS_REGION", "us-west-2"), ("COLUMNS", columns)],
+            &["size", "--cluster", "busy", "--days", "1"],
+        );
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        assert!(lines.len() <= rows, "{} lines at {columns}: {}", lines.len(), ran.stdout);
+        let width = columns.parse().unwrap();
+        let wide = lines.iter().find(|line| line.chars().count() > width && !line.trim_start().starts_with("aws "));
+        assert_eq!(wide, None, "{}", ran.stdout);
+        for expected in ["change 3 x kafka.m5.large to ", "more a month", "certainty:", "aws kafka update-broker-type"]
+        {
+            assert!(lines[..16].join("\n").contains(expected), "no {expected} above: {}", ran.stdout);
+        }
+    }
 }

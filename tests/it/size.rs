@@ -27,9 +27,14 @@ fn an_overloaded_cluster_is_told_the_cheapest_shape_and_what_to_type() {
     let run = recording(dir.path(), "broker.undersized-1");
     let (code, text, told) = size(dir.path(), &["--from", &run]);
     assert_eq!(code, Some(3), "{text}{told}");
-    for expected in
-        ["change 3 x kafka.m5.large to ", "USD/month", "Rejected:", "aws kafka update-broker-type", "certainty:"]
-    {
+    for expected in [
+        "change 3 x kafka.m5.large to ",
+        "USD/month",
+        "Rejected:",
+        "aws kafka update-broker-type",
+        "certainty:",
+        "fewer brokers:",
+    ] {
         assert!(text.contains(expected), "no {expected}: {text}");
     }
     let wide = text.lines().find(|line| line.chars().count() > 80 && !line.contains("aws kafka"));
@@ -64,4 +69,21 @@ fn a_history_that_says_nothing_is_inconclusive_and_bad_arguments_are_refused() {
         assert_eq!((code, text.as_str()), (Some(2), ""), "{args:?}: {told}");
         assert!(!told.is_empty());
     }
+}
+
+#[test]
+fn a_resize_in_the_middle_of_a_recording_begins_the_model_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = recording(dir.path(), "broker.undersized-1");
+    let text = fs::read_to_string(dir.path().join(&run)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let of_type = |(n, line): (usize, &&str)| match n < lines.len() / 2 {
+        true => line.replace("\"kafka.m5.large\"", "\"kafka.m5.xlarge\""),
+        false => (*line).to_owned(),
+    };
+    let resized: Vec<String> = lines.iter().enumerate().map(of_type).collect();
+    fs::write(dir.path().join(&run), resized.join("\n")).unwrap();
+    let (_, text, told) = size(dir.path(), &["--from", &run]);
+    assert!(text.contains("3 x kafka.m5.large"), "{text}{told}");
+    assert!(text.contains("minutes of another broker type"), "{text}{told}");
 }

@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::{
 use super::{
     minutes::{Key, Of, Series},
     price::Requests,
-    table::Scope,
+    table::{Scope, Statistic},
     wanted::Discovered,
 };
 use crate::{
@@ -36,6 +36,8 @@ pub struct Span {
     pub from_ms: i64,
     pub to_ms: i64,
     pub period_ms: i64,
+    /// What is read as a mean otherwise is read as the highest value of the period.
+    pub highest: bool,
 }
 
 impl Span {
@@ -78,7 +80,7 @@ async fn read_call(
     series: &mut Series,
     made: &mut Requests,
 ) -> Result<(), AwsError> {
-    let queries = keys.iter().enumerate().map(|(n, key)| query(n, name, key, span.period_ms)).collect();
+    let queries = keys.iter().enumerate().map(|(n, key)| query(n, name, key, span)).collect();
     let mut pages = aws
         .cloudwatch()?
         .get_metric_data()
@@ -104,12 +106,15 @@ async fn read_call(
     Ok(())
 }
 
-fn query(number: usize, cluster: &str, key: &Key, period_ms: i64) -> MetricDataQuery {
-    let row = key.metric();
+fn query(number: usize, cluster: &str, key: &Key, span: Span) -> MetricDataQuery {
+    let statistic = match key.metric().statistic {
+        Statistic::Average if span.highest => Statistic::Maximum,
+        statistic => statistic,
+    };
     let stat = MetricStat::builder()
         .metric(metric(cluster, key))
-        .period((period_ms / 1000).max(1) as i32)
-        .stat(row.statistic.as_str())
+        .period((span.period_ms / 1000).max(1) as i32)
+        .stat(statistic.as_str())
         .build();
     MetricDataQuery::builder().id(format!("m{number}")).metric_stat(stat).return_data(true).build()
 }
@@ -249,7 +254,7 @@ mod tests {
 
     #[test]
     fn calls_stay_within_the_limits_of_cloudwatch() {
-        let span = |minutes: i64| Span { from_ms: 0, to_ms: minutes * 60_000, period_ms: 60_000 };
+        let span = |minutes: i64| Span { from_ms: 0, to_ms: minutes * 60_000, period_ms: 60_000, highest: false };
         assert_eq!(
             span(10).requests(1500),
             Requests { metrics: 1500, get_metric_data_calls: 3, list_metrics_calls: 0 }

@@ -313,3 +313,40 @@ async fn a_control_plane_that_fails_later_ends_nothing() {
     assert_eq!(news.last().unwrap().brokers.len(), 6);
     assert!(source.status().take_notes().iter().any(|note| note.starts_with("ListNodes is not allowed")));
 }
+
+/// Traffic that is highest at noon; nothing in the week that began 40 days before [`NOW`].
+fn by_day(name: &str, _: &BTreeMap<String, String>, at_s: i64) -> Option<f64> {
+    let days_ago = (now_ms() / 1000 - at_s) as f64 / 86_400.0;
+    let hour = at_s.rem_euclid(86_400) as f64 / 3600.0;
+    (!(33.0..40.0).contains(&days_ago)).then(|| match name {
+        "ConnectionCount" => 500.0,
+        "BytesInPerSec" => 1e6 * (1.0 + (hour / 24.0 * std::f64::consts::PI).sin()),
+        _ => 10.0,
+    })
+}
+
+#[tokio::test]
+async fn a_history_of_63_days_costs_cents_and_is_read_in_minutes_and_before_in_five_minutes() {
+    let (stand_in, aws) = StandIn::start(provisioned("m5.large", "PER_BROKER", 3), &[1, 2, 3], by_day).await;
+    stand_in.behaviour().topics = vec!["orders".to_owned()];
+    let mut source = opened(&aws, Options { parts: false, ..Options::default() }).await;
+    let planned = source.requests_of_days(63, Resolution::Finest);
+    assert!(planned.usd() <= 0.05, "{planned:?}");
+    let samples = source.days(63, Resolution::Finest).await.unwrap();
+    assert_eq!((source.status().requests(), stand_in.behaviour().metrics), (planned, planned.metrics));
+    let steps: Vec<i64> = samples.windows(2).map(|pair| pair[1].at_ms - pair[0].at_ms).collect();
+    let count = |step: i64| steps.iter().filter(|found| **found == step * MINUTE).count();
+    // 15 days of minutes, less what is not judged yet; 48 days of five minutes, less the week without data.
+    assert!((21_550..=21_600).contains(&count(1)), "{}", count(1));
+    assert!((11_700..=11_850).contains(&count(5)), "{}", count(5));
+    assert_eq!(count(1) + count(5) + 1, steps.len(), "one gap");
+    let (first, last) = (&samples[0], samples.last().unwrap());
+    assert!((last.at_ms - first.at_ms) as f64 / 86_400_000.0 > 62.9);
+    // Summed over five minutes by CloudWatch, which the stand-in does not do.
+    assert_eq!((first.brokers[&1].connection_count, last.brokers[&1].connection_count), (Some(100), Some(500)));
+    assert_eq!((first.topics.len(), last.topics["orders"].partitions[0].replicas.len()), (0, 3));
+    let hours = source.days(14, Resolution::Hours).await.unwrap();
+    assert!((330..=336).contains(&hours.len()) && hours.iter().all(|sample| sample.at_ms % 3_600_000 == 0));
+    source.set_limit_usd(Some(0.0));
+    assert!(matches!(source.days(63, Resolution::Finest).await, Err(MetricsError::Price { .. })));
+}

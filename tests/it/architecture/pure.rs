@@ -5,6 +5,7 @@ use super::{code, is_for_tests, sources};
 const PURE: &[&str] = &[
     "alert",
     "benchmark",
+    "capacity",
     "catalogue",
     "comparison",
     "diagnose",
