@@ -29,7 +29,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 pub enum FetchError {
     #[error("{0:?} is no http or https URL")]
     Url(String),
-    #[error("{host} does not answer: {reason}")]
+    #[error("{host} does not respond: {reason}")]
     Unreachable { host: String, reason: String },
     #[error("{host} did not send it within {} s", within.as_secs())]
     TimedOut { host: String, within: Duration },

@@ -128,7 +128,7 @@ fn asked(project: &Project) -> anyhow::Result<Choice> {
     let region = ask("AWS region", stack.region())?;
     let broker_type = ask("Broker type (`kgen size` helps to choose)", cluster.broker_type.as_str())?;
     let count = ask("Brokers, a multiple of the zones", &cluster.broker_count.to_string())?;
-    let count = count.map(|count| count.parse().map_err(|_| refused(anyhow!("{count:?} is no number of brokers"))));
+    let count = count.map(|count| count.parse().map_err(|_| refused(anyhow!("{count:?} is not a number of brokers"))));
     let kafka_version = ask("Kafka version", cluster.kafka_version.as_str())?;
     Ok(Choice { region, name, broker_type, broker_count: count.transpose()?, kafka_version, ..Choice::default() })
 }

@@ -77,7 +77,7 @@ impl Store {
 }
 
 fn parse(bytes: &[u8]) -> anyhow::Result<State> {
-    const MEND: &str = "move it away to begin anew; alerts that still fire are then sent once more";
+    const MEND: &str = "move it away to start again; alerts that still fire are then sent once more";
     let value: Value = serde_json::from_slice(bytes).with_context(|| format!("it is damaged ({MEND})"))?;
     match value.get("schema").and_then(Value::as_u64) {
         Some(SCHEMA) => {}

@@ -12,7 +12,7 @@ use crate::{
     process::{Tool, shell_word},
 };
 
-/// Does what mends `checks`, and ends as `kgen doctor` does afterwards.
+/// Applies the fixes for `checks`, and ends as `kgen doctor` does afterwards.
 pub fn run(args: &Doctor, checks: &[Answer]) -> anyhow::Result<Outcome> {
     let wrong = || checks.iter().filter(|check| check.state != State::Ok);
     let fixes: Vec<&Fix> = wrong().filter_map(|check| check.fix.as_ref()).collect();

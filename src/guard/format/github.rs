@@ -20,7 +20,7 @@ pub fn github(report: &Report) -> String {
         message.extend(commands(finding).into_iter().map(str::to_owned));
         lines.push(command(level, &finding.headline(), &message.join("\n")));
     }
-    lines.extend(unseen(report).iter().map(|line| command("error", "not seen", line)));
+    lines.extend(unseen(report).iter().map(|line| command("error", "not observed", line)));
     lines.push(report.summary());
     lines.join("\n") + "\n"
 }
@@ -43,7 +43,7 @@ mod tests {
         let first = text.lines().next().unwrap();
         assert!(first.starts_with("::warning title=orders (us-west-2)%3A broker.undersized%3A "), "{first}");
         assert!(first.contains("::CPU is used up%0ACPU is 97 %25 at most%0Aaws kafka "), "{first}");
-        assert_eq!(text.lines().filter(|line| line.starts_with("::error title=not seen::")).count(), 2);
+        assert_eq!(text.lines().filter(|line| line.starts_with("::error title=not observed::")).count(), 2);
         assert_eq!(command("notice", "a\nb", "::error::x"), "::notice title=a%0Ab::::error::x");
     }
 }

@@ -20,7 +20,7 @@ pub fn text(report: &Report) -> String {
             lines.push(format!("  not assessed: {}", content.not_assessed.join(", ")));
         }
     }
-    lines.extend(unseen(report).into_iter().map(|line| format!("not seen: {line}")));
+    lines.extend(unseen(report).into_iter().map(|line| format!("not observed: {line}")));
     lines.push(report.summary());
     lines.join("\n") + "\n"
 }
