@@ -281,56 +281,11 @@ impl Faults {
                 let limit = DiskLimit { bytes_per_s: *bytes_per_s, writes_per_s: *writes_per_s };
                 fleet.limit_disk(one()?, Some(limit))?;
             }
-            Act::Bandwidth { bits_per_s } => {
-                let broker = one()?;
-                let port = |id: BrokerId| fleet.address(id).port();
-                let peers = fleet.ids().into_iter().filter(|id| *id != broker).map(port).collect();
-                let shaping = Shaping::start(port(broker), fleet.pid(broker), peers, *bits_per_s)?;
-                self.last().shaping = Some((broker, shaping));
-            }
-            Act::LeadersAway => {
-                let broker = one()?;
-                self.note(Undo::OwnController)?;
-                fleet.restart_controller(&NO_BALANCING)?;
-                let first = |replicas: &[BrokerId]| replicas.first() == Some(&broker) && replicas.len() > 1;
-                let own: Vec<(Partition, Vec<BrokerId>)> = partitions
-                    .placement()?
-                    .partitions
-                    .into_iter()
-                    .filter(|(_, placed)| first(&placed.replicas))
-                    .map(|(partition, placed)| (partition, placed.replicas))
-                    .collect();
-                self.note(Undo::Replicas { partitions: own.clone() })?;
-                // Another replica is made the first, leads, and leads on when it is the first no more.
-                let others: Vec<_> = own.iter().map(|(p, replicas)| (p.clone(), turned(replicas))).collect();
-                partitions.begin(&others)?;
-                let due: Vec<Partition> = own.iter().map(|(partition, _)| partition.clone()).collect();
-                partitions.elect_preferred(&due)?;
-                partitions.begin(&own)?;
-            }
-            Act::LeadersHere => {
-                let broker = one()?;
-                let of_topic: Vec<(Partition, Vec<BrokerId>)> = partitions
-                    .placement()?
-                    .partitions
-                    .into_iter()
-                    .filter(|((name, _), _)| name == topic)
-                    .map(|(partition, placed)| (partition, placed.replicas))
-                    .collect();
-                self.note(Undo::Replicas { partitions: of_topic.clone() })?;
-                let gathered: Vec<_> =
-                    of_topic.iter().map(|(p, replicas)| (p.clone(), led_by(replicas, broker))).collect();
-                partitions.begin(&gathered)?;
-                let due: Vec<Partition> = gathered.into_iter().map(|(partition, _)| partition).collect();
-                partitions.elect_preferred(&due)?;
-            }
+            Act::Bandwidth { bits_per_s } => self.shape(fleet, one()?, *bits_per_s)?,
+            Act::LeadersAway => self.leaders_away(fleet, &partitions, one()?)?,
+            Act::LeadersHere => self.leaders_here(&partitions, one()?, topic)?,
             Act::TopicSetting { name, value } => self.set_topic(&partitions, topic, name, value)?,
-            Act::NoSpareReplica => {
-                let placement = partitions.placement()?;
-                let replicas = placement.partitions.iter().filter(|((name, _), _)| name == topic);
-                let replicas = replicas.map(|(_, placed)| placed.replicas.len()).max().unwrap_or(1);
-                self.set_topic(&partitions, topic, "min.insync.replicas", &replicas.to_string())?;
-            }
+            Act::NoSpareReplica => self.no_spare_replica(&partitions, topic)?,
             Act::ProducerQuota { bytes_per_s } => {
                 self.note(Undo::NoQuota)?;
                 quota::limit_producers(&partitions, Some(*bytes_per_s))?;
@@ -339,22 +294,79 @@ impl Faults {
                 self.note(Undo::Unthrottle { topics: vec![topic.to_owned()], brokers: fleet.ids() })?;
                 partitions.throttle_whole(topic, *bytes_per_s)?;
             }
-            Act::Partitions { times } => {
-                let brokers = fleet.ids().len() as f64;
-                let replicas = fleet.ids().len().min(3);
-                let each = f64::from(fleet.broker_type().partitions_recommended) * times;
-                let spec = TopicSpec {
-                    name: MANY.to_owned(),
-                    partitions: (each * brokers / replicas as f64).ceil() as i32,
-                    replication_factor: replicas as i32,
-                    configs: Default::default(),
-                };
-                self.note(Undo::DeleteTopic { topic: MANY.to_owned() })?;
-                Admin::connect(&Connection::plain(fleet.bootstrap()))?.create(&spec)?;
-            }
+            Act::Partitions { times } => self.many_partitions(fleet, *times)?,
             Act::Client(client) => self.run_client(fleet, client, topic)?,
             Act::Maintenance => bail!("maintenance is the control plane's"),
         }
+        Ok(())
+    }
+
+    /// Lets other brokers lead what `broker` leads, without Kafka's own balancing.
+    fn leaders_away(&mut self, fleet: &mut Fleet, partitions: &Partitions, broker: BrokerId) -> anyhow::Result<()> {
+        self.note(Undo::OwnController)?;
+        fleet.restart_controller(&NO_BALANCING)?;
+        let first = |replicas: &[BrokerId]| replicas.first() == Some(&broker) && replicas.len() > 1;
+        let own: Vec<(Partition, Vec<BrokerId>)> = partitions
+            .placement()?
+            .partitions
+            .into_iter()
+            .filter(|(_, placed)| first(&placed.replicas))
+            .map(|(partition, placed)| (partition, placed.replicas))
+            .collect();
+        self.note(Undo::Replicas { partitions: own.clone() })?;
+        // Another replica is made the first, leads, and leads on when it is the first no more.
+        let others: Vec<_> = own.iter().map(|(p, replicas)| (p.clone(), turned(replicas))).collect();
+        partitions.begin(&others)?;
+        let due: Vec<Partition> = own.iter().map(|(partition, _)| partition.clone()).collect();
+        partitions.elect_preferred(&due)?;
+        partitions.begin(&own)?;
+        Ok(())
+    }
+
+    /// Makes `broker` the first replica and the leader of every partition of the topic.
+    fn leaders_here(&mut self, partitions: &Partitions, broker: BrokerId, topic: &str) -> anyhow::Result<()> {
+        let of_topic: Vec<(Partition, Vec<BrokerId>)> = partitions
+            .placement()?
+            .partitions
+            .into_iter()
+            .filter(|((name, _), _)| name == topic)
+            .map(|(partition, placed)| (partition, placed.replicas))
+            .collect();
+        self.note(Undo::Replicas { partitions: of_topic.clone() })?;
+        let gathered: Vec<_> = of_topic.iter().map(|(p, replicas)| (p.clone(), led_by(replicas, broker))).collect();
+        partitions.begin(&gathered)?;
+        let due: Vec<Partition> = gathered.into_iter().map(|(partition, _)| partition).collect();
+        partitions.elect_preferred(&due)?;
+        Ok(())
+    }
+
+    fn shape(&mut self, fleet: &Fleet, broker: BrokerId, bits_per_s: u64) -> anyhow::Result<()> {
+        let port = |id: BrokerId| fleet.address(id).port();
+        let peers = fleet.ids().into_iter().filter(|id| *id != broker).map(port).collect();
+        let shaping = Shaping::start(port(broker), fleet.pid(broker), peers, bits_per_s)?;
+        self.last().shaping = Some((broker, shaping));
+        Ok(())
+    }
+
+    fn no_spare_replica(&mut self, partitions: &Partitions, topic: &str) -> anyhow::Result<()> {
+        let placement = partitions.placement()?;
+        let replicas = placement.partitions.iter().filter(|((name, _), _)| name == topic);
+        let replicas = replicas.map(|(_, placed)| placed.replicas.len()).max().unwrap_or(1);
+        self.set_topic(partitions, topic, "min.insync.replicas", &replicas.to_string())
+    }
+
+    fn many_partitions(&mut self, fleet: &Fleet, times: f64) -> anyhow::Result<()> {
+        let brokers = fleet.ids().len() as f64;
+        let replicas = fleet.ids().len().min(3);
+        let each = f64::from(fleet.broker_type().partitions_recommended) * times;
+        let spec = TopicSpec {
+            name: MANY.to_owned(),
+            partitions: (each * brokers / replicas as f64).ceil() as i32,
+            replication_factor: replicas as i32,
+            configs: Default::default(),
+        };
+        self.note(Undo::DeleteTopic { topic: MANY.to_owned() })?;
+        Admin::connect(&Connection::plain(fleet.bootstrap()))?.create(&spec)?;
         Ok(())
     }
 
