@@ -214,6 +214,7 @@ impl Served {
             lab.clone(),
             SocketAddr::from(([127, 0, 0, 1], 1)),
             Arc::new(crate::lab::cloudwatch::Metrics::of_minutes()),
+            None,
         ));
         Served { address, calls: 0, stop: Some(stop), lab, runtime: Some(runtime), _dir: dir }
     }

@@ -90,7 +90,7 @@ impl World {
             runtime().unwrap().block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 let metrics = Arc::new(crate::lab::cloudwatch::Metrics::of_minutes());
-                serve(listener, ended, served, address, metrics).await.unwrap();
+                serve(listener, ended, served, address, metrics, None).await.unwrap();
             });
         });
         let endpoint = format!("http://{address}");

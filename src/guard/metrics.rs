@@ -176,19 +176,17 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::testing::report;
+    use crate::{exposition::metrics, guard::testing::report};
 
     #[test]
     fn the_page_is_one_that_prometheus_reads() {
         let mut report = report();
         report.clusters[0].row.name = "a\"b\\c\n".to_owned();
         let page = page(Some(&report), Health { rounds: 3, ..Health::default() });
-        let lines = page.lines().map(|line| Ok(line.to_owned()));
-        let scrape = prometheus_parse::Scrape::parse(lines).unwrap();
-        let of = |name: &str| scrape.samples.iter().filter(|sample| sample.metric == name).collect::<Vec<_>>();
+        let of = |name: &str| metrics(&page).filter(|(metric, _, _)| *metric == name).collect::<Vec<_>>();
         assert_eq!(of("kgen_guard_rounds_total").len(), 1);
         let finding = of("kgen_finding");
-        assert_eq!(finding[0].labels.get("cause"), Some("broker.undersized"));
+        assert_eq!(finding[0].1.get("cause").as_deref(), Some("broker.undersized"));
         assert_eq!(of("kgen_cluster_read").len(), report.clusters.len());
         // What is not known is not there, rather than zero.
         assert_eq!(of("kgen_cluster_heap_p95_percent").len(), 0);

@@ -64,6 +64,7 @@ mod tests {
         load::{
             keys::Keys,
             pacer::Rate,
+            part::Part,
             payload::Payload,
             producer::{Acks, Load, new_run},
             sizes::Sizes,
@@ -90,6 +91,8 @@ mod tests {
             transactions: None,
             compression: "none".to_owned(),
             clients: 1,
+            part: Part::WHOLE,
+            start_at: None,
             runs: runs.to_owned(),
             flush_within: Duration::from_secs(10),
         }
