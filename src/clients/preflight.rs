@@ -37,7 +37,7 @@ pub fn judge(asked: &[Ran], duration: Duration) -> anyhow::Result<Ready> {
         let clock = number("clock_ns").map(|ns| Clock::read(ns as f64 / 1e6, ran.asked_ms, ran.answered_ms));
         clocks.push(clock);
         if let Some(lost) = &ran.lost {
-            wrong.push(format!("{name} does not answer: {lost}"));
+            wrong.push(format!("{name} does not respond: {lost}"));
             continue;
         }
         if ran.code != Some(0) {
@@ -51,7 +51,7 @@ pub fn judge(asked: &[Ran], duration: Duration) -> anyhow::Result<Ready> {
             let free = number("free_kib").map_or("an unknown amount".to_owned(), |kib| format!("{} MiB", kib >> 10));
             wrong.push(format!("{name} has {free} of disk free, and the run needs {} MiB", need_kib >> 10));
         }
-        // "unlimited" is no number, and enough.
+        // "unlimited" is not a number, but is enough.
         if number("descriptors").is_some_and(|descriptors| descriptors < DESCRIPTORS) {
             wrong.push(format!("{name} allows a process {} files, and kgen needs {DESCRIPTORS}", text("descriptors")));
         }
@@ -117,7 +117,7 @@ mod tests {
         check(&[("clock_ns 2000000000", "clock_ns 2700000000")], None);
         let judged = |ran: Ran| judge(&[ran], Duration::ZERO).unwrap_err().to_string();
         let lost = Ran { lost: Some("no answer within 60 s".into()), ..ran("i-a", &[]) };
-        assert!(judged(lost).ends_with("i-a does not answer: no answer within 60 s"));
+        assert!(judged(lost).ends_with("i-a does not respond: no answer within 60 s"));
         let failed = Ran { code: Some(127), stderr: "kgen is not on the PATH\n".into(), ..ran("i-a", &[]) };
         assert!(judged(failed).ends_with("i-a: kgen is not on the PATH"));
     }

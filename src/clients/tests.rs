@@ -158,7 +158,7 @@ fn nothing_is_sent_unless_all_machines_are_ready() {
         error.to_string()
     };
     let away = refusal("a\nb\nnowhere");
-    assert!(away.contains("nowhere does not answer: ssh: Could not resolve hostname nowhere"), "{away}");
+    assert!(away.contains("nowhere does not respond: ssh: Could not resolve hostname nowhere"), "{away}");
     field.program("old/kgen", &KGEN.replace("0.1.0", "0.0.9"));
     let old = refusal("a\nold");
     assert!(old.contains("kgen 0.0.9") && old.contains("on old"), "{old}");

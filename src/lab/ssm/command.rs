@@ -152,7 +152,7 @@ impl Order {
                 let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
                 // Limits of TimeoutSeconds and of executionTimeout.
                 number.filter(|number| (1..=172_800).contains(number)).ok_or_else(|| {
-                    Fault::new("InvalidParameters", format!("{value} is no number of seconds from 1 to 172800"))
+                    Fault::new("InvalidParameters", format!("{value} is not a number of seconds from 1 to 172800"))
                 })
             }
         };
@@ -162,9 +162,10 @@ impl Order {
             let value = text(input, name).unwrap_or_else(|| default.to_owned());
             match of_total(&value, 100) {
                 Some(_) => Ok(value),
-                None => {
-                    Err(Fault::new("InvalidParameters", format!("{name} {value:?} is no number and no percentage")))
-                }
+                None => Err(Fault::new(
+                    "InvalidParameters",
+                    format!("{name} {value:?} is neither a number nor a percentage"),
+                )),
             }
         };
         let bucket = text(input, "OutputS3BucketName").map(|name| {

@@ -1,5 +1,5 @@
 //! Datapoints of the lab's CloudWatch with what the MSK API says beside them, read as `kgen diagnose --source cloudwatch` reads
-//! them: opened anew each time, so that groups and topics are those of the moment.
+//! them: opened again each time, so that groups and topics are those of the moment.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
