@@ -1,24 +1,34 @@
-//! A load from the client instances of a lab. The brokers are librdkafka's mock ones, in this process; the lab has none.
+//! A load from the client instances of a lab. The brokers are librdkafka's mock ones, in this process, and keep 5 MB a partition; the
+//! lab has none.
 
 use rdkafka::mocking::MockCluster;
 use serde_json::Value;
 
 use crate::{awaited::await_until, lab::Lab};
 
-/// Ten instances with a profile, as the rendered stack gives them, and a bucket.
+/// Ten instances with a profile, made one by one as Terraform does, and a bucket. Of several in one call, moto gives the profile to
+/// the first.
 const INSTANCES: &str = r#"
-set -e
-trust='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"ec2.amazonaws.com"}}]}'
-aws iam create-role --role-name client --assume-role-policy-document "$trust"
-aws iam create-instance-profile --instance-profile-name client
-aws iam add-role-to-instance-profile --instance-profile-name client --role-name client
-image=$(aws ec2 describe-images --owners amazon --query 'Images[0].ImageId' --output text)
-aws ec2 run-instances --image-id "$image" --count 10 --instance-type t3.small --iam-instance-profile Name=client \
-    --tag-specifications 'ResourceType=instance,Tags=[{Key=role,Value=client}]'
-aws s3 mb s3://results
+python3 - <<'END'
+import boto3, json
+iam, ec2, s3 = (boto3.client(service, region_name="us-west-2") for service in ("iam", "ec2", "s3"))
+trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
+trust = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+iam.create_role(RoleName="client", AssumeRolePolicyDocument=trust)
+iam.create_instance_profile(InstanceProfileName="client")
+iam.add_role_to_instance_profile(InstanceProfileName="client", RoleName="client")
+image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+tags = [{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "client"}]}]
+for _ in range(10):
+    ec2.run_instances(
+        ImageId=image, MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "client"}, TagSpecifications=tags
+    )
+s3.create_bucket(Bucket="results", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+END
 "#;
 
-const PRODUCE: &str = "kgen produce --on clients --client-tag role=client --results-bucket results --topic t";
+const PRODUCE: &str =
+    "kgen produce --on clients --client-tag role=client --results-bucket results --topic t --record-size 200";
 
 /// Processes of the lab's instances that still send.
 fn producers() -> usize {

@@ -92,6 +92,7 @@ fn read(xml: &str) -> anyhow::Result<Vec<Instance>> {
             _ => {}
         }
     }
+    ensure!(path.is_empty(), "the emulator's answer breaks off");
     instances.retain(|instance: &Instance| !instance.id.is_empty());
     Ok(instances)
 }
