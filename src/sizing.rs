@@ -104,7 +104,7 @@ pub struct Sizing {
     pub certainty: Certainty,
     /// Load that was planned for, percent above the peak.
     pub growth_percent: f64,
-    /// When limits are reached if the trend goes on.
+    /// When limits are reached if the trend continues.
     pub forecast: Vec<Forecast>,
     /// What keeps the recommended shape from having fewer brokers.
     pub count_bound: String,

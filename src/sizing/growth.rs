@@ -1,4 +1,4 @@
-//! When a limit is reached, if the trend of the daily peaks goes on.
+//! When a limit is reached, if the trend of the daily peaks continues.
 
 use std::collections::BTreeMap;
 

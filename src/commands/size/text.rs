@@ -137,7 +137,7 @@ fn certainty(sizing: &Sizing) -> String {
     )
 }
 
-/// Such as `disk full in 57 days: 2027-01-26 (2027-01-10 to 2027-03-03), if the trend goes on`.
+/// Such as `disk full in 57 days: 2027-01-26 (2027-01-10 to 2027-03-03), if the trend continues`.
 fn reaches(forecast: &Forecast, question: &Question) -> String {
     let what = match forecast.what {
         Reaches::DiskFull => "disk full".to_owned(),
@@ -148,7 +148,7 @@ fn reaches(forecast: &Forecast, question: &Question) -> String {
     };
     let latest = forecast.latest_at_ms.map_or("more than a year".to_owned(), date);
     format!(
-        "  {what} in {:.0} days: {} ({} to {latest}), if the trend goes on",
+        "  {what} in {:.0} days: {} ({} to {latest}), if the trend continues",
         forecast.days,
         date(forecast.at_ms),
         date(forecast.earliest_at_ms)
