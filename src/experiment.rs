@@ -254,7 +254,7 @@ fn look_at(trial: &mut Trial, context: &Context, samples: &[Sample], from_ms: i6
         median(of_broker.filter_map(BrokerSample::cpu_percent).collect())
     };
     let ids = || during.iter().flat_map(|sample| sample.brokers.keys());
-    trial.cpu_percent = ids().filter_map(|id| cpu(id)).reduce(f64::max);
+    trial.cpu_percent = ids().filter_map(cpu).reduce(f64::max);
     let brokers = during.last().map_or(0, |sample| sample.brokers.len());
     let credits = during.iter().flat_map(|sample| sample.brokers.values()).any(|b| b.cpu_credit_balance.is_some());
     trial.cpu_allowed_percent = allowed(context, brokers, survive_broker, credits);
