@@ -83,7 +83,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
-    ("guard", &["alert", "aws", "diagnose", "listen", "metrics", "outcome", "project", "watch"]),
+    ("guard", &["alert", "aws", "diagnose", "finding_id", "listen", "metrics", "outcome", "project", "watch"]),
     ("sandbox", &["aws", "lab", "outcome", "process", "project", "watch"]),
     ("edge", &["diagnose", "outcome", "redact", "run", "screen"]),
     ("record", &["edge", "load", "outcome", "project", "run", "screen"]),
