@@ -18,6 +18,25 @@ use crate::listen;
 #[derive(Debug, Clone, Default)]
 pub struct Page(Arc<Mutex<String>>);
 
+/// A figure of a cluster; nothing where it is not known.
+type Figure = (&'static str, &'static str, fn(&Seen) -> Option<f64>);
+const FIGURES: [Figure; 8] = [
+    ("kgen_cluster_read", "Whether the cluster could be read.", |seen| {
+        Some(f64::from(u8::from(seen.row.error.is_none())))
+    }),
+    ("kgen_cluster_cpu_p95_percent", "CPU of the busiest broker, 95th percentile.", |seen| seen.row.cpu_p95_percent),
+    ("kgen_cluster_disk_p95_percent", "Disk of the fullest broker, likewise.", |seen| seen.row.disk_p95_percent),
+    ("kgen_cluster_heap_p95_percent", "Heap after garbage collection, likewise.", |seen| seen.row.heap_p95_percent),
+    ("kgen_cluster_brokers", "Brokers; 0 for a serverless cluster.", |seen| Some(f64::from(seen.row.broker_count))),
+    ("kgen_cluster_usd_per_month", "List price of the brokers in us-east-1, USD.", |seen| seen.row.usd_per_month),
+    ("kgen_cluster_causes_assessed", "Causes that the datapoints can show or rule out.", |seen| {
+        seen.row.causes_assessed.map(|count| count as f64)
+    }),
+    ("kgen_cluster_newest_timestamp_seconds", "Time of the newest datapoint.", |seen| {
+        seen.newest.map(|at| at.as_millisecond() as f64 / 1000.0)
+    }),
+];
+
 /// What a guard knows of itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Health {
@@ -116,26 +135,11 @@ fn of_round(page: &mut Writer, report: &Report) {
         ];
         page.value("kgen_finding", &labels, if finding.stage == Stage::Firing { 1.0 } else { 0.5 });
     }
-    /// A figure of a cluster; nothing where it is not known.
-    type Figure = (&'static str, &'static str, fn(&Seen) -> Option<f64>);
-    const FIGURES: [Figure; 8] = [
-        ("kgen_cluster_read", "Whether the cluster could be read.", |seen| {
-            Some(f64::from(u8::from(seen.row.error.is_none())))
-        }),
-        ("kgen_cluster_cpu_p95_percent", "CPU of the busiest broker, 95th percentile.", |seen| {
-            seen.row.cpu_p95_percent
-        }),
-        ("kgen_cluster_disk_p95_percent", "Disk of the fullest broker, likewise.", |seen| seen.row.disk_p95_percent),
-        ("kgen_cluster_heap_p95_percent", "Heap after garbage collection, likewise.", |seen| seen.row.heap_p95_percent),
-        ("kgen_cluster_brokers", "Brokers; 0 for a serverless cluster.", |seen| Some(f64::from(seen.row.broker_count))),
-        ("kgen_cluster_usd_per_month", "List price of the brokers in us-east-1, USD.", |seen| seen.row.usd_per_month),
-        ("kgen_cluster_causes_assessed", "Causes that the datapoints can show or rule out.", |seen| {
-            seen.row.causes_assessed.map(|count| count as f64)
-        }),
-        ("kgen_cluster_newest_timestamp_seconds", "Time of the newest datapoint.", |seen| {
-            seen.newest.map(|at| at.as_millisecond() as f64 / 1000.0)
-        }),
-    ];
+    of_clusters(page, report);
+}
+
+/// The figures of each cluster.
+fn of_clusters(page: &mut Writer, report: &Report) {
     for (name, help, figure) in FIGURES {
         page.head(name, "gauge", help);
         for seen in &report.clusters {

@@ -23,6 +23,8 @@ pub struct Round {
     disabled: Vec<String>,
     clusters: Vec<Reading>,
     requests: Requests,
+    /// Consumer groups and topics were read too.
+    reads_groups: bool,
 }
 
 /// How a round went.
@@ -48,7 +50,10 @@ pub async fn read(config: &Config, own_region: &str, spent: &Spent) -> Outcome {
     let (listed, failures) = (std::mem::take(&mut fleet.listed), std::mem::take(&mut fleet.failures));
     let disabled = std::mem::take(&mut fleet.disabled);
     let Read { clusters, requests } = fleet.read().await;
-    Outcome::Read(Box::new(Round { listed, failures, disabled, clusters, requests }), decision)
+    Outcome::Read(
+        Box::new(Round { listed, failures, disabled, clusters, requests, reads_groups: config.groups }),
+        decision,
+    )
 }
 
 impl Round {
@@ -59,7 +64,8 @@ impl Round {
 
     /// What was seen of every region, every cluster, and every cluster that `book` knows and that is no more.
     pub fn observations(&self, book: &Book) -> Vec<Observation> {
-        let mut observations: Vec<Observation> = self.clusters.iter().map(observed).collect();
+        let mut observations: Vec<Observation> =
+            self.clusters.iter().map(|reading| observed(reading, self.reads_groups)).collect();
         let seen: BTreeSet<String> = observations.iter().map(|observation| observation.subject.id.clone()).collect();
         for Origin { region, caller } in &self.listed {
             let place = Subject::place(region, caller.as_deref());
@@ -97,14 +103,18 @@ impl Round {
     }
 }
 
-fn observed(reading: &Reading) -> Observation {
+fn observed(reading: &Reading, reads_groups: bool) -> Observation {
     let row = &reading.row;
     let subject =
         Subject { id: row.arn.clone(), name: row.name.clone(), region: row.region.clone(), caller: row.caller.clone() };
-    let look = match (&reading.judged, &row.error) {
+    let mut look = match (&reading.judged, &row.error) {
         (Some(judged), _) => look(&judged.context, &judged.diagnosis, judged.newest_ms),
         (None, error) => Look::Blind(error.clone().unwrap_or_else(|| "it was not read".to_owned())),
     };
+    // What was left out on purpose is not missing.
+    if let (Look::Judged { blind, .. }, false) = (&mut look, reads_groups) {
+        *blind = None;
+    }
     Observation { subject, look }
 }
 
@@ -148,6 +158,12 @@ pub fn standings(observations: &[Observation], book: &Book, policy: &Policy, now
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        diagnose::{Context, Diagnosis, Finding, Verdict},
+        finding_id::INCONCLUSIVE_NOT_SEEN,
+        guard::testing::row,
+        watch::fleet::Judged,
+    };
 
     fn round(listed: &[&str], failures: &[&str]) -> Round {
         let origin = |region: &&str| Origin { region: (*region).to_owned(), caller: None };
@@ -159,7 +175,20 @@ mod tests {
             disabled: Vec::new(),
             clusters: Vec::new(),
             requests: Requests::default(),
+            reads_groups: true,
         }
+    }
+
+    #[test]
+    fn what_was_left_out_on_purpose_is_not_missing() {
+        let finding = Finding { id: INCONCLUSIVE_NOT_SEEN, ..Finding::default() };
+        let diagnosis =
+            Diagnosis { verdict: Verdict::Inconclusive, findings: vec![finding], coverage: Default::default() };
+        let judged = Judged { context: Context::default(), diagnosis, newest_ms: Some(0) };
+        let reading = Reading { row: row("orders", Some(Verdict::Inconclusive)), judged: Some(judged) };
+        let is_blind =
+            |reads_groups| matches!(observed(&reading, reads_groups).look, Look::Judged { blind: Some(_), .. });
+        assert_eq!((is_blind(true), is_blind(false)), (true, false));
     }
 
     #[test]

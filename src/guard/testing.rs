@@ -57,7 +57,8 @@ pub fn message(id: &str) -> Message {
     }
 }
 
-fn row(name: &str, verdict: Option<Verdict>) -> Row {
+/// A cluster with this verdict; one without could not be read.
+pub fn row(name: &str, verdict: Option<Verdict>) -> Row {
     Row {
         name: name.to_owned(),
         region: "us-west-2".to_owned(),

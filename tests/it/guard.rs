@@ -29,12 +29,15 @@ enum Manner {
     Hangs,
 }
 
+/// Path, id and document of each message.
+type Taken = Arc<Mutex<Vec<(String, String, Value)>>>;
+
 /// A receiver of webhooks. Ends with the test.
 struct Receiver {
     url: String,
     manner: Arc<Mutex<Manner>>,
     /// What was answered with 200: path, id, document.
-    taken: Arc<Mutex<Vec<(String, String, Value)>>>,
+    taken: Taken,
     /// Every request.
     asked: Arc<Mutex<usize>>,
     _runtime: Runtime,
@@ -45,9 +48,8 @@ impl Receiver {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (manner, taken, asked) = (Arc::new(Mutex::new(manner)), Arc::default(), Arc::default());
-        let state: (Arc<Mutex<Manner>>, Arc<Mutex<Vec<_>>>, Arc<Mutex<usize>>) =
-            (Arc::clone(&manner), Arc::clone(&taken), Arc::clone(&asked));
+        let (manner, taken, asked) = (Arc::new(Mutex::new(manner)), Taken::default(), Arc::new(Mutex::new(0)));
+        let state = (Arc::clone(&manner), Arc::clone(&taken), Arc::clone(&asked));
         let app = Router::new().fallback(move |request: Request| {
             let (manner, taken, asked) = state.clone();
             async move {

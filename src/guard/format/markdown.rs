@@ -1,7 +1,10 @@
 //! For a pull request: one comment that is updated, found again by its first line.
 
 use super::{commands, unseen};
-use crate::{diagnose::Verdict, guard::report::Report};
+use crate::{
+    diagnose::Verdict,
+    guard::report::{Report, Standing},
+};
 
 /// The first line: whoever posts the comment updates the one that begins with it.
 pub const MARKER: &str = "<!-- kgen-guard -->";
@@ -9,8 +12,21 @@ pub const MARKER: &str = "<!-- kgen-guard -->";
 /// A round as Markdown.
 pub fn markdown(report: &Report) -> String {
     let mut lines = vec![MARKER.to_owned(), "## MSK clusters".to_owned(), String::new()];
-    lines.push("| cluster | region | state | verdict | CPU | disk |".to_owned());
-    lines.push("|---|---|---|---|---|---|".to_owned());
+    lines.extend(table(report));
+    lines.extend(report.findings.iter().flat_map(section));
+    let unseen = unseen(report);
+    if !unseen.is_empty() {
+        lines.extend([String::new(), "### Not seen".to_owned(), String::new()]);
+        lines.extend(unseen.iter().map(|line| format!("- {}", cell(line))));
+    }
+    lines.extend([String::new(), report.summary()]);
+    lines.join("\n") + "\n"
+}
+
+/// A row a cluster.
+fn table(report: &Report) -> Vec<String> {
+    let mut lines =
+        vec!["| cluster | region | state | verdict | CPU | disk |".to_owned(), "|---|---|---|---|---|---|".to_owned()];
     let percent = |value: Option<f64>| value.map_or_else(|| "no data".to_owned(), |value| format!("{value:.0} %"));
     for seen in &report.clusters {
         let row = &seen.row;
@@ -29,31 +45,28 @@ pub fn markdown(report: &Report) -> String {
             percent(row.disk_p95_percent)
         ));
     }
-    for finding in &report.findings {
-        let content = &finding.content;
-        lines.extend([String::new(), format!("### {}", cell(&finding.headline())), String::new()]);
-        lines.push(format!("{} ({}, {})", cell(&content.why), finding.severity.as_str(), finding.stage.as_str()));
-        lines.push(String::new());
-        lines.extend(content.evidence.iter().map(|fact| format!("- {}", cell(&fact.text))));
-        if let Some(fix) = &content.fix {
-            lines.extend([String::new(), format!("Fix: {}", cell(&fix.summary))]);
-            let commands = commands(finding);
-            if !commands.is_empty() {
-                lines.extend(code("sh", &commands.join("\n")));
-            }
-            lines.extend(fix.hcl_diff.iter().flat_map(|diff| code("diff", diff.trim_end())));
+    lines
+}
+
+/// A finding with its evidence and its fix.
+fn section(finding: &Standing) -> Vec<String> {
+    let content = &finding.content;
+    let mut lines = vec![String::new(), format!("### {}", cell(&finding.headline())), String::new()];
+    lines.push(format!("{} ({}, {})", cell(&content.why), finding.severity.as_str(), finding.stage.as_str()));
+    lines.push(String::new());
+    lines.extend(content.evidence.iter().map(|fact| format!("- {}", cell(&fact.text))));
+    if let Some(fix) = &content.fix {
+        lines.extend([String::new(), format!("Fix: {}", cell(&fix.summary))]);
+        let commands = commands(finding);
+        if !commands.is_empty() {
+            lines.extend(code("sh", &commands.join("\n")));
         }
-        if !content.not_assessed.is_empty() {
-            lines.extend([String::new(), format!("Not assessed: {}", cell(&content.not_assessed.join(", ")))]);
-        }
+        lines.extend(fix.hcl_diff.iter().flat_map(|diff| code("diff", diff.trim_end())));
     }
-    let unseen = unseen(report);
-    if !unseen.is_empty() {
-        lines.extend([String::new(), "### Not seen".to_owned(), String::new()]);
-        lines.extend(unseen.iter().map(|line| format!("- {}", cell(line))));
+    if !content.not_assessed.is_empty() {
+        lines.extend([String::new(), format!("Not assessed: {}", cell(&content.not_assessed.join(", ")))]);
     }
-    lines.extend([String::new(), report.summary()]);
-    lines.join("\n") + "\n"
+    lines
 }
 
 /// Names and messages of others, as text.

@@ -222,7 +222,7 @@ fn further_mistakes_are_caught() {
             "\"10.0.2.0/8\"",
             "aws_subnet.broker.cidr_block: \"10.0.2.0/8\" is not a block",
         ),
-        ("network.tf", "each.key", "each.kee", "availability_zone: each.kee refers to nothing"),
+        ("network.tf", "each.key", "each.kee", "availability_zone: each.kee refers to something that is not declared"),
         ("security.tf", "each.value.from", "each.value.form", "from_port: the object has no attribute form"),
         (
             "outputs.tf",
@@ -230,7 +230,12 @@ fn further_mistakes_are_caught() {
             "  valve       = ",
             "output.client_instance_id: the argument value is missing",
         ),
-        ("outputs.tf", "aws_vpc.main.id", "var.vpc", "output.vpc_id.value: var.vpc refers to nothing"),
+        (
+            "outputs.tf",
+            "aws_vpc.main.id",
+            "var.vpc",
+            "output.vpc_id.value: var.vpc refers to something that is not declared",
+        ),
         ("outputs.tf", "output \"vpc_id\"", "output \"region\"", "output.region: output.region is set twice"),
         ("versions.tf", "  region =", "  regoin =", "provider.aws: there is no argument regoin"),
         (

@@ -52,7 +52,7 @@ fn a_mistake_is_named_with_its_line_and_its_key() {
         ),
         (
             "cluster.broker_count = 4",
-            "kgen.toml:1: cluster.broker_count: 4 brokers cannot be spread evenly over 3 zones: MSK takes a multiple of 3",
+            "kgen.toml:1: cluster.broker_count: 4 brokers cannot be spread evenly over 3 zones: MSK needs a multiple of 3",
         ),
         ("[cluster]\nbroker_count = \"three\"", "kgen.toml:2:16: invalid type: string \"three\", expected u32"),
         (
@@ -118,7 +118,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
         (
             "broker_type = 'kafka.m5.4xlarge'\nprovisioned_throughput_mib_per_s = 600",
             "provisioned_throughput_mib_per_s",
-            "kafka.m5.4xlarge has 250 to 593 MiB/s, not 600",
+            "kafka.m5.4xlarge allows 250 to 593 MiB/s, not 600",
         ),
         (
             "broker_type = 'kafka.m5.4xlarge'\nvolume_gib = 9\nprovisioned_throughput_mib_per_s = 250",
