@@ -37,7 +37,7 @@ struct Here {
     /// Where the lab of this project answers.
     lab: Option<String>,
     /// Region, then the names of its clusters or why they are not known.
-    clusters: Option<(String, Result<Vec<String>, String>)>,
+    clusters: Option<Listed>,
     /// What the demo lacks.
     lacks: Vec<&'static str>,
 }
@@ -66,8 +66,11 @@ fn has_foreign_cluster(dir: &Path) -> bool {
     })
 }
 
+/// A region and the names of its clusters, or why they could not be listed.
+type Listed = (String, Result<Vec<String>, String>);
+
 /// The clusters that the credentials can see; nothing where there are no credentials.
-fn clusters(project: &Project) -> anyhow::Result<Option<(String, Result<Vec<String>, String>)>> {
+fn clusters(project: &Project) -> anyhow::Result<Option<Listed>> {
     runtime()?.block_on(async {
         // No region and no cluster that is meant: nothing to list.
         let Ok(target) = look::target(&Which::default(), project, false).await else { return Ok(None) };
@@ -149,7 +152,7 @@ fn text(here: &Here) -> String {
 mod tests {
     use super::*;
 
-    fn clusters(names: &[&str]) -> Option<(String, Result<Vec<String>, String>)> {
+    fn clusters(names: &[&str]) -> Option<Listed> {
         Some(("eu-west-1".to_owned(), Ok(names.iter().map(|name| (*name).to_owned()).collect())))
     }
 
