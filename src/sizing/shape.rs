@@ -218,7 +218,7 @@ impl<'a> Judge<'a> {
         let least = self.least_brokers();
         if shape.brokers <= zones {
             let assumed = if self.current.zones_assumed { " (assumed from the number of brokers)" } else { "" };
-            return format!("{zones} zones{assumed}, with a broker in each");
+            return format!("{zones} zones{assumed} need a broker each");
         }
         if shape.brokers <= least {
             return format!("replication factor {:.0}", self.history.replication_factor);
@@ -270,7 +270,7 @@ impl<'a> Judge<'a> {
     fn full(&self, full: Use, shape: Shape) -> String {
         let name = full.resource.name();
         let limit = match full.resource {
-            Resource::Cpu => format!("of the target of {} % CPU", self.question.target_cpu),
+            Resource::Cpu => format!("of the target ({} % CPU)", self.question.target_cpu),
             Resource::Network => "of the baseline bandwidth".to_owned(),
             Resource::Volume => "of the volume's throughput".to_owned(),
             Resource::Partitions => {

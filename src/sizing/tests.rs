@@ -256,7 +256,7 @@ fn a_cluster_is_oversized_only_after_a_week_and_for_a_tenth_of_its_price() {
 fn the_answer_says_what_binds_the_count() {
     let idle = Cluster::of("kafka.m5.4xlarge", 6, day(2.0 * MB));
     let bound = |cluster: &Cluster| size(&cluster.current, &cluster.samples(), &question()).unwrap().count_bound;
-    assert_eq!(bound(&idle), "3 zones, with a broker in each");
+    assert_eq!(bound(&idle), "3 zones need a broker each");
     let mut many = Cluster::of("kafka.m5.large", 6, day(MB));
     many.partitions = 6 * 900;
     assert!(bound(&many).starts_with("with 3 brokers, partitions: 180 %"), "{}", bound(&many));

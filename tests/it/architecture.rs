@@ -90,7 +90,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
-    ("guard", &["alert", "aws", "diagnose", "finding_id", "listen", "metrics", "outcome", "project", "watch"]),
+    (
+        "guard",
+        &["alert", "aws", "diagnose", "exposition", "finding_id", "listen", "metrics", "outcome", "project", "watch"],
+    ),
     ("clients", &["aws", "load", "outcome", "process"]),
     ("sandbox", &["aws", "lab", "lab_api", "outcome", "process", "project", "watch"]),
     (

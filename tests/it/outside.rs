@@ -485,7 +485,7 @@ fn a_nearly_idle_cluster_is_told_what_it_saves_and_what_binds_the_count() {
     let sized = document(&ran);
     assert_eq!(sized["advice"]["shape"]["brokers"], 3, "{:#}", sized["advice"]);
     assert_eq!(sized["advice"]["shape"]["broker_type"], "kafka.m5.large");
-    assert_eq!(sized["count_bound"], "3 zones, with a broker in each");
+    assert_eq!(sized["count_bound"], "3 zones need a broker each");
     // 6 x 1.68 USD an hour, and 3 x 0.21.
     let saving = sized["advice"]["saving_usd_per_month"].as_f64().unwrap();
     assert!((saving - (6.0 * 1.68 - 3.0 * 0.21) * 730.0).abs() < 1.0, "{saving}");

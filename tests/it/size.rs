@@ -33,7 +33,7 @@ fn an_overloaded_cluster_is_told_the_cheapest_shape_and_what_to_type() {
         "Rejected:",
         "aws kafka update-broker-type",
         "certainty:",
-        "fewer brokers:",
+        "why not fewer brokers:",
     ] {
         assert!(text.contains(expected), "no {expected}: {text}");
     }

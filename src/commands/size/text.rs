@@ -105,7 +105,7 @@ fn advice(sizing: &Sizing) -> Vec<String> {
     match &sizing.advice {
         Advice::Keep => vec![
             format!("keep {}: it fits, and no other shape is cheaper by 10 %", now.shape),
-            format!("  fewer brokers: {}", sizing.count_bound),
+            format!("  why not fewer brokers: {}", sizing.count_bound),
         ],
         Advice::Nothing { reason } => vec![format!("no recommendation: {reason}")],
         Advice::Change { shape, saving_usd_per_month } => {
@@ -116,8 +116,8 @@ fn advice(sizing: &Sizing) -> Vec<String> {
                 more => format!("costs USD {:.0} more a month", -more),
             };
             let mut lines = vec![format!("change {} to {shape}: {cost}", now.shape)];
-            lines.extend(now.reason.as_ref().map(|reason| format!("  now: {reason}")));
-            lines.push(format!("  fewer brokers: {}", sizing.count_bound));
+            lines.extend(now.reason.as_ref().map(|reason| format!("  why: {reason}")));
+            lines.push(format!("  why not fewer brokers: {}", sizing.count_bound));
             if shape.brokers < now.shape.brokers {
                 lines.push(
                     "  before brokers are removed, move their partitions to the others (MSK refuses otherwise)"
@@ -177,7 +177,9 @@ fn table(sizing: &Sizing) -> Table {
         table.add_row(row(sizing, judged, &columns));
     }
     for column in table.column_iter_mut().skip(1) {
+        // One space between two columns: all limits of a cluster with IAM clients fit in 80 columns.
         column.set_cell_alignment(CellAlignment::Right);
+        column.set_padding((1, 0));
     }
     table
 }
