@@ -383,6 +383,23 @@ mod tests {
     }
 
     #[test]
+    fn records_of_every_codec_are_written_and_read() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 2, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        for codec in ["gzip", "snappy", "lz4", "zstd"] {
+            let mut config = config(cluster.bootstrap_servers(), dir.path());
+            (config.compression, config.clients, config.load.max_records) = (codec.to_owned(), 1, 200);
+            let stop = AtomicBool::new(false);
+            let summary = run(&config, &stop, &mut |_| {}).unwrap();
+            let ledgers = Ledger::read_run(&dir.path().join(&summary.run)).unwrap();
+            let found = consumer::verify(&config.connection, &config.load.topics, ledgers, &stop, &mut |_, _| {});
+            let found = found.unwrap().unwrap();
+            assert_eq!((summary.acknowledged, found.is_whole()), (200, true), "{codec}: {found:?}");
+        }
+    }
+
+    #[test]
     fn a_refused_record_is_counted_by_its_code() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("t", 1, 1).unwrap();
