@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::load::{keys::Keys, payload::Payload, producer::Acks, sizes::Sizes, slo::Slo};
+use crate::load::{
+    keys::Keys,
+    payload::Payload,
+    producer::{Acks, CODECS},
+    sizes::Sizes,
+    slo::Slo,
+};
 
 /// Find the highest rate that a cluster sustains, by experiment
 #[derive(Debug, Args)]
@@ -51,7 +57,7 @@ pub struct Capacity {
     #[arg(long, value_enum, default_value_t = Acks::All)]
     pub acks: Acks,
     /// Compression codec
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "none", value_name = "CODEC", value_parser = CODECS)]
     pub compression: String,
     /// Client instances, each with its own connections
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]

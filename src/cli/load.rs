@@ -16,7 +16,7 @@ use crate::{
         pacer::{Rate, duration},
         part::Part,
         payload::Payload,
-        producer::{Acks, Commit},
+        producer::{Acks, CODECS, Commit},
         sizes::Sizes,
         slo::Slo,
     },
@@ -175,7 +175,7 @@ pub struct Produce {
     #[arg(long, value_name = "SIZE", num_args = 0..=1, default_missing_value = "100ms")]
     pub transactions: Option<Commit>,
     /// Compression codec
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "none", value_name = "CODEC", value_parser = CODECS)]
     pub compression: String,
     /// Client instances, each with its own connections
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -276,6 +276,9 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
     Ok(Summary { start, ..summary })
 }
 
+/// The values of `compression.type` that librdkafka takes (its CONFIGURATION.md).
+pub const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+
 /// How long the brokers may take to make a producer a transactional one.
 const TRANSACTIONS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -387,7 +390,7 @@ mod tests {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("t", 2, 1).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        for codec in ["gzip", "snappy", "lz4", "zstd"] {
+        for codec in CODECS {
             let mut config = config(cluster.bootstrap_servers(), dir.path());
             (config.compression, config.clients, config.load.max_records) = (codec.to_owned(), 1, 200);
             let stop = AtomicBool::new(false);
