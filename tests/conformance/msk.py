@@ -305,7 +305,7 @@ def main(endpoint):
 
     wait("ACTIVE", serverless_is_active)
     kafka.delete_cluster(ClusterArn=serverless)
-    for words, count in [("only be given more", 6), ("multiple", 7), ("at most", 33)]:
+    for words, count in [("can only be expanded", 6), ("multiple", 7), ("at most", 33)]:
         refused(
             "BadRequestException",
             words,
