@@ -250,9 +250,13 @@ fn unreadable(info: Option<&ClusterInfo>, in_lab: bool, has_brokers: bool) -> Op
 
 /// Whether the brokers can be read from here, within [`PROBE_TIMEOUT`]. Takes the first sample, which rates need.
 async fn answers(source: &mut Prometheus, in_lab: bool) -> bool {
-    let Ok(Ok(sample)) = time::timeout(PROBE_TIMEOUT, source.sample()).await else { return false };
-    // A broker of the lab that is known and does not answer is down.
-    in_lab || serves(&sample)
+    match time::timeout(PROBE_TIMEOUT, source.sample()).await {
+        // A broker of the lab that is known and does not respond is down.
+        Ok(Ok(sample)) => in_lab || serves(&sample),
+        Ok(Err(_)) => false,
+        // The lab's machine is busy, for example with terraform. Nothing is between it and the brokers.
+        Err(_) => in_lab,
+    }
 }
 
 fn serves(sample: &Sample) -> bool {

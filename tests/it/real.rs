@@ -116,7 +116,8 @@ fn kgen_applies_sees_names_resizes_and_the_alarm_follows() {
     );
     let lines = lab.sh("kgen replay --plain");
     assert!(lines.contains("mark fixed: every broker is kafka.m5.xlarge"), "{lines}");
-    let restarted = lines.contains("no reply") || lines.contains("unreachable");
+    // A broker that restarts is unreachable for less than the time between two samples, or for longer, and then starts.
+    let restarted = ["unreachable", "starting"].iter().any(|state| lines.contains(state));
     assert!(restarted, "no sample of the rolling update: {lines}");
     lab.sh("kgen destroy --yes");
     lab.down();
@@ -167,8 +168,9 @@ fn ensure_no_gap(samples: &str) {
     let away: Vec<&Value> = samples
         .iter()
         .flat_map(|line| line["sample"]["brokers"].as_object().unwrap().values())
-        .filter(|broker| broker["state"] == "unreachable")
+        .filter(|broker| broker["state"] == "unreachable" || broker["state"] == "starting")
         .collect();
     assert!(!away.is_empty(), "no broker was observed to restart");
-    assert!(away.iter().all(|broker| broker["cpu_user_percent"] != 0.0), "{away:#?}");
+    let is_idle = |broker: &&Value| broker["state"] == "unreachable" && broker["cpu_user_percent"] == 0.0;
+    assert!(!away.iter().any(is_idle), "{away:#?}");
 }
