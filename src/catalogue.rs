@@ -8,7 +8,7 @@ mod kafka_version;
 mod metric;
 pub mod migration;
 
-pub use broker_type::{BrokerType, Credits, Family, TransitionError};
+pub use broker_type::{BrokerType, Credits, Family, HOURS_A_MONTH, TransitionError};
 pub use cluster_kind::ClusterKind;
 pub use kafka_version::{KafkaVersion, VersionError};
 pub use metric::{Metric, MonitoringLevel};

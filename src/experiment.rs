@@ -4,11 +4,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     capacity::{Found, Goal, Search, Step, Trial},
@@ -93,7 +95,7 @@ impl Seen {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Observed>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -19,9 +19,6 @@ use crate::{catalogue::BrokerType, sample::Sample};
 use history::History;
 use model::Model;
 
-/// Hours in a month, as AWS bills them.
-pub const HOURS_A_MONTH: f64 = 730.0;
-
 /// A saving below this share of the present price is no reason for a change (a design choice).
 pub const LEAST_SAVING: f64 = 0.10;
 

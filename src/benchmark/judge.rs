@@ -43,6 +43,25 @@ pub struct Judged {
     pub verdict: Option<Verdict>,
 }
 
+impl Judged {
+    /// Before the first answer.
+    pub(super) fn begin(scenario: &'static Scenario, void: Option<String>, truth: Truth) -> Judged {
+        Judged {
+            truth,
+            scenario,
+            void,
+            first: None,
+            named_after_s: None,
+            named: None,
+            false_alarms: Vec::new(),
+            calm_s: 0.0,
+            samples: 0,
+            inconclusive: 0,
+            verdict: None,
+        }
+    }
+}
+
 /// What a diagnosis says that there is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -96,19 +115,7 @@ pub fn judge(run: &Run) -> Option<Judged> {
     let truth = truth_of(run)?;
     let scenario = super::find(&truth.scenario)?;
     let samples = samples_of(run);
-    let mut judged = Judged {
-        scenario,
-        void: void(scenario, &truth, &samples),
-        first: None,
-        named_after_s: None,
-        named: None,
-        false_alarms: Vec::new(),
-        calm_s: 0.0,
-        samples: 0,
-        inconclusive: 0,
-        verdict: None,
-        truth,
-    };
+    let mut judged = Judged::begin(scenario, void(scenario, &truth, &samples), truth);
     let (mut before, mut alarm) = (None, None);
     for at in 0..samples.len() {
         let window: Vec<Sample> =

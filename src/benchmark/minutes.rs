@@ -64,19 +64,7 @@ pub fn judge(run: &Run) -> Option<Judged> {
     let truth = truth_of(run)?;
     let scenario = super::find(&truth.scenario)?;
     let datapoints = datapoints(run, &truth);
-    let mut judged = Judged {
-        scenario,
-        void: void(scenario, &truth, &samples_of(run)),
-        first: None,
-        named_after_s: None,
-        named: None,
-        false_alarms: Vec::new(),
-        calm_s: 0.0,
-        samples: 0,
-        inconclusive: 0,
-        verdict: None,
-        truth,
-    };
+    let mut judged = Judged::begin(scenario, void(scenario, &truth, &samples_of(run)), truth);
     let samples: Vec<Sample> = datapoints.iter().map(|(_, sample, _)| sample.clone()).collect();
     let mut alarm = None;
     for (at, (context, _, phase)) in datapoints.iter().enumerate() {

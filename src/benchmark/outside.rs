@@ -255,17 +255,11 @@ pub fn judge(run: &Run) -> Option<Judged> {
     let before = Context { state: Some(ACTIVE.to_owned()), unavailable: Vec::new(), ..context.clone() };
     let of_calm = answer(scenario, &truth, &diagnose(&before, &samples[..CALM_MINUTES]));
     let mut judged = Judged {
-        scenario,
-        void: void(scenario, &truth, &super::judge::samples_of(run)),
-        first: None,
-        named_after_s: None,
-        named: None,
-        false_alarms: Vec::new(),
         calm_s: (CALM_MINUTES - 1) as f64 * MINUTE_S,
         samples: 1,
         inconclusive: usize::from(first.is_none()),
         verdict: Some(diagnosis.verdict),
-        truth,
+        ..Judged::begin(scenario, void(scenario, &truth, &super::judge::samples_of(run)), truth)
     };
     judged.false_alarms.extend(of_calm.map(|answer| answer.id).filter(|id| is_alarm(id)));
     match scenario.kind {

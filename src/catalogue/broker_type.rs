@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::migration::{Present, express_refusal};
 
+/// Hours in a month, as AWS's price calculator counts them.
+pub const HOURS_A_MONTH: f64 = 730.0;
+
 /// A broker type in the catalogue, such as `kafka.m5.large` (`instance_type` in HCL).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(into = "String")]
@@ -105,6 +108,11 @@ static SPECS: LazyLock<Vec<Spec>> = LazyLock::new(|| {
 });
 
 impl BrokerType {
+    /// Price of so many brokers in us-east-1, USD a month, without storage.
+    pub fn usd_per_month(self, brokers: u32) -> f64 {
+        self.usd_per_broker_hour * f64::from(brokers) * HOURS_A_MONTH
+    }
+
     /// The type of the story's undersized cluster.
     pub const T3_SMALL: BrokerType = BrokerType("kafka.t3.small");
     /// The type that AWS's own example moves a t3.small to.

@@ -30,7 +30,6 @@ use crate::{
     },
     project::Project,
     run::{Environment, Event},
-    sizing::HOURS_A_MONTH,
     visible,
     watch::{Marks, News, Place},
 };
@@ -176,7 +175,7 @@ fn search(
 }
 
 fn price(context: &Context, answer: &Answer) -> Option<f64> {
-    let month = context.known_type()?.usd_per_broker_hour * f64::from(context.broker_count) * HOURS_A_MONTH;
+    let month = context.known_type()?.usd_per_month(context.broker_count);
     let mb = answer.lowest.bytes_per_s / 1e6;
     (mb > 0.0).then(|| month / mb)
 }

@@ -1,14 +1,11 @@
 //! `/metrics` for Prometheus: findings, headroom, cost, the age of what is known, and the guard's own health.
 
-use std::{
-    fmt::Write as _,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::report::{Report, Seen, Stage};
@@ -57,7 +54,7 @@ pub struct Health {
 impl Page {
     /// Shows `report`, if there was a round, and the guard's health.
     pub fn set(&self, report: Option<&Report>, health: Health) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = page(report, health);
+        *self.0.lock() = page(report, health);
     }
 
     /// Serves the page at `address`, until the task is dropped.
@@ -69,7 +66,7 @@ impl Page {
         let address = listener.local_addr().context("listening")?;
         let page = self.clone();
         let answer = move || {
-            let text = page.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let text = page.0.lock().clone();
             async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text) }
         };
         let router = Router::new().route("/metrics", get(answer));

@@ -14,11 +14,12 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -83,10 +84,6 @@ struct Commands {
     order: VecDeque<String>,
 }
 
-fn lock(commands: &Mutex<Commands>) -> MutexGuard<'_, Commands> {
-    commands.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The operation that a request's X-Amz-Target names, if the lab answers it.
 pub fn operation(target: Option<&str>) -> Option<&'static str> {
     let name = target?.strip_prefix("AmazonSSM.")?;
@@ -147,7 +144,7 @@ impl Ssm {
         let command = Command { order, invocations: meant.into_iter().map(invocation).collect() };
         let shape = command.shape();
         {
-            let mut commands = lock(&self.commands);
+            let mut commands = self.commands.lock();
             commands.by_id.insert(id.clone(), command);
             commands.order.push_back(id.clone());
             if commands.order.len() > MOST_COMMANDS
@@ -185,7 +182,7 @@ impl Ssm {
         read: impl FnOnce(&mut Command) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let id = input.get("CommandId").and_then(Value::as_str).unwrap_or_default();
-        let mut commands = lock(&self.commands);
+        let mut commands = self.commands.lock();
         match commands.by_id.get_mut(id).filter(|command| command.order.region == region) {
             Some(command) => read(command),
             None => Err(Fault::new("InvalidCommandId", format!("there is no command {id:?}"))),
@@ -209,7 +206,7 @@ impl Ssm {
         let id = input.get("CommandId").and_then(Value::as_str);
         let instance = input.get("InstanceId").and_then(Value::as_str);
         let details = input.get("Details").and_then(Value::as_bool).unwrap_or(false);
-        let commands = lock(&self.commands);
+        let commands = self.commands.lock();
         let is_asked =
             |command: &&Command| command.order.region == region && id.is_none_or(|id| command.order.id == id);
         let shapes = commands.by_id.values().filter(is_asked).flat_map(|command| {
@@ -221,7 +218,7 @@ impl Ssm {
 
     fn list(&self, region: &str, input: &Value) -> Result<Value, Fault> {
         let id = input.get("CommandId").and_then(Value::as_str);
-        let commands = lock(&self.commands);
+        let commands = self.commands.lock();
         let is_asked =
             |command: &&Command| command.order.region == region && id.is_none_or(|id| command.order.id == id);
         Ok(json!({ "Commands": commands.by_id.values().filter(is_asked).map(Command::shape).collect::<Vec<_>>() }))
@@ -242,21 +239,21 @@ impl Ssm {
 
     /// Changes the invocation `index` of command `id`, if the lab still remembers it.
     fn change(&self, id: &str, index: usize, change: impl FnOnce(&mut Invocation)) {
-        let mut commands = lock(&self.commands);
+        let mut commands = self.commands.lock();
         if let Some(one) = commands.by_id.get_mut(id).and_then(|command| command.invocations.get_mut(index)) {
             change(one);
         }
     }
 
     fn is_cancelled(&self, id: &str, index: usize) -> bool {
-        let commands = lock(&self.commands);
+        let commands = self.commands.lock();
         let command = commands.by_id.get(id);
         command.is_none_or(|command| command.invocations.get(index).is_none_or(|one| one.cancel))
     }
 
     /// Runs a command to its end.
     fn run(&self, id: &str, runtime: &Handle) {
-        let Some(command) = lock(&self.commands).by_id.get(id).cloned() else { return };
+        let Some(command) = self.commands.lock().by_id.get(id).cloned() else { return };
         let total = command.invocations.len();
         let (most, errors_max) = command.order.limits(total);
         let mut queue: VecDeque<usize> = (0..total).collect();

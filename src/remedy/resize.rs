@@ -3,10 +3,7 @@
 use serde::Serialize;
 
 use super::{Rendered, Target, hcl_change::instance_type_diff};
-use crate::catalogue::BrokerType;
-
-/// Hours in a month, as AWS's price calculator counts them.
-const HOURS_A_MONTH: f64 = 730.0;
+use crate::catalogue::{BrokerType, HOURS_A_MONTH};
 
 /// Minutes that MSK takes for one broker (MSK Developer Guide, "Update the cluster broker size").
 const MINUTES_A_BROKER: (u32, u32) = (10, 15);

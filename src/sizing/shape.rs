@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
-    Current, HOURS_A_MONTH, Question, Survive,
+    Current, Question, Survive,
     history::{DAY_MS, History, Minute, Point},
     model::Model,
 };
@@ -201,7 +201,7 @@ impl<'a> Judge<'a> {
             reason,
             binding: binding.map(|binding| binding.resource),
             cpu_percent: self.cpu(shape, shape.brokers) / vcpus(shape.broker_type) * 100.0,
-            usd_per_month: shape.broker_type.usd_per_broker_hour * f64::from(shape.brokers) * HOURS_A_MONTH,
+            usd_per_month: shape.broker_type.usd_per_month(shape.brokers),
             uses,
         }
     }

@@ -36,9 +36,6 @@ const AT_ONCE: usize = 10;
 /// Longest time for one cluster or one region, so that one that does not answer holds up nobody.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Hours in a month, as AWS's price calculator counts them.
-const HOURS_A_MONTH: f64 = 730.0;
-
 /// Datapoints that are read at least.
 const FEWEST_DATAPOINTS: u32 = 10;
 
@@ -313,7 +310,6 @@ async fn judged(ready: Ready, deadline: Duration) -> (Reading, Requests) {
 impl Row {
     fn of(info: &ClusterInfo, place: &Place) -> Row {
         let known = info.broker_type.as_ref().and_then(|name| name.known());
-        let a_month = |usd: f64| usd * f64::from(info.broker_count) * HOURS_A_MONTH;
         Row {
             name: info.name.clone(),
             region: place.aws.region().to_owned(),
@@ -333,7 +329,7 @@ impl Row {
             cpu_p95_percent: None,
             disk_p95_percent: None,
             heap_p95_percent: None,
-            usd_per_month: known.map(|known| a_month(known.usd_per_broker_hour)),
+            usd_per_month: known.map(|known| known.usd_per_month(info.broker_count)),
             error: None,
         }
     }

@@ -27,7 +27,7 @@ async fn start() -> Running {
         if request.method() == "PUT" {
             let path = request.uri().path().to_owned();
             let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
-            kept.lock().unwrap().insert(path, String::from_utf8(body.to_vec()).unwrap());
+            kept.lock().insert(path, String::from_utf8(body.to_vec()).unwrap());
             return "".into_response();
         }
         INSTANCES.into_response()
@@ -97,7 +97,7 @@ async fn a_command_runs_on_every_instance_and_its_output_comes_back() {
         assert_eq!((&result["StandardOutputContent"], &result["ResponseCode"]), (&json!(text), &json!(0)));
         assert_eq!(result["StandardErrorContent"], "oh\n");
         let key = format!("/b/p/{id}/{instance}/awsrunShellScript/0.awsrunShellScript/stdout");
-        assert_eq!(running.stored.lock().unwrap()[&key], text);
+        assert_eq!(running.stored.lock()[&key], text);
         assert!(result["StandardOutputUrl"].as_str().unwrap().ends_with(&key));
     }
     let listed = running.call("ListCommands", json!({ "CommandId": id })).await.unwrap();
