@@ -29,8 +29,7 @@ use crate::{
     load::{
         consumer,
         ledger::Ledger,
-        part::Part,
-        producer::{Acks, Load, ProducerConfig, Summary, new_run},
+        producer::{Load, ProducerConfig, Summary},
         verify::Verification,
     },
     outcome::{Outcome, refused},
@@ -322,20 +321,8 @@ impl Play<'_> {
 
     fn start_load(&mut self, cast: &Cast, seen: &mut Seen) {
         let load = &cast.load;
-        seen.start_load(ProducerConfig {
-            run: new_run(),
-            load: load.clone(),
-            connection: cast.connection.clone(),
-            acks: Acks::All,
-            idempotent: true,
-            transactions: None,
-            compression: "none".to_owned(),
-            clients: 1,
-            part: Part::WHOLE,
-            start_at: None,
-            runs: self.request.outer.runs_dir(),
-            flush_within: FLUSH_WITHIN,
-        });
+        let (connection, runs) = (cast.connection.clone(), self.request.outer.runs_dir());
+        seen.start_load(ProducerConfig::idempotent(load.clone(), connection, runs, FLUSH_WITHIN));
         let rate = load.rate.mean(load.duration).unwrap_or_default();
         let text = format!("{rate} records/s of {} bytes to {}, acks=all", load.record_size, load.topics.join(", "));
         self.tell(Moment::LoadStarted, text);

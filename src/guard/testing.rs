@@ -5,11 +5,10 @@ use jiff::Timestamp;
 use super::report::{Report, Seen, Stage, Standing};
 use crate::{
     alert::{Content, Message, Severity, Status, Subject, id},
-    catalogue::ClusterKind,
     diagnose::{Evidence, Verdict},
     finding_id::{BROKER_UNDERSIZED, CLIENT_QUOTA_THROTTLED},
     remedy::Rendered,
-    watch::fleet::{Failure, Row},
+    watch::fleet::{Failure, Row, testing},
 };
 
 pub fn subject() -> Subject {
@@ -60,26 +59,17 @@ pub fn message(id: &str) -> Message {
 /// A cluster with this verdict; one without could not be read.
 pub fn row(name: &str, verdict: Option<Verdict>) -> Row {
     Row {
-        name: name.to_owned(),
-        region: "us-west-2".to_owned(),
         arn: format!("arn:aws:kafka:us-west-2:123456789012:cluster/{name}/1b2c-5"),
-        caller: None,
-        kind: ClusterKind::Standard,
         broker_type: Some("kafka.t3.small".to_owned()),
-        broker_count: 3,
-        state: "ACTIVE".to_owned(),
-        kafka_version: Some("3.9.x".to_owned()),
         monitoring_level: None,
         verdict,
-        finding: None,
         causes_assessed: verdict.map(|_| 20),
         causes: verdict.map(|_| 24),
         datapoints: 180,
         cpu_p95_percent: verdict.map(|_| 97.0),
-        disk_p95_percent: None,
-        heap_p95_percent: None,
         usd_per_month: Some(99.9),
         error: verdict.is_none().then(|| "no answer within 60 s".to_owned()),
+        ..testing::row(name)
     }
 }
 

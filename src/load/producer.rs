@@ -170,6 +170,24 @@ const IN_FLIGHT_BYTES: usize = 24 << 20;
 const IN_FLIGHT_BYTES_MAX: usize = 6 << 20;
 
 impl ProducerConfig {
+    /// A new run of `load` that loses and repeats nothing: idempotent, acks=all, one client, no compression.
+    pub fn idempotent(load: Load, connection: Connection, runs: PathBuf, flush_within: Duration) -> ProducerConfig {
+        ProducerConfig {
+            run: new_run(),
+            load,
+            connection,
+            acks: Acks::All,
+            idempotent: true,
+            transactions: None,
+            compression: "none".to_owned(),
+            clients: 1,
+            part: Part::WHOLE,
+            start_at: None,
+            runs,
+            flush_within,
+        }
+    }
+
     /// Records that one client may have due or on their way; more wait, and their latency counts.
     pub fn in_flight(&self, bodies: &Bodies) -> usize {
         // About 200 bytes of librdkafka's and ours belong to each.
@@ -333,30 +351,20 @@ mod tests {
 
     fn config(bootstrap_servers: String, runs: &std::path::Path) -> ProducerConfig {
         let settings: BTreeMap<_, _> = [("linger.ms".to_owned(), "1".to_owned())].into();
-        ProducerConfig {
-            run: new_run(),
-            load: Load {
-                topics: vec!["t".into()],
-                rate: Rate::Constant(2000.0),
-                duration: Duration::from_secs(2),
-                max_records: u64::MAX,
-                record_size: Sizes::Fixed(200),
-                keys: Keys::Hot { share: 0.8, hot: 2, of: 100 },
-                payload: Payload::Json,
-                headers: Vec::new(),
-                seed: 1,
-            },
-            connection: Connection { bootstrap_servers, settings, iam_region: None },
-            acks: Acks::All,
-            idempotent: true,
-            transactions: None,
-            compression: "none".into(),
-            clients: 2,
-            part: Part::WHOLE,
-            start_at: None,
-            runs: runs.to_owned(),
-            flush_within: Duration::from_secs(10),
-        }
+        let load = Load {
+            topics: vec!["t".into()],
+            rate: Rate::Constant(2000.0),
+            duration: Duration::from_secs(2),
+            max_records: u64::MAX,
+            record_size: Sizes::Fixed(200),
+            keys: Keys::Hot { share: 0.8, hot: 2, of: 100 },
+            payload: Payload::Json,
+            headers: Vec::new(),
+            seed: 1,
+        };
+        let connection = Connection { bootstrap_servers, settings, iam_region: None };
+        let config = ProducerConfig::idempotent(load, connection, runs.to_owned(), Duration::from_secs(10));
+        ProducerConfig { clients: 2, ..config }
     }
 
     #[test]

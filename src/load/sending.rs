@@ -61,41 +61,23 @@ mod tests {
     use super::*;
     use crate::{
         kafka::Connection,
-        load::{
-            keys::Keys,
-            pacer::Rate,
-            part::Part,
-            payload::Payload,
-            producer::{Acks, Load, new_run},
-            sizes::Sizes,
-        },
+        load::{keys::Keys, pacer::Rate, payload::Payload, producer::Load, sizes::Sizes},
     };
 
     fn config(bootstrap_servers: String, runs: &std::path::Path) -> ProducerConfig {
-        ProducerConfig {
-            run: new_run(),
-            load: Load {
-                topics: vec!["t".to_owned()],
-                rate: Rate::Constant(200.0),
-                duration: Duration::from_secs(600),
-                max_records: u64::MAX,
-                record_size: Sizes::Fixed(200),
-                keys: Keys::UNIFORM,
-                payload: Payload::Json,
-                headers: Vec::new(),
-                seed: 1,
-            },
-            connection: Connection { bootstrap_servers, settings: BTreeMap::new(), iam_region: None },
-            acks: Acks::All,
-            idempotent: true,
-            transactions: None,
-            compression: "none".to_owned(),
-            clients: 1,
-            part: Part::WHOLE,
-            start_at: None,
-            runs: runs.to_owned(),
-            flush_within: Duration::from_secs(10),
-        }
+        let load = Load {
+            topics: vec!["t".to_owned()],
+            rate: Rate::Constant(200.0),
+            duration: Duration::from_secs(600),
+            max_records: u64::MAX,
+            record_size: Sizes::Fixed(200),
+            keys: Keys::UNIFORM,
+            payload: Payload::Json,
+            headers: Vec::new(),
+            seed: 1,
+        };
+        let connection = Connection { bootstrap_servers, settings: BTreeMap::new(), iam_region: None };
+        ProducerConfig::idempotent(load, connection, runs.to_owned(), Duration::from_secs(10))
     }
 
     #[test]

@@ -95,22 +95,21 @@ impl Slo {
     /// Holds a producer's run against the objectives. Times are response times, from due to acknowledged.
     pub fn judge_produced(&self, run: &Summary) -> Vec<Judged> {
         let errors = run.failed_total() + run.unsent + run.lost_track;
-        self.judged(|figure| match figure {
-            Figure::Errors => Some((errors as f64, run.offered)),
-            Figure::Rate => Some((run.rate_reached, 0)),
-            Figure::Lag => None,
-            time => time.of(run.response.as_ref()).map(|ms| (ms, 0)),
-        })
+        self.judge_sent(errors, run.offered, run.rate_reached, run.response.as_ref())
     }
 
     /// As [`Slo::judge_produced`], for a load that several machines sent.
     pub fn judge_merged(&self, run: &Merged) -> Vec<Judged> {
         let errors = run.failed_total() + run.unsent + run.lost_track;
+        self.judge_sent(errors, run.offered, run.rate_reached, run.response.as_ref())
+    }
+
+    fn judge_sent(&self, errors: u64, offered: u64, rate_reached: f64, response: Option<&Quantiles>) -> Vec<Judged> {
         self.judged(|figure| match figure {
-            Figure::Errors => Some((errors as f64, run.offered)),
-            Figure::Rate => Some((run.rate_reached, 0)),
+            Figure::Errors => Some((errors as f64, offered)),
+            Figure::Rate => Some((rate_reached, 0)),
             Figure::Lag => None,
-            time => time.of(run.response.as_ref()).map(|ms| (ms, 0)),
+            time => time.of(response).map(|ms| (ms, 0)),
         })
     }
 

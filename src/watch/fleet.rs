@@ -421,10 +421,11 @@ where
 }
 
 #[cfg(test)]
-mod tests {
+pub mod testing {
     use super::*;
 
-    fn row(name: &str) -> Row {
+    /// A Standard cluster of three brokers of which nothing was read.
+    pub fn row(name: &str) -> Row {
         Row {
             name: name.to_owned(),
             region: "us-west-2".to_owned(),
@@ -448,6 +449,11 @@ mod tests {
             error: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::row, *};
 
     #[test]
     fn the_worst_comes_first_then_the_name() {

@@ -48,9 +48,8 @@ use crate::{
     load::{
         keys::Keys,
         pacer::Rate,
-        part::Part,
         payload::Payload,
-        producer::{self, Acks, Load, ProducerConfig, Summary, Tick, new_run},
+        producer::{self, Load, ProducerConfig, Summary, Tick},
         sizes::Sizes,
     },
     project::Project,
@@ -334,30 +333,18 @@ impl Stage {
     fn load(&self, variation: &Variation, topic: &str) -> ProducerConfig {
         let mut connection = Connection::plain(self.bootstrap.as_str());
         connection.settings.insert("linger.ms".to_owned(), LINGER_MS.to_owned());
-        ProducerConfig {
-            run: new_run(),
-            load: Load {
-                topics: vec![topic.to_owned()],
-                rate: Rate::Constant(variation.rate),
-                duration: Duration::from_secs(24 * 3600),
-                max_records: u64::MAX,
-                record_size: Sizes::Fixed(variation.record_size as usize),
-                keys: Keys::UNIFORM,
-                payload: Payload::Json,
-                headers: Vec::new(),
-                seed: u64::from(variation.number),
-            },
-            connection,
-            acks: Acks::All,
-            idempotent: true,
-            transactions: None,
-            compression: "none".to_owned(),
-            clients: 1,
-            part: Part::WHOLE,
-            start_at: None,
-            runs: self.sandbox.project().runs_dir(),
-            flush_within: FLUSH_WITHIN,
-        }
+        let load = Load {
+            topics: vec![topic.to_owned()],
+            rate: Rate::Constant(variation.rate),
+            duration: Duration::from_secs(24 * 3600),
+            max_records: u64::MAX,
+            record_size: Sizes::Fixed(variation.record_size as usize),
+            keys: Keys::UNIFORM,
+            payload: Payload::Json,
+            headers: Vec::new(),
+            seed: u64::from(variation.number),
+        };
+        ProducerConfig::idempotent(load, connection, self.sandbox.project().runs_dir(), FLUSH_WITHIN)
     }
 }
 

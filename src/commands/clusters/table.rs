@@ -159,30 +159,22 @@ fn verdict(row: &Row) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::{catalogue::ClusterKind, finding_id, watch::fleet::Top};
+    use crate::{
+        catalogue::ClusterKind,
+        finding_id,
+        watch::fleet::{Top, testing},
+    };
 
     pub fn row(name: &str) -> Row {
         Row {
-            name: name.to_owned(),
-            region: "us-west-2".to_owned(),
-            arn: format!("arn:aws:kafka:us-west-2:123456789012:cluster/{name}/x"),
-            caller: None,
-            kind: ClusterKind::Standard,
-            broker_type: Some("kafka.m5.large".to_owned()),
-            broker_count: 3,
-            state: "ACTIVE".to_owned(),
-            kafka_version: Some("3.9.x".to_owned()),
-            monitoring_level: Some(MonitoringLevel::Default),
             verdict: Some(Verdict::Healthy),
-            finding: None,
             causes_assessed: Some(19),
             causes: Some(27),
             datapoints: 180,
             cpu_p95_percent: Some(41.2),
             disk_p95_percent: Some(8.0),
-            heap_p95_percent: None,
             usd_per_month: Some(459.9),
-            error: None,
+            ..testing::row(name)
         }
     }
 
