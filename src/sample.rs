@@ -331,6 +331,20 @@ pub struct TopicLag {
     pub rolling_max_s: Option<f64>,
 }
 
+impl TopicLag {
+    /// Takes the value of a metric of MSK, under the name that it has in CloudWatch and in open monitoring. Metrics that are not
+    /// about a whole topic are passed over.
+    pub fn set(&mut self, metric: &str, value: f64) {
+        match metric {
+            "MaxOffsetLag" => self.max_records = Some(value),
+            "SumOffsetLag" => self.sum_records = Some(value),
+            "EstimatedMaxTimeLag" => self.max_s = Some(value),
+            "RollingEstimatedTimeLagMax" => self.rolling_max_s = Some(value),
+            _ => {}
+        }
+    }
+}
+
 /// The progress of a group in a partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Progress {

@@ -212,14 +212,7 @@ fn groups(found: &Exposition) -> BTreeMap<String, GroupSample> {
             }
             continue;
         }
-        let lag = group.lags.entry(topic.into_owned()).or_default();
-        match name.as_ref() {
-            "MaxOffsetLag" => lag.max_records = Some(value),
-            "SumOffsetLag" => lag.sum_records = Some(value),
-            "EstimatedMaxTimeLag" => lag.max_s = Some(value),
-            "RollingEstimatedTimeLagMax" => lag.rolling_max_s = Some(value),
-            _ => {}
-        }
+        group.lags.entry(topic.into_owned()).or_default().set(&name, value);
     }
     groups
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::{Row, Scope, TABLE};
 use crate::sample::{
-    Allowances, BrokerId, BrokerSample, BrokerState, GroupSample, RequestTimes, Sample, Source, TopicLag, VolumeSample,
+    Allowances, BrokerId, BrokerSample, BrokerState, GroupSample, RequestTimes, Sample, Source, VolumeSample,
 };
 
 /// Periods for which a value holds that MSK publishes less often than the others: EC2 and EBS publish credits every five
@@ -146,14 +146,7 @@ fn groups(series: &Series, lags: &[&Key], at_ms: i64) -> BTreeMap<String, GroupS
     for key in lags {
         let Of::Group { group, topic } = &key.of else { continue };
         let Some(value) = series.value(key, at_ms).filter(|value| *value >= 0.0) else { continue };
-        let lag: &mut TopicLag = groups.entry(group.clone()).or_default().lags.entry(topic.clone()).or_default();
-        match key.metric().name {
-            "MaxOffsetLag" => lag.max_records = Some(value),
-            "SumOffsetLag" => lag.sum_records = Some(value),
-            "EstimatedMaxTimeLag" => lag.max_s = Some(value),
-            "RollingEstimatedTimeLagMax" => lag.rolling_max_s = Some(value),
-            _ => {}
-        }
+        groups.entry(group.clone()).or_default().lags.entry(topic.clone()).or_default().set(key.metric().name, value);
     }
     groups
 }
