@@ -26,7 +26,7 @@ use aws_sdk_kafka::config::{Credentials, SharedCredentialsProvider};
 pub use crate::lab_api::{LabStatus, TargetGroup};
 pub use action::{Action, PolicyScope, read_only_policy};
 pub use bounds::Paging;
-pub use cluster::{Bootstrap, Cluster};
+pub use cluster::{Bootstrap, MskCluster};
 pub use endpoint::names_endpoint;
 pub use error::AwsError;
 pub use guard::{for_brokers, for_programs};

@@ -19,7 +19,7 @@ mod without;
 pub use judge::{Judged, LOOK_BACK, answer, truth_of};
 pub use report::markdown;
 pub use scenario::{Kind, Names, Part, SCENARIOS, Scenario, find};
-pub use score::{Report, View, judge_all, judge_in, score};
+pub use score::{Scores, View, judge_all, judge_in, score};
 pub use variation::Variation;
 
 use serde::{Deserialize, Serialize};

@@ -8,8 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 mod trial;
+mod warm;
 
 pub use trial::{Held, Limit, Trial};
+use warm::WarmUp;
 
 /// A bracket this narrow is not halved again, upper end over lower (a design choice: the spread allowed is 5 %).
 const NARROW: f64 = 1.04;
@@ -26,6 +28,9 @@ const LOWER: f64 = 0.94;
 
 /// Trials of one round: a search that does not end is a bug, or a cluster that changes as it is searched.
 const MOST_TRIALS: usize = 60;
+
+/// Share of the time that warming may take.
+const MOST_WARM: f64 = 0.3;
 
 /// Below this no rate is tried, records/s.
 const LEAST_PER_S: f64 = 1.0;
@@ -47,7 +52,7 @@ pub struct Goal {
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// The same rate for a while, which counts for nothing.
+    /// A rate that warms the cluster; only the last of these counts.
     Warm(f64),
     Try(f64),
     /// For longer.
@@ -108,6 +113,7 @@ enum Phase {
 pub struct Search {
     goal: Goal,
     phase: Phase,
+    warm: WarmUp,
     /// The rate that is tried.
     rate: f64,
     /// Holds, and fails, records/s.
@@ -126,6 +132,7 @@ impl Search {
         Search {
             goal,
             phase: Phase::Warm,
+            warm: WarmUp::default(),
             rate: goal.start_per_s.max(LEAST_PER_S),
             low: None,
             high: None,
@@ -150,6 +157,9 @@ impl Search {
                 _ => {}
             }
         }
+        if self.phase == Phase::Warm && elapsed_s > self.goal.within_s * MOST_WARM {
+            self.phase = Phase::Bracket;
+        }
         match self.phase {
             Phase::Warm => Step::Warm(self.rate),
             Phase::Bracket | Phase::Halve => Step::Try(self.rate),
@@ -161,8 +171,12 @@ impl Search {
     /// Takes what the step showed that [`Search::next`] named.
     pub fn take(&mut self, trial: Trial) {
         if self.phase == Phase::Warm {
+            if let Some(rate) = self.warm.next(&trial) {
+                self.rate = rate;
+                return;
+            }
+            // The last one is of a warm cluster, so it counts.
             self.phase = Phase::Bracket;
-            return;
         }
         self.of_round += 1;
         let held = trial.held();

@@ -2,7 +2,7 @@
 //! resuming an interrupted change.
 //!
 //! A request comes in as a value. What happens is reported to an [`Observer`], which also answers the questions that
-//! are asked before anything is touched; what came of it is returned as [`Ended`]. Nothing is printed here.
+//! are asked before anything is touched; what came of it is returned as [`ChangeEnd`]. Nothing is printed here.
 //!
 //! Each step is recorded before it begins ([`journal`]), only a plan that is the change and nothing else is applied, and
 //! until the cluster itself begins to change, everything that goes wrong puts the files back ([`own`]).
@@ -128,7 +128,7 @@ impl Default for Timing {
 
 /// What came of a request that was not refused and did not fail.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ChangeEnd {
     /// It was proposed, and that was all that was requested.
     Proposed(Box<Proposal>),
     /// It was proposed and not approved. Nothing was changed.
@@ -144,7 +144,7 @@ pub enum Ended {
 ///
 /// # Errors
 /// Refused before anything is touched; or what went wrong, and then the record says how far the change came.
-pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
+pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<ChangeEnd> {
     // Before anything is asked of terraform or AWS: a change that can never be made.
     request.change.applied_to(&site.project()?)?;
     let working_dir = site.lock()?;
@@ -164,11 +164,11 @@ pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyho
     let proposal = ready.proposal(moves);
     observer.see(&Event::Proposed(&proposal));
     if request.dry_run {
-        return Ok(Ended::Proposed(Box::new(proposal)));
+        return Ok(ChangeEnd::Proposed(Box::new(proposal)));
     }
     let question = Question::Change { change: request.change, cluster: &ready.cluster };
     if !observer.approve(&question)? {
-        return Ok(Ended::Declined);
+        return Ok(ChangeEnd::Declined);
     }
     let intent = Intent {
         change: request.change,

@@ -35,18 +35,14 @@ mod demo;
 mod destroy;
 mod diagnose;
 mod doctor;
-mod documents;
 mod explain;
-mod figures;
 mod fix;
 mod foreign;
 mod generate;
 mod guard;
 mod init;
 mod lab;
-mod look;
 mod output;
-mod place;
 mod plan;
 mod produce;
 mod record;
@@ -74,10 +70,11 @@ use crate::{
     aws::cluster_name,
     cli::{Cli, Color, Command, Outcome, Refused, refused},
     console::{progress, stopping},
-    edge as out,
+    documents, edge as out,
     process::ensure_descriptors,
     project::Project,
     screen::ColorChoice,
+    selection::{look, place},
 };
 
 /// Runs a command line and returns the exit code. Errors go to standard error.

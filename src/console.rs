@@ -4,6 +4,7 @@
 mod ask;
 pub mod progress;
 pub mod stopping;
+pub mod words;
 
 pub use ask::{answer_to, confirmed, ensure_confirmable};
 pub use progress::Progress;

@@ -1,7 +1,7 @@
 //! The demo: a cluster that is too small for its load, in a lab of its own, until the fix is proven.
 //!
 //! [`play`] takes the story from its lab to its end, a step a function. What happens is told to an [`Audience`] and recorded;
-//! what came of it is returned as [`Ended`]. Nothing is printed here.
+//! what came of it is returned as [`DemoEnd`]. Nothing is printed here.
 
 mod seen;
 mod story;
@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use self::seen::{Seen, Stretch, WINDOW};
 pub use self::story::{Moment, Story};
 use crate::{
-    aws::{Aws, Cluster},
+    aws::{Aws, MskCluster},
     catalogue::BrokerType,
     change::{self, Change, Figures, INTERVAL, Journal, Observer, Question, Timing, prepare},
     diagnose::{Context, Diagnosis, Finding, Verdict},
@@ -106,7 +106,7 @@ pub trait Audience {
 }
 
 /// What came of a demo that did not fail.
-pub enum Ended {
+pub enum DemoEnd {
     /// No cause could be named in time; with the likeliest, if there is one.
     NotNamed {
         likeliest: Option<String>,
@@ -145,15 +145,15 @@ pub struct Played {
     pub samples: PathBuf,
 }
 
-impl Ended {
+impl DemoEnd {
     /// How a command ends that has played this.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Ended::NotNamed { .. } => Outcome::Inconclusive,
-            Ended::NoOtherType { .. } | Ended::NotHealthy { .. } => Outcome::Unhealthy,
-            Ended::Interrupted => Outcome::Interrupted,
-            Ended::Played(played) if played.is_whole() => Outcome::Done,
-            Ended::Played(_) => Outcome::RecordsLost,
+            DemoEnd::NotNamed { .. } => Outcome::Inconclusive,
+            DemoEnd::NoOtherType { .. } | DemoEnd::NotHealthy { .. } => Outcome::Unhealthy,
+            DemoEnd::Interrupted => Outcome::Interrupted,
+            DemoEnd::Played(played) if played.is_whole() => Outcome::Done,
+            DemoEnd::Played(_) => Outcome::RecordsLost,
         }
     }
 }
@@ -185,7 +185,7 @@ pub fn play(
     stage: &mut Stage,
     record: &Record,
     audience: &dyn Audience,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<DemoEnd> {
     let story = Story::begin(record.clone());
     stage.raise_lab(request.port, request.hardware, &|text| audience.see(&Scene::Note(text)))?;
     let (place, project) = (stage.place()?, stage.project().clone());
@@ -198,25 +198,25 @@ pub fn play(
     play.start_load(&cast, &mut seen);
     let Some(named) = play.cause(&mut seen)? else {
         let likeliest = seen.diagnosis().findings.first().map(|finding| finding.title.clone());
-        return Ok(Ended::NotNamed { likeliest, within: NAME_WITHIN });
+        return Ok(DemoEnd::NotNamed { likeliest, within: NAME_WITHIN });
     };
     let finding = play.named(&cast, &seen, named)?;
     let Some(to) = finding.remedy.as_ref().and_then(|remedy| remedy.broker_type()) else {
-        return Ok(Ended::NoOtherType { finding: finding.id });
+        return Ok(DemoEnd::NoOtherType { finding: finding.id });
     };
     let before = play.measured(&mut seen, cast.from, BEFORE)?;
     if !play.fixed(&working_dir, to)? {
-        return Ok(Ended::Interrupted);
+        return Ok(DemoEnd::Interrupted);
     }
     if !play.recovered(&mut seen)? {
         let diagnosed = Box::new(Diagnosed::of(&seen, seen.diagnosis(), Vec::new()));
-        return Ok(Ended::NotHealthy { diagnosed, within: RECOVER_WITHIN });
+        return Ok(DemoEnd::NotHealthy { diagnosed, within: RECOVER_WITHIN });
     }
     let after = play.measured(&mut seen, to, AFTER)?;
     let change = play.proven(&before, &after)?;
     let (load, verification) = play.verified(&cast, &mut seen)?;
     play.destroyed(&working_dir, &cast)?;
-    Ok(Ended::Played(Box::new(Played {
+    Ok(DemoEnd::Played(Box::new(Played {
         hardware: request.hardware,
         lab_scale: seen.context().lab_scale,
         samples: seen.samples_file(),
@@ -247,7 +247,7 @@ struct Play<'a> {
 struct Cast {
     runtime: tokio::runtime::Runtime,
     aws: Aws,
-    cluster: Cluster,
+    cluster: MskCluster,
     from: BrokerType,
     connection: Connection,
     load: Load,

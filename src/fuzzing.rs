@@ -24,7 +24,7 @@ use crate::{
     },
     locate::{Environment, Question, locate, table::Table},
     metrics::broker::{Jmx, Node, Reading, Scraped, between},
-    report::Report,
+    report::Page,
     run::Run,
     stack::Stack,
     terraform::{plan::Changes, progress::Event},
@@ -131,7 +131,7 @@ pub fn run_record(input: &[u8]) {
     if let Some(cluster) = run.cluster() {
         diagnose(cluster, &samples);
     }
-    let report = Report::of(&run, &[]);
+    let report = Page::of(&run, &[]);
     let page = report.html().unwrap_or_else(|error| panic!("a run that is read is not laid out: {error:#}"));
     // The word is in a seed, where names are; only escaped can it be in the page.
     assert!(!page.contains("<kgen-injected"), "markup got into the page");

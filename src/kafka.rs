@@ -100,7 +100,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ConnectError`], after at most `within`.
-    pub fn ensure_reachable(&self, within: Duration) -> Result<Cluster, ConnectError> {
+    pub fn ensure_reachable(&self, within: Duration) -> Result<ClusterMetadata, ConnectError> {
         let notes = Notes::default();
         let config = self.config(&[]);
         let consumer: BaseConsumer<Context> =
@@ -116,7 +116,7 @@ impl Connection {
                     brokers.sort_unstable();
                     let topics = metadata.topics().iter();
                     let topics = topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect();
-                    return Ok(Cluster { brokers, topics });
+                    return Ok(ClusterMetadata { brokers, topics });
                 }
                 Err(error) => {
                     // An event is taken from the queue at each poll; the log lines are among them.
@@ -165,7 +165,7 @@ impl From<KafkaError> for ConnectError {
 
 /// What a cluster answered first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster {
+pub struct ClusterMetadata {
     pub brokers: Vec<i32>,
     /// Topics and how many partitions each has.
     pub topics: BTreeMap<String, usize>,

@@ -54,6 +54,7 @@ mod lab_api;
 mod listen;
 
 // What is done with all of that: activities, which take requests and return events.
+mod benchmark_lab;
 mod change;
 mod clients;
 mod demo;
@@ -65,10 +66,14 @@ mod watch;
 mod cli;
 mod commands;
 mod console;
+mod documents;
 mod edge;
 mod outcome;
+mod reference;
 mod report;
 mod screen;
+mod selection;
+mod text;
 
 #[cfg(feature = "bench")]
 #[doc(hidden)]

@@ -21,15 +21,15 @@ use crate::run::Run;
 pub const TIMES: &str = "latency.hlog";
 
 /// A run, ready to be laid out.
-pub struct Report<'a> {
+pub struct Page<'a> {
     run: &'a Run,
     view: view::View,
 }
 
-impl<'a> Report<'a> {
+impl<'a> Page<'a> {
     /// `times` is what the load wrote as [`TIMES`]; empty when there is none.
-    pub fn of(run: &'a Run, times: &[u8]) -> Report<'a> {
-        Report { run, view: view::View::of(run, &times::parse(times)) }
+    pub fn of(run: &'a Run, times: &[u8]) -> Page<'a> {
+        Page { run, view: view::View::of(run, &times::parse(times)) }
     }
 
     /// One self-contained page.

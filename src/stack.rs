@@ -30,7 +30,7 @@ mod versions;
 
 use std::path::Path;
 
-pub use config::{Alarms, Client, Cluster, Load, Logs, Network, Topic};
+pub use config::{Alarms, Client, ClusterTable, Load, Logs, Network, Topic};
 pub use error::{ResizeError, ScaleOutError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};
 #[cfg(feature = "bench")]
@@ -88,7 +88,7 @@ impl Stack {
         &self.0.network
     }
 
-    pub fn cluster(&self) -> &Cluster {
+    pub fn cluster(&self) -> &ClusterTable {
         &self.0.cluster
     }
 

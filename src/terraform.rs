@@ -108,7 +108,7 @@ pub enum TerraformError {
     #[error("{}", busy(.0))]
     Busy(Running),
     #[error("`{}` ended with {}", .0.command_line, .0.how())]
-    Failed(Box<Ended>),
+    Failed(Box<EndedCommand>),
     /// It stopped because kgen was interrupted. What it had made is in the state, unless a diagnostic said otherwise.
     #[error("`{command_line}` was interrupted and has stopped")]
     Interrupted { command_line: String },
@@ -154,7 +154,7 @@ impl From<LoggedError> for TerraformError {
 
 /// How a command ended that was watched.
 #[derive(Debug)]
-pub struct Ended {
+pub struct EndedCommand {
     pub command_line: String,
     /// Exit code; `None` when a signal ended it.
     pub code: Option<i32>,
@@ -165,7 +165,7 @@ pub struct Ended {
     log: PathBuf,
 }
 
-impl Ended {
+impl EndedCommand {
     /// Its exit code and, in short, why. The diagnostics themselves were seen by whoever watched.
     fn how(&self) -> String {
         let code = self.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
@@ -305,7 +305,7 @@ impl Terraform {
         Ok((changes, checksum))
     }
 
-    fn planned(&self, goal: Goal, file: &PlanFile, watch: Watch<'_>) -> Result<Ended, TerraformError> {
+    fn planned(&self, goal: Goal, file: &PlanFile, watch: Watch<'_>) -> Result<EndedCommand, TerraformError> {
         let mut args = ["plan", "-json", "-input=false", "-no-color"].map(OsString::from).to_vec();
         args.extend([self.lock_timeout_argument(), "-detailed-exitcode".into()]);
         args.extend((goal == Goal::Destroy).then(|| "-destroy".into()));
@@ -407,7 +407,7 @@ impl Terraform {
     }
 
     /// Runs a command to its end, however long that takes, with its output in the log.
-    fn watched(&self, args: &[OsString], watch: Watch<'_>) -> Result<Ended, TerraformError> {
+    fn watched(&self, args: &[OsString], watch: Watch<'_>) -> Result<EndedCommand, TerraformError> {
         let interrupts =
             Interrupts::hold().map_err(|source| TerraformError::Io { what: "taking interrupts", source })?;
         let mut run = Logged::start(&self.tool, args, &self.log())?;
@@ -451,12 +451,12 @@ impl Terraform {
             // Who presses Ctrl-C five times may press the last ones now. kgen is about to end, with an exit code of its own.
             std::mem::forget(interrupts);
         }
-        Ok(Ended { command_line, code, diagnostics, text, interrupted, log: self.log() })
+        Ok(EndedCommand { command_line, code, diagnostics, text, interrupted, log: self.log() })
     }
 }
 
-impl From<Ended> for TerraformError {
-    fn from(ended: Ended) -> TerraformError {
+impl From<EndedCommand> for TerraformError {
+    fn from(ended: EndedCommand) -> TerraformError {
         match ended.interrupted {
             true => TerraformError::Interrupted { command_line: ended.command_line },
             false => TerraformError::Failed(Box::new(ended)),

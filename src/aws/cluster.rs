@@ -7,7 +7,7 @@ pub(super) const MOST_BROKERS: i64 = 1000;
 
 /// A provisioned cluster as the control plane describes it now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cluster {
+pub struct MskCluster {
     pub arn: String,
     pub name: String,
     /// Such as `ACTIVE` or `UPDATING`.
@@ -33,7 +33,7 @@ pub struct Bootstrap {
     pub sasl_scram: Option<String>,
 }
 
-impl Cluster {
+impl MskCluster {
     /// MSK would change it now.
     pub fn is_idle(&self) -> bool {
         self.state == "ACTIVE" && self.active_operation.is_none()
@@ -45,7 +45,7 @@ impl Aws {
     ///
     /// # Errors
     /// As [`Aws::find`], and [`AwsError::Serverless`].
-    pub async fn cluster(&self, name_or_arn: &str) -> Result<Cluster, AwsError> {
+    pub async fn cluster(&self, name_or_arn: &str) -> Result<MskCluster, AwsError> {
         self.find(name_or_arn).await?.provisioned()
     }
 
@@ -53,7 +53,7 @@ impl Aws {
     ///
     /// # Errors
     /// Why the API gave no usable answer.
-    pub async fn describe(&self, arn: &str) -> Result<Cluster, AwsError> {
+    pub async fn describe(&self, arn: &str) -> Result<MskCluster, AwsError> {
         self.info(arn).await?.provisioned()
     }
 
@@ -61,7 +61,7 @@ impl Aws {
     ///
     /// # Errors
     /// Why the API gave no answer.
-    pub async fn bootstrap(&self, cluster: &Cluster) -> Result<Bootstrap, AwsError> {
+    pub async fn bootstrap(&self, cluster: &MskCluster) -> Result<Bootstrap, AwsError> {
         self.bootstrap_of(&cluster.arn).await
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::Deref};
 
 use aws_sdk_kafka::types::{self, EnhancedMonitoring};
 
-use super::{Aws, AwsError, Cluster, Paging, action::Action};
+use super::{Aws, AwsError, MskCluster, Paging, action::Action};
 use crate::catalogue::{BrokerType, ClusterKind, MonitoringLevel};
 
 /// A cluster, provisioned or serverless. What MSK does not say of it is `None`.
@@ -93,12 +93,12 @@ impl ClusterInfo {
     ///
     /// # Errors
     /// [`AwsError::Serverless`]: it has no brokers; [`AwsError::Incomplete`].
-    pub fn provisioned(self) -> Result<Cluster, AwsError> {
+    pub fn provisioned(self) -> Result<MskCluster, AwsError> {
         let lacks = |what| AwsError::Incomplete { action: Action::DescribeClusterV2.name(), what };
         if self.kind == ClusterKind::Serverless {
             return Err(AwsError::Serverless { name: self.name });
         }
-        Ok(Cluster {
+        Ok(MskCluster {
             arn: self.arn,
             name: self.name,
             state: self.state.as_str().to_owned(),

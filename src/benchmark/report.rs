@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use super::{
-    Report, SCENARIOS,
+    SCENARIOS, Scores,
     score::{OutsideScore, Share, Times},
 };
 
 /// The report as Markdown, without a heading of its own.
-pub fn markdown(report: &Report) -> String {
+pub fn markdown(report: &Scores) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = write!(
@@ -103,7 +103,7 @@ pub fn markdown(report: &Report) -> String {
 }
 
 /// Where the minutes come from.
-fn how_seen(report: &Report) -> String {
+fn how_seen(report: &Scores) -> String {
     if report.live == 0 {
         return "From outside: two complete datapoints into the fault, with eight calm ones before them.\n\n"
             .to_owned();
@@ -136,7 +136,7 @@ fn from_outside(score: &OutsideScore) -> String {
 }
 
 /// The runs that were not answered rightly.
-fn not_right(report: &Report) -> String {
+fn not_right(report: &Scores) -> String {
     let mut text = "\n## Not right\n\n| scenario | variation | answer |\n|---|---|---|\n".to_owned();
     for row in report.each.iter().filter(|row| !row.right) {
         let held_out = if row.held_out { " (held out)" } else { "" };

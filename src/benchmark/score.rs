@@ -14,7 +14,7 @@ use crate::{diagnose::Verdict, run::Run, sample::Sample};
 
 /// What the runs come to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, schemars::JsonSchema)]
-pub struct Report {
+pub struct Scores {
     pub view: View,
     /// Runs that count.
     pub runs: usize,
@@ -164,8 +164,8 @@ pub fn judge_in(run: &Run, view: View) -> Option<Judged> {
 }
 
 /// Scores judged runs.
-pub fn score(judged: &[(Judged, &Run)], view: View) -> Report {
-    let mut report = Report { view, outside: outside_score(judged, view), ..Report::default() };
+pub fn score(judged: &[(Judged, &Run)], view: View) -> Scores {
+    let mut report = Scores { view, outside: outside_score(judged, view), ..Scores::default() };
     let (mut squares, mut times, mut hard) = (Vec::new(), Vec::new(), Vec::new());
     let baselines_of = || BASELINES.iter().filter(|baseline| view == View::Inside || baseline.is_from_outside);
     let mut baselines: Vec<BaselineScore> = baselines_of()

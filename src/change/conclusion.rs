@@ -11,7 +11,7 @@ use crate::{
 /// What was done, for the conclusion.
 pub struct Done {
     pub change: Change,
-    pub steps: Vec<rolling::Ended>,
+    pub steps: Vec<rolling::EndedStep>,
     /// Of a scale-out.
     pub moved: Option<moving::Moved>,
 }
@@ -24,7 +24,7 @@ pub struct Concluded {
     pub was: Context,
     pub is: Context,
     /// Steps of the operation that were seen to end.
-    pub steps: Vec<rolling::Ended>,
+    pub steps: Vec<rolling::EndedStep>,
     /// Of a scale-out.
     pub moved: Option<moving::Moved>,
     pub before: Figures,

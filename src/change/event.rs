@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::{Change, Edit, Proposal, journal::Step, moving::Replicas, rolling};
 use crate::{
-    aws::Cluster,
+    aws::MskCluster,
     catalogue::BrokerType,
     process::Running,
     record::Record,
@@ -35,9 +35,9 @@ pub type See<'a> = &'a mut dyn FnMut(&Event<'_>);
 #[derive(Debug)]
 pub enum Question<'a> {
     /// Begin the change?
-    Change { change: Change, cluster: &'a Cluster },
+    Change { change: Change, cluster: &'a MskCluster },
     /// Resume the change of a run, or begin it again where it had changed nothing?
-    Resume { change: Change, cluster: &'a Cluster, is_begun: bool },
+    Resume { change: Change, cluster: &'a MskCluster, is_begun: bool },
     /// Restore so many files to their state before the run?
     PutBack { run: &'a str, files: usize },
     /// Apply the plan to this resource?
@@ -143,7 +143,7 @@ pub enum Event<'a> {
         run: &'a str,
         change: Change,
         step: Step,
-        cluster: &'a Cluster,
+        cluster: &'a MskCluster,
     },
     /// What resuming will do: put the files of `edits` back, or edit them and run `terraform`.
     WillResume {

@@ -54,7 +54,7 @@ pub struct Request {
 
 /// What came of a request that was not refused and did not fail.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ForeignEnd {
     /// Located, and written where that was requested.
     Edited(Box<Edited>),
     /// The plan was not approved, and the edit was undone.
@@ -63,13 +63,13 @@ pub enum Ended {
     Concluded(Box<Concluded>),
 }
 
-impl Ended {
+impl ForeignEnd {
     /// How a command ends that ended so.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Ended::Interrupted => Outcome::Interrupted,
-            Ended::Concluded(concluded) => concluded.outcome(),
-            Ended::Edited(_) | Ended::Declined => Outcome::Done,
+            ForeignEnd::Interrupted => Outcome::Interrupted,
+            ForeignEnd::Concluded(concluded) => concluded.outcome(),
+            ForeignEnd::Edited(_) | ForeignEnd::Declined => Outcome::Done,
         }
     }
 }
@@ -103,7 +103,7 @@ pub struct Written<'a> {
 ///
 /// # Errors
 /// Refused before anything is touched; or what went wrong, and then the record says how far the change came.
-pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
+pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<ForeignEnd> {
     let dir = clean(&request.dir);
     // Held from the first look to the end of an apply: the plan that is applied is of these files.
     let whole = fs::canonicalize(&dir).ok().filter(|_| !request.dry_run);
@@ -119,12 +119,12 @@ pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyho
     let unchecked = unchecked(&located, &question, request, site)?;
     let edited = show(&question, &located, unchecked, observer);
     if request.dry_run {
-        return Ok(Ended::Edited(Box::new(edited)));
+        return Ok(ForeignEnd::Edited(Box::new(edited)));
     }
     let _beside = lock_beside(&located, whole.as_deref())?;
     if !request.apply {
         write(&located, request.to, observer)?;
-        return Ok(Ended::Edited(Box::new(Edited { written: true, ..edited })));
+        return Ok(ForeignEnd::Edited(Box::new(Edited { written: true, ..edited })));
     }
     // Looked for before the edit, which would otherwise be for nothing.
     let terraform = &terraform(&question, &located, site)?;

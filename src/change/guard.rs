@@ -4,7 +4,7 @@ use anyhow::anyhow;
 
 use super::Change;
 use crate::{
-    aws::Cluster,
+    aws::MskCluster,
     catalogue::BrokerType,
     kafka::{
         Connection, REACHABLE_WITHIN,
@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Errors
 /// Refused: the cluster is not to be found.
-pub fn find(project: &Project, place: &Place) -> anyhow::Result<(Cluster, String)> {
+pub fn find(project: &Project, place: &Place) -> anyhow::Result<(MskCluster, String)> {
     let stack = project.stack();
     let found = runtime()?.block_on(async {
         let aws = place.aws(stack.region()).await;
@@ -32,7 +32,7 @@ pub fn find(project: &Project, place: &Place) -> anyhow::Result<(Cluster, String
 ///
 /// # Errors
 /// Refused, with the reason.
-pub fn ensure_changeable(cluster: &Cluster, replication: &Replication, change: Change) -> anyhow::Result<()> {
+pub fn ensure_changeable(cluster: &MskCluster, replication: &Replication, change: Change) -> anyhow::Result<()> {
     let name = &cluster.name;
     ensure_active(cluster)?;
     let partitions = replication.brokers.values().map(|broker| broker.replicas).max().unwrap_or(0);
@@ -80,7 +80,7 @@ pub fn ensure_type_changes(now: &str, to: BrokerType, partitions: Option<u32>) -
 
 /// # Errors
 /// Refused: MSK changes nothing now.
-pub fn ensure_active(cluster: &Cluster) -> anyhow::Result<()> {
+pub fn ensure_active(cluster: &MskCluster) -> anyhow::Result<()> {
     if cluster.is_idle() {
         return Ok(());
     }
@@ -105,8 +105,8 @@ mod tests {
     use super::*;
     use crate::{kafka::admin::BrokerPartitions, outcome::Refused};
 
-    fn cluster(broker_type: &str) -> Cluster {
-        Cluster {
+    fn cluster(broker_type: &str) -> MskCluster {
+        MskCluster {
             arn: "arn".to_owned(),
             name: "orders".to_owned(),
             state: "ACTIVE".to_owned(),
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_operation_that_runs_is_in_the_way_also_of_an_active_cluster() {
-        let cluster = Cluster { active_operation: Some("arn:operation".to_owned()), ..cluster("kafka.t3.small") };
+        let cluster = MskCluster { active_operation: Some("arn:operation".to_owned()), ..cluster("kafka.t3.small") };
         let error = ensure_changeable(&cluster, &whole(), Change::BrokerCount(6)).unwrap_err();
         assert!(error.is::<Refused>() && error.to_string().contains("no operation running"), "{error:#}");
     }

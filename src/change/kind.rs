@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    aws::Cluster,
+    aws::MskCluster,
     catalogue::BrokerType,
     outcome::refused,
     project::Project,
@@ -83,7 +83,7 @@ impl Change {
     }
 
     /// The cluster is as it is to be.
-    pub fn is_reached(self, cluster: &Cluster) -> bool {
+    pub fn is_reached(self, cluster: &MskCluster) -> bool {
         match self {
             Change::BrokerType(to) => cluster.broker_type == to.as_str(),
             Change::BrokerCount(to) => cluster.broker_count == to,
@@ -159,7 +159,7 @@ impl Change {
         })
     }
 
-    pub(super) fn remedy(self, stack: &Stack, cluster: &Cluster) -> Remedy {
+    pub(super) fn remedy(self, stack: &Stack, cluster: &MskCluster) -> Remedy {
         let reason = "asked for".to_owned();
         match self {
             Change::BrokerType(to) => Remedy::Resize(Resize {

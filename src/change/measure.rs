@@ -12,7 +12,7 @@ use crate::{
     report::Span,
     run::{self, Observed, Run, now},
     sample::Sample,
-    watch::{self, Background, News, Opened, Place, Target, Tell, View, Watcher, collected_with, runtime},
+    watch::{self, Background, News, Opened, Place, Target, Tell, Watcher, collected_with, runtime},
 };
 
 /// Time between two samples.
@@ -39,7 +39,7 @@ impl ClusterView {
     /// The cluster of this name, by its best view.
     pub fn of(cluster: &str, region: &str, place: &Place, interval: Duration) -> ClusterView {
         let target = Target::known(cluster, region);
-        let request = watch::Request { target, view: View::Best, targets: None, interval, delay: None };
+        let request = watch::Request::best(target, interval);
         ClusterView { request, place: place.clone() }
     }
 

@@ -14,7 +14,7 @@ use super::{
     rolling,
 };
 use crate::{
-    aws::{Aws, Cluster},
+    aws::{Aws, MskCluster},
     files,
     kafka::{Connection, REACHABLE_WITHIN, admin::Admin},
     outcome::refused,
@@ -58,7 +58,7 @@ pub struct Moves {
 #[derive(Debug, Clone)]
 pub struct Proposal {
     pub change: Change,
-    pub cluster: Cluster,
+    pub cluster: MskCluster,
     pub files: Vec<FileDiff>,
     pub remedy: Rendered,
     /// Of a scale-out.
@@ -70,7 +70,7 @@ pub struct Ready<'a> {
     project: &'a Project,
     place: &'a Place,
     pub change: Change,
-    pub cluster: Cluster,
+    pub cluster: MskCluster,
     pub bootstrap: String,
     pub edits: Vec<Edit>,
     timing: Timing,
@@ -110,7 +110,7 @@ pub fn prepare<'a>(project: &'a Project, change: Change, place: &'a Place) -> an
 /// Refused: a variable holds the old size.
 fn with_grown_volumes(
     project: &Project,
-    cluster: &Cluster,
+    cluster: &MskCluster,
     changed: Stack,
     text: String,
 ) -> anyhow::Result<(Stack, String)> {
@@ -216,7 +216,7 @@ impl Ready<'_> {
         &self,
         working_dir: &WorkingDir,
         journal: &Journal<'_>,
-    ) -> anyhow::Result<Option<Vec<rolling::Ended>>> {
+    ) -> anyhow::Result<Option<Vec<rolling::EndedStep>>> {
         journal.edits(&self.edits)?;
         journal.step(Step::Writing)?;
         let files: Vec<(PathBuf, Vec<u8>)> = self
@@ -297,7 +297,7 @@ impl Ready<'_> {
         Ok(())
     }
 
-    fn applied(&self, working_dir: &WorkingDir, journal: &Journal<'_>) -> anyhow::Result<Vec<rolling::Ended>> {
+    fn applied(&self, working_dir: &WorkingDir, journal: &Journal<'_>) -> anyhow::Result<Vec<rolling::EndedStep>> {
         let cluster = self.await_active(journal)?;
         journal.begin(Phase::Planning);
         let plan = working_dir.plan(Goal::Apply, &mut |seen| journal.see(&Event::Terraform(seen)))?;
@@ -319,7 +319,7 @@ impl Ready<'_> {
     }
 
     /// Waits for an operation that an earlier run has left running.
-    fn await_active(&self, journal: &Journal<'_>) -> anyhow::Result<Cluster> {
+    fn await_active(&self, journal: &Journal<'_>) -> anyhow::Result<MskCluster> {
         let runtime = runtime()?;
         let aws = runtime.block_on(self.place.aws(self.project.stack().region()));
         let (started, within) = (Instant::now(), self.timing.operation_within);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 
 use super::{
-    Change, Ended, Event, Figures, Observer, Ready, Timing,
+    Change, ChangeEnd, Event, Figures, Observer, Ready, Timing,
     conclusion::{Done, concluded},
     journal::{Intent, Interrupted, Journal, Reached, Step},
     measure::{ClusterView, Stretch, measured, recorded_before, warmed_up},
@@ -30,7 +30,7 @@ pub fn begin(
     working_dir: &WorkingDir,
     timing: Timing,
     observer: &mut dyn Observer,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ChangeEnd> {
     let record = Record::begin(ready.project(), ready.change.name(), None)?;
     observer.see(&Event::Recording(&record));
     let journal = Journal::new(Some(record), timing, observer)?;
@@ -48,14 +48,14 @@ pub fn play(
     reached: Option<&Reached>,
     working_dir: &WorkingDir,
     journal: &Journal<'_>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ChangeEnd> {
     let played = match steps(ready, intent, reached, working_dir, journal) {
-        Err(error) if error.is::<Interrupted>() => Ok(Ended::Interrupted),
+        Err(error) if error.is::<Interrupted>() => Ok(ChangeEnd::Interrupted),
         played => played,
     };
     ended(journal, &played);
     if let Some(record) = journal.record() {
-        let is_interrupted = matches!(played, Ok(Ended::Interrupted));
+        let is_interrupted = matches!(played, Ok(ChangeEnd::Interrupted));
         if is_interrupted || played.is_err() {
             journal.see(&Event::Left { run: record.id(), is_interrupted });
         }
@@ -64,24 +64,24 @@ pub fn play(
 }
 
 /// Writes the end of the record, where there is one.
-pub fn ended(journal: &Journal<'_>, played: &anyhow::Result<Ended>) {
+pub fn ended(journal: &Journal<'_>, played: &anyhow::Result<ChangeEnd>) {
     let Some(record) = journal.record() else { return };
     let outcome = match played {
         Ok(ended) => Ok(ended.outcome()),
         Err(error) => Err(anyhow!("{error:#}")),
     };
-    if let Err(error) = record.end(&outcome, matches!(played, Ok(Ended::Interrupted))) {
+    if let Err(error) = record.end(&outcome, matches!(played, Ok(ChangeEnd::Interrupted))) {
         journal.see(&Event::NotRecorded(&error));
     }
 }
 
-impl Ended {
+impl ChangeEnd {
     /// How a command ends that ended so.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Ended::Interrupted => Outcome::Interrupted,
-            Ended::Concluded(concluded) => concluded.outcome(),
-            Ended::Proposed(_) | Ended::Declined | Ended::PutBack => Outcome::Done,
+            ChangeEnd::Interrupted => Outcome::Interrupted,
+            ChangeEnd::Concluded(concluded) => concluded.outcome(),
+            ChangeEnd::Proposed(_) | ChangeEnd::Declined | ChangeEnd::PutBack => Outcome::Done,
         }
     }
 }
@@ -92,7 +92,7 @@ fn steps(
     reached: Option<&Reached>,
     working_dir: &WorkingDir,
     journal: &Journal<'_>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ChangeEnd> {
     let from = reached.map_or(Step::Measuring, |reached| reached.step);
     let time = Duration::from_secs_f64(intent.measure_s);
     let watched = ClusterView::of_stack(ready);
@@ -107,7 +107,7 @@ fn steps(
     });
     let mut done = Done { change: ready.change, steps: Vec::new(), moved: None };
     if from < Step::Settled {
-        let Some(steps) = applied(ready, working_dir, journal)? else { return Ok(Ended::Interrupted) };
+        let Some(steps) = applied(ready, working_dir, journal)? else { return Ok(ChangeEnd::Interrupted) };
         done.steps = steps;
     }
     if let Change::BrokerCount(_) = ready.change
@@ -122,7 +122,7 @@ fn steps(
     warmed_up(time, ready.timing(), journal)?;
     drop(beside);
     let after = measured(&watched, time, journal)?;
-    Ok(Ended::Concluded(Box::new(concluded(done, before, after, journal)?)))
+    Ok(ChangeEnd::Concluded(Box::new(concluded(done, before, after, journal)?)))
 }
 
 /// What was measured before the change: now, or by the run that is resumed.
@@ -148,7 +148,7 @@ fn applied(
     ready: &Ready<'_>,
     working_dir: &WorkingDir,
     journal: &Journal<'_>,
-) -> anyhow::Result<Option<Vec<rolling::Ended>>> {
+) -> anyhow::Result<Option<Vec<rolling::EndedStep>>> {
     let started = Instant::now();
     let (command, rendered) = (ready.change.command(), ready.rendered());
     journal.tell(run::Event::Remedy(Box::new(Fix { command, rendered })))?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 
 use super::{
-    Edit, Ended, Event, Observer, Question, Ready, Site,
+    ChangeEnd, Edit, Event, Observer, Question, Ready, Site,
     foreign::Elsewhere,
     journal::{self, Journal, Reached, Step},
     own, prepare, proven,
@@ -144,7 +144,7 @@ impl Left {
     ///
     /// # Errors
     /// Refused before anything is touched; or what went wrong, and then the record says how far the change came.
-    pub fn resume(&self, undo: bool, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
+    pub fn resume(&self, undo: bool, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<ChangeEnd> {
         let (name, step) = (self.name(), self.reached.step);
         if step == Step::Proven {
             return Err(refused(anyhow!("{name} is complete (`kgen report {name}`)")));
@@ -167,13 +167,22 @@ impl Left {
         if undo {
             ensure_undoable(&ready, &working_dir, is_changed)?;
             let question = Question::PutBack { run: &name, files: ready.edits.len() };
-            return if observer.approve(&question)? { self.undo(&ready, site, observer) } else { Ok(Ended::Declined) };
+            return if observer.approve(&question)? {
+                self.undo(&ready, site, observer)
+            } else {
+                Ok(ChangeEnd::Declined)
+            };
         }
         self.play(&ready, Some(&self.reached), &working_dir, site, observer)
     }
 
     /// Nothing of it is left, so it is the same as a new one.
-    fn begin_again(&self, working_dir: &WorkingDir, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
+    fn begin_again(
+        &self,
+        working_dir: &WorkingDir,
+        site: &Site,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<ChangeEnd> {
         let ready = prepare(&self.project, self.reached.intent.change, &site.place)?.timed(site.timing);
         observer.see(&Event::NothingChanged { run: &self.name() });
         observer.see(&Event::Proposed(&ready.proposal(None)));
@@ -187,17 +196,17 @@ impl Left {
         working_dir: &WorkingDir,
         site: &Site,
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<ChangeEnd> {
         let (change, cluster, is_begun) = (ready.change, &ready.cluster, reached.is_some());
         if !observer.approve(&Question::Resume { change, cluster, is_begun })? {
-            return Ok(Ended::Declined);
+            return Ok(ChangeEnd::Declined);
         }
         let journal = Journal::new(Some(Record::resume(&self.dir)?), site.timing, observer)?;
         proven::play(ready, &self.reached.intent, reached, working_dir, &journal)
     }
 
     /// Puts the files back.
-    fn undo(&self, ready: &Ready<'_>, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
+    fn undo(&self, ready: &Ready<'_>, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<ChangeEnd> {
         ready.put_back()?;
         let journal = Journal::new(Some(Record::resume(&self.dir)?), site.timing, observer)?;
         journal.step(Step::PutBack)?;
@@ -205,7 +214,7 @@ impl Left {
             record.end(&Ok(Outcome::Done), false)?;
         }
         journal.see(&Event::FilesPutBack);
-        Ok(Ended::PutBack)
+        Ok(ChangeEnd::PutBack)
     }
 }
 

@@ -32,7 +32,7 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A step of an operation that has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
-pub struct Ended {
+pub struct EndedStep {
     pub address: String,
     /// Name that the control plane gives it.
     pub step: String,
@@ -82,7 +82,7 @@ pub fn apply(
     plan: &Plan<'_>,
     place: &Place,
     see: See<'_>,
-) -> Result<Vec<Ended>, TerraformError> {
+) -> Result<Vec<EndedStep>, TerraformError> {
     let updated = plan.changes.of_type("aws_msk_cluster").filter(|cluster| cluster.action() == Action::Update);
     let arns: HashMap<String, String> = updated
         .filter_map(|cluster| Some((cluster.address.clone(), cluster.change.before["arn"].as_str()?.to_owned())))
@@ -182,7 +182,7 @@ struct Steps {
     address: String,
     /// Name, status, and when it was first seen in progress.
     known: Vec<(Step, Option<Instant>)>,
-    ended: Vec<Ended>,
+    ended: Vec<EndedStep>,
     /// That the operation has failed was told.
     is_failed: bool,
 }
@@ -218,7 +218,7 @@ impl Steps {
             let is_pending = ["PENDING", ""].contains(&step.status.as_str());
             if !is_pending && step.status != "IN_PROGRESS" {
                 let (address, seconds) = (self.address.clone(), time.map(|time| time.as_secs()));
-                self.ended.push(Ended { address, step: name.clone(), broker, status: status.clone(), seconds });
+                self.ended.push(EndedStep { address, step: name.clone(), broker, status: status.clone(), seconds });
             }
             if !is_pending {
                 news.push(News::Step { name, broker, brokers, status, time });

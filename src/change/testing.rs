@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{
-    Change, Edit, Ended, Event, Observer, Question, Request, Site, Timing,
+    Change, ChangeEnd, Edit, Event, Observer, Question, Request, Site, Timing,
     journal::{self, Intent, Journal, Step},
     prepare,
     resume::{Found, find},
 };
 use crate::{
     catalogue::BrokerType,
-    kafka::testing::{Brokers, Cluster as Kafka},
+    kafka::testing::{Brokers, MockKafka as Kafka},
     lab::{
-        cluster::{Cluster, ClusterState, ControlPlane, Endpoints, Job, Report, Update, Work},
+        cluster::{ClusterState, ControlPlane, CrewReport, EmulatedCluster, Endpoints, Job, Update, Work},
         control::{Lab, LabConfig, call},
         crew::{Assignment, Task},
         server::serve,
@@ -162,7 +162,7 @@ impl World {
     }
 
     /// The cluster as the control plane has it.
-    pub fn cluster(&self) -> Cluster {
+    pub fn cluster(&self) -> EmulatedCluster {
         self.lab.plane().cluster(&self.arn).unwrap().clone()
     }
 
@@ -258,7 +258,7 @@ impl World {
         self.read("stub/calls").lines().map(str::to_owned).collect()
     }
 
-    pub fn run(&self, change: Change, seen: &mut Seen) -> anyhow::Result<Ended> {
+    pub fn run(&self, change: Change, seen: &mut Seen) -> anyhow::Result<ChangeEnd> {
         super::run(&self.request(change), &self.site(), seen)
     }
 
@@ -310,7 +310,7 @@ impl World {
     }
 
     /// Resumes the run that was left.
-    pub fn resume(&self, undo: bool, seen: &mut Seen) -> anyhow::Result<Ended> {
+    pub fn resume(&self, undo: bool, seen: &mut Seen) -> anyhow::Result<ChangeEnd> {
         match find(&self.site(), None)? {
             Found::Change(left) => left.resume(undo, &self.site(), seen),
             Found::Demo(_) => panic!("no demo was left"),
@@ -359,7 +359,7 @@ impl Crew {
             match task {
                 Task::Job(Job::Start(config)) => {
                     brokers = (1..=config.broker_count).map(|id| self.broker(id)).collect();
-                    (assignment.report)(Report::Started(Ok(brokers.clone())));
+                    (assignment.report)(CrewReport::Started(Ok(brokers.clone())));
                 }
                 Task::Job(Job::Operate { operation, work }) => {
                     while self.is_held.load(Ordering::SeqCst) {
@@ -370,9 +370,9 @@ impl Crew {
                         self.kafka.lock().unwrap().members = count as usize;
                     }
                     for id in brokers.iter().map(|broker| broker.id) {
-                        (assignment.report)(Report::Step { operation: operation.clone(), broker: id, done: true });
+                        (assignment.report)(CrewReport::Step { operation: operation.clone(), broker: id, done: true });
                     }
-                    (assignment.report)(Report::Operated { operation, result: Ok(brokers.clone()) });
+                    (assignment.report)(CrewReport::Operated { operation, result: Ok(brokers.clone()) });
                 }
                 Task::MaxPartitions(answer) => answer.send(Ok(6)).unwrap_or_default(),
                 _ => {}

@@ -9,7 +9,7 @@ use super::{
     place::Place,
     plan::notes,
     progress::Progress,
-    working_dir::{self, confirmed, ended, ensure_confirmable, show},
+    working_dir::{self, confirmed, ended, ensure_confirmable},
 };
 use crate::{
     catalogue::BrokerType,
@@ -33,7 +33,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
         Ok(plan) => plan,
         Err(error) => return ended(error, &mut progress),
     };
-    show(&plan, !args.dry_run, &mut progress);
+    progress.plan(&plan, !args.dry_run);
     let refusals = plan.changes.obstacles().into_iter().filter(|obstacle| obstacle.is_certain);
     let refusals: Vec<String> = refusals.map(|obstacle| obstacle.text).collect();
     if !refusals.is_empty() && !args.dry_run {
@@ -66,7 +66,7 @@ fn summary(
     plan: &Plan<'_>,
     applied: bool,
     progress: &Progress,
-    steps: Vec<rolling::Ended>,
+    steps: Vec<rolling::EndedStep>,
 ) -> anyhow::Result<Applied> {
     let outputs = terraform
         .output()?

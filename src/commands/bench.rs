@@ -1,12 +1,11 @@
 //! `kgen bench`: how well `kgen diagnose` names what is wrong, on faults that are made for real. What is right and how it is
 //! scored is in `benchmark`.
 
-mod live;
-
 use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -14,10 +13,12 @@ use flate2::{Compression, GzBuilder};
 
 use super::{documents, out};
 use crate::{
-    benchmark::{self, Judged, Report, TRUTH, View},
+    benchmark::{self, Judged, Scores, TRUTH, View},
+    benchmark_lab::{self, Request},
     cli::{
         Outcome,
-        bench::{BenchCommand, BenchScore, BenchView},
+        bench::{BenchCommand, BenchDiagnose, BenchScore, BenchView},
+        lab::T3Mode,
         refused,
     },
     project::Project,
@@ -31,12 +32,26 @@ pub fn run(project: &Path, command: &BenchCommand) -> anyhow::Result<Outcome> {
             let view = view(args.view);
             let folder = if view == View::Outside { "bench-outside" } else { "bench-runs" };
             let out = args.out.clone().unwrap_or_else(|| project.kgen_dir().join(folder));
-            let outcome = live::play(&project, args, &out)?;
+            let outcome = benchmark_lab::play(&project, &request(args, out.clone()), &|text| eprintln!("{text}"))?;
             let runs = runs_in(&out)?;
             show(&benchmark::score(&benchmark::judge_all(&runs, view), view), args.json)?;
             Ok(outcome)
         }
         BenchCommand::Score(args) => score(args),
+    }
+}
+
+fn request(args: &BenchDiagnose, out: PathBuf) -> Request {
+    Request {
+        scenarios: args.scenario.clone(),
+        first: args.first,
+        last: args.variations,
+        view: view(args.view),
+        period: Duration::from_secs(args.metrics_period),
+        fault_within: Duration::from_secs(u64::from(args.seconds)),
+        broker_type: args.broker_type.clone(),
+        t3_credits: args.t3 == T3Mode::Credits,
+        out,
     }
 }
 
@@ -61,7 +76,7 @@ fn view(view: BenchView) -> View {
     }
 }
 
-fn show(report: &Report, json: bool) -> anyhow::Result<()> {
+fn show(report: &Scores, json: bool) -> anyhow::Result<()> {
     if json {
         return documents::print(report.clone());
     }

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{
     documents::{self, Document},
-    look::headline,
     place::{Found as Cluster, Reached, reached},
     produce::ensure_topics,
     record::{self, Record, environment},
@@ -22,7 +21,7 @@ use crate::{
     console::{confirmed, ensure_confirmable},
     diagnose::Context,
     experiment::{self, Happened, Request, Seen},
-    kafka::REACHABLE_WITHIN,
+    kafka::{Connection, REACHABLE_WITHIN},
     load::{
         pacer::Rate,
         part::Part,
@@ -30,6 +29,7 @@ use crate::{
     },
     project::Project,
     run::{Environment, Event},
+    text::headline,
     visible,
     watch::{Marks, News, Place},
 };
@@ -66,9 +66,9 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     let cluster = cluster.ok_or_else(|| {
         refused(anyhow!("the brokers' CPU is needed, and --bootstrap-servers names none to watch: use --cluster"))
     })?;
-    let default = Load::of_stack(project.stack());
-    let topics = args.topic.clone().map_or(default.topics.clone(), |topic| vec![topic]);
-    ensure_topics(&topics, &connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?)?;
+    let mut producer = producer(args, &project, connection)?;
+    let topics = &producer.load.topics;
+    ensure_topics(topics, &producer.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?)?;
     ask(args, &cluster.name)?;
     let environment = Environment {
         cluster: Some(cluster.name.clone()),
@@ -76,29 +76,9 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
         ..environment(&project)
     };
     let record = record::begin_if_possible(&project, "capacity", None, environment);
-    let load = Load {
-        topics,
-        rate: Rate::Constant(1.0),
-        record_size: args.record_size.unwrap_or(default.record_size),
-        keys: args.keys.unwrap_or(default.keys),
-        payload: args.payload.clone(),
-        ..default
-    };
-    let producer = ProducerConfig {
-        run: new_run(),
-        load,
-        connection,
-        acks: args.acks,
-        idempotent: false,
-        transactions: None,
-        compression: args.compression.clone(),
-        clients: args.clients,
-        part: Part::WHOLE,
-        start_at: None,
-        runs: if record.dir().as_os_str().is_empty() { project.runs_dir() } else { record.dir().join("trials") },
-        flush_within: FLUSH_WITHIN,
-    };
-    producer.validate().map_err(refused)?;
+    if !record.dir().as_os_str().is_empty() {
+        producer.runs = record.dir().join("trials");
+    }
     let request = Request {
         producer,
         slo: args.slo.clone(),
@@ -125,6 +105,38 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
         print!("{}", text(&measured));
     }
     Ok(outcome)
+}
+
+/// The load of the trials, but for its rate and duration.
+///
+/// # Errors
+/// Refused: settings that do not go together.
+fn producer(args: &Capacity, project: &Project, connection: Connection) -> anyhow::Result<ProducerConfig> {
+    let default = Load::of_stack(project.stack());
+    let load = Load {
+        topics: args.topic.clone().map_or(default.topics.clone(), |topic| vec![topic]),
+        rate: Rate::Constant(1.0),
+        record_size: args.record_size.unwrap_or(default.record_size),
+        keys: args.keys.unwrap_or(default.keys),
+        payload: args.payload.clone(),
+        ..default
+    };
+    let producer = ProducerConfig {
+        run: new_run(),
+        load,
+        connection,
+        acks: args.acks,
+        idempotent: false,
+        transactions: None,
+        compression: args.compression.clone(),
+        clients: args.clients,
+        part: Part::WHOLE,
+        start_at: None,
+        runs: project.runs_dir(),
+        flush_within: FLUSH_WITHIN,
+    };
+    producer.validate().map_err(refused)?;
+    Ok(producer)
 }
 
 /// Nobody's cluster is loaded to its limit without being asked.

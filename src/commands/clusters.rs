@@ -1,7 +1,5 @@
 //! `kgen clusters`: every cluster of regions and accounts, a row each.
 
-mod table;
-
 use std::path::Path;
 
 use super::{
@@ -13,6 +11,7 @@ use crate::{
     cli::{Clusters, Outcome, Which, refused},
     diagnose::Verdict,
     project::Project,
+    text,
     visible::line,
     watch::{
         fleet::{self, Accounts, Failure, Fleet, Read, RegionsAsked, Sweep},
@@ -102,7 +101,7 @@ fn show(listed: Listed, json: bool) -> anyhow::Result<()> {
         return documents::print(listed);
     }
     let shown = |text: &str| line(&out::redacted(text)).into_owned();
-    for text in table::lines(&listed.clusters, table::width(), &shown) {
+    for text in text::clusters::lines(&listed.clusters, text::clusters::width(), &shown) {
         println!("{text}");
     }
     for failure in &listed.failures {
@@ -185,7 +184,7 @@ mod tests {
         let of = |verdicts: &[Option<Verdict>], failures: usize| {
             let row = |verdict: &Option<Verdict>| {
                 let error = verdict.is_none().then(|| "denied".to_owned());
-                Row { verdict: *verdict, error, ..table::tests::row("a") }
+                Row { verdict: *verdict, error, ..text::clusters::tests::row("a") }
             };
             let failure = Failure { region: "r".into(), caller: None, error: "e".into() };
             let listed = Listed {

@@ -5,11 +5,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, parser::ValueSource};
 use comfy_table::Table;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::{
-    documents::{self, Settings},
+    documents::{self, Other, Settings},
     out,
 };
 use crate::{
@@ -19,17 +17,6 @@ use crate::{
     stack::settings::{Origin, Setting},
     visible,
 };
-
-/// A setting that is not in kgen.toml.
-#[derive(Serialize, JsonSchema)]
-pub struct Other {
-    /// As the option is called: `project`.
-    pub name: String,
-    pub value: Option<String>,
-    /// `flag`, `environment` or `default`.
-    pub origin: &'static str,
-    pub variable: &'static str,
-}
 
 /// Variables that commands read by themselves, and what they are for.
 const READ_ELSEWHERE: [(&str, &str); 13] = [

@@ -4,9 +4,7 @@ use std::{cell::RefCell, path::Path};
 
 use super::{
     changing::Words,
-    diagnose::text,
     documents::{self, Played as Document},
-    figures::table,
     out,
     record::{self, Record},
     report::write_page,
@@ -14,10 +12,11 @@ use super::{
 use crate::{
     change::Observer as _,
     cli::{Demo, Outcome, lab::T3Mode, refused},
-    demo::{self, Audience, Diagnosed, Ended, Played, Request, Scene},
+    demo::{self, Audience, DemoEnd, Diagnosed, Played, Request, Scene},
     project::Project,
     sandbox::{self, Stage},
     terraform::Terraform,
+    text::{diagnosis::of_project, proof::table},
 };
 
 pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
@@ -89,23 +88,23 @@ impl Audience for Told {
 }
 
 fn described(Diagnosed { context, samples, diagnosis, fixes }: &Diagnosed) -> String {
-    text(context, samples, diagnosis, fixes)
+    of_project(context, samples, diagnosis, fixes)
 }
 
 /// Shows what came of it.
-fn show(ended: &Ended, json: bool) -> anyhow::Result<()> {
+fn show(ended: &DemoEnd, json: bool) -> anyhow::Result<()> {
     match ended {
-        Ended::NotNamed { likeliest, within } => {
+        DemoEnd::NotNamed { likeliest, within } => {
             let likeliest = likeliest.as_deref().unwrap_or("nothing was found");
             eprintln!("no cause could be named within {} s: {likeliest}", within.as_secs());
         }
-        Ended::NoOtherType { finding } => eprintln!("the remedy of {finding} is no other broker type"),
-        Ended::Interrupted => {}
-        Ended::NotHealthy { diagnosed, within } => {
+        DemoEnd::NoOtherType { finding } => eprintln!("the remedy of {finding} is no other broker type"),
+        DemoEnd::Interrupted => {}
+        DemoEnd::NotHealthy { diagnosed, within } => {
             eprintln!("not healthy {} s after the fix:\n{}", within.as_secs(), described(diagnosed));
         }
-        Ended::Played(played) if json => documents::print(document(played))?,
-        Ended::Played(played) => sum_up(played),
+        DemoEnd::Played(played) if json => documents::print(document(played))?,
+        DemoEnd::Played(played) => sum_up(played),
     }
     Ok(())
 }

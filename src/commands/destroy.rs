@@ -6,7 +6,7 @@ use super::{
     apply::price,
     documents::{self, Destroyed},
     progress::Progress,
-    working_dir::{self, confirmed, ended, ensure_confirmable, show},
+    working_dir::{self, confirmed, ended, ensure_confirmable},
 };
 use crate::{
     change::await_earlier,
@@ -26,7 +26,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
         Ok(plan) => plan,
         Err(error) => return ended(error, &mut progress),
     };
-    show(&plan, !args.dry_run, &mut progress);
+    progress.plan(&plan, !args.dry_run);
     price(&plan.changes).iter().for_each(|line| progress.line(line));
     if plan.has_changes() && !args.dry_run {
         let (_, _, count) = plan.changes.totals();

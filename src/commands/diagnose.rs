@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    look::{INSIDE_INTERVAL, Opened, collected, headline, open, open_named, recorded, refresh, runtime},
+    look::{INSIDE_INTERVAL, Opened, collected, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
     watching::naming,
@@ -20,7 +20,7 @@ use crate::{
     project::Project,
     remedy::Rendered,
     sample::Sample,
-    visible::line,
+    text::{self, diagnosis::Diagnosed, headline},
     watch::{self, Naming, Seen},
 };
 
@@ -32,7 +32,7 @@ const OWN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// `kgen diagnose --json`.
 #[derive(Serialize, schemars::JsonSchema)]
-pub struct Report<'a> {
+pub struct DiagnosisDocument<'a> {
     schema: &'static str,
     cluster: &'a Context,
     /// The view of the cluster.
@@ -55,7 +55,7 @@ struct Reported<'a> {
     fix: Option<&'a Rendered>,
 }
 
-impl Report<'_> {
+impl DiagnosisDocument<'_> {
     pub const SCHEMA: &'static str = "kgen.diagnosis/1";
 }
 
@@ -85,7 +85,9 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     if args.json {
         out::document(&report(&looked, &diagnosis, &fixes)).context("writing the diagnosis as JSON")?;
     } else {
-        print!("{}", described(&looked, &diagnosis, &fixes));
+        let Looked { context, samples, seen, naming, .. } = &looked;
+        let of = Diagnosed { context, samples, seen: *seen, naming };
+        print!("{}", text::diagnosis::diagnosis(of, &diagnosis, &fixes));
     }
     Ok(outcome(diagnosis.verdict))
 }
@@ -99,14 +101,14 @@ pub fn outcome(verdict: Verdict) -> Outcome {
     }
 }
 
-fn report<'a>(looked: &'a Looked, diagnosis: &'a Diagnosis, fixes: &'a [Option<Rendered>]) -> Report<'a> {
+fn report<'a>(looked: &'a Looked, diagnosis: &'a Diagnosis, fixes: &'a [Option<Rendered>]) -> DiagnosisDocument<'a> {
     let findings = diagnosis.findings.iter().zip(fixes).map(|(finding, fix)| Reported {
         finding,
         next: looked.naming.next(finding),
         fix: fix.as_ref(),
     });
-    Report {
-        schema: Report::SCHEMA,
+    DiagnosisDocument {
+        schema: DiagnosisDocument::SCHEMA,
         cluster: &looked.context,
         view: looked.seen,
         samples: looked.samples.len(),
@@ -191,84 +193,4 @@ pub async fn watched(window: Duration, project: &Project) -> anyhow::Result<(Con
 /// The remedy of each finding for the project's cluster; the HCL change is against what is in `terraform_dir`.
 pub fn fixes(context: &Context, diagnosis: &Diagnosis, terraform_dir: &Path) -> Vec<Option<Rendered>> {
     watch::fixes(context, diagnosis, &Naming::of_project(terraform_dir))
-}
-
-/// The diagnosis of the project's cluster for a person.
-pub fn text(context: &Context, samples: &[Sample], diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
-    let naming = Naming::of_project(Path::new(""));
-    let (context, samples) = (context.clone(), samples.to_vec());
-    let looked = Looked { context, samples, seen: Seen::Inside, naming, saving: None };
-    described(&looked, diagnosis, fixes)
-}
-
-/// The diagnosis for a person.
-fn described(looked: &Looked, diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
-    let Looked { context, samples, seen, naming, .. } = looked;
-    let mut lines = vec![headline(context), format!("view: {}", seen.describe())];
-    let span_s = match &samples[..] {
-        [first, .., last] => (last.at_ms - first.at_ms) as f64 / 1000.0,
-        _ => 0.0,
-    };
-    let verdict = match diagnosis.verdict {
-        Verdict::Healthy => "healthy",
-        Verdict::CauseFound => "a cause was found",
-        Verdict::Inconclusive => "inconclusive",
-    };
-    let coverage = &diagnosis.coverage;
-    lines.push(format!("verdict: {verdict}: {} ({} samples over {span_s:.0} s)", coverage.summary(), samples.len()));
-    for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
-        lines.push(String::new());
-        lines.push(format!("{}: {} (confidence {:.2})", finding.id, line(&finding.title), finding.confidence));
-        lines.push(format!("  cause: {}", line(&finding.cause)));
-        let section = |name: &str, items: Vec<&str>, lines: &mut Vec<String>| {
-            if !items.is_empty() {
-                lines.push(format!("  {name}:"));
-                lines.extend(items.iter().map(|item| format!("    - {}", line(item))));
-            }
-        };
-        let texts =
-            |evidence: &'_ [crate::diagnose::Evidence]| evidence.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
-        let (for_it, against) = (texts(&finding.evidence_for), texts(&finding.evidence_against));
-        section("evidence", for_it.iter().map(String::as_str).collect(), &mut lines);
-        section("evidence against", against.iter().map(String::as_str).collect(), &mut lines);
-        section("not observed", finding.missing.iter().map(String::as_str).collect(), &mut lines);
-        if let Some(check) = &finding.check {
-            lines.push(format!("  to confirm: {}", line(check)));
-        }
-        if let Some(fix) = fix {
-            lines.push(format!("  fix: {}", line(&fix.summary)));
-            lines.extend(fix.notes.iter().map(|note| format!("    - {}", line(note))));
-            if let Some(command) = &fix.kgen {
-                let how = match fix.hcl_diff {
-                    Some(_) => "changes the HCL, applies it and proves the result",
-                    None => "applies it and checks that the symptom is gone",
-                };
-                lines.push(format!("\n  with kgen, which {how}:\n    {}", line(command)));
-            }
-            if let Some(command) = &fix.aws_cli {
-                let then = match fix.hcl_diff {
-                    Some(_) => " (then change the HCL as well, or Terraform reverts it)",
-                    None => "",
-                };
-                lines.push(format!("\n  with the AWS CLI{then}:\n    {}", line(command)));
-            }
-            if !fix.kafka_tools.is_empty() {
-                lines.push("\n  with Kafka's tools:".to_owned());
-                lines.extend(fix.kafka_tools.iter().map(|command| format!("    {}", line(command))));
-            }
-            if let Some(diff) = &fix.hcl_diff {
-                lines.push("\n  in Terraform, then `terraform apply`:".to_owned());
-                lines.extend(diff.lines().map(|line| format!("    {line}").trim_end().to_owned()));
-            }
-        }
-        section("do not", finding.anti_recommendations.iter().map(String::as_str).collect(), &mut lines);
-        lines.push(format!("  next: {}", line(&naming.next(finding))));
-    }
-    let lacking = coverage.lines();
-    if lacking.len() > 1 {
-        lines.push("\nwhat could not be assessed:".to_owned());
-        lines.extend(lacking.iter().skip(1).map(|text| format!("  - {}", line(text))));
-    }
-    lines.push(String::new());
-    lines.join("\n")
 }

@@ -6,7 +6,7 @@ use super::documents::{self, Explanation, Explanations};
 use crate::{
     cli::{Explain, Outcome, refused},
     diagnose::{RULES, Rule},
-    lab::fault,
+    reference::{fault_command, in_the_lab},
     visible,
 };
 
@@ -51,20 +51,6 @@ fn hint(wrong: &str) -> String {
     let likeness = |id: &str| (similar::TextDiff::from_chars(wrong, id).ratio() * 1000.0) as u32;
     let likest = RULES.iter().map(|rule| rule.id).max_by_key(|id| likeness(id)).filter(|id| likeness(id) > 600);
     likest.map(|id| format!("; did you mean {id}?")).unwrap_or_default()
-}
-
-/// How to see it in the lab: by its fault, where there is one, or by hand.
-pub fn in_the_lab(rule: &Rule) -> String {
-    match fault::find(rule.id).zip(fault_command(rule.id)) {
-        Some((fault, command)) => {
-            format!("`{command}` ({}), then `kgen diagnose`. Or by hand: {}", fault.does, rule.in_the_lab)
-        }
-        None => rule.in_the_lab.to_owned(),
-    }
-}
-
-fn fault_command(id: &str) -> Option<String> {
-    fault::find(id).map(|fault| format!("kgen lab fault start {}", fault.id))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::{
     changing::Words,
-    diagnose::{fixes, text, watched},
+    diagnose::{fixes, watched},
     documents::{self, Fixed},
     look::runtime,
     place::Place,
@@ -20,6 +20,7 @@ use crate::{
     diagnose::{Diagnosis, Verdict, diagnose},
     kafka::partitions::Partitions,
     project::Project,
+    text::diagnosis::of_project,
     visible::line,
 };
 
@@ -39,7 +40,7 @@ pub fn run(dir: &Path, args: &Fix) -> anyhow::Result<Outcome> {
     let mut words = Words::new(args.yes, args.json);
     let chosen = fix::chosen(&seen.diagnosis, &rendered, &partitions, &mut |event| words.see(event))?;
     let Some(chosen) = chosen else {
-        eprint!("{}", text(&seen.context, &seen.samples, &seen.diagnosis, &rendered));
+        eprint!("{}", of_project(&seen.context, &seen.samples, &seen.diagnosis, &rendered));
         return nothing(&seen.diagnosis, args.json);
     };
     propose(&chosen);
@@ -100,7 +101,7 @@ fn document(chosen: Chosen, applied: Option<&Applied>) -> Fixed {
 
 fn show(chosen: Chosen, applied: &Applied, json: bool) -> anyhow::Result<()> {
     if let Some(now) = &applied.gone {
-        eprint!("{}", text(&now.context, &now.samples, &now.diagnosis, &[]));
+        eprint!("{}", of_project(&now.context, &now.samples, &now.diagnosis, &[]));
     }
     let seconds = applied.time.as_secs();
     if json {

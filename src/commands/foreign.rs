@@ -10,7 +10,7 @@ use super::{
 use crate::{
     change::{
         Site,
-        foreign::{self, Edited, Ended, Request},
+        foreign::{self, Edited, ForeignEnd, Request},
     },
     cli::{Outcome, Resize},
     visible,
@@ -37,9 +37,9 @@ pub fn run(project: &Path, dir: &Path, args: &Resize) -> anyhow::Result<Outcome>
     let ended = foreign::run(&request, &site, &mut words)?;
     let outcome = ended.outcome();
     match ended {
-        Ended::Edited(edited) => show(*edited, args.json)?,
-        Ended::Concluded(concluded) => conclude(*concluded, args.json)?,
-        Ended::Declined | Ended::Interrupted => {}
+        ForeignEnd::Edited(edited) => show(*edited, args.json)?,
+        ForeignEnd::Concluded(concluded) => conclude(*concluded, args.json)?,
+        ForeignEnd::Declined | ForeignEnd::Interrupted => {}
     }
     Ok(outcome)
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     change::{ClusterView, INTERVAL},
     cli::{Outcome, load::Produce, refused},
-    kafka::{Cluster, REACHABLE_WITHIN},
+    kafka::{ClusterMetadata, REACHABLE_WITHIN},
     load::{
         latency::Quantiles,
         merge::Report,
@@ -104,7 +104,7 @@ fn send(
 
 /// # Errors
 /// Refused: one of them is not there.
-pub fn ensure_topics(topics: &[String], cluster: &Cluster) -> anyhow::Result<()> {
+pub fn ensure_topics(topics: &[String], cluster: &ClusterMetadata) -> anyhow::Result<()> {
     match topics.iter().find(|topic| !cluster.topics.contains_key(*topic)) {
         Some(topic) => {
             Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` creates it)")))

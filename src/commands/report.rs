@@ -28,7 +28,7 @@ pub fn run(args: &Report, project: &Path) -> anyhow::Result<Outcome> {
     let path = find(&runs, args.run.as_deref(), |_| true).map_err(|error| refused(anyhow!("{error}")))?;
     let run = out::redacted_run(Run::read(&path).map_err(refused)?);
     let times = times(&run, &path, &runs);
-    let report = report::Report::of(&run, &times);
+    let report = report::Page::of(&run, &times);
     let (text, place) = match args.format {
         ReportFormat::Html => {
             let own = folder(&path).join(PAGE);
@@ -64,7 +64,7 @@ pub fn write_page(dir: &Path) -> anyhow::Result<PathBuf> {
     let run = out::redacted_run(Run::read(dir)?);
     let times = times(&run, dir, dir.parent().unwrap_or(Path::new(".")));
     let place = dir.join(PAGE);
-    out::write_own_file(&place, &report::Report::of(&run, &times).html()?)?;
+    out::write_own_file(&place, &report::Page::of(&run, &times).html()?)?;
     Ok(place)
 }
 

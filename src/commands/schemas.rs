@@ -20,7 +20,7 @@ type Published = (&'static str, fn() -> Schema);
 /// Every published schema: its name, and how it is made. docs/schemas has a file for each.
 const PUBLISHED: &[Published] = &[
     (Applied::SCHEMA, of::<Named<Applied>>),
-    (benchmark::Report::SCHEMA, of::<Named<benchmark::Report>>),
+    (benchmark::Scores::SCHEMA, of::<Named<benchmark::Scores>>),
     (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
     (Listed::SCHEMA, of::<Named<Listed>>),
     (guard::Line::SCHEMA, of::<guard::Line<'static>>),
@@ -31,7 +31,7 @@ const PUBLISHED: &[Published] = &[
     (consumer::TICK_SCHEMA, of::<consumer::ReadTick>),
     (Played::SCHEMA, of::<Named<Played<'static>>>),
     (Destroyed::SCHEMA, of::<Named<Destroyed>>),
-    (diagnose::Report::SCHEMA, of::<diagnose::Report<'static>>),
+    (diagnose::DiagnosisDocument::SCHEMA, of::<diagnose::DiagnosisDocument<'static>>),
     (doctor::Document::SCHEMA, of::<doctor::Document>),
     (Explanations::SCHEMA, of::<Named<Explanations>>),
     (Fixed::SCHEMA, of::<Named<Fixed>>),

@@ -1,7 +1,5 @@
 //! `kgen size`: the cheapest broker type and count that carry a cluster's load.
 
-mod text;
-
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -10,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     documents::{self, Document},
-    look::{headline, open_named, runtime},
+    look::{open_named, runtime},
     out,
     working_dir::{confirmed, ensure_confirmable},
 };
@@ -22,6 +20,7 @@ use crate::{
     project::Project,
     sample::Sample,
     sizing::{Advice, Current, Exclude, Question, Sizing, size},
+    text::{self, headline},
     visible, watch,
 };
 
@@ -72,7 +71,7 @@ pub fn run(args: &Size, project: &Path) -> anyhow::Result<Outcome> {
     if args.json {
         documents::print(Sized { cluster: context, sizing, next })?;
     } else {
-        print!("{}", text::answer(&context, &sizing, &question, &next));
+        print!("{}", text::sizing::answer(&context, &sizing, &question, &next));
     }
     Ok(outcome)
 }

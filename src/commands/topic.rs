@@ -16,7 +16,7 @@ use crate::{
         refused,
     },
     kafka::{
-        Cluster, REACHABLE_WITHIN,
+        ClusterMetadata, REACHABLE_WITHIN,
         admin::{Admin, TopicError, TopicSpec},
     },
     project::Project,
@@ -121,7 +121,7 @@ fn show(change: TopicChange, json: bool) -> anyhow::Result<()> {
 }
 
 /// What can be determined without making it.
-fn creatable(spec: &TopicSpec, cluster: &Cluster) -> Result<(), TopicError> {
+fn creatable(spec: &TopicSpec, cluster: &ClusterMetadata) -> Result<(), TopicError> {
     let (topic, brokers, replication_factor) = (spec.name.clone(), cluster.brokers.len(), spec.replication_factor);
     if cluster.topics.contains_key(&topic) {
         return Err(TopicError::Exists(topic));

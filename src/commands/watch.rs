@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use tokio::time::{self, Instant};
 
 use super::{
-    look::{INSIDE_INTERVAL, Opened, headline, open_named, runtime},
+    look::{INSIDE_INTERVAL, Opened, open_named, runtime},
     out,
     record::{self, Record},
     watching::telling,
@@ -18,6 +18,7 @@ use crate::{
     project::Project,
     run::{Entry, Environment, Event},
     screen::{Lines, Quit},
+    text::headline,
     watch::{self, Line, Marks, Naming, News, Watchable, Watcher},
 };
 

@@ -11,7 +11,7 @@ use crate::{
     cli::{Locking, Outcome, TerraformArgs, refused},
     console::Progress,
     project::{LockError, Patience, WorkingDir},
-    terraform::{Terraform, TerraformError, plan::Plan},
+    terraform::{Terraform, TerraformError},
 };
 
 /// `terraform/` of a project and its terraform, to read outputs only.
@@ -40,17 +40,6 @@ pub fn lock_rendered(project: &Path, args: &TerraformArgs, locking: Option<&Lock
     let locked = lock(project, args, locking)?;
     locked.check_rendered(project).map_err(refused)?;
     Ok(locked)
-}
-
-/// Shows a plan and, where it would be applied, the file that it would be applied from.
-pub fn show(plan: &Plan, is_applied: bool, progress: &mut Progress) {
-    progress.clear();
-    progress.line(&plan.changes.to_string());
-    if is_applied && plan.has_changes() {
-        let here = std::env::current_dir().unwrap_or_default();
-        let file = plan.file().strip_prefix(here).unwrap_or(plan.file());
-        progress.line(&format!("plan file: {} (SHA-256 {})", file.display(), plan.checksum()));
-    }
 }
 
 /// What a failed terraform command means for how kgen ends.

@@ -10,7 +10,7 @@ use crate::{
     edge,
     terraform::{
         Seen,
-        plan::Action,
+        plan::{Action, Plan},
         progress::{Event, Severity, Summary},
     },
 };
@@ -20,12 +20,12 @@ pub struct Progress {
     spinners: Option<MultiProgress>,
     phase: Option<ProgressBar>,
     resources: HashMap<String, ProgressBar>,
-    ended: Vec<Ended>,
+    ended: Vec<EndedResource>,
 }
 
 /// A resource that terraform has ended with.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-pub struct Ended {
+pub struct EndedResource {
     pub address: String,
     pub action: Action,
     pub done: bool,
@@ -33,6 +33,17 @@ pub struct Ended {
 }
 
 impl Progress {
+    /// Shows a plan and, where it would be applied, the file that it would be applied from.
+    pub fn plan(&mut self, plan: &Plan, is_applied: bool) {
+        self.clear();
+        self.line(&plan.changes.to_string());
+        if is_applied && plan.has_changes() {
+            let here = std::env::current_dir().unwrap_or_default();
+            let file = plan.file().strip_prefix(here).unwrap_or(plan.file());
+            self.line(&format!("plan file: {} (SHA-256 {})", file.display(), plan.checksum()));
+        }
+    }
+
     pub fn new() -> Progress {
         let spinners = (!edge::is_holding()).then(MultiProgress::new);
         // Without a terminal, or on one that cannot move its cursor (TERM), spinners are not drawn, and neither is what is
@@ -79,7 +90,7 @@ impl Progress {
     }
 
     /// The resources that terraform has ended with, as it ended with them.
-    pub fn ended(&self) -> &[Ended] {
+    pub fn ended(&self) -> &[EndedResource] {
         &self.ended
     }
 
@@ -145,7 +156,7 @@ impl Progress {
     }
 
     fn end(&mut self, address: &str, action: Action, elapsed: Duration, done: bool) {
-        self.ended.push(Ended { address: address.to_owned(), action, done, seconds: elapsed.as_secs() });
+        self.ended.push(EndedResource { address: address.to_owned(), action, done, seconds: elapsed.as_secs() });
         if let Some(spinner) = self.resources.remove(address) {
             spinner.finish_and_clear();
         }

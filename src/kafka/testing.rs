@@ -47,13 +47,13 @@ const ZONES: [&str; 3] = ["a", "b", "c"];
 /// Listeners of a cluster's brokers. They end when this is dropped.
 pub struct Brokers {
     addresses: Vec<SocketAddr>,
-    cluster: Arc<Mutex<Cluster>>,
+    cluster: Arc<Mutex<MockKafka>>,
     is_over: Arc<AtomicBool>,
 }
 
 /// What the brokers know.
 #[derive(Debug, Default)]
-pub struct Cluster {
+pub struct MockKafka {
     /// How many of the brokers are members, from id 1.
     pub members: usize,
     pub partitions: BTreeMap<Partition, Placed>,
@@ -72,7 +72,7 @@ impl Brokers {
     pub fn start(most: usize, members: usize) -> Brokers {
         let listeners: Vec<TcpListener> = (0..most).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-        let cluster = Arc::new(Mutex::new(Cluster { members, ..Cluster::default() }));
+        let cluster = Arc::new(Mutex::new(MockKafka { members, ..MockKafka::default() }));
         let is_over = Arc::new(AtomicBool::new(false));
         for listener in listeners {
             let (addresses, cluster, is_over) = (addresses.clone(), Arc::clone(&cluster), Arc::clone(&is_over));
@@ -95,12 +95,12 @@ impl Brokers {
         self.addresses[id - 1]
     }
 
-    pub fn cluster(&self) -> MutexGuard<'_, Cluster> {
+    pub fn cluster(&self) -> MutexGuard<'_, MockKafka> {
         self.cluster.lock().unwrap()
     }
 
     /// The same, for other threads.
-    pub fn shared(&self) -> Arc<Mutex<Cluster>> {
+    pub fn shared(&self) -> Arc<Mutex<MockKafka>> {
         Arc::clone(&self.cluster)
     }
 }
@@ -112,7 +112,7 @@ impl Drop for Brokers {
     }
 }
 
-impl Cluster {
+impl MockKafka {
     /// Gives a topic `partitions` partitions with these replicas, the first of which leads.
     pub fn create(&mut self, topic: &str, partitions: i32, replicas: &[BrokerId]) {
         for number in 0..partitions {
@@ -149,7 +149,7 @@ impl Cluster {
 }
 
 /// Answers the next request of a client; nothing when there is none, or it is not answered.
-fn answer_next(mut stream: &TcpStream, addresses: &[SocketAddr], cluster: &Mutex<Cluster>) -> Option<()> {
+fn answer_next(mut stream: &TcpStream, addresses: &[SocketAddr], cluster: &Mutex<MockKafka>) -> Option<()> {
     let mut size = [0; 4];
     stream.read_exact(&mut size).ok()?;
     let mut request = vec![0; u32::from_be_bytes(size) as usize];
@@ -175,7 +175,7 @@ fn body(
     version: i16,
     mut request: Bytes,
     addresses: &[SocketAddr],
-    cluster: &mut Cluster,
+    cluster: &mut MockKafka,
     to: &mut BytesMut,
 ) -> Option<()> {
     let encoded = match key {
@@ -215,7 +215,7 @@ fn ids(ids: &[BrokerId]) -> Vec<kafka_protocol::messages::BrokerId> {
     ids.iter().map(|id| (*id).into()).collect()
 }
 
-fn metadata(cluster: &Cluster, addresses: &[SocketAddr]) -> MetadataResponse {
+fn metadata(cluster: &MockKafka, addresses: &[SocketAddr]) -> MetadataResponse {
     let brokers = (1..).zip(addresses).take(cluster.members).map(|(id, address): (BrokerId, _)| {
         MetadataResponseBroker::default()
             .with_node_id(id.into())
@@ -242,7 +242,7 @@ fn metadata(cluster: &Cluster, addresses: &[SocketAddr]) -> MetadataResponse {
         .with_topics(topics.collect())
 }
 
-fn settings(cluster: &Cluster, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+fn settings(cluster: &MockKafka, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
     let results = request.resources.iter().map(|resource| {
         let (kind, name) = (resource.resource_type, resource.resource_name.to_string());
         // Topics have 1, brokers that were given it while they run 2 (Kafka protocol, DescribeConfigs).
@@ -262,7 +262,7 @@ fn settings(cluster: &Cluster, request: &DescribeConfigsRequest) -> DescribeConf
     DescribeConfigsResponse::default().with_results(results.collect())
 }
 
-fn alter(cluster: &mut Cluster, request: &IncrementalAlterConfigsRequest) {
+fn alter(cluster: &mut MockKafka, request: &IncrementalAlterConfigsRequest) {
     for resource in &request.resources {
         for config in &resource.configs {
             let key = (resource.resource_type, resource.resource_name.to_string(), config.name.to_string());
@@ -277,7 +277,7 @@ fn alter(cluster: &mut Cluster, request: &IncrementalAlterConfigsRequest) {
     }
 }
 
-fn reassign(cluster: &mut Cluster, request: &AlterPartitionReassignmentsRequest) {
+fn reassign(cluster: &mut MockKafka, request: &AlterPartitionReassignmentsRequest) {
     for topic in &request.topics {
         for partition in &topic.partitions {
             let key = (topic.name.to_string(), partition.partition_index);
@@ -290,7 +290,7 @@ fn reassign(cluster: &mut Cluster, request: &AlterPartitionReassignmentsRequest)
 }
 
 /// The moves that run; they come to their end when they have been shown once.
-fn moving(cluster: &mut Cluster) -> ListPartitionReassignmentsResponse {
+fn moving(cluster: &mut MockKafka) -> ListPartitionReassignmentsResponse {
     let topics = cluster.moving.iter().map(|((topic, number), replicas)| {
         let partition =
             OngoingPartitionReassignment::default().with_partition_index(*number).with_adding_replicas(ids(replicas));
@@ -301,7 +301,7 @@ fn moving(cluster: &mut Cluster) -> ListPartitionReassignmentsResponse {
     answer
 }
 
-fn elect(cluster: &mut Cluster, request: &ElectLeadersRequest) {
+fn elect(cluster: &mut MockKafka, request: &ElectLeadersRequest) {
     for topic in request.topic_partitions.iter().flatten() {
         for number in &topic.partitions {
             if let Some(placed) = cluster.partitions.get_mut(&(topic.topic.to_string(), *number)) {

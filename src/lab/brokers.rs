@@ -33,7 +33,7 @@ use super::{
     hardware::{BrokerSize, Hardware, machine_cores, machine_memory_mib},
     install::{Classes, Kafka},
     limits::Means,
-    readings::{ControllerPid, FleetReading, Watched, read_forever},
+    readings::{BrokerReadings, ControllerPid, FleetReading, read_forever},
     tls::Certificates,
 };
 use crate::{
@@ -146,7 +146,7 @@ pub struct Fleet {
     down: BTreeSet<BrokerId>,
     /// Heaps that a fault gives to brokers, MiB.
     heaps: BTreeMap<BrokerId, u64>,
-    watched: Arc<Mutex<BTreeMap<BrokerId, Arc<Watched>>>>,
+    watched: Arc<Mutex<BTreeMap<BrokerId, Arc<BrokerReadings>>>>,
     readings: watch::Receiver<Arc<FleetReading>>,
     client: reqwest::Client,
     runtime: Option<Runtime>,
@@ -155,7 +155,7 @@ pub struct Fleet {
 struct Broker {
     broker_type: BrokerType,
     size: BrokerSize,
-    watched: Arc<Watched>,
+    watched: Arc<BrokerReadings>,
     server: Option<Server>,
 }
 
@@ -600,14 +600,14 @@ impl Fleet {
     }
 
     /// The broker's readings and its two endpoints, which outlive its processes.
-    fn watched(&mut self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<Watched>> {
+    fn watched(&mut self, id: BrokerId, size: &BrokerSize) -> anyhow::Result<Arc<BrokerReadings>> {
         let known = Arc::clone(&self.watched);
         let mut all = known.lock();
         if let Some(watched) = all.get(&id) {
             return Ok(watched.clone());
         }
         let ports = self.identity.ports[&id];
-        let watched = Arc::new(Watched::new(
+        let watched = Arc::new(BrokerReadings::new(
             local(ports.agent),
             ports.plaintext,
             self.client.clone(),

@@ -1,7 +1,7 @@
 //! The life of clusters, configurations and operations as the MSK API shows it.
 //!
 //! Decides only: a change that is accepted returns the [`Action`] that the cluster's [crew](super::crew) carries out,
-//! and the crew's reports come back as [`Report`]s. No clock, no chance, no file, no network.
+//! and the crew's reports come back as [`CrewReport`]s. No clock, no chance, no file, no network.
 
 mod arn;
 mod check;
@@ -44,12 +44,12 @@ pub struct Call {
 /// Everything that the control plane knows; what is written to its file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ControlPlane {
-    clusters: Vec<Cluster>,
+    clusters: Vec<EmulatedCluster>,
     configurations: Vec<Configuration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cluster {
+pub struct EmulatedCluster {
     pub arn: String,
     pub name: String,
     pub region: String,
@@ -157,7 +157,7 @@ pub enum Work {
 
 /// What a crew reports about its cluster.
 #[derive(Debug, Clone)]
-pub enum Report {
+pub enum CrewReport {
     Started(Result<Vec<Endpoints>, String>),
     /// A broker's turn in an operation: begun, or done.
     Step {
@@ -176,17 +176,17 @@ pub enum Report {
 
 impl ControlPlane {
     /// The clusters of one region whose name begins with `prefix`, oldest first.
-    pub fn clusters<'a>(&'a self, region: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a Cluster> {
+    pub fn clusters<'a>(&'a self, region: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a EmulatedCluster> {
         self.clusters.iter().filter(move |cluster| cluster.region == region && cluster.name.starts_with(prefix))
     }
 
-    pub fn all_clusters(&self) -> &[Cluster] {
+    pub fn all_clusters(&self) -> &[EmulatedCluster] {
         &self.clusters
     }
 
     /// # Errors
     /// 400 for what is no cluster's ARN, 404 for a cluster that is not there.
-    pub fn cluster(&self, arn: &str) -> Result<&Cluster, Refusal> {
+    pub fn cluster(&self, arn: &str) -> Result<&EmulatedCluster, Refusal> {
         arn::check(arn, "cluster", "clusterArn")?;
         self.clusters
             .iter()
@@ -194,7 +194,7 @@ impl ControlPlane {
             .ok_or_else(|| Refusal::not_found(format!("the cluster {arn} does not exist")))
     }
 
-    fn cluster_mut(&mut self, arn: &str) -> Result<&mut Cluster, Refusal> {
+    fn cluster_mut(&mut self, arn: &str) -> Result<&mut EmulatedCluster, Refusal> {
         self.cluster(arn)?;
         Ok(self.clusters.iter_mut().find(|cluster| cluster.arn == arn).expect("the cluster was found above"))
     }
@@ -203,7 +203,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// 400 for what is no operation's ARN, 404 for one that is not there.
-    pub fn operation(&self, arn: &str) -> Result<(&Cluster, &Operation), Refusal> {
+    pub fn operation(&self, arn: &str) -> Result<(&EmulatedCluster, &Operation), Refusal> {
         arn::check(arn, "cluster-operation", "clusterOperationArn")?;
         self.clusters
             .iter()
@@ -236,26 +236,26 @@ impl ControlPlane {
     }
 
     /// Takes in what a crew says. Reports about what is gone, or over, change nothing.
-    pub fn record(&mut self, arn: &str, report: Report, call: &Call) {
+    pub fn record(&mut self, arn: &str, report: CrewReport, call: &Call) {
         let Some(cluster) = self.clusters.iter_mut().find(|cluster| cluster.arn == arn) else { return };
         match report {
-            Report::Deleted(Ok(())) => self.clusters.retain(|cluster| cluster.arn != arn),
-            Report::Deleted(Err(message)) => cluster.fail("DeleteFailed", message),
+            CrewReport::Deleted(Ok(())) => self.clusters.retain(|cluster| cluster.arn != arn),
+            CrewReport::Deleted(Err(message)) => cluster.fail("DeleteFailed", message),
             // A cluster on its way out stays so, whatever was still under way.
             _ if cluster.state == ClusterState::Deleting => {}
-            Report::Started(Ok(brokers)) => {
+            CrewReport::Started(Ok(brokers)) => {
                 cluster.brokers = brokers;
                 cluster.state = ClusterState::Active;
                 cluster.state_info = None;
             }
-            Report::Started(Err(message)) => cluster.fail(NOT_STARTED, message),
-            Report::Step { operation, broker, done } => {
+            CrewReport::Started(Err(message)) => cluster.fail(NOT_STARTED, message),
+            CrewReport::Step { operation, broker, done } => {
                 if let Some(operation) = cluster.active_operation_mut(&operation) {
                     operation.step(broker, done);
                 }
             }
-            Report::Operated { operation, result } => cluster.end_operation(&operation, result, call),
-            Report::Lost => {
+            CrewReport::Operated { operation, result } => cluster.end_operation(&operation, result, call),
+            CrewReport::Lost => {
                 let message = "the thread that runs the brokers has ended (see the lab's log)".to_owned();
                 if let Some(operation) = cluster.active_operation().map(|operation| operation.arn.clone()) {
                     cluster.end_operation(&operation, Err(message.clone()), call);
@@ -277,7 +277,7 @@ impl ControlPlane {
                 cluster.state = ClusterState::Healing;
             }
         }
-        let job = |cluster: &Cluster| match cluster.state {
+        let job = |cluster: &EmulatedCluster| match cluster.state {
             ClusterState::Deleting => Some(Job::Delete),
             ClusterState::Failed => None,
             _ => Some(Job::Start(self.start(cluster))),
@@ -288,7 +288,7 @@ impl ControlPlane {
             .collect()
     }
 
-    fn start(&self, cluster: &Cluster) -> Start {
+    fn start(&self, cluster: &EmulatedCluster) -> Start {
         let provisioned = &cluster.provisioned;
         Start {
             cluster_name: cluster.name.clone(),
@@ -345,7 +345,7 @@ fn tagged(refusal: Refusal) -> Refusal {
     Refusal { parameter: refusal.parameter.map(|_| "resourceArn"), ..refusal }
 }
 
-impl Cluster {
+impl EmulatedCluster {
     /// The operation that runs now.
     pub fn active_operation(&self) -> Option<&Operation> {
         self.operations.iter().find(|operation| operation.is_active())

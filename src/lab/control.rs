@@ -20,7 +20,7 @@ use crate::{
     files::{bounded, own},
     kafka::scram::Credential,
     lab::{
-        cluster::{Action, Call, Cluster, ClusterState, ControlPlane, Kind, Moment, Refusal, Report},
+        cluster::{Action, Call, ClusterState, ControlPlane, CrewReport, EmulatedCluster, Kind, Moment, Refusal},
         crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Task},
         topics::{TopicCall, Topics},
     },
@@ -273,7 +273,7 @@ impl Lab {
     /// Hands an action to the cluster's crew, which is made if there is none. Called while deciding.
     fn carry_out(self: &Arc<Self>, action: Action) {
         let arn = action.cluster;
-        let Ok(dir) = self.plane().cluster(&arn).map(Cluster::dir) else { return };
+        let Ok(dir) = self.plane().cluster(&arn).map(EmulatedCluster::dir) else { return };
         let dir = self.config.state_dir.join(dir);
         let mut crews = self.crews.lock();
         // A crew whose thread has ended cannot take the job, and is recreated.
@@ -282,7 +282,7 @@ impl Lab {
                 Ok(member) => crews.insert(arn.clone(), member),
                 Err(error) => {
                     drop(crews);
-                    return self.take_in(&arn, Report::Lost, Some(format!("starting a thread: {error}")));
+                    return self.take_in(&arn, CrewReport::Lost, Some(format!("starting a thread: {error}")));
                 }
             };
         }
@@ -290,7 +290,7 @@ impl Lab {
             && member.tasks.send(Task::Job(action.job)).is_err()
         {
             drop(crews);
-            self.take_in(&arn, Report::Lost, None);
+            self.take_in(&arn, CrewReport::Lost, None);
         }
     }
 
@@ -313,22 +313,22 @@ impl Lab {
             let region = lab.plane().cluster(&arn).map(|cluster| cluster.region.clone()).unwrap_or_default();
             let known = (lab.clone(), arn.clone());
             let level = Box::new(move || {
-                let level = |cluster: &Cluster| cluster.provisioned.enhanced_monitoring;
+                let level = |cluster: &EmulatedCluster| cluster.provisioned.enhanced_monitoring;
                 known.0.plane().cluster(&known.1).map(level).unwrap_or(MonitoringLevel::Default)
             });
             let assignment = Assignment { dir, tasks: taken, report, show, show_faults, region, level };
             let work = AssertUnwindSafe(|| crew(assignment));
             if catch_unwind(work).is_err() {
-                lab.record(&arn, Report::Lost);
+                lab.record(&arn, CrewReport::Lost);
             }
         })?;
         Ok(Member { tasks, thread })
     }
 
     /// What a crew reports, from its thread.
-    fn record(&self, arn: &str, report: Report) {
+    fn record(&self, arn: &str, report: CrewReport) {
         let _deciding = self.deciding.lock();
-        let gone = matches!(report, Report::Deleted(Ok(())));
+        let gone = matches!(report, CrewReport::Deleted(Ok(())));
         self.take_in(arn, report, None);
         if gone {
             // Its tasks end with the sender.
@@ -339,7 +339,7 @@ impl Lab {
     }
 
     /// Decides on a report; called while deciding. What happened has happened, so it counts even if it is not saved.
-    fn take_in(&self, arn: &str, report: Report, problem: Option<String>) {
+    fn take_in(&self, arn: &str, report: CrewReport, problem: Option<String>) {
         let mut plane = ControlPlane::clone(&self.plane());
         plane.record(arn, report, &call(String::new()));
         let saved = self.save(&plane);

@@ -22,7 +22,7 @@ use crate::{
     lab::{
         Say,
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
-        cluster::{Endpoints, Job, Report, Start, Work},
+        cluster::{CrewReport, Endpoints, Job, Start, Work},
         fault::{carry::Faults, unmount},
         monitoring::Monitoring,
         tls::Certificates,
@@ -40,7 +40,7 @@ pub struct Assignment {
     /// The folder of the cluster's brokers.
     pub dir: PathBuf,
     pub tasks: Receiver<Task>,
-    pub report: Box<dyn Fn(Report) + Send>,
+    pub report: Box<dyn Fn(CrewReport) + Send>,
     /// Takes what `/_lab/status` shows of brokers, without their places and endpoints.
     pub show: Box<dyn Fn(Vec<LabBroker>) + Send>,
     /// Takes what `/_lab/status` shows of faults.
@@ -98,14 +98,14 @@ impl FleetCrew {
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             match task {
-                Some(Task::Job(Job::Start(start))) if start.serverless => report(Report::Started(Ok(Vec::new()))),
+                Some(Task::Job(Job::Start(start))) if start.serverless => report(CrewReport::Started(Ok(Vec::new()))),
                 Some(Task::Job(Job::Start(start))) => {
                     let name = start.cluster_name.clone();
                     let started = Fleet::start(config(start, dir.clone(), &self.certificates, &self.machine));
                     if let Ok(fleet) = &started {
                         self.monitoring.watch(&region, &name, fleet, watched_level.clone());
                     }
-                    report(Report::Started(told(&started, endpoints)));
+                    report(CrewReport::Started(told(&started, endpoints)));
                     fleet = started.ok();
                     faults = fleet.as_mut().map(|fleet| Faults::open(dir.join("faults"), fleet, &*self.say));
                 }
@@ -115,15 +115,15 @@ impl FleetCrew {
                         if let Some(faults) = faults.as_mut().filter(|_| gets_machines && !done) {
                             faults.leave_machine_of(broker);
                         }
-                        report(Report::Step { operation: operation.clone(), broker, done });
+                        report(CrewReport::Step { operation: operation.clone(), broker, done });
                     };
                     let result = fleet.as_mut().context(NOT_RUNNING).and_then(|fleet| carry_out(fleet, work, step));
                     let result = told(&result, |()| fleet.as_ref().map(endpoints).unwrap_or_default());
-                    report(Report::Operated { operation, result });
+                    report(CrewReport::Operated { operation, result });
                 }
                 Some(Task::Job(Job::Delete)) => {
                     end(fleet.take(), faults.take(), &*self.say);
-                    report(Report::Deleted(remove(&dir)));
+                    report(CrewReport::Deleted(remove(&dir)));
                 }
                 Some(Task::MaxPartitions(answer)) => {
                     let partitions = fleet.as_ref().context(NOT_RUNNING).and_then(Fleet::max_partitions_per_broker);

@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 
-use super::readings::Watched;
+use super::readings::BrokerReadings;
 
 /// What the node endpoint shows. CPU times are in seconds of the broker type's vCPUs, so that they sum up to
 /// elapsed time × vCPUs as on a machine of that type.
@@ -107,7 +107,7 @@ fn parse_pressure(text: &str) -> Option<f64> {
 }
 
 /// `GET /metrics` of a broker's node.
-pub fn node_router(broker: Arc<Watched>) -> Router {
+pub fn node_router(broker: Arc<BrokerReadings>) -> Router {
     Router::new().route(
         "/metrics",
         get(move || {
@@ -118,7 +118,7 @@ pub fn node_router(broker: Arc<Watched>) -> Router {
 }
 
 /// `GET /metrics` of a broker's JMX exporter.
-pub fn jmx_router(broker: Arc<Watched>) -> Router {
+pub fn jmx_router(broker: Arc<BrokerReadings>) -> Router {
     Router::new().route(
         "/metrics",
         get(move || {

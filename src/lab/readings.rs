@@ -141,7 +141,7 @@ impl Relay {
 
 /// One broker as it is watched.
 #[derive(Debug)]
-pub struct Watched {
+pub struct BrokerReadings {
     pub relay: Relay,
     /// Of the listener that the other brokers use.
     port: u16,
@@ -176,7 +176,7 @@ struct State {
     totals: NodeTotals,
 }
 
-impl Watched {
+impl BrokerReadings {
     pub fn new(
         agent: SocketAddr,
         port: u16,
@@ -185,7 +185,7 @@ impl Watched {
         volume_bytes: u64,
         broker_type: BrokerType,
         size: BrokerSize,
-    ) -> Watched {
+    ) -> BrokerReadings {
         let mut totals = NodeTotals::default();
         totals.volume_bytes = volume_bytes;
         let state = State {
@@ -205,7 +205,7 @@ impl Watched {
             volume_bytes,
             totals,
         };
-        Watched { relay: Relay::new(agent, client), port, data_dir, state: Mutex::new(state) }
+        BrokerReadings { relay: Relay::new(agent, client), port, data_dir, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -458,7 +458,7 @@ fn until_next_round(now_ms: i64) -> u64 {
 /// Reads the brokers until the receiver of the last handle is gone.
 pub async fn read_forever(
     cluster_name: String,
-    brokers: Arc<Mutex<BTreeMap<BrokerId, Arc<Watched>>>>,
+    brokers: Arc<Mutex<BTreeMap<BrokerId, Arc<BrokerReadings>>>>,
     controller: ControllerPid,
     readings: watch::Sender<Arc<FleetReading>>,
 ) {
@@ -466,7 +466,7 @@ pub async fn read_forever(
     loop {
         tokio::time::sleep(Duration::from_millis(until_next_round(now_ms()))).await;
         let at_ms = round_begun(now_ms() + 50);
-        let watched: BTreeMap<BrokerId, Arc<Watched>> = brokers.lock().clone();
+        let watched: BTreeMap<BrokerId, Arc<BrokerReadings>> = brokers.lock().clone();
         let scrape = at_ms / SCRAPE_INTERVAL.as_millis() as i64;
         if scrape != scraped {
             scraped = scrape;
@@ -484,7 +484,7 @@ pub async fn read_forever(
     }
 }
 
-fn count_connections(watched: &BTreeMap<BrokerId, Arc<Watched>>) {
+fn count_connections(watched: &BTreeMap<BrokerId, Arc<BrokerReadings>>) {
     let processes = watched.iter().filter_map(|(id, watched)| Some((*id, watched.process()?))).collect();
     for (id, connections) in process::connections_between(&processes) {
         if let Some(watched) = watched.get(&id) {

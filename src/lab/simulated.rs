@@ -21,7 +21,7 @@ use crate::{
     kafka::{admin::TopicSpec, partitions::Placed},
     lab::{
         cloudwatch::{Datapoint, Metrics, Publisher, SeriesId, now_ms},
-        cluster::{Endpoints, Job, Report, Start, Work},
+        cluster::{CrewReport, Endpoints, Job, Start, Work},
         crew::{Assignment, Task, remove},
         jmx::Jmx,
         limits::Io,
@@ -63,9 +63,9 @@ fn run(assignment: Assignment, metrics: Option<(&Arc<Metrics>, f64)>) {
                     show(cluster.brokers.iter().map(shown).collect());
                     let publish = |metrics| Publishing::start(metrics, &region, &config, &cluster.brokers, level());
                     publishing = metrics.map(publish);
-                    report(Report::Started(Ok(cluster.brokers.clone())));
+                    report(CrewReport::Started(Ok(cluster.brokers.clone())));
                 }
-                Err(message) => report(Report::Started(Err(message))),
+                Err(message) => report(CrewReport::Started(Err(message))),
             },
             Task::Job(Job::Operate { operation, work }) => {
                 cluster.carry_out(&work);
@@ -73,13 +73,13 @@ fn run(assignment: Assignment, metrics: Option<(&Arc<Metrics>, f64)>) {
                     publishing.change(&work, &cluster.brokers, level());
                 }
                 for broker in &cluster.brokers {
-                    report(Report::Step { operation: operation.clone(), broker: broker.id, done: true });
+                    report(CrewReport::Step { operation: operation.clone(), broker: broker.id, done: true });
                 }
-                report(Report::Operated { operation, result: Ok(cluster.brokers.clone()) });
+                report(CrewReport::Operated { operation, result: Ok(cluster.brokers.clone()) });
             }
             Task::Job(Job::Delete) => {
                 publishing = None;
-                report(Report::Deleted(remove(&dir)));
+                report(CrewReport::Deleted(remove(&dir)));
             }
             Task::MaxPartitions(answer) => answer.send(Ok(7)).unwrap_or_default(),
             Task::Topics(call, answer) => {

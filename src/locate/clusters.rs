@@ -72,7 +72,7 @@ const SOMETHING_ELSE: &[&str] = &[
 const MOST: usize = 1000;
 
 /// One cluster, or what may be one.
-pub struct Cluster {
+pub struct LocatedCluster {
     /// As Terraform writes it; of a module that is not read, the module's.
     pub address: String,
     /// Where it is declared.
@@ -103,7 +103,7 @@ pub struct Condition {
 /// What was found in a configuration.
 #[derive(Default)]
 pub struct Clusters {
-    pub found: Vec<Cluster>,
+    pub found: Vec<LocatedCluster>,
     /// Blocks that make no cluster with brokers of a type, or none now.
     pub others: Vec<Other>,
 }
@@ -142,7 +142,8 @@ impl Other {
 pub fn clusters(eval: &Eval<'_>, root: usize) -> Result<Clusters, Stop> {
     let mut clusters = Clusters::default();
     clusters.of_module(eval, &Scope::root(root), &Within::default());
-    let needs = |cluster: &Cluster| cluster.broker_type.as_ref().err().filter(|stop| stop.needs.is_some()).cloned();
+    let needs =
+        |cluster: &LocatedCluster| cluster.broker_type.as_ref().err().filter(|stop| stop.needs.is_some()).cloned();
     match clusters.found.iter().find_map(needs) {
         Some(stop) => Err(stop),
         None => Ok(clusters),
@@ -150,7 +151,7 @@ pub fn clusters(eval: &Eval<'_>, root: usize) -> Result<Clusters, Stop> {
 }
 
 /// The cluster of a Terragrunt unit whose module is not on this machine but known.
-pub fn of_unit(eval: &Eval<'_>, remote: &str, place: &Place) -> Option<Cluster> {
+pub fn of_unit(eval: &Eval<'_>, remote: &str, place: &Place) -> Option<LocatedCluster> {
     let (argument, name) = known(remote)?;
     eval.met();
     let broker_type = match terragrunt::input(eval, argument) {
@@ -165,7 +166,7 @@ pub fn of_unit(eval: &Eval<'_>, remote: &str, place: &Place) -> Option<Cluster> 
     let place = place.clone();
     let (uncertain, ignored) = (None, None);
     let conditions = Vec::new();
-    Some(Cluster { address, place, name, kafka_version, broker_type, met, uncertain, ignored, conditions })
+    Some(LocatedCluster { address, place, name, kafka_version, broker_type, met, uncertain, ignored, conditions })
 }
 
 /// The region of the AWS provider, where the root module says it.
@@ -267,7 +268,7 @@ impl Clusters {
             let met = within.with(eval.met());
             let conditions = conditions(eval, Some((&block.body, &scope)));
             let shown = |name: &str| eval.value(block.body.attribute(name)?, &scope).ok()?.shown();
-            self.found.push(Cluster {
+            self.found.push(LocatedCluster {
                 address,
                 place: block.place.clone(),
                 name: shown("cluster_name"),
@@ -304,7 +305,7 @@ impl Clusters {
             let met = within.with(eval.met());
             let conditions = conditions(eval, None);
             let shown = |name: &str| eval.value(call.body.attribute(name)?, &scope).ok()?.shown();
-            self.found.push(Cluster {
+            self.found.push(LocatedCluster {
                 address,
                 place: call.place.clone(),
                 name: shown(name),
@@ -337,7 +338,7 @@ impl Clusters {
             stop.why,
             eval.quoted(given)
         );
-        self.found.push(Cluster {
+        self.found.push(LocatedCluster {
             address: scope.address_of(&format!("module.{}", call.labels.first().map_or("", String::as_str))),
             place: call.place.clone(),
             name: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Edit, Located, Refusal, Which, at,
-    clusters::{Cluster, is_broker_type},
+    clusters::{LocatedCluster, is_broker_type},
     eval::Choice,
     explore::View,
     inputs::{BY_ARGUMENT, BY_ENVIRONMENT},
@@ -16,14 +16,14 @@ use super::{
 };
 
 /// The clusters that are meant.
-pub fn chosen<'v>(view: &View<'v>, which: Which) -> Result<Vec<&'v Cluster>, Refusal> {
+pub fn chosen<'v>(view: &View<'v>, which: Which) -> Result<Vec<&'v LocatedCluster>, Refusal> {
     let all = &view.clusters.found;
     let question = view.question;
-    let matching: Vec<&Cluster> = match question.cluster {
+    let matching: Vec<&LocatedCluster> = match question.cluster {
         None => all.iter().collect(),
         Some(name) => {
-            let exact: Vec<&Cluster> = all.iter().filter(|cluster| cluster.address == name).collect();
-            let is_named = |cluster: &&Cluster| {
+            let exact: Vec<&LocatedCluster> = all.iter().filter(|cluster| cluster.address == name).collect();
+            let is_named = |cluster: &&LocatedCluster| {
                 let resource = cluster.address.rsplit('.').next().unwrap_or_default();
                 cluster.name.as_deref() == Some(name)
                     || cluster.address.ends_with(&format!(".{name}"))
@@ -40,7 +40,7 @@ pub fn chosen<'v>(view: &View<'v>, which: Which) -> Result<Vec<&'v Cluster>, Ref
 }
 
 /// The edit for `cluster`, if nothing counts against it.
-pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Located, Refusal> {
+pub fn judged(view: &View<'_>, cluster: &LocatedCluster, which: Which) -> Result<Located, Refusal> {
     let tree = view.tree;
     let text = cluster.broker_type.as_ref().map_err(|stop| untold(view, cluster, stop))?;
     let (place, notes) = allowed(view, cluster, text, which)?;
@@ -48,7 +48,7 @@ pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Locate
         let finding = Finding::at(tree, &choice.place, choice_words(tree, choice));
         (finding, choice.deciders.iter().any(|decider| decider.is_default))
     });
-    let shown = |other: &Cluster| match &other.broker_type {
+    let shown = |other: &LocatedCluster| match &other.broker_type {
         Ok(text) => text.text.clone(),
         Err(stop) => stop.why.clone(),
     };
@@ -81,7 +81,7 @@ pub fn judged(view: &View<'_>, cluster: &Cluster, which: Which) -> Result<Locate
 /// Where the type is to be replaced, and what there is to know of it, if nothing counts against it.
 fn allowed<'c>(
     view: &View<'_>,
-    cluster: &'c Cluster,
+    cluster: &'c LocatedCluster,
     text: &'c Text,
     which: Which,
 ) -> Result<(&'c Place, Vec<String>), Refusal> {
@@ -130,7 +130,7 @@ fn allowed<'c>(
 }
 
 /// Why the type is unknown, and the variable files that would set it.
-fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
+fn untold(view: &View<'_>, cluster: &LocatedCluster, stop: &Stop) -> Refusal {
     let mut refusal = Refusal::of_cluster(view.tree, cluster, "its broker type is unknown", stop);
     if stop.is_remote {
         refusal.advice =
@@ -153,7 +153,7 @@ fn untold(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Refusal {
 }
 
 /// What to say on the command line where something is not told, and the command.
-fn what_is_missing(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Option<(String, String)> {
+fn what_is_missing(view: &View<'_>, cluster: &LocatedCluster, stop: &Stop) -> Option<(String, String)> {
     let question = view.question;
     if stop.why.contains("TF_WORKSPACE") {
         let command = format!("TF_WORKSPACE=NAME {}", question.command(""));
@@ -188,7 +188,7 @@ fn what_is_missing(view: &View<'_>, cluster: &Cluster, stop: &Stop) -> Option<(S
 }
 
 /// Where the string stands that is to be replaced.
-fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'c Place, Refusal> {
+fn place_of<'c>(view: &View<'_>, cluster: &LocatedCluster, text: &'c Text) -> Result<&'c Place, Refusal> {
     let tree = view.tree;
     let unwritten = |why: &str, place: Option<Place>| {
         let stop = Stop { why: why.to_owned(), place, needs: None, cause: Cause::Unknown, is_remote: false };
@@ -225,9 +225,9 @@ fn place_of<'c>(view: &View<'_>, cluster: &Cluster, text: &'c Text) -> Result<&'
     }
 }
 
-fn refuse_shared(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<(), Refusal> {
+fn refuse_shared(view: &View<'_>, cluster: &LocatedCluster, place: &Place) -> Result<(), Refusal> {
     let others = view.clusters.found.iter().filter(|other| !std::ptr::eq(*other, cluster));
-    let sharing: Vec<&Cluster> = others.filter(|other| other.met.strings.contains(place)).collect();
+    let sharing: Vec<&LocatedCluster> = others.filter(|other| other.met.strings.contains(place)).collect();
     match sharing.is_empty() {
         true => Ok(()),
         false => Err(Refusal::shared(view.tree, cluster, place, &sharing)),
@@ -241,7 +241,7 @@ fn not_there(setting: &Setting) -> String {
 }
 
 /// What the type depends on and a file sets that was not named: it may well be named each time.
-fn unnamed_settings(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result<Vec<Setting>, Refusal> {
+fn unnamed_settings(view: &View<'_>, cluster: &LocatedCluster, place: &Place) -> Result<Vec<Setting>, Refusal> {
     let module = view.tree.module(view.root);
     let is_type = |name: &str| {
         let default = module.variables.get(name).and_then(|declared| declared.attribute("default"));
@@ -251,7 +251,11 @@ fn unnamed_settings(view: &View<'_>, cluster: &Cluster, place: &Place) -> Result
 }
 
 /// What files of variables that are not named set of what the cluster's type depends on.
-fn settings(view: &View<'_>, cluster: &Cluster, is_type: impl Fn(&str) -> bool) -> Result<Vec<Setting>, Refusal> {
+fn settings(
+    view: &View<'_>,
+    cluster: &LocatedCluster,
+    is_type: impl Fn(&str) -> bool,
+) -> Result<Vec<Setting>, Refusal> {
     let given = |name: &String| view.inputs.is_given(name);
     let asked: BTreeSet<String> = cluster.met.variables.iter().filter(|name| !given(name)).cloned().collect();
     let dir = view.tree.module(view.root).dir.clone();

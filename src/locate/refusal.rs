@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Located, Question,
-    clusters::{Cluster, Clusters, Condition, Other, is_broker_type},
+    clusters::{Clusters, Condition, LocatedCluster, Other, is_broker_type},
     syntax::{Place, SyntaxError},
     tree::Tree,
     value::Stop,
@@ -150,7 +150,7 @@ impl Refusal {
     }
 
     /// A condition that the new type does not meet.
-    pub fn not_allowed(tree: &Tree, cluster: &Cluster, condition: &Condition, to: &str) -> Refusal {
+    pub fn not_allowed(tree: &Tree, cluster: &LocatedCluster, condition: &Condition, to: &str) -> Refusal {
         let message = match condition.message.is_empty() {
             true => String::new(),
             false => format!(": {}", condition.message),
@@ -199,7 +199,7 @@ impl Refusal {
         }
     }
 
-    pub fn several(tree: &Tree, clusters: &[&Cluster], question: &Question<'_>) -> Refusal {
+    pub fn several(tree: &Tree, clusters: &[&LocatedCluster], question: &Question<'_>) -> Refusal {
         let refusal = Refusal {
             findings: clusters.iter().map(|cluster| cluster_finding(tree, cluster)).collect(),
             advice: "choose one with --cluster (its address or its cluster_name), or change all of them with --all"
@@ -212,7 +212,7 @@ impl Refusal {
         }
     }
 
-    pub fn of_cluster(tree: &Tree, cluster: &Cluster, what: &str, stop: &Stop) -> Refusal {
+    pub fn of_cluster(tree: &Tree, cluster: &LocatedCluster, what: &str, stop: &Stop) -> Refusal {
         let mut findings: Vec<Finding> =
             cluster.met.trail.iter().map(|(place, what)| Finding::at(tree, place, what.clone())).collect();
         // In a circle the way is long; its beginning tells enough.
@@ -232,7 +232,7 @@ impl Refusal {
         Refusal { findings, advice, ..Refusal::plain(&what) }
     }
 
-    pub fn shared(tree: &Tree, cluster: &Cluster, place: &Place, sharing: &[&Cluster]) -> Refusal {
+    pub fn shared(tree: &Tree, cluster: &LocatedCluster, place: &Place, sharing: &[&LocatedCluster]) -> Refusal {
         let mut findings =
             vec![Finding::at(tree, place, format!("{} sets the type of all of them", short(tree, place)))];
         findings.extend(sharing.iter().map(|other| cluster_finding(tree, other)));
@@ -243,7 +243,7 @@ impl Refusal {
         }
     }
 
-    pub fn unnamed_files(cluster: &Cluster, settings: &[Setting], question: &Question<'_>) -> Refusal {
+    pub fn unnamed_files(cluster: &LocatedCluster, settings: &[Setting], question: &Question<'_>) -> Refusal {
         let what = format!("the broker type of {} depends on the variable file that terraform gets", cluster.address);
         let refusal = Refusal {
             findings: settings.iter().map(Setting::finding).collect(),
@@ -314,7 +314,7 @@ pub fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-fn cluster_finding(tree: &Tree, cluster: &Cluster) -> Finding {
+fn cluster_finding(tree: &Tree, cluster: &LocatedCluster) -> Finding {
     let name = cluster.name.as_ref().map(|name| format!(" named {name}")).unwrap_or_default();
     let what = match &cluster.broker_type {
         Ok(text) => format!("of type {}", text.text),

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use super::Report;
+use super::Page;
 use crate::run::Run;
 
 fn unpacked(bytes: &[u8]) -> Vec<u8> {
@@ -38,19 +38,19 @@ fn told(html: &str) -> String {
 #[test]
 fn a_demo_is_told_as_a_page() {
     let run = Run::parse(&record()).unwrap();
-    insta::assert_snapshot!(told(&Report::of(&run, &times()).html().unwrap()));
+    insta::assert_snapshot!(told(&Page::of(&run, &times()).html().unwrap()));
 }
 
 #[test]
 fn a_demo_is_told_as_markdown() {
     let run = Run::parse(&record()).unwrap();
-    insta::assert_snapshot!(Report::of(&run, &times()).markdown());
+    insta::assert_snapshot!(Page::of(&run, &times()).markdown());
 }
 
 #[test]
 fn the_page_is_whole_and_names_the_lab_at_its_head() {
     let run = Run::parse(&record()).unwrap();
-    let html = Report::of(&run, &times()).html().unwrap();
+    let html = Page::of(&run, &times()).html().unwrap();
     assert!(html.starts_with("<!DOCTYPE html>"), "{}", &html[..100]);
     let (header, _) = html.split_once("</header>").unwrap();
     assert!(header.contains("lab, scale 1:4") && header.contains("(lab, scale 1:4)</title>"));
@@ -86,7 +86,7 @@ fn hostile_names_stay_names() {
     let text: Vec<String> = lines.iter().map(ToString::to_string).collect();
     let run = Run::parse(&text.join("\n")).unwrap();
     assert!(run.unreadable.is_empty() && run.samples().next().is_some(), "{:?}", run.unreadable);
-    let report = Report::of(&run, &[]);
+    let report = Page::of(&run, &[]);
     let html = report.html().unwrap();
     assert_eq!((html.matches("<script").count(), html.matches("</script>").count()), (1, 1));
     assert!(!html.contains("<img") && !html.contains("onerror=y>"));
@@ -108,7 +108,7 @@ fn a_smaller_run_gives_a_smaller_report() {
         let lines: Vec<&str> =
             whole.lines().enumerate().filter(|(i, line)| *i == 0 || keep(line)).map(|(_, l)| l).collect();
         let run = Run::parse(&lines.join("\n")).unwrap();
-        let report = Report::of(&run, &[]);
+        let report = Page::of(&run, &[]);
         let (html, markdown) = (report.html().unwrap(), report.markdown());
         says.iter().for_each(|text| assert!(html.contains(text), "{text} is missing in\n{}", told(&html)));
         never.iter().for_each(|text| assert!(!html.contains(text), "{text}"));
@@ -141,7 +141,7 @@ fn a_record_torn_anywhere_is_told() {
     for i in 0..12 {
         let cut = head + (whole.len() - head) * i / 12 + 7;
         let run = Run::parse(&whole[..cut.min(whole.len())]).unwrap();
-        let report = Report::of(&run, &times[..times.len() * i / 12]);
+        let report = Page::of(&run, &times[..times.len() * i / 12]);
         assert!(report.html().unwrap().contains("no end") && !report.markdown().is_empty());
     }
 }

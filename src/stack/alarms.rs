@@ -12,7 +12,7 @@ use crate::{
 struct Alarm {
     name: &'static str,
     description: &'static str,
-    value: Watched,
+    value: Measure,
     comparison: &'static str,
     threshold: f64,
     period_s: u32,
@@ -22,7 +22,7 @@ struct Alarm {
 }
 
 /// What is compared with the threshold.
-enum Watched {
+enum Measure {
     /// A metric and its statistic.
     One(PerBroker, &'static str),
     /// Averages, each under its id, and what is computed from them (CloudWatch metric math).
@@ -44,7 +44,7 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
             name: "cpu",
             description: "CPU user + system: above 60 % a broker has no headroom for the leaders of another that \
                           restarts",
-            value: Watched::Math {
+            value: Measure::Math {
                 label: "CPU user + system, percent",
                 expression: "user + system",
                 averages: vec![("user", metric("CpuUser")), ("system", metric("CpuSystem"))],
@@ -58,7 +58,7 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
         Alarm {
             name: "memory",
             description: "Memory used, as a share of used + free: a sign, not a cause; read it with heap_after_gc",
-            value: Watched::Math {
+            value: Measure::Math {
                 label: "Memory used of used + free, percent",
                 // Not by the memory of the type, which would tie the alarm to it.
                 expression: "100 * used / (used + free)",
@@ -73,7 +73,7 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
         Alarm {
             name: "heap_after_gc",
             description: "JVM heap in use after garbage collection: the memory that Kafka really needs",
-            value: Watched::One(metric("HeapMemoryAfterGC"), "Average"),
+            value: Measure::One(metric("HeapMemoryAfterGC"), "Average"),
             comparison: "GreaterThanThreshold",
             threshold: alarms.heap_percent,
             period_s,
@@ -84,7 +84,7 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
             name: "cpu_credits",
             description: "CPU credits left (burstable types only; others send no data): at 0 the broker is limited to \
                           its baseline",
-            value: Watched::One(metric("CPUCreditBalance"), "Minimum"),
+            value: Measure::One(metric("CPUCreditBalance"), "Minimum"),
             comparison: "LessThanThreshold",
             threshold: alarms.credit_balance,
             // EC2 publishes credits every five minutes; with shorter periods most would hold nothing.
@@ -95,7 +95,7 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
         Alarm {
             name: "under_replicated",
             description: "Partitions led by the broker with a replica out of sync; expected while brokers restart one by one",
-            value: Watched::One(metric("UnderReplicatedPartitions"), "Maximum"),
+            value: Measure::One(metric("UnderReplicatedPartitions"), "Maximum"),
             comparison: "GreaterThanThreshold",
             threshold: 0.0,
             period_s,
@@ -105,7 +105,7 @@ fn entries(alarms: &Alarms) -> Vec<Alarm> {
         Alarm {
             name: "disk",
             description: "Disk used for data logs: act at 85 %",
-            value: Watched::One(metric("KafkaDataLogsDiskUsed"), "Maximum"),
+            value: Measure::One(metric("KafkaDataLogsDiskUsed"), "Maximum"),
             comparison: "GreaterThanThreshold",
             threshold: alarms.disk_percent,
             period_s,
@@ -154,8 +154,8 @@ fn topic(stack: &Stack, kms: Option<&KmsFile>) -> (Document, Option<Expression>)
 impl Alarm {
     fn metrics(&self) -> Vec<&'static Metric> {
         match &self.value {
-            Watched::One(PerBroker(metric), _) => vec![metric],
-            Watched::Math { averages, .. } => averages.iter().map(|(_, PerBroker(metric))| *metric).collect(),
+            Measure::One(PerBroker(metric), _) => vec![metric],
+            Measure::Math { averages, .. } => averages.iter().map(|(_, PerBroker(metric))| *metric).collect(),
         }
     }
 
@@ -173,13 +173,13 @@ impl Alarm {
             .set_some("alarm_actions", told.map(|topic| array([topic.clone()])))
             .set_some("ok_actions", told.map(|topic| array([topic.clone()])));
         match self.value {
-            Watched::One(PerBroker(metric), statistic) => block
+            Measure::One(PerBroker(metric), statistic) => block
                 .set("namespace", Metric::NAMESPACE)
                 .set("metric_name", metric.name.as_str())
                 .set("statistic", statistic)
                 .set("period", self.period_s)
                 .set("dimensions", dimensions(metric, cluster)),
-            Watched::Math { label, expression, averages } => {
+            Measure::Math { label, expression, averages } => {
                 let result = Block::new("metric_query")
                     .set("id", "result")
                     .set("label", label)

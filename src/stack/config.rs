@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 pub use access::{Authentication, KmsKey};
 pub use client::{Bucket, Client};
-pub use cluster::Cluster;
+pub use cluster::ClusterTable;
 pub use network::Network;
 use profile::Profile;
 pub use watch::{Alarms, Logs, SnsTopic};
@@ -31,7 +31,7 @@ pub(super) struct Config {
     /// Whether there is a CloudWatch dashboard.
     pub dashboard: bool,
     pub network: Network,
-    pub cluster: Cluster,
+    pub cluster: ClusterTable,
     pub client: Client,
     pub logs: Logs,
     pub alarms: Alarms,
@@ -76,7 +76,7 @@ impl Default for Config {
             zones: ["us-west-2a", "us-west-2b", "us-west-2c"].map(str::to_owned).to_vec(),
             dashboard: false,
             network: Network::default(),
-            cluster: Cluster::default(),
+            cluster: ClusterTable::default(),
             client: Client::default(),
             logs: Logs::default(),
             alarms: Alarms::default(),

@@ -39,6 +39,13 @@ pub struct Request {
     pub delay: Option<Duration>,
 }
 
+impl Request {
+    /// The best view of `target`, a sample each `interval` from inside.
+    pub fn best(target: Target, interval: Duration) -> Request {
+        Request { target, view: View::Best, targets: None, interval, delay: None }
+    }
+}
+
 /// Through what a cluster is asked to be seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum View {

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::runtime;
 use crate::{
-    aws::{self, Aws, Cluster},
+    aws::{self, Aws, MskCluster},
     lab::service::Running,
     outcome::refused,
 };
@@ -43,7 +43,7 @@ impl Place {
 ///
 /// # Errors
 /// There is no such cluster, the API cannot be reached, or the cluster has no plaintext listener.
-pub async fn cluster(aws: &Aws, name: &str) -> anyhow::Result<(Cluster, String)> {
+pub async fn cluster(aws: &Aws, name: &str) -> anyhow::Result<(MskCluster, String)> {
     let cluster = aws.cluster(name).await?;
     let plaintext = plaintext(aws, &cluster).await?;
     Ok((cluster, plaintext))
@@ -53,7 +53,7 @@ pub async fn cluster(aws: &Aws, name: &str) -> anyhow::Result<(Cluster, String)>
 ///
 /// # Errors
 /// The API cannot be reached, or the cluster has no plaintext listener.
-pub async fn plaintext(aws: &Aws, cluster: &Cluster) -> anyhow::Result<String> {
+pub async fn plaintext(aws: &Aws, cluster: &MskCluster) -> anyhow::Result<String> {
     let bootstrap = aws.bootstrap(cluster).await?;
     bootstrap.plaintext.with_context(|| {
         let name = &cluster.name;

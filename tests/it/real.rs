@@ -149,6 +149,13 @@ fn the_demo_ends_well_and_leaves_nothing() {
         "destroyed",
     ];
     assert_eq!(moments, expected);
+    // What README shows of a demo is what a demo says.
+    let readme = include_str!("../../README.md");
+    for moment in ["applied", "destroyed"] {
+        let told = story["timeline"].as_array().unwrap().iter().find(|told| told["moment"] == moment).unwrap();
+        let told = told["text"].as_str().unwrap();
+        assert!(readme.contains(told), "README.md shows another figure than {told:?}");
+    }
     ensure_no_gap(&std::fs::read_to_string(dir.path().join(story["samples"].as_str().unwrap())).unwrap());
     assert_eq!(processes_of(dir.path()), [""; 0]);
     let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

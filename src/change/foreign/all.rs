@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use super::{Edited, Ended, Request, Written, asked, checked, leads_outside, next};
+use super::{Edited, ForeignEnd, Request, Written, asked, checked, leads_outside, next};
 use crate::{
     catalogue::BrokerType,
     change::{Event, FileDiff, Observer, Site},
@@ -34,7 +34,7 @@ pub fn run(
     request: &Request,
     site: &Site,
     observer: &mut dyn Observer,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<ForeignEnd> {
     let found = located(question)?;
     let files = changed(&found);
     if let Some(rendered) = files.iter().find(|changed| provenance(&changed.before) != Provenance::Foreign) {
@@ -53,7 +53,7 @@ pub fn run(
     };
     observer.see(&Event::Located(&edited));
     if request.dry_run {
-        return Ok(Ended::Edited(Box::new(edited)));
+        return Ok(ForeignEnd::Edited(Box::new(edited)));
     }
     write(question, &files).map_err(refused)?;
     for located in &found {
@@ -61,7 +61,7 @@ pub fn run(
         let address = Some(located.address.as_str());
         observer.see(&Event::Edited(&Written { file, line: *line, old, to: request.to, address }));
     }
-    Ok(Ended::Edited(Box::new(Edited { written: true, ..edited })))
+    Ok(ForeignEnd::Edited(Box::new(Edited { written: true, ..edited })))
 }
 
 /// Every value to edit.

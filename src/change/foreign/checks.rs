@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tokio::time::timeout;
 
 use crate::{
-    aws::{Aws, Cluster},
+    aws::{Aws, MskCluster},
     catalogue::{BrokerType, KafkaVersion},
     change::{
         Change,
@@ -77,7 +77,7 @@ pub fn asked(located: &Located, to: BrokerType, place: &Place) -> anyhow::Result
 }
 
 /// Partitions by the last whole minute in CloudWatch, where every broker has published them.
-async fn published(aws: &Aws, cluster: &Cluster) -> Option<Replication> {
+async fn published(aws: &Aws, cluster: &MskCluster) -> Option<Replication> {
     let ids = aws.nodes(&cluster.arn).await.ok()?.into_iter().map(|node| node.id).collect();
     let sample = CloudWatch::new(aws.clone(), &cluster.name, ids, None).sample().await.ok()?;
     let mut found = Replication::default();

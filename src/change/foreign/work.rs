@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, Request, Written};
+use super::{ForeignEnd, Request, Written};
 use crate::{
     change::{
         Change, Event, Observer, Phase, Question, Site,
@@ -62,17 +62,17 @@ struct Begun<'a> {
 impl Work<'_> {
     /// # Errors
     /// The plan would do something else, or terraform failed. The record has its end in each case.
-    pub fn carry_out(&self, observer: &mut dyn Observer) -> anyhow::Result<Ended> {
+    pub fn carry_out(&self, observer: &mut dyn Observer) -> anyhow::Result<ForeignEnd> {
         let Located { region, cluster_name, .. } = self.located.clone();
         let environment = Environment { region, cluster: cluster_name, ..Environment::here() };
         let record = Record::begin_in(&self.project, "resize", environment)?;
         let journal = Journal::new(Some(record.clone()), self.site.timing, observer)?;
         let played = match self.play(&record, &journal) {
-            Err(error) if error.is::<Interrupted>() => Ok(Ended::Interrupted),
+            Err(error) if error.is::<Interrupted>() => Ok(ForeignEnd::Interrupted),
             played => played,
         };
-        let is_interrupted = matches!(played, Ok(Ended::Interrupted));
-        let outcome = played.as_ref().map(Ended::outcome).map_err(|error| anyhow!("{error:#}"));
+        let is_interrupted = matches!(played, Ok(ForeignEnd::Interrupted));
+        let outcome = played.as_ref().map(ForeignEnd::outcome).map_err(|error| anyhow!("{error:#}"));
         if let Err(error) = record.end(&outcome, is_interrupted) {
             journal.see(&Event::NotRecorded(&error));
         }
@@ -80,7 +80,7 @@ impl Work<'_> {
     }
 
     /// Makes the edit and carries it out when that is wanted; else undoes it.
-    fn play(&self, record: &Record, journal: &Journal<'_>) -> anyhow::Result<Ended> {
+    fn play(&self, record: &Record, journal: &Journal<'_>) -> anyhow::Result<ForeignEnd> {
         let (edit, to) = (&self.located.edit, self.request.to);
         let (file, old, new) = (absolute(&edit.file), edit.old.clone(), to.to_string());
         record.result(ELSEWHERE, &Elsewhere { file, line: edit.line, old, new, plan: self.plan.clone() })?;
@@ -93,7 +93,7 @@ impl Work<'_> {
         };
         self.undo(journal)?;
         match failed.map(anyhow::Error::downcast::<TerraformError>) {
-            None => Ok(Ended::Declined),
+            None => Ok(ForeignEnd::Declined),
             Some(Ok(error)) => stopped(error, journal),
             Some(Err(error)) => Err(error),
         }
@@ -170,7 +170,7 @@ impl Work<'_> {
     }
 
     /// Applies the plan. What fails from here on may have begun to change the cluster, so the edit stays.
-    fn finish(&self, begun: Begun<'_>, record: &Record, journal: &Journal<'_>) -> anyhow::Result<Ended> {
+    fn finish(&self, begun: Begun<'_>, record: &Record, journal: &Journal<'_>) -> anyhow::Result<ForeignEnd> {
         let Begun { plan, cluster, watched, before } = begun;
         let marks = Marks::new(self.project.stack()).without_fixed();
         let news = News::new(Naming::of_project(&self.project.terraform_dir()), marks);
@@ -206,7 +206,7 @@ impl Work<'_> {
         let was = diagnose::Context { broker_type: Some(self.located.edit.old.clone()), ..cluster.clone() };
         let (before, after) =
             (before.unwrap_or_else(|| Stretch::empty(was)), after.unwrap_or_else(|| Stretch::empty(cluster)));
-        Ok(Ended::Concluded(Box::new(concluded(done, Some(before), after, journal)?)))
+        Ok(ForeignEnd::Concluded(Box::new(concluded(done, Some(before), after, journal)?)))
     }
 
     /// Measures the brokers, where they can be: terraform may have rights or ways to AWS that kgen has not.
@@ -235,12 +235,12 @@ impl Work<'_> {
 ///
 /// # Errors
 /// It was not interrupted.
-fn stopped(error: TerraformError, journal: &Journal<'_>) -> anyhow::Result<Ended> {
+fn stopped(error: TerraformError, journal: &Journal<'_>) -> anyhow::Result<ForeignEnd> {
     journal.end_phase();
     match error {
         TerraformError::Interrupted { .. } => {
             journal.see(&Event::TerraformStopped { error: &error, goes_on: true });
-            Ok(Ended::Interrupted)
+            Ok(ForeignEnd::Interrupted)
         }
         // Where plans are kept, something is in the way: terraform was not started.
         error @ TerraformError::PlanFile { .. } => Err(refused(error)),

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::{
     change::{
         Site, Step,
-        foreign::{self, Ended, Request},
+        foreign::{self, ForeignEnd, Request},
         testing::{Seen, World},
     },
     outcome::Refused,
@@ -49,7 +49,7 @@ fn request(world: &World, apply: bool) -> Request {
     }
 }
 
-fn run(world: &World, request: &Request, seen: &mut Seen) -> anyhow::Result<Ended> {
+fn run(world: &World, request: &Request, seen: &mut Seen) -> anyhow::Result<ForeignEnd> {
     let site: Site = world.site();
     foreign::run(request, &site, seen)
 }
@@ -62,7 +62,7 @@ fn has(world: &World, broker_type: &str) -> bool {
 fn an_edit_without_apply_stops_before_terraform() {
     let world = world("kafka.t3.small");
     let mut seen = Seen::default();
-    let Ended::Edited(edited) = run(&world, &request(&world, false), &mut seen).unwrap() else { panic!() };
+    let ForeignEnd::Edited(edited) = run(&world, &request(&world, false), &mut seen).unwrap() else { panic!() };
     assert!(edited.written && has(&world, "kafka.m5.large") && world.calls().is_empty());
     assert!(edited.next.contains("terraform -chdir="), "{}", edited.next);
     assert!(seen.has("Located") && seen.has("Edited") && seen.questions.is_empty());
@@ -74,7 +74,7 @@ fn an_apply_is_planned_guarded_applied_and_measured() {
     let mut seen = Seen::default();
     let ended = run(&world, &request(&world, true), &mut seen);
     let ended = ended.unwrap_or_else(|error| panic!("{error:#} {:?}", seen.events));
-    let Ended::Concluded(concluded) = ended else { panic!("{ended:?}") };
+    let ForeignEnd::Concluded(concluded) = ended else { panic!("{ended:?}") };
     assert_eq!(concluded.was.broker_type.as_deref(), Some("kafka.t3.small"));
     assert_eq!((world.broker_type().as_str(), world.calls().len()), ("kafka.m5.large", 3));
     assert!(has(&world, "kafka.m5.large"));
@@ -95,7 +95,7 @@ fn an_apply_is_planned_guarded_applied_and_measured() {
 fn an_apply_that_is_not_approved_undoes_the_edit() {
     let world = world("kafka.t3.small");
     let mut seen = Seen::declining();
-    assert!(matches!(run(&world, &request(&world, true), &mut seen).unwrap(), Ended::Declined));
+    assert!(matches!(run(&world, &request(&world, true), &mut seen).unwrap(), ForeignEnd::Declined));
     assert!(has(&world, "kafka.t3.small") && seen.has("Undone"), "{:?}", seen.events);
     assert_eq!(world.calls(), ["plan", "show"]);
 }

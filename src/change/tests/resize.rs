@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::large;
 use crate::{
     change::{
-        Ended, Request, Step,
+        ChangeEnd, Request, Step,
         testing::{Seen, World},
     },
     lab::cluster::{ClusterState, Update},
@@ -35,7 +35,7 @@ fn is_rolled_back(world: &World, reason: &str) {
 fn a_resize_changes_the_files_and_the_cluster_and_is_measured() {
     let world = World::new();
     let mut seen = Seen::default();
-    let Ended::Concluded(concluded) = world.run(large(), &mut seen).unwrap() else { panic!("{:?}", seen.events) };
+    let ChangeEnd::Concluded(concluded) = world.run(large(), &mut seen).unwrap() else { panic!("{:?}", seen.events) };
     assert!(world.is_written(large()));
     assert_eq!(world.broker_type(), "kafka.m5.large");
     assert_eq!(concluded.was.broker_type.as_deref(), Some("kafka.t3.small"));
@@ -56,7 +56,7 @@ fn a_dry_run_proposes_and_touches_nothing() {
     let mut seen = Seen::default();
     let request = Request { dry_run: true, ..world.request(large()) };
     let ended = crate::change::run(&request, &world.site(), &mut seen).unwrap();
-    let Ended::Proposed(proposal) = ended else { panic!("{ended:?}") };
+    let ChangeEnd::Proposed(proposal) = ended else { panic!("{ended:?}") };
     let files: Vec<String> = proposal.files.iter().map(|file| file.diff.clone()).collect();
     assert!(files.iter().any(|diff| diff.contains("+broker_type = \"kafka.m5.large\"")), "{files:?}");
     assert!(proposal.remedy.summary.contains("kafka.m5.large"), "{}", proposal.remedy.summary);
@@ -67,7 +67,7 @@ fn a_dry_run_proposes_and_touches_nothing() {
 fn what_is_not_approved_is_not_begun() {
     let world = World::new();
     let mut seen = Seen::declining();
-    assert!(matches!(world.run(large(), &mut seen).unwrap(), Ended::Declined));
+    assert!(matches!(world.run(large(), &mut seen).unwrap(), ChangeEnd::Declined));
     // It was shown before it was asked.
     assert!(seen.has("Proposed") && seen.questions.len() == 1);
     assert!(world.is_as_before() && !world.has_record() && world.calls().is_empty());
@@ -188,7 +188,7 @@ fn a_file_that_somebody_changes_meanwhile_is_not_put_back() {
 fn an_interrupt_while_measuring_touches_nothing() {
     let world = World::new();
     let mut seen = Seen::interrupting_at("Measuring");
-    assert!(matches!(world.run(large(), &mut seen).unwrap(), Ended::Interrupted));
+    assert!(matches!(world.run(large(), &mut seen).unwrap(), ChangeEnd::Interrupted));
     assert!(world.is_as_before() && world.calls().is_empty());
     assert_eq!((world.step(), world.end().as_str()), (Step::Measuring, "interrupted"));
     assert!(seen.has("Left { run: \"resize-") && seen.events.last().unwrap().contains("is_interrupted: true"));
@@ -200,7 +200,7 @@ fn an_interrupt_after_the_apply_leaves_the_change_to_be_resumed() {
     // Terraform comes back before the cluster is done.
     world.is_held.store(true, std::sync::atomic::Ordering::SeqCst);
     let mut seen = Seen::interrupting_at("Began(AwaitingSync)");
-    assert!(matches!(world.run(large(), &mut seen).unwrap(), Ended::Interrupted));
+    assert!(matches!(world.run(large(), &mut seen).unwrap(), ChangeEnd::Interrupted));
     assert!(world.is_written(large()));
     assert_eq!((world.step(), world.end().as_str()), (Step::Applying, "interrupted"));
 }
@@ -294,7 +294,7 @@ fn a_cluster_that_was_changed_by_other_means_is_measured_all_the_same() {
     world.updated(Update::BrokerType("kafka.m5.large".parse().unwrap()));
     world.write("stub/applied", "");
     let mut seen = Seen::default();
-    assert!(matches!(world.run(large(), &mut seen).unwrap(), Ended::Concluded(_)), "{:?}", seen.events);
+    assert!(matches!(world.run(large(), &mut seen).unwrap(), ChangeEnd::Concluded(_)), "{:?}", seen.events);
     assert!(world.is_written(large()));
     assert_eq!(world.calls(), ["plan", "show"]);
 }

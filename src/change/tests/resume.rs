@@ -3,7 +3,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use super::{SIX, large};
 use crate::{
     change::{
-        Ended, Step,
+        ChangeEnd, Step,
         testing::{Seen, World},
     },
     lab::cluster::Update,
@@ -15,7 +15,7 @@ use crate::{
 fn is_resumed(world: &World) -> Seen {
     let mut seen = Seen::default();
     let ended = world.resume(false, &mut seen).unwrap_or_else(|error| panic!("{error:#} {:?}", seen.events));
-    assert!(matches!(ended, Ended::Concluded(_)), "{ended:?} {:?}", seen.events);
+    assert!(matches!(ended, ChangeEnd::Concluded(_)), "{ended:?} {:?}", seen.events);
     assert_eq!(world.step(), Step::Proven);
     // The same run continues.
     world.recorded();
@@ -98,7 +98,7 @@ fn an_operation_that_still_runs_is_waited_for() {
     world.write("stub/applied", "");
     let is_held = world.is_held.clone();
     let mut seen = Seen::default().doing("Began(AwaitingOperation)", move || is_held.store(false, Ordering::SeqCst));
-    assert!(matches!(world.resume(false, &mut seen).unwrap(), Ended::Concluded(_)));
+    assert!(matches!(world.resume(false, &mut seen).unwrap(), ChangeEnd::Concluded(_)));
     assert_eq!(seen.events.iter().filter(|event| event.starts_with("Began(AwaitingOperation)")).count(), 1);
 }
 
@@ -169,7 +169,7 @@ fn what_is_not_approved_stays_as_it_was_left() {
     let world = World::new();
     world.left_at(large(), Step::Writing);
     let mut seen = Seen::declining();
-    assert!(matches!(world.resume(false, &mut seen).unwrap(), Ended::Declined));
+    assert!(matches!(world.resume(false, &mut seen).unwrap(), ChangeEnd::Declined));
     assert!(world.is_written(large()) && world.calls().is_empty());
     assert_eq!(world.step(), Step::Writing);
 }
@@ -179,7 +179,7 @@ fn undo_puts_the_files_back() {
     let world = World::new();
     world.left_at(large(), Step::Writing);
     let mut seen = Seen::default();
-    assert!(matches!(world.resume(true, &mut seen).unwrap(), Ended::PutBack));
+    assert!(matches!(world.resume(true, &mut seen).unwrap(), ChangeEnd::PutBack));
     assert!(world.is_as_before() && world.calls().is_empty());
     assert_eq!((world.step(), world.end().as_str()), (Step::PutBack, "done"));
     assert!(seen.questions[0].starts_with("PutBack"), "{:?}", seen.questions);
@@ -189,7 +189,7 @@ fn undo_puts_the_files_back() {
 fn undo_that_is_not_approved_changes_nothing() {
     let world = World::new();
     world.left_at(large(), Step::Writing);
-    assert!(matches!(world.resume(true, &mut Seen::declining()).unwrap(), Ended::Declined));
+    assert!(matches!(world.resume(true, &mut Seen::declining()).unwrap(), ChangeEnd::Declined));
     assert!(world.is_written(large()));
 }
 

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::SIX;
 use crate::{
     change::{
-        Change, Ended, Step,
+        Change, ChangeEnd, Step,
         testing::{Seen, World},
     },
     outcome::Refused,
@@ -28,7 +28,7 @@ fn is_refused(world: &World, change: Change, reason: &str) {
 fn a_scale_out_adds_brokers_and_gives_them_their_share() {
     let world = world();
     let mut seen = Seen::default();
-    let Ended::Concluded(concluded) = world.run(SIX, &mut seen).unwrap() else { panic!("{:?}", seen.events) };
+    let ChangeEnd::Concluded(concluded) = world.run(SIX, &mut seen).unwrap() else { panic!("{:?}", seen.events) };
     assert!(world.is_written(SIX));
     assert_eq!(world.cluster().provisioned.number_of_broker_nodes, 6);
     assert_eq!((concluded.was.broker_count, concluded.is.broker_count), (3, 6));
@@ -100,7 +100,7 @@ fn moves_that_are_interrupted_are_given_up_and_the_throttle_is_gone() {
     let world = world();
     world.brokers.cluster().never_moves = true;
     let mut seen = Seen::interrupting_at("Began(MovingPartitions)");
-    assert!(matches!(world.run(SIX, &mut seen).unwrap(), Ended::Interrupted), "{:?}", seen.events);
+    assert!(matches!(world.run(SIX, &mut seen).unwrap(), ChangeEnd::Interrupted), "{:?}", seen.events);
     assert!(world.is_written(SIX));
     assert_eq!((world.step(), world.end().as_str()), (Step::Moving, "interrupted"));
     let kafka = world.brokers.cluster();

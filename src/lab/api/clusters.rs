@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     catalogue::KafkaVersion,
     lab::{
-        cluster::{Cluster, Endpoints, NewCluster, Refusal, Serverless, Tags, compatible_versions},
+        cluster::{EmulatedCluster, Endpoints, NewCluster, Refusal, Serverless, Tags, compatible_versions},
         control::Lab,
     },
 };
@@ -39,7 +39,7 @@ pub fn routes() -> Router<Arc<Lab>> {
 }
 
 async fn create(State(lab): State<Arc<Lab>>, Caller(call): Caller, Body(new): Body<NewCluster>) -> Answer {
-    let answer = move |cluster: &Cluster| json!({ "clusterArn": cluster.arn, "clusterName": cluster.name, "state": cluster.state });
+    let answer = move |cluster: &EmulatedCluster| json!({ "clusterArn": cluster.arn, "clusterName": cluster.name, "state": cluster.state });
     decide(lab, move |plane| {
         let (cluster, action) = plane.create_cluster(new, &call)?;
         Ok((Json(answer(cluster)), Some(action)))
@@ -91,7 +91,7 @@ fn list_clusters(
     region: &str,
     parameters: &Parameters,
     kind: Option<&str>,
-    shape: fn(&Cluster) -> Value,
+    shape: fn(&EmulatedCluster) -> Value,
 ) -> Answer {
     let plane = lab.plane();
     let clusters = plane.clusters(region, parameters.get("clusterNameFilter").unwrap_or_default());
@@ -176,7 +176,7 @@ async fn compatible_kafka_versions(State(lab): State<Arc<Lab>>, parameters: Para
 }
 
 /// Which cluster, and how it is: the fields that both versions of the API have flat.
-fn identity(cluster: &Cluster) -> Value {
+fn identity(cluster: &EmulatedCluster) -> Value {
     let mut fields = json!({
         "clusterArn": cluster.arn,
         "clusterName": cluster.name,
@@ -195,12 +195,12 @@ fn identity(cluster: &Cluster) -> Value {
 }
 
 /// `clusterType`.
-fn kind_of(cluster: &Cluster) -> &'static str {
+fn kind_of(cluster: &EmulatedCluster) -> &'static str {
     if cluster.serverless.is_some() { "SERVERLESS" } else { "PROVISIONED" }
 }
 
 /// What MSK shows of a provisioned cluster: with its ZooKeeper where it has one, though the lab's brokers have none.
-fn provisioned(cluster: &Cluster) -> Value {
+fn provisioned(cluster: &EmulatedCluster) -> Value {
     let mut fields = shape(&cluster.provisioned);
     if !cluster.provisioned.current_broker_software_info.kafka_version.is_kraft() {
         let servers = |port: u16| {
@@ -215,7 +215,7 @@ fn provisioned(cluster: &Cluster) -> Value {
 }
 
 /// ClusterInfo, the first version's shape.
-fn v1(cluster: &Cluster) -> Value {
+fn v1(cluster: &EmulatedCluster) -> Value {
     let mut fields = identity(cluster);
     if let (Value::Object(fields), Value::Object(provisioned)) = (&mut fields, provisioned(cluster)) {
         fields.extend(provisioned);
@@ -224,7 +224,7 @@ fn v1(cluster: &Cluster) -> Value {
 }
 
 /// Cluster, the second version's shape.
-fn v2(cluster: &Cluster) -> Value {
+fn v2(cluster: &EmulatedCluster) -> Value {
     let mut fields = identity(cluster);
     fields["clusterType"] = kind_of(cluster).into();
     match &cluster.serverless {
@@ -234,7 +234,7 @@ fn v2(cluster: &Cluster) -> Value {
     fields
 }
 
-fn bootstrap(cluster: &Cluster) -> Value {
+fn bootstrap(cluster: &EmulatedCluster) -> Value {
     let mut answer = json!({});
     let mut name = |kind: &str, is_offered: bool, address: fn(&Endpoints) -> Option<SocketAddr>| {
         let all: Vec<_> = cluster.brokers.iter().filter_map(address).map(|address| address.to_string()).collect();
@@ -248,7 +248,7 @@ fn bootstrap(cluster: &Cluster) -> Value {
     answer
 }
 
-fn node(cluster: &Cluster, broker: &Endpoints) -> Value {
+fn node(cluster: &EmulatedCluster, broker: &Endpoints) -> Value {
     let group = &cluster.provisioned.broker_node_group_info;
     // Zones are named in the order of the subnets.
     let subnet = cluster.zones().iter().position(|zone| *zone == broker.zone).and_then(|i| group.client_subnets.get(i));

@@ -6,7 +6,7 @@ use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use crate::lab::{
-    cluster::{Cluster, Operation},
+    cluster::{EmulatedCluster, Operation},
     control::Lab,
 };
 
@@ -50,7 +50,12 @@ async fn list_v2(State(lab): State<Arc<Lab>>, InPath(arn): InPath<String>, param
 }
 
 /// Newest first.
-fn list_operations(lab: &Lab, arn: &str, parameters: &Parameters, shape: fn(&Cluster, &Operation) -> Value) -> Answer {
+fn list_operations(
+    lab: &Lab,
+    arn: &str,
+    parameters: &Parameters,
+    shape: fn(&EmulatedCluster, &Operation) -> Value,
+) -> Answer {
     let plane = lab.plane();
     let cluster = plane.cluster(arn)?;
     let operations = cluster.operations.iter().rev().map(|operation| shape(cluster, operation));
@@ -77,7 +82,7 @@ fn error(operation: &Operation) -> Option<Value> {
 }
 
 /// ClusterOperationInfo, the first version's shape.
-fn v1(cluster: &Cluster, operation: &Operation) -> Value {
+fn v1(cluster: &EmulatedCluster, operation: &Operation) -> Value {
     let mut info = change(operation);
     info["clientRequestId"] = operation.request_id.as_str().into();
     info["clusterArn"] = cluster.arn.as_str().into();
@@ -95,7 +100,7 @@ fn v1(cluster: &Cluster, operation: &Operation) -> Value {
 }
 
 /// ClusterOperationV2Summary, the second version's shape in lists.
-fn summary_v2(cluster: &Cluster, operation: &Operation) -> Value {
+fn summary_v2(cluster: &EmulatedCluster, operation: &Operation) -> Value {
     let mut info = json!({
         "clusterArn": cluster.arn,
         "clusterType": "PROVISIONED",

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     lab::{
-        cluster::{Cluster, Endpoints, Refusal, Update},
+        cluster::{EmulatedCluster, Endpoints, Refusal, Update},
         control::{Lab, call},
         crew::FaultCall,
         fault::{Act, find},
@@ -116,7 +116,7 @@ async fn status(State(lab): State<Arc<Lab>>) -> Json<LabStatus> {
     Json(LabStatus { running: true, problem, denied, clusters, ..lab.facts().clone() })
 }
 
-fn cluster(cluster: &Cluster, details: &BTreeMap<BrokerId, LabBroker>, faults: Vec<LabFault>) -> LabCluster {
+fn cluster(cluster: &EmulatedCluster, details: &BTreeMap<BrokerId, LabBroker>, faults: Vec<LabFault>) -> LabCluster {
     let broker_type = cluster.provisioned.broker_node_group_info.instance_type.to_string();
     let brokers = cluster.brokers.iter().map(|broker| {
         let known = details.get(&broker.id).cloned();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     kafka::admin::TopicSpec,
     lab::{
-        cluster::{Cluster, Kind, Refusal},
+        cluster::{EmulatedCluster, Kind, Refusal},
         control::Lab,
         topics::{TopicCall, Topics},
     },
@@ -130,7 +130,7 @@ async fn changed(lab: &Lab, arn: &str, topic: &str, call: TopicCall, status: &st
 /// 404, and 400 for a cluster whose topics the API does not show (MSK Developer Guide, "Topic operations").
 fn check(lab: &Lab, arn: &str) -> Result<(), Refusal> {
     let plane = lab.plane();
-    let cluster: &Cluster = plane.cluster(arn)?;
+    let cluster: &EmulatedCluster = plane.cluster(arn)?;
     if cluster.serverless.is_some() {
         return Err(Refusal::bad("This operation is not supported for serverless clusters."));
     }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, net::SocketAddr};
 
 use super::{
-    Cluster, Configuration, ControlPlane, Operation, Refusal, arn, configuration,
+    Configuration, ControlPlane, EmulatedCluster, Operation, Refusal, arn, configuration,
     create::{self, BROKER_ID_MAX},
     scram::ScramSecret,
     update::OPERATIONS_KEPT,
@@ -93,7 +93,7 @@ impl Configuration {
     }
 }
 
-impl Cluster {
+impl EmulatedCluster {
     fn check(&self, field: &str) -> Checked {
         refused(create::check_name(&self.name), &format!("{field}.name"), &self.name)?;
         check_region(&self.region, field)?;

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use crate::catalogue::{BrokerType, KafkaVersion, MonitoringLevel};
 
 use super::{
-    Action, BrokerNodeGroupInfo, BrokerSoftwareInfo, Call, ClientAuthentication, ClientBroker, Cluster, ClusterState,
-    ConfigurationInfo, ConnectivityInfo, ControlPlane, EbsStorageInfo, EncryptionAtRest, EncryptionInTransit,
-    EncryptionInfo, Job, Kind, LoggingInfo, OpenMonitoring, Provisioned, PublicAccess, Refusal, Serverless,
-    StorageInfo, StorageMode, Tags, arn,
+    Action, BrokerNodeGroupInfo, BrokerSoftwareInfo, Call, ClientAuthentication, ClientBroker, ClusterState,
+    ConfigurationInfo, ConnectivityInfo, ControlPlane, EbsStorageInfo, EmulatedCluster, EncryptionAtRest,
+    EncryptionInTransit, EncryptionInfo, Job, Kind, LoggingInfo, OpenMonitoring, Provisioned, PublicAccess, Refusal,
+    Serverless, StorageInfo, StorageMode, Tags, arn,
 };
 
 /// The volume of a broker where the request names none, GiB (the console's default).
@@ -45,7 +45,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// 409 when the name is taken, 400 for what MSK does not sell.
-    pub fn create_cluster(&mut self, new: NewCluster, call: &Call) -> Result<(&Cluster, Action), Refusal> {
+    pub fn create_cluster(&mut self, new: NewCluster, call: &Call) -> Result<(&EmulatedCluster, Action), Refusal> {
         check_name(&new.cluster_name)?;
         if self.clusters(&call.region, "").any(|cluster| cluster.name == new.cluster_name) {
             return Err(Refusal::new(
@@ -59,7 +59,7 @@ impl ControlPlane {
             self.server_properties(wanted)?;
         }
         let name = new.cluster_name.clone();
-        let cluster = Cluster {
+        let cluster = EmulatedCluster {
             arn: arn::resource("cluster", &call.region, &name, &call.id),
             name,
             region: call.region.clone(),
@@ -89,7 +89,7 @@ impl ControlPlane {
         tags: Option<Tags>,
         serverless: Serverless,
         call: &Call,
-    ) -> Result<(&Cluster, Action), Refusal> {
+    ) -> Result<(&EmulatedCluster, Action), Refusal> {
         let subnets = serverless.vpc_configs.first().map(|vpc| vpc.subnet_ids.clone()).unwrap_or_default();
         if !(2..=3).contains(&subnets.len()) {
             return Err(Refusal::parameter("subnetIds", "a serverless cluster has two or three subnets"));

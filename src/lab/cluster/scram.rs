@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, ControlPlane, Refusal};
+use super::{ControlPlane, EmulatedCluster, Refusal};
 
 /// Secrets of one call at most (MSK Developer Guide, "Amazon MSK quota": 10 to associate, 10 to disassociate).
 pub const SECRETS_MAX: usize = 10;
@@ -19,7 +19,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// 404, and 400 when it is not ACTIVE or has no SASL/SCRAM, or for too many secrets.
-    pub fn takes_scram_secrets(&self, arn: &str, secrets: usize) -> Result<&Cluster, Refusal> {
+    pub fn takes_scram_secrets(&self, arn: &str, secrets: usize) -> Result<&EmulatedCluster, Refusal> {
         let cluster = self.cluster(arn)?;
         if !cluster.has_scram() {
             return Err(Refusal::bad(format!("the cluster {} has no SASL/SCRAM authentication", cluster.name)));
@@ -52,7 +52,7 @@ impl ControlPlane {
     }
 }
 
-impl Cluster {
+impl EmulatedCluster {
     /// Clients may authenticate by SASL/SCRAM.
     pub fn has_scram(&self) -> bool {
         let sasl = self.provisioned.client_authentication.as_ref().and_then(|clients| clients.sasl.as_ref());

@@ -41,7 +41,7 @@ fn active() -> (ControlPlane, String) {
     let mut plane = ControlPlane::default();
     let (cluster, _) = plane.create_cluster(request(json!({})).unwrap(), &at(0)).unwrap();
     let arn = cluster.arn.clone();
-    plane.record(&arn, Report::Started(Ok((1..=3).map(broker).collect())), &at(1));
+    plane.record(&arn, CrewReport::Started(Ok((1..=3).map(broker).collect())), &at(1));
     (plane, arn)
 }
 
@@ -69,12 +69,12 @@ fn a_cluster_is_created_then_active_then_gone() {
     assert_eq!(config.zones, ["us-west-2a", "us-west-2b", "us-west-2c"]);
     assert_eq!((config.broker_count, config.volume_gib), (3, 100));
 
-    plane.record(&arn, Report::Started(Ok(vec![broker(1)])), &at(1));
+    plane.record(&arn, CrewReport::Started(Ok(vec![broker(1)])), &at(1));
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Active);
     assert!(matches!(plane.delete_cluster(&arn, None).unwrap().unwrap().job, Job::Delete));
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Deleting);
     assert!(plane.delete_cluster(&arn, None).unwrap().is_none(), "a repeated deletion does nothing more");
-    plane.record(&arn, Report::Deleted(Ok(())), &at(2));
+    plane.record(&arn, CrewReport::Deleted(Ok(())), &at(2));
     assert_eq!(plane.cluster(&arn).unwrap_err().kind, Kind::NotFound);
 }
 
@@ -179,10 +179,10 @@ fn an_update_ends_active_with_a_new_version_and_its_change() {
         assert_ne!(plane.cluster(&arn).unwrap().state, ClusterState::Active);
         assert_eq!(version(&plane), before);
 
-        let step = Report::Step { operation: operation.clone(), broker: 2, done: true };
+        let step = CrewReport::Step { operation: operation.clone(), broker: 2, done: true };
         plane.record(&arn, step, &at(11));
         let brokers = (1..=3).map(broker).collect();
-        plane.record(&arn, Report::Operated { operation: operation.clone(), result: Ok(brokers) }, &at(12));
+        plane.record(&arn, CrewReport::Operated { operation: operation.clone(), result: Ok(brokers) }, &at(12));
         let (cluster, ended) = plane.operation(&operation).unwrap();
         assert_eq!((cluster.state, ended.state), (ClusterState::Active, OperationState::Complete));
         assert_eq!(ended.ended, Some(at(12).at));
@@ -249,7 +249,7 @@ fn a_repeated_request_is_the_operation_it_began() {
         let (accepted, _) = begin(&mut plane, &arn, Update::BrokerType(m5), 10).unwrap();
         let operation = accepted.operation_arn;
         if ended {
-            plane.record(&arn, Report::Operated { operation: operation.clone(), result: Ok(vec![]) }, &at(11));
+            plane.record(&arn, CrewReport::Operated { operation: operation.clone(), result: Ok(vec![]) }, &at(11));
         }
         let named = if stale { "KSTALE" } else { &first };
         let got = match plane.update(&arn, Some(named), Update::BrokerType(target), Some(7), &at(second)) {
@@ -270,7 +270,7 @@ fn a_failed_operation_says_why_and_changes_nothing_but_the_version() {
     let before = plane.cluster(&arn).unwrap().clone();
     let (accepted, _) = begin(&mut plane, &arn, Update::BrokerCount(6), 10).unwrap();
     let result = Err("broker 4 did not come up".to_owned());
-    plane.record(&arn, Report::Operated { operation: accepted.operation_arn.clone(), result }, &at(11));
+    plane.record(&arn, CrewReport::Operated { operation: accepted.operation_arn.clone(), result }, &at(11));
     let (cluster, operation) = plane.operation(&accepted.operation_arn).unwrap();
     assert_eq!(operation.state, OperationState::Failed);
     assert_eq!(operation.error.as_ref().unwrap().1, "broker 4 did not come up");
@@ -297,7 +297,7 @@ fn a_lab_that_comes_back_heals_its_clusters() {
     assert_eq!(config.broker_count, 3);
     assert_eq!(plane.operation(&accepted.operation_arn).unwrap().1.state, OperationState::Failed);
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Healing);
-    plane.record(&arn, Report::Started(Ok(vec![broker(1)])), &at(21));
+    plane.record(&arn, CrewReport::Started(Ok(vec![broker(1)])), &at(21));
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Active);
 }
 
@@ -305,8 +305,8 @@ fn a_lab_that_comes_back_heals_its_clusters() {
 fn a_cluster_that_did_not_come_back_is_tried_again() {
     let (mut plane, arn) = active();
     for (report, next) in [
-        (Report::Started(Err("no Java".to_owned())), ClusterState::Healing),
-        (Report::Deleted(Err("no such permission".to_owned())), ClusterState::Failed),
+        (CrewReport::Started(Err("no Java".to_owned())), ClusterState::Healing),
+        (CrewReport::Deleted(Err("no such permission".to_owned())), ClusterState::Failed),
     ] {
         plane.record(&arn, report, &at(10));
         assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Failed);
@@ -317,7 +317,7 @@ fn a_cluster_that_did_not_come_back_is_tried_again() {
     // One that never was ACTIVE stays as it failed: terraform replaces it.
     let (cluster, _) = plane.create_cluster(request(json!({ "clusterName": "other" })).unwrap(), &at(30)).unwrap();
     let other = cluster.arn.clone();
-    plane.record(&other, Report::Started(Err("no Java".to_owned())), &at(31));
+    plane.record(&other, CrewReport::Started(Err("no Java".to_owned())), &at(31));
     plane.resume(&at(40));
     assert_eq!(plane.cluster(&other).unwrap().state, ClusterState::Failed);
 }
@@ -326,7 +326,7 @@ fn a_cluster_that_did_not_come_back_is_tried_again() {
 fn a_lost_crew_fails_its_cluster_and_operation() {
     let (mut plane, arn) = active();
     let (accepted, _) = begin(&mut plane, &arn, Update::BrokerCount(6), 10).unwrap();
-    plane.record(&arn, Report::Lost, &at(11));
+    plane.record(&arn, CrewReport::Lost, &at(11));
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Failed);
     assert_eq!(plane.operation(&accepted.operation_arn).unwrap().1.state, OperationState::Failed);
     assert!(plane.delete_cluster(&arn, None).unwrap().is_some());
@@ -354,11 +354,11 @@ fn a_configuration_is_revised_used_and_deleted() {
     let (accepted, action) = begin(&mut plane, &arn, Update::Configuration(wanted.clone()), 70).unwrap();
     let Some(Action { job: Job::Operate { work, .. }, .. }) = action else { panic!("{action:?}") };
     assert_eq!(work, Work::Configure("num.partitions=6".to_owned()));
-    plane.record(&arn, Report::Operated { operation: accepted.operation_arn, result: Ok(vec![]) }, &at(71));
+    plane.record(&arn, CrewReport::Operated { operation: accepted.operation_arn, result: Ok(vec![]) }, &at(71));
     assert_eq!(plane.cluster(&arn).unwrap().configuration(), Some(wanted));
 
     assert!(plane.delete_configuration(&configuration, &at(80)).unwrap_err().message.contains("in use"));
-    plane.record(&arn, Report::Deleted(Ok(())), &at(81));
+    plane.record(&arn, CrewReport::Deleted(Ok(())), &at(81));
     plane.delete_configuration(&configuration, &at(82)).unwrap();
     plane.delete_configuration(&configuration, &at(83)).unwrap();
     assert_eq!(
@@ -420,7 +420,7 @@ fn ids_survive_a_removal_and_are_not_used_again() {
         let zone = if id % 2 == 1 { "us-west-2a" } else { "us-west-2b" };
         Endpoints { zone: zone.to_owned(), ..broker(id) }
     };
-    plane.record(&arn, Report::Started(Ok((1..=8).map(in_zone).collect())), &at(1));
+    plane.record(&arn, CrewReport::Started(Ok((1..=8).map(in_zone).collect())), &at(1));
     for (count, empty, chosen) in [
         (6, &[5, 6][..], Some(vec![5, 6])),
         (6, &[1, 2, 5, 6], Some(vec![5, 6])),
@@ -435,7 +435,7 @@ fn ids_survive_a_removal_and_are_not_used_again() {
     let (accepted, action) = begin(&mut plane, &arn, Update::RemoveBrokers(vec![5, 6]), 10).unwrap();
     assert!(matches!(action.unwrap().job, Job::Operate { work: Work::RemoveBrokers(ids), .. } if ids == [5, 6]));
     let left: Vec<Endpoints> = [1, 2, 3, 4, 7, 8].map(in_zone).into();
-    plane.record(&arn, Report::Operated { operation: accepted.operation_arn, result: Ok(left) }, &at(11));
+    plane.record(&arn, CrewReport::Operated { operation: accepted.operation_arn, result: Ok(left) }, &at(11));
     let cluster = plane.cluster(&arn).unwrap();
     assert_eq!((cluster.provisioned.number_of_broker_nodes, cluster.ids_to_add(8)), (6, vec![9, 10]));
     assert_eq!(plane.ensure_plausible(), Ok(()));
@@ -451,7 +451,7 @@ fn a_serverless_cluster_has_no_brokers_and_takes_no_updates() {
     let (cluster, action) = plane.create_serverless("events", None, serverless, &at(0)).unwrap();
     let arn = cluster.arn.clone();
     assert!(matches!(action.job, Job::Start(start) if start.serverless && start.ids.is_empty()));
-    plane.record(&arn, Report::Started(Ok(Vec::new())), &at(1));
+    plane.record(&arn, CrewReport::Started(Ok(Vec::new())), &at(1));
     assert_eq!(plane.cluster(&arn).unwrap().state, ClusterState::Active);
     assert!(begin(&mut plane, &arn, Update::BrokerCount(4), 2).unwrap_err().message.contains("serverless"));
     assert_eq!(plane.ensure_plausible(), Ok(()));

@@ -8,8 +8,8 @@ use crate::{
 };
 
 use super::{
-    Action, BrokerEbsVolumeInfo, Call, ClientAuthentication, Cluster, ClusterState, ConfigurationInfo,
-    ConnectivityInfo, ControlPlane, EncryptionInfo, Job, LoggingInfo, MutableClusterInfo, OpenMonitoring, Operation,
+    Action, BrokerEbsVolumeInfo, Call, ClientAuthentication, ClusterState, ConfigurationInfo, ConnectivityInfo,
+    ControlPlane, EmulatedCluster, EncryptionInfo, Job, LoggingInfo, MutableClusterInfo, OpenMonitoring, Operation,
     OperationState, Provisioned, Refusal, Work, arn, compatible_versions, configuration::within_repeat_window, create,
 };
 
@@ -119,7 +119,7 @@ impl ControlPlane {
         Ok((accepted, Some(Action { cluster: arn.to_owned(), job })))
     }
 
-    fn check(&self, cluster: &Cluster, update: &Update, partitions: Option<u32>) -> Result<(), Refusal> {
+    fn check(&self, cluster: &EmulatedCluster, update: &Update, partitions: Option<u32>) -> Result<(), Refusal> {
         let provisioned = &cluster.provisioned;
         let broker_type = provisioned.broker_node_group_info.instance_type;
         let version = provisioned.current_broker_software_info.kafka_version;
@@ -221,7 +221,7 @@ impl ControlPlane {
         Ok(chosen)
     }
 
-    fn work(&self, cluster: &Cluster, update: &Update) -> Result<Work, Refusal> {
+    fn work(&self, cluster: &EmulatedCluster, update: &Update) -> Result<Work, Refusal> {
         Ok(match update {
             Update::BrokerType(target) => Work::ChangeType(*target),
             Update::BrokerCount(count) => Work::AddBrokers(*count),
@@ -278,7 +278,7 @@ fn check_volumes(volumes: &[BrokerEbsVolumeInfo], provisioned: &Provisioned) -> 
     create::check_throughput(volume.provisioned_throughput.as_ref(), broker_type)
 }
 
-impl Cluster {
+impl EmulatedCluster {
     /// The operation that the same request has begun: still running, or accepted a moment ago.
     fn repeated(&self, update: &Update, current_version: Option<&str>, call: &Call) -> Option<&Operation> {
         self.operations.last().filter(|known| {
@@ -360,7 +360,7 @@ impl Update {
     }
 
     /// The fields that change, as they are before.
-    fn source(&self, cluster: &Cluster) -> MutableClusterInfo {
+    fn source(&self, cluster: &EmulatedCluster) -> MutableClusterInfo {
         self.fields_of(&cluster.provisioned)
     }
 

@@ -16,7 +16,7 @@ use crate::{
 /// The MSK cluster.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Cluster {
+pub struct ClusterTable {
     /// Also the name, or the start of it, of everything else that needs one.
     pub name: String,
     pub broker_type: BrokerType,
@@ -105,9 +105,9 @@ const THROUGHPUT_LEAST_VOLUME_GIB: u32 = 10;
 /// Largest volume of a broker, GiB (MSK quota).
 const VOLUME_MOST_GIB: u32 = 16384;
 
-impl Default for Cluster {
-    fn default() -> Cluster {
-        Cluster {
+impl Default for ClusterTable {
+    fn default() -> ClusterTable {
+        ClusterTable {
             name: "kgen-demo".to_owned(),
             broker_type: BrokerType::T3_SMALL,
             broker_count: 3,
@@ -131,7 +131,7 @@ impl Default for Cluster {
     }
 }
 
-impl Cluster {
+impl ClusterTable {
     pub fn authenticates(&self, by: Authentication) -> bool {
         self.authentication.contains(&by)
     }

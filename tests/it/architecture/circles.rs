@@ -41,10 +41,6 @@ const ALLOWED_CIRCLES: &[(&str, &[&str])] = &[
         "a window has a coverage, which is made of what its samples hold",
         &["diagnose/coverage.rs", "diagnose/seen.rs", "diagnose/window.rs"],
     ),
-    (
-        "settings are shown in a document whose type the others' file lists",
-        &["commands/config.rs", "commands/documents.rs"],
-    ),
 ];
 
 type Module = Vec<String>;

@@ -4,16 +4,14 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 
-use super::out;
 use crate::{
     aws::{self, Aws, ClusterInfo},
-    change::INTERVAL,
     cli::{Look, SourceChoice, Which, refused},
     diagnose::Context,
+    edge,
     project::Project,
     sample::Sample,
     stack::{Stack, settings::Origin},
-    visible,
     watch::{self, Naming, Place, Regions, Request, Target, View, Wanted},
 };
 
@@ -43,16 +41,16 @@ pub async fn open_named(look: &Look, project: &Project) -> anyhow::Result<(Opene
         terraform_dir,
     };
     if let Some(because) = &opened.because {
-        eprintln!("view: {}, as {because}", opened.seen.describe());
+        edge::message(format_args!("view: {}, as {because}\n", opened.seen.describe()));
     }
     Ok((opened, naming))
 }
 
 async fn opened(look: &Look, target: Target, place: &Place) -> anyhow::Result<Opened> {
-    target.name().into_iter().for_each(out::learn_cluster);
+    target.name().into_iter().for_each(edge::learn_cluster);
     let opened = watch::open(&request(look, target), place).await.map_err(refused)?;
-    out::learn_context(&opened.context);
-    opened.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    edge::learn_context(&opened.context);
+    opened.notes.iter().for_each(|note| edge::message(format_args!("note: {note}\n")));
     Ok(opened)
 }
 
@@ -96,12 +94,12 @@ pub async fn target(which: &Which, project: &Project, is_stacks: bool) -> anyhow
 /// Refused: it is not clear which is meant, or it cannot be found.
 pub async fn found(which: &Which, project: &Project) -> anyhow::Result<(Target, Aws, ClusterInfo)> {
     let target = target(which, project, false).await?;
-    target.name().into_iter().for_each(out::learn_cluster);
+    target.name().into_iter().for_each(edge::learn_cluster);
     let aws = Place::Environment.aws(&target.region.name).await;
     let mut notes = Vec::new();
     let info = watch::found(&target, &aws, &mut notes).await.map_err(refused)?;
-    out::learn_cluster(&info.name);
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    edge::learn_cluster(&info.name);
+    notes.iter().for_each(|note| edge::message(format_args!("note: {note}\n")));
     Ok((target, aws, info))
 }
 
@@ -128,27 +126,8 @@ async fn regions(flag: Option<&str>, project: &Project) -> anyhow::Result<Region
     })
 }
 
-/// The look of kgen's own measurements.
-pub fn own_look() -> Look {
-    Look { interval: Some(INTERVAL), ..Look::default() }
-}
-
 /// Samples of a run's record, or that `kgen watch --json` wrote, and the cluster as it was at the last of them.
 pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let recorded = watch::recorded(path, &mut out::learn_context).map_err(refused)?;
+    let recorded = watch::recorded(path, &mut edge::learn_context).map_err(refused)?;
     Ok((recorded.context, recorded.samples))
-}
-
-/// The cluster in one line.
-pub fn headline(context: &Context) -> String {
-    let brokers = match &context.broker_type {
-        Some(broker_type) => format!(": {} x {broker_type}", context.broker_count),
-        None => String::new(),
-    };
-    let version = context.kafka_version.as_ref().map(|version| format!(", Kafka {version}")).unwrap_or_default();
-    let place = match context.lab_scale {
-        Some(scale) => format!("; lab, scale 1:{scale}"),
-        None => String::new(),
-    };
-    visible::line(&format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)).into_owned()
 }

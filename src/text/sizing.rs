@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table};
 use jiff::Timestamp;
 
-use super::super::look::headline;
+use super::headline;
 use crate::{
     diagnose::Context,
     sizing::{Advice, Forecast, Judged, Question, Reaches, Resource, Sizing, Survive},

@@ -13,7 +13,7 @@ use crate::{
     watch::runtime,
 };
 
-pub use crate::watch::{Place, cluster};
+pub use crate::watch::Place;
 
 /// How brokers are reached, and of which cluster they are if kgen looked that up.
 pub struct Reached {

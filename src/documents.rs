@@ -9,14 +9,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::out;
 use crate::{
     benchmark,
     change::{Figures, moving, rolling},
     comparison::Comparison,
+    console::progress,
     demo::Story,
     diagnose::{Context, Verdict},
-    guard, kafka,
+    edge, guard, kafka,
     lab_api::LabStatus,
     load::{producer::Summary, verify::Verification},
     metrics::Requests,
@@ -47,7 +47,7 @@ pub trait Document: Serialize + JsonSchema {
 /// # Errors
 /// It cannot be written as JSON, which only a map with keys that are no text would bring about.
 pub fn print<T: Document>(document: T) -> anyhow::Result<()> {
-    out::document(&Named { schema: T::SCHEMA, document })
+    edge::document(&Named { schema: T::SCHEMA, document })
 }
 
 /// A path as text. One that is not UTF-8 is shown with replacement characters: after the work is done, a document that
@@ -85,7 +85,7 @@ documents! {
     "kgen.guard/1" guard::Report,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
-    "kgen.benchmark/1" benchmark::Report,
+    "kgen.benchmark/1" benchmark::Scores,
     "kgen.compare/1" ComparedRuns<'_>,
 }
 
@@ -102,9 +102,9 @@ pub struct Applied {
     pub applied: bool,
     pub changes: Listing,
     /// In the order in which they were applied.
-    pub resources: Vec<super::progress::Ended>,
+    pub resources: Vec<progress::EndedResource>,
     /// Steps of the control plane's operations, such as a broker's restart.
-    pub steps: Vec<rolling::Ended>,
+    pub steps: Vec<rolling::EndedStep>,
     /// Those that are not sensitive.
     pub outputs: BTreeMap<String, Value>,
 }
@@ -115,7 +115,7 @@ pub struct Destroyed {
     pub destroyed: bool,
     pub changes: Listing,
     /// In the order in which they were applied.
-    pub resources: Vec<super::progress::Ended>,
+    pub resources: Vec<progress::EndedResource>,
 }
 
 /// `kgen output --json`.
@@ -172,7 +172,7 @@ pub struct Explanation {
 pub struct Resized {
     pub cluster: Context,
     /// Completed steps of the rolling update, in order; for a resumed run, only those since then.
-    pub steps: Vec<rolling::Ended>,
+    pub steps: Vec<rolling::EndedStep>,
     pub before: Figures,
     pub after: Figures,
     /// The effect of the resize, with its interval.
@@ -190,7 +190,7 @@ pub struct ScaledOut {
     pub from: u32,
     pub to: u32,
     /// Completed steps of the operation, in order; for a resumed run, only those since then.
-    pub steps: Vec<rolling::Ended>,
+    pub steps: Vec<rolling::EndedStep>,
     pub moved: moving::Moved,
     pub before: Figures,
     pub after: Figures,
@@ -406,7 +406,18 @@ impl From<Requests> for Cost {
 #[derive(Serialize, JsonSchema)]
 pub struct Settings {
     pub settings: Vec<Setting>,
-    pub others: Vec<super::config::Other>,
+    pub others: Vec<Other>,
+}
+
+/// A setting that is not in kgen.toml.
+#[derive(Serialize, JsonSchema)]
+pub struct Other {
+    /// As the option is called: `project`.
+    pub name: String,
+    pub value: Option<String>,
+    /// `flag`, `environment` or `default`.
+    pub origin: &'static str,
+    pub variable: &'static str,
 }
 
 /// `kgen lab fault list --json`.

@@ -8,17 +8,14 @@ use std::{
 
 use anyhow::bail;
 
-use super::Come;
+use super::{INTERVAL, recording::Come};
 use crate::{
-    cli::{Look, SourceChoice},
-    commands::{
-        look::{Opened, open},
-        place::Place,
-    },
+    change::ClusterView,
     diagnose::Context,
     metrics::Source,
     project::Project,
     sample::Sample,
+    watch::{Opened, Place, View},
 };
 
 /// Datapoints that are read each time: those that were read before are not told again.
@@ -27,9 +24,9 @@ const READ: u32 = 4;
 /// Readings in a row that may fail: the control plane may be busy with the fault.
 const MOST_FAILURES: u32 = 5;
 
-/// Arguments of `kgen lab serve` for minutes that last `period_s`.
-pub fn arguments(period_s: u64) -> Vec<std::ffi::OsString> {
-    vec!["--metrics-period".into(), format!("{period_s}s").into()]
+/// Arguments of `kgen lab serve` for minutes that last `period`.
+pub fn arguments(period: Duration) -> Vec<std::ffi::OsString> {
+    vec!["--metrics-period".into(), format!("{}s", period.as_secs()).into()]
 }
 
 /// Tells each datapoint once, from the first on that begins at `since_ms` or later, until `stopped`.
@@ -65,8 +62,10 @@ pub async fn watch(
 }
 
 async fn read(project: &Project, place: &Place) -> anyhow::Result<(Context, Vec<Sample>)> {
-    let look = Look { source: SourceChoice::Cloudwatch, ..Look::default() };
-    let Opened { mut context, source, .. } = open(&look, project.stack(), place).await?;
+    let stack = project.stack();
+    let mut cluster = ClusterView::of(&stack.cluster().name, stack.region(), place, INTERVAL);
+    cluster.request.view = View::Outside;
+    let Opened { mut context, source, .. } = cluster.open().await?;
     let Source::CloudWatch(mut source) = source else { bail!("the cluster was not opened from outside") };
     let samples = source.history(READ).await?;
     let status = source.status();

@@ -1,0 +1,89 @@
+//! The time before a search, in which a cluster gets warm: a JVM that has just begun takes several times the CPU, and a search
+//! would find the capacity of a cold cluster.
+
+use super::{
+    RAISE,
+    trial::{Held, Limit, Trial},
+};
+
+/// Share of the CPU that is allowed from which a load warms a cluster (a design choice).
+const WARMS_FROM: f64 = 0.6;
+
+/// CPU over that of the trial before, at the same rate, from which it has stopped falling.
+const STEADY: f64 = 0.95;
+
+/// A rate that does not warm is raised by this at least, and aims at this share of the room that CPU shows.
+const LEAST_RAISE: f64 = 1.5;
+const OF_ROOM: f64 = 0.8;
+
+/// Trials at most.
+const MOST_TRIALS: u32 = 12;
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub struct WarmUp {
+    /// CPU of the trial before, percent, if it had the same rate.
+    before: Option<f64>,
+    trials: u32,
+}
+
+impl WarmUp {
+    /// The rate that warms next after `trial`, records/s; nothing once the cluster is warm, or CPU does not tell.
+    pub fn next(&mut self, trial: &Trial) -> Option<f64> {
+        self.trials += 1;
+        let by_cpu = matches!(trial.held(), Held::Yes | Held::No { limit: Limit::Cpu { .. }, .. });
+        let cpu = trial.cpu_percent.filter(|_| by_cpu && self.trials < MOST_TRIALS)?;
+        let share = cpu / trial.cpu_allowed_percent.max(f64::MIN_POSITIVE);
+        let rate = trial.asked_per_s;
+        if share < WARMS_FROM {
+            self.before = None;
+            return Some(rate * trial.room().map_or(RAISE, |room| (room * OF_ROOM).clamp(LEAST_RAISE, RAISE)));
+        }
+        match self.before.replace(cpu) {
+            Some(before) if cpu >= before * STEADY => None,
+            _ => Some(rate),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(asked_per_s: f64, cpu: f64) -> Trial {
+        Trial {
+            asked_per_s,
+            acknowledged_per_s: asked_per_s,
+            cpu_percent: Some(cpu),
+            cpu_allowed_percent: 60.0,
+            ..Trial::default()
+        }
+    }
+
+    #[test]
+    fn the_rate_rises_to_one_that_warms_and_stays_until_cpu_no_longer_falls() {
+        let mut warm = WarmUp::default();
+        assert_eq!(warm.next(&trial(100.0, 30.0)), Some(160.0));
+        assert_eq!(warm.next(&trial(160.0, 1.0)), Some(640.0), "CPU says nothing");
+        assert_eq!(warm.next(&trial(640.0, 50.0)), Some(640.0));
+        assert_eq!(warm.next(&trial(640.0, 42.0)), Some(640.0), "it still falls");
+        assert_eq!(warm.next(&trial(640.0, 41.0)), None);
+    }
+
+    #[test]
+    fn a_cluster_that_is_too_busy_while_it_is_cold_is_given_time() {
+        let mut warm = WarmUp::default();
+        assert_eq!(warm.next(&trial(500.0, 95.0)), Some(500.0));
+        assert_eq!(warm.next(&trial(500.0, 70.0)), Some(500.0));
+        assert_eq!(warm.next(&trial(500.0, 68.0)), None);
+    }
+
+    #[test]
+    fn without_cpu_or_with_another_limit_there_is_nothing_to_wait_for() {
+        assert_eq!(WarmUp::default().next(&Trial { cpu_percent: None, ..trial(100.0, 1.0) }), None);
+        assert_eq!(WarmUp::default().next(&Trial { failed: 3, ..trial(100.0, 40.0) }), None);
+        assert_eq!(WarmUp::default().next(&Trial { generator_bound: true, ..trial(100.0, 10.0) }), None);
+        let mut warm = WarmUp::default();
+        assert!((0..MOST_TRIALS).any(|_| warm.next(&trial(100.0, 5.0)).is_none()), "it ends");
+    }
+}

@@ -1,0 +1,22 @@
+//! Results as text for a person: what `commands` prints where no document was requested. Pure but for the width of the terminal.
+
+pub mod clusters;
+pub mod diagnosis;
+pub mod proof;
+pub mod sizing;
+
+use crate::{diagnose::Context, visible};
+
+/// The cluster in one line.
+pub fn headline(context: &Context) -> String {
+    let brokers = match &context.broker_type {
+        Some(broker_type) => format!(": {} x {broker_type}", context.broker_count),
+        None => String::new(),
+    };
+    let version = context.kafka_version.as_ref().map(|version| format!(", Kafka {version}")).unwrap_or_default();
+    let place = match context.lab_scale {
+        Some(scale) => format!("; lab, scale 1:{scale}"),
+        None => String::new(),
+    };
+    visible::line(&format!("cluster {} in {}{brokers}{version}{place}", context.cluster, context.region)).into_owned()
+}
