@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     benchmark,
+    capacity::{Found, Trial},
     change::{Figures, moving, rolling},
     comparison::Comparison,
     console::progress,
@@ -87,6 +88,7 @@ documents! {
     "kgen.runs/1" Recorded,
     "kgen.benchmark/1" benchmark::Scores,
     "kgen.compare/1" ComparedRuns<'_>,
+    "kgen.capacity/1" Measured,
 }
 
 /// `kgen plan --json`.
@@ -418,6 +420,22 @@ pub struct Other {
     /// `flag`, `environment` or `default`.
     pub origin: &'static str,
     pub variable: &'static str,
+}
+
+/// `kgen capacity --json`, and the result `capacity` of its run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Measured {
+    /// The cluster as it was seen last.
+    pub cluster: Option<Context>,
+    #[serde(flatten)]
+    pub found: Found,
+    /// In the order in which they were made; each is a load of its own.
+    pub trials: Vec<Trial>,
+    /// Price of the brokers for each MB/s of values that they sustain, a month (us-east-1 list price); `null` without an answer
+    /// or for an unknown type. In the lab: the price of the real type over the rate of the scaled one, no figure of AWS.
+    pub usd_per_mb_s_month: Option<f64>,
+    /// The run, for `replay` and `report`.
+    pub run: String,
 }
 
 /// `kgen lab fault list --json`.

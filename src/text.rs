@@ -1,5 +1,6 @@
 //! Results as text for a person: what `commands` prints where no document was requested. Pure but for the width of the terminal.
 
+pub mod capacity;
 pub mod clusters;
 pub mod diagnosis;
 pub mod proof;

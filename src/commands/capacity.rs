@@ -3,11 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::anyhow;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::{
-    documents::{self, Document},
+    documents::{self, Measured},
     place::{Found as Cluster, Reached, reached},
     produce::ensure_topics,
     record::{self, Record, environment},
@@ -15,7 +13,7 @@ use super::{
     watching::{naming, telling},
 };
 use crate::{
-    capacity::{Answer, Found, Held, Round, Step, Trial},
+    capacity::{Answer, Found, Held, Step, Trial},
     change::ClusterView,
     cli::{Capacity, Outcome, capacity::Away, refused},
     console::{confirmed, ensure_confirmable},
@@ -29,7 +27,7 @@ use crate::{
     },
     project::Project,
     run::{Environment, Event},
-    text::headline,
+    text::capacity::{answer, number},
     visible,
     watch::{Marks, News, Place},
 };
@@ -39,26 +37,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a trial waits for outstanding answers.
 const FLUSH_WITHIN: Duration = Duration::from_secs(10);
-
-/// `kgen capacity --json`, and the result `capacity` of its run.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Measured {
-    /// The cluster as it was seen last.
-    cluster: Option<Context>,
-    #[serde(flatten)]
-    found: Found,
-    /// In the order in which they were made; each is a load of its own.
-    trials: Vec<Trial>,
-    /// Price of the brokers for each MB/s of values that they sustain, a month (us-east-1 list price); `null` without an answer
-    /// or for an unknown type. In the lab: the price of the real type over the rate of the scaled one, no figure of AWS.
-    usd_per_mb_s_month: Option<f64>,
-    /// The run, for `replay` and `report`.
-    run: String,
-}
-
-impl Document for Measured {
-    const SCHEMA: &'static str = "kgen.capacity/1";
-}
 
 pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
@@ -102,7 +80,7 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     if args.json {
         documents::print(measured)?;
     } else {
-        print!("{}", text(&measured));
+        print!("{}", answer(&measured));
     }
     Ok(outcome)
 }
@@ -223,10 +201,6 @@ fn tried(trial: &Trial) -> String {
     )
 }
 
-fn number(value: Option<f64>, unit: &str) -> String {
-    value.map_or("not seen".to_owned(), |value| format!("{value:.1}{unit}"))
-}
-
 fn outcome(measured: &Measured) -> Outcome {
     match measured.found {
         Found::Capacity(_) => Outcome::Done,
@@ -234,99 +208,35 @@ fn outcome(measured: &Measured) -> Outcome {
     }
 }
 
-fn text(measured: &Measured) -> String {
-    let mut lines: Vec<String> = measured.cluster.iter().map(headline).collect();
-    match &measured.found {
-        Found::Capacity(answer) => lines.extend(capacity(measured, answer)),
-        Found::GeneratorBound { at_least_per_s } => lines.push(match at_least_per_s {
-            Some(rate) => format!(
-                "no capacity found: the load generator is the limit. The cluster carries {rate:.0} records/s at least \
-                 (more --clients, or another machine, send more)"
-            ),
-            None => "no capacity found: the load generator was late at every rate (is this machine busy?)".to_owned(),
-        }),
-        Found::Nothing { reason } => lines.push(format!("no capacity found: {reason}")),
-    }
-    lines.push(format!("trials: {}; kgen report {}", measured.trials.len(), measured.run));
-    lines.iter().map(|line| line.clone() + "\n").collect()
-}
-
-fn capacity(measured: &Measured, answer: &Answer) -> Vec<String> {
-    let Round { acknowledged_per_s, bytes_per_s, cpu_percent, p99_ms } = answer.lowest;
-    let mut lines = vec![format!(
-        "capacity: {acknowledged_per_s:.0} records/s, {:.2} MB/s acknowledged (p99 {}, CPU of the busiest broker {})",
-        bytes_per_s / 1e6,
-        number(p99_ms, " ms"),
-        number(cpu_percent, " %")
-    )];
-    lines.push(match (&answer.limit, answer.fails_at_per_s) {
-        (Some(limit), Some(rate)) => format!("  limit, at {rate:.0} records/s: {limit}"),
-        _ => "  limit: none was reached in the time".to_owned(),
-    });
-    let rounds: Vec<String> = answer.rounds.iter().map(|round| format!("{:.0}", round.acknowledged_per_s)).collect();
-    lines.push(match rounds.len() {
-        1 => "  one round: the spread from run to run is not known".to_owned(),
-        _ => format!("  rounds: {} records/s, spread {:.1} %", rounds.join(", "), answer.spread_percent),
-    });
-    if let Some(usd) = measured.usd_per_mb_s_month {
-        let scale = measured.cluster.as_ref().and_then(|cluster| cluster.lab_scale);
-        let lab = scale.map(|scale| {
-            format!("; the rate is that of the lab at scale 1:{scale}, so this compares types, and is no figure of AWS")
-        });
-        lines.push(format!("  USD {usd:.0} a month for each MB/s (brokers, us-east-1{})", lab.unwrap_or_default()));
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capacity::Limit;
-
-    fn measured(found: Found) -> Measured {
-        let cluster = Context {
-            cluster: "orders".to_owned(),
-            region: "us-west-2".to_owned(),
-            broker_type: Some("kafka.m5.large".to_owned()),
-            broker_count: 3,
-            lab_scale: Some(10.0),
-            ..Context::default()
-        };
-        Measured { cluster: Some(cluster), found, trials: Vec::new(), usd_per_mb_s_month: None, run: "r1".to_owned() }
-    }
+    use crate::capacity::Round;
 
     #[test]
-    fn the_answer_says_rate_limit_spread_and_scale() {
-        let round = |acknowledged_per_s| Round {
-            acknowledged_per_s,
-            bytes_per_s: acknowledged_per_s * 1000.0,
-            cpu_percent: Some(58.0),
-            p99_ms: Some(12.0),
-        };
-        let answer = Answer {
-            lowest: round(2000.0),
-            rounds: vec![round(2000.0), round(2060.0)],
-            spread_percent: 3.0,
-            limit: Some(Limit::Cpu { percent: 63.0, allowed_percent: 60.0 }),
-            fails_at_per_s: Some(2080.0),
-        };
-        let mut told = measured(Found::Capacity(answer.clone()));
-        told.usd_per_mb_s_month = price(told.cluster.as_ref().unwrap(), &answer);
+    fn the_price_is_that_of_the_brokers_over_what_they_sustain() {
+        let cluster = Context { broker_type: Some("kafka.m5.large".to_owned()), broker_count: 3, ..Context::default() };
+        let lowest =
+            Round { acknowledged_per_s: 2000.0, bytes_per_s: 2_000_000.0, cpu_percent: Some(58.0), p99_ms: Some(12.0) };
+        let answer = Answer { lowest, rounds: vec![lowest], spread_percent: 0.0, limit: None, fails_at_per_s: None };
         // 3 x 0.21 x 730 over 2 MB/s.
-        assert!((told.usd_per_mb_s_month.unwrap() - 229.95).abs() < 0.01);
-        let text = text(&told);
-        for expected in ["2000 records/s, 2.00 MB/s", "at 2080 records/s: CPU: 63 %", "spread 3.0 %", "scale 1:10"] {
-            assert!(text.contains(expected), "no {expected}: {text}");
-        }
-        assert_eq!(outcome(&told), Outcome::Done);
+        assert!((price(&cluster, &answer).unwrap() - 229.95).abs() < 0.01);
+        let silent = Answer { lowest: Round { bytes_per_s: 0.0, ..lowest }, ..answer };
+        assert_eq!(price(&cluster, &silent), None);
     }
 
     #[test]
     fn a_generator_that_is_late_is_no_answer() {
-        let told = measured(Found::GeneratorBound { at_least_per_s: Some(500.0) });
-        assert_eq!(outcome(&told), Outcome::Inconclusive);
-        assert!(text(&told).contains("carries 500 records/s at least"));
-        let told = measured(Found::Nothing { reason: "no trial was ended".to_owned() });
-        assert!(text(&told).contains("no capacity found: no trial was ended"));
+        let measured = |found| Measured {
+            cluster: None,
+            found,
+            trials: Vec::new(),
+            usd_per_mb_s_month: None,
+            run: "r1".to_owned(),
+        };
+        let late = Found::GeneratorBound { at_least_per_s: Some(500.0) };
+        assert_eq!(outcome(&measured(late)), Outcome::Inconclusive);
+        let nothing = Found::Nothing { reason: "no trial was ended".to_owned() };
+        assert_eq!(outcome(&measured(nothing)), Outcome::Inconclusive);
     }
 }

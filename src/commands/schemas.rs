@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{capacity, consume, diagnose, doctor, documents::*, look::Line, out, size};
+use super::{consume, diagnose, doctor, documents::*, look::Line, out, size};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
@@ -53,7 +53,7 @@ const PUBLISHED: &[Published] = &[
     (Resized::SCHEMA, of::<Named<Resized>>),
     (ScaledOut::SCHEMA, of::<Named<ScaledOut>>),
     (size::Sized::SCHEMA, of::<Named<size::Sized>>),
-    (capacity::Measured::SCHEMA, of::<Named<capacity::Measured>>),
+    (Measured::SCHEMA, of::<Named<Measured>>),
     (Line::SCHEMA, of::<Line<'static>>),
     (kafka::admin::Topic::SCHEMA, of::<Named<kafka::admin::Topic>>),
     (TopicChange::SCHEMA, of::<Named<TopicChange>>),
