@@ -211,8 +211,9 @@ impl<'a> Guard<'a> {
     }
 
     /// Takes in a round: alerts and messages are saved before any is sent.
-    fn take(&mut self, round: Round, began: Instant, tell: Tell<'_>) -> anyhow::Result<()> {
+    fn take(&mut self, mut round: Round, began: Instant, tell: Tell<'_>) -> anyhow::Result<()> {
         let (now, policy) = (Timestamp::now(), self.config.policy());
+        round.settle(&self.state.book);
         let observations = round.observations(&self.state.book);
         let messages = self.state.book.round(now.as_millisecond(), observations.clone(), &policy);
         let standings = round::standings(&observations, &self.state.book, &policy, now.as_millisecond());
@@ -234,6 +235,11 @@ impl<'a> Guard<'a> {
         let firing: Vec<Message> = firing.map(|(id, alert)| Book::message(id, alert)).collect();
         self.courier.repeat(firing);
         let report = round.report(now, standings, self.state.spent.today(now));
+        let disabled = &report.disabled_regions;
+        let is_news = self.report.as_ref().is_none_or(|before| before.disabled_regions != *disabled);
+        if is_news && !disabled.is_empty() {
+            tell(Event::Note(format!("regions that an account has not enabled: {}", disabled.join(", "))));
+        }
         tell(Event::Round(&report));
         self.report = Some(report);
         self.show();

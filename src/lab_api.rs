@@ -39,6 +39,10 @@ pub struct LabStatus {
     pub without_brokers: bool,
     /// Actions of IAM that the lab denies, for tests.
     pub denied: Vec<String>,
+    /// Whose calls the lab refuses, for tests.
+    pub outages: Vec<LabOutage>,
+    /// What was asked of CloudWatch since the start.
+    pub answered: LabAnswered,
     pub clusters: Vec<LabCluster>,
 }
 
@@ -57,6 +61,43 @@ pub struct LabCluster {
     pub brokers: Vec<LabBroker>,
     /// Faults that run.
     pub faults: Vec<LabFault>,
+}
+
+/// Answers of the lab's CloudWatch that AWS would charge for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LabAnswered {
+    /// Metrics that GetMetricData was asked for.
+    pub metrics: u64,
+    pub get_metric_data_calls: u64,
+    pub list_metrics_calls: u64,
+}
+
+/// Calls of MSK and CloudWatch that the lab refuses, for tests: an element of the list in `PUT /_lab/outages`. What is not given
+/// matches every call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabOutage {
+    pub kind: OutageKind,
+    /// Access key that signs the call: each account of a test has its own.
+    #[serde(default)]
+    pub key: Option<String>,
+    #[serde(default)]
+    pub region: Option<String>,
+}
+
+/// What AWS would answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutageKind {
+    /// The credentials have expired.
+    Expired,
+    /// The account may call nothing.
+    Denied,
+    /// Too many calls.
+    Throttled,
+    /// The account has not enabled the region, or the credentials are unknown: AWS answers the same.
+    Unrecognized,
 }
 
 /// Why a cluster is in its state, as MSK says it.

@@ -26,6 +26,8 @@ pub struct Content {
     pub check: Option<String>,
     /// Commands and HCL with every value filled in; `null` where nothing is to be changed.
     pub fix: Option<Rendered>,
+    /// Broker type that the fix changes the brokers to; `null` where it changes something else.
+    pub broker_type: Option<String>,
     /// What looks like a fix and is none.
     pub do_not: Vec<String>,
     /// Ids of other causes that were seen, and may follow from this one.
@@ -108,6 +110,7 @@ impl Content {
             alternatives: finding.alternatives.iter().map(|id| (*id).to_owned()).collect(),
             check: finding.check.clone(),
             fix,
+            broker_type: finding.remedy.as_ref().and_then(|remedy| remedy.broker_type()).map(|to| to.to_string()),
             do_not: finding.anti_recommendations.clone(),
             also: others.map(|other| other.id.to_owned()).collect(),
             not_assessed: diagnosis.coverage.not_assessed.iter().map(|cause| cause.id.to_owned()).collect(),

@@ -66,6 +66,11 @@ pub struct Symptom {
 }
 
 impl Subject {
+    /// All regions of an account.
+    pub fn account(caller: Option<&str>) -> Subject {
+        Subject::place("every region", caller)
+    }
+
     /// A region of an account.
     pub fn place(region: &str, caller: Option<&str>) -> Subject {
         let name = caller.unwrap_or("the account").to_owned();

@@ -318,7 +318,7 @@ fn seven_days_of_recorded_controls_are_no_alert() {
 
 #[test]
 fn each_recorded_fault_is_one_alert_with_the_right_cause() {
-    let (mut right, mut of) = (0, 0);
+    let (mut right, mut of, mut played) = (0, 0, BTreeSet::new());
     let (mut wrong, mut several) = (Vec::new(), Vec::new());
     for (name, run) in recorded() {
         let scenario = benchmark::find(&truth_of(&run).unwrap().scenario).unwrap();
@@ -335,6 +335,7 @@ fn each_recorded_fault_is_one_alert_with_the_right_cause() {
         };
         // Of two faults either may be the first to show; maintenance is what suppresses alerts.
         of += 1;
+        played.insert(scenario.name);
         let is_right = match scenario.truth {
             [CLUSTER_MAINTENANCE] => told.is_empty(),
             _ => told.first().is_some_and(is_true),
@@ -351,9 +352,44 @@ fn each_recorded_fault_is_one_alert_with_the_right_cause() {
     if std::env::var_os("KGEN_SHOW").is_some() {
         println!("{right} of {of}\nwrong: {wrong:#?}\nseveral: {several:#?}");
     }
+    let is_due = |scenario: &&benchmark::Scenario| {
+        scenario.kind != Kind::Control && outside::is_separable(scenario) && !played.contains(scenario.name)
+    };
+    let missing: Vec<&str> = benchmark::SCENARIOS.iter().filter(is_due).map(|scenario| scenario.name).collect();
+    // What no run was recorded of is played by a test of its own.
+    assert_eq!(missing, [BROKER_CPU_CREDITS_EXHAUSTED]);
     assert!(of >= 140, "{of} runs");
     assert!(right * 100 >= of * 90, "{right} of {of} runs:\n{}", wrong.join("\n"));
     assert!(several.len() * 100 <= of * 3, "{}", several.join("\n"));
+}
+
+#[test]
+fn t3_brokers_without_credits_are_one_alert() {
+    let is_t3 = |context: &Context| context.known_type().is_some_and(|known| known.credits().is_some());
+    let of = |run: &Run| benchmark::find(&truth_of(run).unwrap().scenario).unwrap().kind;
+    let runs = recorded();
+    let mut controls =
+        runs.iter().filter(|(_, run)| of(run) == Kind::Control).map(|(_, run)| outside::reduced(run, 20, 20));
+    let (mut context, calm) = controls.next().flatten().unwrap();
+    if !is_t3(&context) {
+        context.broker_type = Some("kafka.t3.small".to_owned());
+    }
+    // The balance and the CPU of tests/scenarios/credits_exhausted_cloudwatch.toml, on brokers that were calm before.
+    let spent = |n: usize, balance: f64, total_ms: f64| {
+        let mut sample = Sample { at_ms: n as i64 * MINUTE_MS, ..calm[n % calm.len()].clone() };
+        for broker in sample.brokers.values_mut() {
+            (broker.cpu_user_percent, broker.cpu_system_percent) = (Some(15.0), Some(5.0));
+            broker.cpu_credit_balance = Some(balance);
+            // Requests wait for a request handler.
+            let queue_ms = Some(total_ms * 0.9);
+            broker.produce = broker.produce.map(|times| crate::sample::RequestTimes { queue_ms, total_ms, ..times });
+        }
+        sample
+    };
+    let before = (0..20).map(|n| spent(n, 500.0, 4.0));
+    let samples: Vec<Sample> = before.chain((20..30).map(|n| spent(n, 0.4, 180.0))).collect();
+    let told = replayed(&mut Book::default(), &context, &samples, 10, 0);
+    assert_eq!(words(&told), [format!("firing {BROKER_CPU_CREDITS_EXHAUSTED}")]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! the plan contains only that change ([`work`]).
 
 mod all;
+pub mod branch;
 mod checks;
 mod given;
 mod work;
@@ -88,6 +89,13 @@ pub struct Edited {
     pub address: Option<String>,
 }
 
+/// An edit that is located and checked, and written nowhere.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub edited: Edited,
+    pub located: Located,
+}
+
 /// A value that was edited.
 #[derive(Debug)]
 pub struct Written<'a> {
@@ -133,6 +141,22 @@ pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyho
     let diff = edited.files.into_iter().map(|file| file.diff).collect();
     let (located, after, plan) = (&located, located.edit.after(), edited.next);
     Work { project, request, site, terraform, alone, located, after, diff, plan }.carry_out(observer)
+}
+
+/// Locates and checks the change that `request` asks for. Changes nothing.
+///
+/// # Errors
+/// Refused: it is unknown what to edit, or MSK would not make the change.
+pub fn plan(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Planned> {
+    let dir = clean(&request.dir);
+    let environment = environment(&dir, request).map_err(refused)?;
+    let var_files = var_files(&dir, &request.var_files, observer).map_err(refused)?;
+    let (cluster, to) = (request.cluster.as_deref(), request.to.as_str());
+    let question = Question { dir: &dir, cluster, var_files: &var_files, environment: &environment, to };
+    let located = located(&question)?;
+    let unchecked = unchecked(&located, &question, request, site)?;
+    let edited = show(&question, &located, unchecked, observer);
+    Ok(Planned { edited, located })
 }
 
 /// The value to edit.

@@ -11,13 +11,17 @@ Reads CloudWatch and the MSK API of every account and region in the configuratio
 cluster. An alert has the same id in every run. Undelivered messages are kept in the state and survive the end of the process.
 
 With --once, exits with 0 if nothing was found, 3 if a cause was found, 4 if a verdict is inconclusive, 1 if a region, an \
-account or a cluster could not be read or a message could not be delivered.
+account or a cluster could not be read, a message could not be delivered, or nothing could be proposed.
+
+--propose commits the edit on a branch of the git repository that DIR is in, and prints the commands that push it and open a \
+pull request. The working tree and the current branch stay as they are.
 
 Examples:
   kgen guard                               # JSON lines on standard output
   kgen guard --config guard.toml
   kgen guard --once --format markdown > comment.md
-  kgen guard --once --format junit --exit-zero > guard.xml")]
+  kgen guard --once --format junit --exit-zero > guard.xml
+  kgen guard --once --propose infra")]
 pub struct Guard {
     /// Configuration [default: guard.toml in the project folder, if there is one]
     #[arg(long, value_name = "FILE")]
@@ -28,6 +32,9 @@ pub struct Guard {
     /// Form of the round that --once prints
     #[arg(long, value_enum, default_value_t, requires = "once")]
     pub format: GuardFormat,
+    /// Propose the fix of each finding that is another broker type: an edit of the Terraform in DIR, on a new local branch
+    #[arg(long, value_name = "DIR", requires = "once")]
+    pub propose: Option<PathBuf>,
     /// Exit with 0 whatever is found, for reports; errors keep their exit codes
     #[arg(long, requires = "once")]
     pub exit_zero: bool,

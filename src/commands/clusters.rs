@@ -36,7 +36,6 @@ pub fn run(args: &Clusters, dir: &Path) -> anyhow::Result<Outcome> {
             topics: false,
             savings: true,
             deadline: fleet::DEADLINE,
-            skips_disabled_regions: args.all_regions,
         };
         let mut fleet = fleet::prepare(places, sweep, |_| true).await;
         if let Some(failure) = fleet.failures.first().filter(|_| fleet.failures.len() == count) {
@@ -46,7 +45,8 @@ pub fn run(args: &Clusters, dir: &Path) -> anyhow::Result<Outcome> {
             eprintln!("nothing was read");
             return Ok(Outcome::Done);
         }
-        let (failures, disabled_regions) = (std::mem::take(&mut fleet.failures), std::mem::take(&mut fleet.disabled));
+        let failures = std::mem::take(&mut fleet.failures);
+        let disabled_regions = fleet::regions(&std::mem::take(&mut fleet.disabled));
         let Read { clusters, requests } = fleet.read().await;
         let clusters = clusters.into_iter().map(|reading| reading.row).collect();
         let listed = Listed { clusters, failures, disabled_regions, requests: requests.into() };
@@ -67,6 +67,7 @@ fn accounts(args: &Clusters) -> Accounts {
             (false, []) => RegionsAsked::Own,
             (false, named) => RegionsAsked::Named(named.to_vec()),
         },
+        inside: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `kgen guard`: a fleet, watched.
 
+mod propose;
+
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -24,18 +26,18 @@ const GUARD_TOML: &str = "guard.toml";
 pub fn run(args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(dir).map_err(refused)?;
     let config = config(args, dir).map_err(refused)?;
-    runtime()?.block_on(async {
+    let report = runtime()?.block_on(async {
         let region = look::target(&Which::default(), &project, false).await?.region.name;
         let variable = |name: &str| std::env::var(name).ok();
         let place = Place { dir, region: &region, variable: &variable };
         if args.once {
-            let report = guard::once(&config, &place, &mut |event| show(event, true)).await?;
-            return once(report, args);
+            return guard::once(&config, &place, &mut |event| show(event, true)).await.map(Some);
         }
         let stopping = Stopping::begin(|| ())?;
         guard::watch(&config, &place, stopping.flag(), &mut |event| show(event, false)).await?;
-        Ok(Outcome::Done)
-    })
+        anyhow::Ok(None)
+    })?;
+    report.map_or(Ok(Outcome::Done), |report| once(report, args, dir))
 }
 
 /// The configuration that is named, or that of the project, or none.
@@ -71,15 +73,20 @@ fn show(event: Event, is_once: bool) {
 }
 
 /// Prints a round, and how the command ends.
-fn once(report: Report, args: &Guard) -> anyhow::Result<Outcome> {
+fn once(report: Report, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
     let outcome = outcome(&report);
     let undelivered: usize = report.undelivered.values().sum();
     match args.format {
-        GuardFormat::Json => documents::print(report)?,
+        GuardFormat::Json => documents::print(report.clone())?,
         GuardFormat::Text => print!("{}", format::text(&report)),
         GuardFormat::Markdown => print!("{}", format::markdown(&report)),
         GuardFormat::Github => print!("{}", format::github(&report)),
         GuardFormat::Junit => print!("{}", format::junit(&report)),
+    }
+    if let Some(terraform) = &args.propose {
+        // Every other form is a document, which is alone on standard output.
+        let is_text = args.format == GuardFormat::Text;
+        propose::run(&report, dir, terraform, &|line| if is_text { println!("{line}") } else { eprintln!("{line}") })?;
     }
     if undelivered > 0 {
         return Err(anyhow!("{undelivered} messages were not delivered; they are kept, and sent with the next run"));

@@ -1,6 +1,6 @@
 //! guard.toml: which clusters, how often, for how much, and who is told.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::SignedDuration;
@@ -14,6 +14,9 @@ use crate::{
 
 /// The shortest interval: CloudWatch has no news in less.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a round may watch a cluster from inside: the shortest time is a little more than a diagnosis needs.
+const INSIDE: RangeInclusive<Duration> = Duration::from_secs(20)..=Duration::from_secs(120);
 
 /// What is watched, and what happens with it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -59,6 +62,9 @@ pub struct Target {
     pub profiles: Vec<String>,
     pub roles: Vec<String>,
     pub external_id: Option<String>,
+    /// How long clusters are watched from inside in each round whose brokers answer from here.
+    #[serde(deserialize_with = "some_time")]
+    pub inside: Option<Duration>,
 }
 
 /// Which clusters of them. What is empty excludes nothing.
@@ -143,6 +149,12 @@ impl Config {
         );
         ensure!(!config.target.is_empty(), "target is empty: leave it out for the environment's own account");
         for target in &config.target {
+            ensure!(
+                target.inside.is_none_or(|inside| INSIDE.contains(&inside)),
+                "inside is not between {} s, which a verdict needs, and {} s, which hold up the round",
+                INSIDE.start().as_secs(),
+                INSIDE.end().as_secs()
+            );
             let both = target.all_regions && !target.regions.is_empty();
             ensure!(!both, "a target has regions and all_regions: one of them");
             let alone = target.external_id.is_some() && target.roles.is_empty();
@@ -174,6 +186,7 @@ impl Config {
                 (false, []) => RegionsAsked::Own,
                 (false, named) => RegionsAsked::Named(named.to_vec()),
             },
+            inside: target.inside,
         };
         self.target.iter().map(of).collect()
     }
@@ -187,7 +200,6 @@ impl Config {
             topics: self.topics,
             savings: false,
             deadline: self.deadline,
-            skips_disabled_regions: self.target.iter().any(|target| target.all_regions),
         }
     }
 
@@ -327,6 +339,8 @@ mod tests {
             ("intervall = \"5m\"", "unknown field `intervall`"),
             ("interval = \"soon\"", "interval"),
             ("interval = \"10ms\"", "interval is shorter than 1 s"),
+            ("[[target]]\ninside = \"1h\"", "inside is not between 20 s"),
+            ("[[target]]\ninside = \"10s\"", "inside is not between 20 s"),
             ("max_usd_per_day = 0", "must be more than 0"),
             ("[[target]]\nall_regions = true\nregions = [\"us-west-2\"]", "one of them"),
             ("[[target]]\nexternal_id = \"x\"", "no roles"),

@@ -3,11 +3,13 @@
 mod github;
 mod junit;
 mod markdown;
+mod proposal;
 mod text;
 
 pub use github::github;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use proposal::{branch, proposal};
 pub use text::text;
 
 use super::report::{Report, Standing};

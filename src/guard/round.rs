@@ -20,11 +20,9 @@ use crate::{
 pub struct Round {
     listed: Vec<Origin>,
     failures: Vec<Failure>,
-    disabled: Vec<String>,
+    disabled: Vec<Failure>,
     clusters: Vec<Reading>,
     requests: Requests,
-    /// Consumer groups and topics were read too.
-    reads_groups: bool,
 }
 
 /// How a round went.
@@ -50,10 +48,7 @@ pub async fn read(config: &Config, own_region: &str, spent: &Spent) -> Outcome {
     let (listed, failures) = (std::mem::take(&mut fleet.listed), std::mem::take(&mut fleet.failures));
     let disabled = std::mem::take(&mut fleet.disabled);
     let Read { clusters, requests } = fleet.read().await;
-    Outcome::Read(
-        Box::new(Round { listed, failures, disabled, clusters, requests, reads_groups: config.groups }),
-        decision,
-    )
+    Outcome::Read(Box::new(Round { listed, failures, disabled, clusters, requests }), decision)
 }
 
 impl Round {
@@ -62,23 +57,71 @@ impl Round {
         self.requests.usd()
     }
 
-    /// What was seen of every region, every cluster, and every cluster that `book` knows and that is no more.
+    /// Counts a region as failed that seems not to be enabled, and that `book` knows as one that was.
+    pub fn settle(&mut self, book: &Book) {
+        let is_known = |failure: &Failure| !book.known(&failure.region, failure.caller.as_deref()).is_empty();
+        let (known, disabled): (Vec<Failure>, Vec<Failure>) =
+            std::mem::take(&mut self.disabled).into_iter().partition(is_known);
+        self.disabled = disabled;
+        self.failures.extend(known);
+    }
+
+    /// What was seen of every account, every region, every cluster, and every cluster that `book` knows and that is no more.
     pub fn observations(&self, book: &Book) -> Vec<Observation> {
-        let mut observations: Vec<Observation> =
-            self.clusters.iter().map(|reading| observed(reading, self.reads_groups)).collect();
-        let seen: BTreeSet<String> = observations.iter().map(|observation| observation.subject.id.clone()).collect();
-        for Origin { region, caller } in &self.listed {
-            let place = Subject::place(region, caller.as_deref());
-            let known = book.known(region, caller.as_deref());
-            let gone = known.into_iter().filter(|known| *known != place.id && !seen.contains(*known));
-            observations.extend(gone.map(|known| Observation { subject: gone_from(known, region), look: Look::Gone }));
-            let look = Look::Judged { newest_ms: None, symptoms: Vec::new(), assessed: BTreeSet::new(), blind: None };
-            observations.push(Observation { subject: place, look });
+        let seen: BTreeSet<&str> = self.clusters.iter().map(|reading| reading.row.arn.as_str()).collect();
+        let callers = self.listed.iter().map(|origin| &origin.caller);
+        let callers: BTreeSet<&Option<String>> =
+            callers.chain(self.failures.iter().map(|failure| &failure.caller)).collect();
+        let mut observations = Vec::new();
+        for caller in callers {
+            observations.extend(self.of_account(caller.as_deref(), book, &seen));
         }
-        observations.extend(self.failures.iter().map(|failure| Observation {
-            subject: Subject::place(&failure.region, failure.caller.as_deref()),
+        observations
+    }
+
+    /// What was seen of an account. One of which nothing can be seen is one thing that is not seen, and so is a region: not
+    /// as many as it has clusters.
+    fn of_account(&self, caller: Option<&str>, book: &Book, seen: &BTreeSet<&str>) -> Vec<Observation> {
+        let of_caller = |of: &Option<String>| of.as_deref() == caller;
+        let failures: Vec<&Failure> = self.failures.iter().filter(|failure| of_caller(&failure.caller)).collect();
+        let regions: Vec<&str> = self
+            .listed
+            .iter()
+            .filter(|origin| of_caller(&origin.caller))
+            .map(|origin| origin.region.as_str())
+            .collect();
+        let clusters: Vec<&Reading> = self.clusters.iter().filter(|reading| of_caller(&reading.row.caller)).collect();
+        let mut observations = Vec::new();
+        let (account, places) = (Subject::account(caller), failures.len() + regions.len());
+        let is_unseen = clusters.iter().all(|reading| reading.judged.is_none());
+        if places > 1 && is_unseen && (regions.is_empty() || !clusters.is_empty()) {
+            let first = failures.first().map(|failure| failure.error.as_str());
+            let first = first.or_else(|| clusters.first()?.row.error.as_deref()).unwrap_or_default();
+            let reason = format!("nothing of its {places} regions can be read: {first}");
+            observations.push(Observation { subject: account, look: Look::Blind(reason) });
+            return observations;
+        }
+        observations.push(Observation { subject: account, look: nothing_wrong() });
+        observations.extend(failures.iter().map(|failure| Observation {
+            subject: Subject::place(&failure.region, caller),
             look: Look::Blind(failure.error.clone()),
         }));
+        for region in regions {
+            let of_region = || clusters.iter().filter(|reading| reading.row.region == region);
+            let place = Subject::place(region, caller);
+            let known = book.known(region, caller).into_iter();
+            let gone = known.filter(|known| *known != place.id && !seen.contains(*known));
+            observations.extend(gone.map(|known| Observation { subject: gone_from(known, region), look: Look::Gone }));
+            let count = of_region().count();
+            if count > 1 && of_region().all(|reading| reading.judged.is_none()) {
+                let first = of_region().find_map(|reading| reading.row.error.as_deref()).unwrap_or_default();
+                let reason = format!("none of its {count} clusters can be read: {first}");
+                observations.push(Observation { subject: place, look: Look::Blind(reason) });
+                continue;
+            }
+            observations.push(Observation { subject: place, look: nothing_wrong() });
+            observations.extend(of_region().map(|reading| observed(reading)));
+        }
         observations
     }
 
@@ -94,7 +137,7 @@ impl Round {
             clusters: self.clusters.into_iter().map(|read| Seen { newest: newest(&read), row: read.row }).collect(),
             findings: standings,
             failures: self.failures,
-            disabled_regions: self.disabled,
+            disabled_regions: fleet::regions(&self.disabled),
             metrics: self.requests.metrics,
             usd,
             usd_today,
@@ -103,18 +146,19 @@ impl Round {
     }
 }
 
-fn observed(reading: &Reading, reads_groups: bool) -> Observation {
+/// What there is to say of an account or a region that was listed.
+fn nothing_wrong() -> Look {
+    Look::Judged { newest_ms: None, symptoms: Vec::new(), assessed: BTreeSet::new(), blind: None }
+}
+
+fn observed(reading: &Reading) -> Observation {
     let row = &reading.row;
     let subject =
         Subject { id: row.arn.clone(), name: row.name.clone(), region: row.region.clone(), caller: row.caller.clone() };
-    let mut look = match (&reading.judged, &row.error) {
+    let look = match (&reading.judged, &row.error) {
         (Some(judged), _) => look(&judged.context, &judged.diagnosis, judged.newest_ms),
         (None, error) => Look::Blind(error.clone().unwrap_or_else(|| "it was not read".to_owned())),
     };
-    // What was left out on purpose is not missing.
-    if let (Look::Judged { blind, .. }, false) = (&mut look, reads_groups) {
-        *blind = None;
-    }
     Observation { subject, look }
 }
 
@@ -159,10 +203,9 @@ pub fn standings(observations: &[Observation], book: &Book, policy: &Policy, now
 mod tests {
     use super::*;
     use crate::{
-        diagnose::{Context, Diagnosis, Finding, Verdict},
-        finding_id::INCONCLUSIVE_NOT_SEEN,
+        diagnose::{Context, Diagnosis, Verdict},
         guard::testing::row,
-        watch::fleet::Judged,
+        watch::fleet::{Judged, Row},
     };
 
     fn round(listed: &[&str], failures: &[&str]) -> Round {
@@ -175,20 +218,54 @@ mod tests {
             disabled: Vec::new(),
             clusters: Vec::new(),
             requests: Requests::default(),
-            reads_groups: true,
         }
     }
 
+    /// A cluster that was read, or not.
+    fn reading(name: &str, region: &str, is_read: bool) -> Reading {
+        let verdict = is_read.then_some(Verdict::Healthy);
+        let row = Row { region: region.to_owned(), ..row(name, verdict) };
+        let diagnosis = Diagnosis { verdict: Verdict::Healthy, findings: Vec::new(), coverage: Default::default() };
+        let judged = is_read.then(|| Judged { context: Context::default(), diagnosis, newest_ms: Some(0) });
+        Reading { row, judged }
+    }
+
+    /// Names of the subjects of which nothing was seen.
+    fn blind(round: &Round) -> Vec<String> {
+        let observations = round.observations(&Book::default());
+        let blind = observations.iter().filter(|observation| matches!(observation.look, Look::Blind(_)));
+        blind.map(|observation| format!("{} in {}", observation.subject.name, observation.subject.region)).collect()
+    }
+
     #[test]
-    fn what_was_left_out_on_purpose_is_not_missing() {
-        let finding = Finding { id: INCONCLUSIVE_NOT_SEEN, ..Finding::default() };
-        let diagnosis =
-            Diagnosis { verdict: Verdict::Inconclusive, findings: vec![finding], coverage: Default::default() };
-        let judged = Judged { context: Context::default(), diagnosis, newest_ms: Some(0) };
-        let reading = Reading { row: row("orders", Some(Verdict::Inconclusive)), judged: Some(judged) };
-        let is_blind =
-            |reads_groups| matches!(observed(&reading, reads_groups).look, Look::Judged { blind: Some(_), .. });
-        assert_eq!((is_blind(true), is_blind(false)), (true, false));
+    fn what_cannot_be_seen_is_one_account_one_region_or_one_cluster() {
+        let check = |listed: &[&str], failures: &[&str], clusters: &[(&str, &str, bool)], expected: &[&str]| {
+            let clusters = clusters.iter().map(|(name, region, is_read)| reading(name, region, *is_read)).collect();
+            let round = Round { clusters, ..round(listed, failures) };
+            assert_eq!(blind(&round), expected, "{listed:?} {failures:?}");
+        };
+        check(&["a"], &["b"], &[("x", "a", true)], &["the account in b"]);
+        check(&["a"], &["b"], &[], &["the account in b"]);
+        check(&[], &["a", "b", "c"], &[], &["the account in every region"]);
+        check(&[], &["a"], &[], &["the account in a"]);
+        check(&["a"], &[], &[("x", "a", false), ("y", "a", true)], &["x in a"]);
+        check(&["a"], &[], &[("x", "a", false), ("y", "a", false)], &["the account in a"]);
+        check(&["a"], &[], &[("x", "a", false)], &["x in a"]);
+        check(&["a", "b"], &[], &[("x", "a", false), ("y", "b", false)], &["the account in every region"]);
+    }
+
+    #[test]
+    fn a_region_that_was_enabled_is_missing_when_it_is_not() {
+        let mut book = Book::default();
+        let policy = Config::default().policy();
+        let listed = round(&["us-west-2"], &[]).observations(&book);
+        book.round(0, listed, &policy);
+        let failure =
+            |region: &str| Failure { region: region.to_owned(), caller: None, error: "unrecognized".to_owned() };
+        let disabled = vec![failure("us-west-2"), failure("me-south-1")];
+        let mut round = Round { disabled, ..round(&["eu-west-1"], &[]) };
+        round.settle(&book);
+        assert_eq!((round.failures, round.disabled), (vec![failure("us-west-2")], vec![failure("me-south-1")]));
     }
 
     #[test]

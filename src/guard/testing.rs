@@ -34,6 +34,7 @@ fn content() -> Content {
             ),
             ..Rendered::default()
         }),
+        broker_type: Some("kafka.m5.large".to_owned()),
         not_assessed: vec![CLIENT_QUOTA_THROTTLED.to_owned()],
         ..Content::default()
     }

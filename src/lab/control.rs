@@ -24,7 +24,7 @@ use crate::{
         crew::{Assignment, Crew, FaultCall, NOT_RUNNING, Task},
         topics::{TopicCall, Topics},
     },
-    lab_api::{LabBroker, LabFault, LabStatus},
+    lab_api::{LabAnswered, LabBroker, LabFault, LabOutage, LabStatus, OutageKind},
     sample::BrokerId,
 };
 
@@ -65,6 +65,8 @@ pub struct Lab {
     /// What crews show of faults, by cluster.
     faults: Mutex<HashMap<String, Vec<LabFault>>>,
     denied: Mutex<BTreeSet<String>>,
+    outages: Mutex<Vec<LabOutage>>,
+    answered: Mutex<LabAnswered>,
     /// What went wrong where nobody could be told; shown by `/_lab/status`.
     problem: Mutex<Option<String>>,
 }
@@ -98,6 +100,8 @@ impl Lab {
             details: Mutex::default(),
             faults: Mutex::default(),
             denied: Mutex::default(),
+            outages: Mutex::default(),
+            answered: Mutex::default(),
             problem: Mutex::default(),
         });
         lab.resume().with_context(|| format!("writing {}", path.display()))?;
@@ -171,6 +175,42 @@ impl Lab {
     /// Denies these actions, such as `kafka:ListTopics`, and no others from now on.
     pub fn deny(&self, actions: BTreeSet<String>) {
         *self.denied.lock() = actions;
+    }
+
+    /// Whose calls are refused, for tests.
+    pub fn outages(&self) -> Vec<LabOutage> {
+        self.outages.lock().clone()
+    }
+
+    /// Refuses the calls that match one of `outages`, and no others from now on.
+    pub fn refuse(&self, outages: Vec<LabOutage>) {
+        *self.outages.lock() = outages;
+    }
+
+    /// How a call that is signed with `key` for `region` is refused, if it is.
+    pub fn outage(&self, key: &str, region: &str) -> Option<OutageKind> {
+        let matches = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|wanted| wanted == is);
+        let outages = self.outages.lock();
+        let mut of_call = outages.iter().filter(|outage| matches(&outage.key, key) && matches(&outage.region, region));
+        of_call.next().map(|outage| outage.kind)
+    }
+
+    /// What CloudWatch was asked since the start.
+    pub fn answered(&self) -> LabAnswered {
+        *self.answered.lock()
+    }
+
+    /// Counts a call of CloudWatch that is answered, with the metrics that it asks for.
+    pub fn count(&self, operation: &str, metrics: usize) {
+        let mut answered = self.answered.lock();
+        match operation {
+            "GetMetricData" => {
+                answered.get_metric_data_calls += 1;
+                answered.metrics += metrics as u64;
+            }
+            "ListMetrics" => answered.list_metrics_calls += 1,
+            _ => {}
+        }
     }
 
     /// Has a cluster's brokers take over users of SASL/SCRAM.

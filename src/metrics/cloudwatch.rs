@@ -279,6 +279,7 @@ impl CloudWatch {
         // Also when the clock was put back.
         let listed_ago = now.abs_diff(self.listed_at_ms);
         if listed_ago >= (LIST_EVERY_PERIODS * period).unsigned_abs() && self.info.is_some() {
+            self.refresh_info().await;
             self.list(now).await?;
         }
         let span = self.newest_span(now);
@@ -353,10 +354,9 @@ impl CloudWatch {
         }
     }
 
-    /// Lists brokers, groups and topics again, and reads level, state and type of the cluster again.
+    /// Lists brokers, groups and topics again.
     async fn list(&mut self, now: i64) -> Result<(), MetricsError> {
         let mut made = Requests::default();
-        self.refresh_info().await;
         let listed = self.list_brokers(&mut made).await;
         if listed.is_ok() && self.options.parts {
             self.list_parts(&mut made).await;
@@ -541,6 +541,11 @@ impl CloudWatch {
         if !self.options.topics {
             let of = |field| Unavailable { field, reason: "the topics API was not asked".to_owned(), enable: None };
             unavailable.extend([Field::Topics, Field::TopicConfigs].map(of));
+        }
+        if !self.options.parts {
+            let reason = "consumer groups and topics were left out of this reading";
+            let of = |field| Unavailable { field, reason: reason.to_owned(), enable: None };
+            unavailable.extend([Field::GroupLag, Field::TrafficByTopic].map(of));
         }
         if self.has_no_groups {
             unavailable.push(Unavailable {

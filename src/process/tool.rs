@@ -32,6 +32,8 @@ pub struct Tool {
     program: PathBuf,
     dir: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// Its standard input; nothing is there to be read where it is empty.
+    input: Vec<u8>,
     /// How long [`Tool::run`] waits for its end; nothing for as long as it takes.
     within: Option<Duration>,
 }
@@ -76,13 +78,18 @@ fn tail(stderr: &str) -> String {
 
 impl Tool {
     pub fn new(program: impl Into<PathBuf>, dir: impl Into<PathBuf>) -> Tool {
-        Tool { program: program.into(), dir: dir.into(), env: Vec::new(), within: None }
+        Tool { program: program.into(), dir: dir.into(), env: Vec::new(), input: Vec::new(), within: None }
     }
 
     /// This tool with one more variable in its environment.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Tool {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    /// This tool with `input` as its standard input.
+    pub fn input(self, input: impl Into<Vec<u8>>) -> Tool {
+        Tool { input: input.into(), ..self }
     }
 
     pub fn program(&self) -> &Path {
@@ -105,9 +112,13 @@ impl Tool {
         words.map(|word| shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
     }
 
-    /// The command as a duct expression, in its own process group and with no standard input.
+    /// The command as a duct expression, in its own process group.
     pub fn expression(&self, args: &[OsString]) -> Expression {
-        let command = duct::cmd(self.program.as_os_str(), args).dir(&self.dir).stdin_null().unchecked();
+        let command = duct::cmd(self.program.as_os_str(), args).dir(&self.dir).unchecked();
+        let command = match self.input.is_empty() {
+            true => command.stdin_null(),
+            false => command.stdin_bytes(self.input.clone()),
+        };
         self.env.iter().fold(command, |command, (name, value)| command.env(name, value)).before_spawn(|command| {
             command.process_group(0);
             Ok(())

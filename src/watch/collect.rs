@@ -22,12 +22,15 @@ pub async fn collected(source: Source, window: Duration, interval: Duration) -> 
 ///
 /// # Errors
 /// The source fails for good, or `seen` fails.
-pub async fn collected_with(
+pub async fn collected_with<See>(
     source: Source,
     window: Duration,
     interval: Duration,
-    seen: &mut dyn FnMut(&Sample) -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<Sample>> {
+    seen: &mut See,
+) -> anyhow::Result<Vec<Sample>>
+where
+    See: FnMut(&Sample) -> anyhow::Result<()> + ?Sized,
+{
     // The first sample has no rates yet, so one more interval is watched.
     let end = Instant::now() + window + interval;
     let mut stream = source.stream(interval);

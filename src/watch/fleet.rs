@@ -17,15 +17,16 @@ use tokio::{sync::Semaphore, task::JoinSet, time};
 pub use places::{Accounts, RegionsAsked};
 
 use super::{
+    collect::collected,
     history::{requests_for_saving, saving},
-    open::{OutsideOptions, context_of, outside},
+    open::{OutsideOptions, Seen, context_of, inside, outside, refresh},
 };
 use crate::{
-    aws::{Aws, AwsError, ClusterInfo},
+    aws::{Aws, AwsError, ClusterInfo, LabStatus},
     catalogue::{ClusterKind, MonitoringLevel},
     diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
     finding_id,
-    metrics::{CloudWatch, Requests},
+    metrics::{CloudWatch, Requests, Source},
     sample::{BrokerSample, Sample},
 };
 
@@ -35,6 +36,9 @@ const AT_ONCE: usize = 10;
 
 /// Longest time for one cluster or one region, so that one that does not answer holds up nobody.
 pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Time between two samples of a cluster that is seen from inside.
+const INSIDE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Datapoints that are read at least.
 const FEWEST_DATAPOINTS: u32 = 10;
@@ -49,6 +53,10 @@ pub struct Place {
     /// Profile or role, if one was named.
     pub caller: Option<String>,
     pub aws: Aws,
+    /// Nobody named the region: if the account has not enabled it, that is no failure.
+    pub may_be_disabled: bool,
+    /// How long clusters are watched from inside whose brokers answer from here; without it, every one is seen from outside.
+    pub inside: Option<Duration>,
 }
 
 /// How the clusters are read.
@@ -66,8 +74,6 @@ pub struct Sweep {
     pub savings: bool,
     /// Longest time for one cluster or one region.
     pub deadline: Duration,
-    /// Where a region that the account has not enabled is no failure.
-    pub skips_disabled_regions: bool,
 }
 
 /// The clusters that were found, ready to be read.
@@ -78,8 +84,8 @@ pub struct Fleet {
     /// Regions of accounts that were listed whole.
     pub listed: Vec<Origin>,
     pub failures: Vec<Failure>,
-    /// Regions that the account has not enabled.
-    pub disabled: Vec<String>,
+    /// Regions that the account has not enabled, as far as the answer shows.
+    pub disabled: Vec<Failure>,
 }
 
 /// A region of an account, as it was named.
@@ -95,9 +101,13 @@ struct Ready {
     row: Row,
     aws: Aws,
     context: Context,
-    source: CloudWatch,
-    periods: u32,
-    savings: bool,
+    source: Ways,
+}
+
+/// Through what a cluster is read.
+enum Ways {
+    Outside { source: Box<CloudWatch>, periods: u32, savings: bool },
+    Inside { source: Box<Source>, window: Duration },
 }
 
 /// A region of an account that could not be listed.
@@ -125,6 +135,8 @@ pub struct Row {
     pub state: String,
     pub kafka_version: Option<String>,
     pub monitoring_level: Option<MonitoringLevel>,
+    /// Through what it was read, or would have been.
+    pub view: Seen,
     /// `null` where the cluster could not be read.
     pub verdict: Option<Verdict>,
     /// The likeliest finding; of a healthy cluster `cluster.oversized`, or `null`.
@@ -191,55 +203,77 @@ pub async fn prepare(places: Vec<Place>, sweep: Sweep, wanted: impl Fn(&ClusterI
         disabled: Vec::new(),
     };
     let deadline = sweep.deadline;
-    let list = move |place: Place| async move { (time::timeout(deadline, place.aws.clusters()).await, place) };
-    let mut found: BTreeMap<String, (Place, ClusterInfo)> = BTreeMap::new();
-    for (listed, place) in at_once(places, list).await {
+    let list = move |place: Place| async move {
+        let listed = time::timeout(deadline, place.aws.clusters()).await;
+        // Asked once for all clusters of the place: it describes every one of the lab.
+        let lab = if matches!(listed, Ok(Ok(_))) { place.aws.lab().await.map(Arc::new) } else { None };
+        (listed, place, lab)
+    };
+    let mut found: BTreeMap<String, (Place, ClusterInfo, Option<Arc<LabStatus>>)> = BTreeMap::new();
+    for (listed, place, lab) in at_once(places, list).await {
         let origin = Origin { region: place.aws.region().to_owned(), caller: place.caller.clone() };
         let failed = |error: String| Failure { region: origin.region.clone(), caller: origin.caller.clone(), error };
         match listed {
             // A cluster that two profiles can see is one cluster.
             Ok(Ok(clusters)) => {
                 clusters.into_iter().filter(|info| wanted(info)).for_each(|info| {
-                    found.entry(info.arn.clone()).or_insert_with(|| (place.clone(), info));
+                    found.entry(info.arn.clone()).or_insert_with(|| (place.clone(), info, lab.clone()));
                 });
                 fleet.listed.push(origin);
             }
-            Ok(Err(error)) if sweep.skips_disabled_regions && is_disabled(&error) => {
-                fleet.disabled.push(origin.region);
+            Ok(Err(error)) if place.may_be_disabled && is_disabled(&error) => {
+                fleet.disabled.push(failed(error.to_string()));
             }
             Ok(Err(error)) => fleet.failures.push(failed(error.to_string())),
             Err(_) => fleet.failures.push(failed(too_slow(sweep.deadline))),
         }
     }
-    let opened = at_once(found.into_values().collect(), move |(place, info)| ready(place, info, sweep)).await;
+    let opening = move |(place, info, lab)| ready(place, info, lab, sweep);
+    let opened = at_once(found.into_values().collect(), opening).await;
     for opened in opened {
         match opened {
             Ok(ready) => fleet.ready.push(*ready),
             Err(row) => fleet.failed.push(*row),
         }
     }
-    fleet.failures.sort_by(|a, b| (&a.region, &a.caller).cmp(&(&b.region, &b.caller)));
-    fleet.disabled.sort();
+    fleet.settle_disabled();
     fleet
 }
 
-async fn ready(place: Place, listed: ClusterInfo, sweep: Sweep) -> Result<Box<Ready>, Box<Row>> {
+async fn ready(
+    place: Place,
+    listed: ClusterInfo,
+    lab: Option<Arc<LabStatus>>,
+    sweep: Sweep,
+) -> Result<Box<Ready>, Box<Row>> {
     let row = Row::of(&listed, &place);
     let opening = async {
-        let lab = place.aws.lab().await;
-        let context = context_of(&listed, place.aws.region(), lab.as_ref());
+        let lab = lab.as_deref();
+        let mut context = context_of(&listed, place.aws.region(), lab);
+        if let Some(window) = place.inside
+            && let Some(source) = inside(&place.aws, &listed, &mut context, lab, INSIDE_INTERVAL).await
+        {
+            return Ok((context, Ways::Inside { source: Box::new(source), window }));
+        }
         let options = OutsideOptions { delay: sweep.delay, parts: sweep.parts, topics: sweep.topics };
-        let source = outside(&place.aws, &listed, &context, options).await?;
-        anyhow::Ok((context, source))
+        let source = Box::new(outside(&place.aws, &listed, &context, options).await?);
+        let period = source.timing().period;
+        let periods = sweep.window.map_or(DATAPOINTS, |window| periods(window, period));
+        anyhow::Ok((context, Ways::Outside { source, periods, savings: sweep.savings }))
     };
     match within(sweep.deadline, opening).await {
         Ok((context, source)) => {
-            let period = source.timing().period;
-            let periods = sweep.window.map_or(DATAPOINTS, |window| periods(window, period));
-            Ok(Box::new(Ready { row, aws: place.aws, context, source, periods, savings: sweep.savings }))
+            let view = if matches!(source, Ways::Inside { .. }) { Seen::Inside } else { Seen::Outside };
+            Ok(Box::new(Ready { row: Row { view, ..row }, aws: place.aws, context, source }))
         }
         Err(error) => Err(Box::new(Row { error: Some(error), ..row })),
     }
+}
+
+/// The regions of `failures`, each once.
+pub fn regions(failures: &[Failure]) -> Vec<String> {
+    let regions: BTreeSet<String> = failures.iter().map(|failure| failure.region.clone()).collect();
+    regions.into_iter().collect()
 }
 
 /// Datapoints in `window`, and at least [`FEWEST_DATAPOINTS`].
@@ -249,6 +283,18 @@ pub fn periods(window: Duration, period: Duration) -> u32 {
 }
 
 impl Fleet {
+    /// Of a caller that is known nowhere it is not the regions that are disabled: its credentials are wrong.
+    fn settle_disabled(&mut self) {
+        let is_known = |failure: &Failure| self.listed.iter().any(|origin| origin.caller == failure.caller);
+        let (disabled, unknown): (Vec<Failure>, Vec<Failure>) =
+            std::mem::take(&mut self.disabled).into_iter().partition(is_known);
+        self.disabled = disabled;
+        self.failures.extend(unknown);
+        for failures in [&mut self.disabled, &mut self.failures] {
+            failures.sort_by(|a, b| (&a.region, &a.caller).cmp(&(&b.region, &b.caller)));
+        }
+    }
+
     /// Clusters that will be read.
     pub fn len(&self) -> usize {
         self.ready.len()
@@ -259,9 +305,10 @@ impl Fleet {
     pub fn requests(&self) -> Requests {
         let mut all = Requests::default();
         for ready in &self.ready {
-            all += ready.source.requests_of(ready.periods) + ready.source.status().requests();
-            if ready.savings {
-                all += requests_for_saving(&ready.source, &ready.context);
+            let Ways::Outside { source, periods, savings } = &ready.source else { continue };
+            all += source.requests_of(*periods) + source.status().requests();
+            if *savings {
+                all += requests_for_saving(source, &ready.context);
             }
         }
         all
@@ -282,20 +329,34 @@ impl Fleet {
 }
 
 async fn judged(ready: Ready, deadline: Duration) -> (Reading, Requests) {
-    let Ready { row, aws, mut context, mut source, periods, savings } = ready;
-    let status = source.status();
-    let reading = async {
-        let samples = source.history(periods).await?;
-        (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
-        let mut diagnosis = diagnose(&context, &samples);
-        if savings && diagnosis.verdict == Verdict::Healthy {
-            let now_ms = jiff::Timestamp::now().as_millisecond();
-            diagnosis.add_saving(saving(&aws, &context, &mut source, now_ms).await?);
+    let Ready { row, aws, mut context, source } = ready;
+    let (read, requests) = match source {
+        Ways::Outside { mut source, periods, savings } => {
+            let status = source.status();
+            let reading = async {
+                let samples = source.history(periods).await?;
+                (context.unavailable, context.broker_ids) = (status.unavailable(), status.broker_ids());
+                let mut diagnosis = diagnose(&context, &samples);
+                if savings && diagnosis.verdict == Verdict::Healthy {
+                    let now_ms = jiff::Timestamp::now().as_millisecond();
+                    diagnosis.add_saving(saving(&aws, &context, &mut source, now_ms).await?);
+                }
+                Ok((context, samples, diagnosis))
+            };
+            (within(deadline, reading).await, status.requests())
         }
-        Ok((context, samples, diagnosis))
+        Ways::Inside { source, window } => {
+            let reading = async {
+                let samples = collected(*source, window, INSIDE_INTERVAL).await?;
+                // What the cluster is by now: a change that has begun meanwhile is a change.
+                refresh(&aws, &mut context).await?;
+                let diagnosis = diagnose(&context, &samples);
+                Ok((context, samples, diagnosis))
+            };
+            // Watching takes its time, whatever the deadline for an answer is.
+            (within(deadline + window, reading).await, Requests::default())
+        }
     };
-    let read = within(deadline, reading).await;
-    let requests = status.requests();
     let reading = match read {
         Ok((context, samples, diagnosis)) => {
             let row = row.judged(&samples, &diagnosis);
@@ -319,6 +380,7 @@ impl Row {
             broker_type: info.broker_type.as_ref().map(ToString::to_string),
             broker_count: info.broker_count,
             state: info.state.as_str().to_owned(),
+            view: Seen::Outside,
             kafka_version: info.kafka_version.clone(),
             monitoring_level: info.monitoring_level,
             verdict: None,
@@ -435,6 +497,7 @@ pub mod testing {
             broker_type: Some("kafka.m5.large".to_owned()),
             broker_count: 3,
             state: "ACTIVE".to_owned(),
+            view: Seen::Outside,
             kafka_version: Some("3.9.x".to_owned()),
             monitoring_level: Some(MonitoringLevel::Default),
             verdict: None,
@@ -495,6 +558,27 @@ mod tests {
         };
         assert_eq!(of(Verdict::Healthy, "healthy"), None);
         assert_eq!(of(Verdict::CauseFound, "disk.full").as_deref(), Some("disk.full"));
+    }
+
+    #[test]
+    fn a_caller_that_is_known_nowhere_has_wrong_credentials_and_no_disabled_regions() {
+        let failure = |region: &str, caller: &str| Failure {
+            region: region.to_owned(),
+            caller: Some(caller.to_owned()),
+            error: "UnrecognizedClientException".to_owned(),
+        };
+        let mut fleet = Fleet {
+            ready: Vec::new(),
+            failed: Vec::new(),
+            deadline: DEADLINE,
+            listed: vec![Origin { region: "us-west-2".to_owned(), caller: Some("a".to_owned()) }],
+            failures: vec![failure("us-west-1", "a")],
+            disabled: vec![failure("me-south-1", "b"), failure("af-south-1", "a"), failure("af-south-1", "b")],
+        };
+        fleet.settle_disabled();
+        assert_eq!(fleet.disabled, [failure("af-south-1", "a")]);
+        let failed = [failure("af-south-1", "b"), failure("me-south-1", "b"), failure("us-west-1", "a")];
+        assert_eq!(fleet.failures, failed);
     }
 
     #[test]

@@ -270,6 +270,34 @@ fn serves(sample: &Sample) -> bool {
     sample.brokers.values().any(|broker| broker.state != BrokerState::Unreachable)
 }
 
+/// A source of a cluster from inside, if its brokers answer from here. `context` gets to know where they are.
+pub(super) async fn inside(
+    aws: &Aws,
+    info: &ClusterInfo,
+    context: &mut Context,
+    lab: Option<&LabStatus>,
+    interval: Duration,
+) -> Option<Source> {
+    let has_brokers = lab.is_none_or(|lab| !lab.without_brokers);
+    if unreadable(Some(info), lab.is_some(), has_brokers).is_some() {
+        return None;
+    }
+    let targets = match lab {
+        Some(_) => Targets::Lab(aws.clone()),
+        None => Targets::Nodes(aws.clone(), info.arn.clone()),
+    };
+    let mut source = Prometheus::new(&info.name, targets, interval);
+    if !answers(&mut source, lab.is_some()).await {
+        return None;
+    }
+    context.period_s = None;
+    context.bootstrap_servers = aws.bootstrap_of(&info.arn).await.ok().and_then(|bootstrap| bootstrap.plaintext);
+    Some(Source::Prometheus(match &context.bootstrap_servers {
+        Some(servers) => source.with_protocol(Protocol::start(Connection::plain(servers.as_str()), interval)),
+        None => source,
+    }))
+}
+
 /// How a cluster is read from outside.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OutsideOptions {

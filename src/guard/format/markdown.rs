@@ -54,7 +54,7 @@ fn section(finding: &Standing) -> Vec<String> {
     let mut lines = vec![String::new(), format!("### {}", cell(&finding.headline())), String::new()];
     lines.push(format!("{} ({}, {})", cell(&content.why), finding.severity.as_str(), finding.stage.as_str()));
     lines.push(String::new());
-    lines.extend(content.evidence.iter().map(|fact| format!("- {}", cell(&fact.text))));
+    lines.extend(evidence(finding));
     if let Some(fix) = &content.fix {
         lines.extend([String::new(), format!("Fix: {}", cell(&fix.summary))]);
         let commands = commands(finding);
@@ -69,8 +69,13 @@ fn section(finding: &Standing) -> Vec<String> {
     lines
 }
 
+/// What was seen, an item each.
+pub fn evidence(finding: &Standing) -> impl Iterator<Item = String> {
+    finding.content.evidence.iter().map(|fact| format!("- {}", cell(&fact.text)))
+}
+
 /// Names and messages of others, as text.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let mut cell = String::new();
     for c in text.chars() {
         match c {

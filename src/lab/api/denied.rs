@@ -1,6 +1,14 @@
-//! Which IAM action a request needs, so that the lab can deny it for tests.
+//! Which IAM action a request needs, so that the lab can deny it for tests; and what callers get that the lab refuses.
 
 use axum::http::Method;
+
+use crate::{
+    lab::{
+        cloudwatch::wire::{Fault, Protocol},
+        cluster::{Kind, Refusal},
+    },
+    lab_api::OutageKind,
+};
 
 /// Method, the path behind `/v1/` or `/api/v2/` with `*` for one segment, and the action of MSK. The version of the API
 /// stands before the path where there are two.
@@ -66,6 +74,37 @@ pub fn action(method: &Method, path: &str) -> Option<String> {
 /// What AWS says to a caller without the permission.
 pub fn message(action: &str) -> String {
     format!("User: arn:aws:iam::123456789012:user/lab is not authorized to perform: {action}")
+}
+
+/// What MSK answers to a caller that the lab was told to refuse.
+pub fn refusal(outage: OutageKind) -> Refusal {
+    let kind = match outage {
+        OutageKind::Expired => Kind::Expired,
+        OutageKind::Denied => Kind::AccessDenied,
+        OutageKind::Throttled => Kind::Throttled,
+        OutageKind::Unrecognized => Kind::Unrecognized,
+    };
+    Refusal::new(kind, sentence(outage))
+}
+
+/// The same of CloudWatch.
+pub fn fault(outage: OutageKind, protocol: Protocol) -> Fault {
+    let (of_query, other) = match outage {
+        OutageKind::Expired => ("ExpiredToken", "ExpiredTokenException"),
+        OutageKind::Denied => ("AccessDenied", "AccessDeniedException"),
+        OutageKind::Throttled => ("Throttling", "ThrottlingException"),
+        OutageKind::Unrecognized => ("InvalidClientTokenId", "UnrecognizedClientException"),
+    };
+    Fault::new(if protocol == Protocol::Query { of_query } else { other }, sentence(outage))
+}
+
+fn sentence(outage: OutageKind) -> &'static str {
+    match outage {
+        OutageKind::Expired => "The security token included in the request is expired",
+        OutageKind::Denied => "User: arn:aws:iam::123456789012:user/lab is not authorized to perform this action",
+        OutageKind::Throttled => "Rate exceeded",
+        OutageKind::Unrecognized => "The security token included in the request is invalid.",
+    }
 }
 
 #[cfg(test)]

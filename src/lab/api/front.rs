@@ -47,11 +47,16 @@ pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -
     if path.starts_with("/_lab/") {
         return next.run(request).await;
     }
-    let mut response = match scope(request.headers()) {
+    let scope = scope(request.headers());
+    let outage = scope.and_then(|scope| door.lab.outage(scope.key, scope.region));
+    let mut response = match scope.map(|scope| (scope.region, scope.service)) {
         Some((region, "kafka")) if !is_region(region) => {
             Refusal::bad(format!("{region:?} in the signature is not a region")).into_response()
         }
         Some((region, "kafka")) => {
+            if let Some(outage) = outage {
+                return denied::refusal(outage).into_response();
+            }
             if let Some(action) =
                 denied::action(request.method(), path).filter(|action| door.lab.denied().contains(action))
             {
@@ -67,7 +72,7 @@ pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -
         }
         Some((region, "monitoring")) if is_region(region) => {
             let region = region.to_owned();
-            return door.monitoring(&region, request).await;
+            return door.monitoring(&region, outage, request).await;
         }
         Some((region, "ssm")) if is_region(region) => {
             let region = region.to_owned();
@@ -85,15 +90,24 @@ fn is_end_of_segment(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('/')
 }
 
-/// Region and service of a request's signature: `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
-fn scope(headers: &HeaderMap) -> Option<(&str, &str)> {
+/// What a request was signed for, and with which key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Scope<'a> {
+    key: &'a str,
+    region: &'a str,
+    service: &'a str,
+}
+
+/// The scope of a request's signature: `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`.
+fn scope(headers: &HeaderMap) -> Option<Scope<'_>> {
     let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (_, rest) = authorization.split_once("Credential=")?;
     let credential = rest.split([',', ' ']).next()?;
     // Access keys may hold slashes, so it is read from the end.
-    let mut parts = credential.rsplit('/');
+    let mut parts = credential.rsplitn(5, '/');
     let (_terminator, service, region) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((region, service))
+    let (_date, key) = (parts.next()?, parts.next()?);
+    Some(Scope { key, region, service })
 }
 
 /// Whether no browser sent this on behalf of a page of another site. AWS clients send no Origin at all.
@@ -166,13 +180,14 @@ mod tests {
         for (authorization, expected) in [
             (
                 "AWS4-HMAC-SHA256 Credential=test/20261124/eu-west-1/kafka/aws4_request, SignedHeaders=host, Signature=0",
-                Some(("eu-west-1", "kafka")),
+                Some(("test", "eu-west-1", "kafka")),
             ),
-            ("AWS4-HMAC-SHA256 Credential=a/b/20261124/us-east-1/s3/aws4_request", Some(("us-east-1", "s3"))),
+            ("AWS4-HMAC-SHA256 Credential=a/b/20261124/us-east-1/s3/aws4_request", Some(("a/b", "us-east-1", "s3"))),
             ("AWS4-HMAC-SHA256 Credential=test", None),
             ("Basic dGVzdA==", None),
         ] {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, authorization.parse().unwrap())]);
+            let expected = expected.map(|(key, region, service)| Scope { key, region, service });
             assert_eq!(scope(&headers), expected, "{authorization}");
         }
     }

@@ -13,14 +13,17 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 
-use crate::lab::{
-    cloudwatch::{
-        Metrics, Reply, now_ms, reply,
-        wire::{self, CBOR, Call, Fault, Protocol},
+use crate::{
+    lab::{
+        cloudwatch::{
+            Metrics, Reply, now_ms, reply,
+            wire::{self, CBOR, Call, Fault, Protocol},
+        },
+        control::Lab,
+        proxy::Proxy,
+        ssm::{self, Ssm},
     },
-    control::Lab,
-    proxy::Proxy,
-    ssm::{self, Ssm},
+    lab_api::OutageKind,
 };
 
 /// Of a request (PutMetricData takes 1 MB), and of an answer of the emulator that is translated.
@@ -40,8 +43,8 @@ pub struct Door {
 }
 
 impl Door {
-    /// Answers a call of CloudWatch.
-    pub async fn monitoring(&self, region: &str, request: Request) -> Response {
+    /// Answers a call of CloudWatch; refuses it if its caller has an `outage`.
+    pub async fn monitoring(&self, region: &str, outage: Option<OutageKind>, request: Request) -> Response {
         if request.method() != Method::POST || request.headers().contains_key(CONTENT_ENCODING) {
             return self.proxy.forward(request).await;
         }
@@ -59,6 +62,9 @@ impl Door {
             Some(Ok(call)) => call,
             Some(Err((protocol, fault))) => return failed(protocol, &fault),
         };
+        if let Some(outage) = outage {
+            return failed(call.protocol, &super::denied::fault(outage, call.protocol));
+        }
         let action = format!("cloudwatch:{}", call.operation);
         if self.lab.denied().contains(&action) {
             let code = if call.protocol == Protocol::Query { "AccessDenied" } else { "AccessDeniedException" };
@@ -71,6 +77,7 @@ impl Door {
         };
         match answered {
             Reply::Here(Ok(output)) => {
+                self.lab.count(&call.operation, call.input["MetricDataQueries"].as_array().map_or(0, Vec::len));
                 let id = request_id();
                 let (content_type, bytes) = wire::render(call.protocol, &call.operation, &output, &id);
                 response(StatusCode::OK, content_type, bytes, &id)
@@ -140,8 +147,9 @@ impl Door {
 fn failed(protocol: Protocol, fault: &Fault) -> Response {
     let id = request_id();
     let (content_type, bytes) = wire::render_fault(protocol, fault, &id);
-    let is_denied = fault.code.starts_with("AccessDenied");
-    let status = if is_denied { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+    let is_forbidden = ["AccessDenied", "Expired", "InvalidClient", "Unrecognized"];
+    let is_forbidden = is_forbidden.iter().any(|begin| fault.code.starts_with(begin));
+    let status = if is_forbidden { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
     response(status, content_type, bytes, &id)
 }
 

@@ -24,7 +24,9 @@ use crate::{
         crew::FaultCall,
         fault::{Act, find},
     },
-    lab_api::{FaultOrder, LabBroker, LabCluster, LabEndpoints, LabFault, LabStateInfo, LabStatus, TargetGroup},
+    lab_api::{
+        FaultOrder, LabBroker, LabCluster, LabEndpoints, LabFault, LabOutage, LabStateInfo, LabStatus, TargetGroup,
+    },
     sample::BrokerId,
 };
 
@@ -33,6 +35,7 @@ pub fn routes() -> Router<Arc<Lab>> {
         .route("/_lab/targets", get(targets))
         .route("/_lab/status", get(status))
         .route("/_lab/denied", put(deny))
+        .route("/_lab/outages", put(refuse))
         .route("/_lab/faults", post(start_fault).delete(stop_faults))
         .route("/_lab/faults/{id}", delete(stop_fault))
 }
@@ -45,6 +48,12 @@ async fn deny(State(lab): State<Arc<Lab>>, Body(actions): Body<BTreeSet<String>>
     }
     lab.deny(actions);
     Ok(Json(json!({ "denied": lab.denied() })))
+}
+
+/// Refuses the calls of some callers, and no others from now on: a list such as `[{"kind": "expired", "key": "AKIA…"}]`.
+async fn refuse(State(lab): State<Arc<Lab>>, Body(outages): Body<Vec<LabOutage>>) -> Answer {
+    lab.refuse(outages);
+    Ok(Json(json!({ "outages": lab.outages() })))
 }
 
 /// Prometheus's HTTP service discovery: the JMX and node metrics of each broker.
@@ -113,7 +122,8 @@ async fn status(State(lab): State<Arc<Lab>>) -> Json<LabStatus> {
     let clusters = plane.all_clusters().iter();
     let clusters = clusters.map(|known| cluster(known, &lab.details(&known.arn), lab.faults(&known.arn))).collect();
     let (problem, denied) = (lab.problem(), lab.denied().into_iter().collect());
-    Json(LabStatus { running: true, problem, denied, clusters, ..lab.facts().clone() })
+    let (outages, answered) = (lab.outages(), lab.answered());
+    Json(LabStatus { running: true, problem, denied, outages, answered, clusters, ..lab.facts().clone() })
 }
 
 fn cluster(cluster: &EmulatedCluster, details: &BTreeMap<BrokerId, LabBroker>, faults: Vec<LabFault>) -> LabCluster {

@@ -348,6 +348,61 @@ async fn the_lab_tells_what_to_scrape_and_what_it_is() {
     running.end().await;
 }
 
+/// A call of MSK, or of GetMetricData, signed with `key` for `region`: status, body, and the error that MSK names.
+async fn signed(running: &Running, (key, region): (&str, &str), service: &str) -> (u16, String, String) {
+    let scope = format!("AWS4-HMAC-SHA256 Credential={key}/20261124/{region}/{service}/aws4_request, Signature=0");
+    let url = format!("http://{}", running.address);
+    let request = match service {
+        "kafka" => running.client.get(format!("{url}/api/v2/clusters")),
+        _ => {
+            let query = "MetricDataQueries.member.1.";
+            let stat = format!("{query}MetricStat.");
+            let query = format!(
+                "{query}Id=m0&{stat}Metric.Namespace=AWS/Kafka&{stat}Metric.MetricName=CpuUser&{stat}Period=60&{stat}Stat=Average"
+            );
+            let times = "StartTime=2026-11-24T00:00:00Z&EndTime=2026-11-24T01:00:00Z";
+            let request = running.client.post(url).header("content-type", "application/x-www-form-urlencoded");
+            request.body(format!("Action=GetMetricData&Version=2010-08-01&{query}&{times}"))
+        }
+    };
+    let answer = request.header("authorization", scope).send().await.unwrap();
+    let kind = answer.headers().get("x-amzn-errortype").map_or("", |value| value.to_str().unwrap()).to_owned();
+    (answer.status().as_u16(), answer.text().await.unwrap(), kind)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_are_refused_as_aws_would_and_the_rest_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let outages = json!([
+        { "kind": "expired", "key": "OLD" },
+        { "kind": "denied", "key": "NO" },
+        { "kind": "throttled", "key": "OFTEN" },
+        { "kind": "unrecognized", "region": "me-south-1" },
+    ]);
+    let (status, answer) = running.call("PUT", "/_lab/outages", Some(outages)).await;
+    assert_eq!((status.as_u16(), answer["outages"].as_array().unwrap().len()), (200, 4), "{answer}");
+    for (caller, status, kind, code) in [
+        (("OLD", "us-west-2"), 403, "ExpiredTokenException", "<Code>ExpiredToken</Code>"),
+        (("NO", "us-west-2"), 403, "AccessDeniedException", "<Code>AccessDenied</Code>"),
+        (("OFTEN", "us-west-2"), 429, "TooManyRequestsException", "<Code>Throttling</Code>"),
+        (("NEW", "me-south-1"), 403, "UnrecognizedClientException", "<Code>InvalidClientTokenId</Code>"),
+        (("NEW", "us-west-2"), 200, "", "GetMetricDataResult"),
+    ] {
+        let of_msk = signed(&running, caller, "kafka").await;
+        assert_eq!((of_msk.0, of_msk.2.as_str()), (status, kind), "{caller:?}");
+        let (_, body, _) = signed(&running, caller, "monitoring").await;
+        assert!(body.contains(code), "{caller:?}: {body}");
+    }
+    let (_, status) = running.call("GET", "/_lab/status", None).await;
+    assert_eq!(status["answered"], json!({ "metrics": 1, "get_metric_data_calls": 1, "list_metrics_calls": 0 }));
+    let (status, answer) = running.call("PUT", "/_lab/outages", Some(json!([{ "kind": "gone" }]))).await;
+    assert_eq!(status, 400, "{answer}");
+    running.call("PUT", "/_lab/outages", Some(json!([]))).await;
+    assert_eq!(signed(&running, ("OLD", "us-west-2"), "kafka").await.0, 200);
+    running.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs python3 with boto3"]
 async fn every_answer_fits_the_service_model() {

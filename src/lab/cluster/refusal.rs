@@ -23,6 +23,12 @@ pub enum Kind {
     KafkaRequest,
     /// The lab was instructed to deny the action.
     AccessDenied,
+    /// The lab was instructed to refuse the caller: its credentials have expired.
+    Expired,
+    /// Likewise: its credentials are unknown in the region.
+    Unrecognized,
+    /// Likewise: it calls too often.
+    Throttled,
     /// What API Gateway answers to a path, method or signature that it cannot place.
     Unplaced,
 }
@@ -31,9 +37,10 @@ impl Kind {
     pub fn status(self) -> u16 {
         match self {
             Kind::BadRequest | Kind::KafkaRequest => 400,
-            Kind::Forbidden | Kind::Unplaced | Kind::AccessDenied => 403,
+            Kind::Forbidden | Kind::Unplaced | Kind::AccessDenied | Kind::Expired | Kind::Unrecognized => 403,
             Kind::NotFound => 404,
             Kind::Conflict | Kind::TopicExists => 409,
+            Kind::Throttled => 429,
             Kind::Internal => 500,
             Kind::Unavailable => 503,
         }
@@ -50,6 +57,9 @@ impl Kind {
             Kind::TopicExists => "TopicExistsException",
             Kind::KafkaRequest => "KafkaRequestException",
             Kind::AccessDenied => "AccessDeniedException",
+            Kind::Expired => "ExpiredTokenException",
+            Kind::Unrecognized => "UnrecognizedClientException",
+            Kind::Throttled => "TooManyRequestsException",
             Kind::Unavailable => "ServiceUnavailableException",
             Kind::Unplaced => "MissingAuthenticationTokenException",
         }

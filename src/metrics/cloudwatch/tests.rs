@@ -177,6 +177,16 @@ async fn what_is_denied_is_named_and_the_rest_is_read() {
 }
 
 #[tokio::test]
+async fn what_was_left_out_on_purpose_is_not_missing_for_no_reason() {
+    let (_stand_in, aws) = six_brokers().await;
+    let mut source = opened(&aws, Options { parts: false, ..Options::default() }).await;
+    source.update_at(NOW).await.unwrap();
+    let unavailable = source.status().unavailable();
+    let said = unavailable.iter().find(|said| said.field == Field::GroupLag).unwrap();
+    assert_eq!(said.reason, "consumer groups and topics were left out of this reading");
+}
+
+#[tokio::test]
 async fn denied_list_nodes_is_not_a_cluster_without_brokers() {
     let (stand_in, aws) = six_brokers().await;
     stand_in.behaviour().denied = ["ListNodes"].into();

@@ -1,5 +1,7 @@
 //! The regions and accounts that a fleet is in.
 
+use std::time::Duration;
+
 use super::Place;
 use crate::aws::{Aws, Identity, region_of_profile};
 
@@ -51,6 +53,8 @@ pub struct Accounts {
     /// External id that the roles ask for.
     pub external_id: Option<String>,
     pub regions: RegionsAsked,
+    /// As [`Place::inside`].
+    pub inside: Option<Duration>,
 }
 
 /// Which regions of each account.
@@ -81,7 +85,13 @@ impl Accounts {
             };
             for region in self.regions.names(of_profile.as_deref().unwrap_or(own)) {
                 let aws = Aws::connect_as(&region, identity).await;
-                places.push(Place { caller: identity.name().map(str::to_owned), aws });
+                let may_be_disabled = self.regions == RegionsAsked::All;
+                places.push(Place {
+                    caller: identity.name().map(str::to_owned),
+                    aws,
+                    may_be_disabled,
+                    inside: self.inside,
+                });
             }
         }
         places
