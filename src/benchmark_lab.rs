@@ -276,6 +276,8 @@ impl Stage<'_> {
             id: id.to_owned(),
             cluster: Some(CLUSTER.to_owned()),
             broker: (known.hits == Hits::Broker).then_some(variation.broker),
+            instance: None,
+            region: None,
             topic: known.needs_topic().then(|| topic.to_owned()),
             strength: variation.strength,
         };

@@ -9,6 +9,7 @@ mod guard;
 pub mod lab;
 pub mod load;
 mod look;
+pub mod mix;
 mod own;
 mod render;
 mod report;
@@ -94,6 +95,7 @@ pub enum Command {
     Topic(load::Topic),
     Produce(load::Produce),
     Consume(load::Consume),
+    Load(load::Load),
     Compare(load::Compare),
     /// Run MSK on this machine
     #[command(subcommand)]

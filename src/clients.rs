@@ -9,27 +9,30 @@ mod ssm;
 mod task;
 
 use std::{
-    path::PathBuf,
-    sync::atomic::AtomicBool,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, anyhow};
+use serde::de::DeserializeOwned;
 
 pub use self::{
     engine::Engine,
-    hosts::Hosts,
+    hosts::{Hosts, SECOND_SCHEMA},
     ssm::{Chosen, Ssm},
     task::Progress,
 };
 use self::{
     script::Script,
-    task::{Ran, Task},
+    task::{EndedBy, Ran, Task},
 };
 use crate::{
     files::own,
     load::{
-        merge::{self, Clock, Ended, Machine, Merged, REPORT_SCHEMA, Report, Silence},
+        merge::{self, Clock, Ended, Machine, Merged, Report, Silence},
+        mix::{self, Expected, MixMachine, MixReport, Mixed},
         part::MOST_MACHINES,
     },
     outcome::refused,
@@ -40,22 +43,42 @@ const PREFLIGHT_WITHIN: Duration = Duration::from_secs(60);
 /// What the machines are given beyond the load and its flush: to connect, to hand over, to upload.
 const HAND_OVER: Duration = Duration::from_secs(90);
 
-/// A load for many machines.
+/// What every machine is given to do.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Name of the load, 16 hexadecimal digits.
+    pub run: String,
+    /// Of `kgen`, without what tells the parts apart.
+    pub arguments: Vec<String>,
+    /// A file beside it: its name and its text.
+    pub file: Option<(String, String)>,
+    /// Of the load, from its start.
+    pub duration: Duration,
+    /// What comes after it before a machine can report.
+    pub end_within: Duration,
+    /// How far ahead the agreed start is: every machine must have the command by then.
+    pub start_in: Duration,
+}
+
+/// A load of one producer for many machines.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// Name of the run, 16 hexadecimal digits.
-    pub run: String,
+    pub work: Work,
     pub topic: String,
     /// Of all machines together, records/s.
     pub rate_asked: Option<f64>,
-    /// Of `kgen`, without what tells the parts apart.
-    pub arguments: Vec<String>,
-    pub duration: Duration,
-    pub flush_within: Duration,
-    /// How far ahead the agreed start is: every machine must have the command by then.
-    pub start_in: Duration,
     /// Where ledgers and histograms go.
     pub folder: PathBuf,
+}
+
+/// A load of several producers and consumer groups for many machines.
+#[derive(Debug, Clone)]
+pub struct MixOrder {
+    pub work: Work,
+    pub producers: Vec<Expected>,
+    pub groups: Vec<String>,
+    /// The folders of the producers' runs go here.
+    pub runs: PathBuf,
 }
 
 /// What happens meanwhile.
@@ -70,7 +93,8 @@ pub enum Event {
     Progress(Progress),
 }
 
-/// Sends `order` from the machines of `engine`, and merges what they report into `order.folder`.
+/// Sends `order` from the machines of `engine`, and merges what they report into `order.folder`. `None` when `stop` was set
+/// before anything was sent.
 ///
 /// # Errors
 /// Refused, with nothing sent: no machines, or they are not ready, by name. Afterwards: the results cannot be written.
@@ -79,62 +103,122 @@ pub fn produce(
     order: &Order,
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Event),
-) -> anyhow::Result<Merged> {
+) -> anyhow::Result<Option<Merged>> {
+    let Some(answers) = run(engine, &order.work, stop, tell)? else { return Ok(None) };
+    let machine = |answer: Answer| {
+        let ended = match report::<Report>(&answer.ran.stdout, merge::REPORT_SCHEMA) {
+            Some(report) => Ended::Reported(Box::new(report)),
+            None => {
+                let (why, reason) = silence(&answer.ran);
+                Ended::Silent(why, reason)
+            }
+        };
+        Machine { name: answer.ran.machine, clock: answer.clock, ended }
+    };
+    let machines: Vec<Machine> = answers.into_iter().map(machine).collect();
+    let ledgers: Vec<_> =
+        machines.iter().filter_map(|machine| machine.ended.report()).map(|one| one.ledgers.clone()).collect();
+    let mut log = Vec::new();
+    let merged = merge::merge(&order.work.run, &order.topic, order.rate_asked, machines, &mut log)?;
+    keep(&order.folder, ledgers, &log)?;
+    Ok(Some(merged))
+}
+
+/// As [`produce`], a mix.
+///
+/// # Errors
+/// As [`produce`].
+pub fn load(
+    engine: &Engine,
+    order: &MixOrder,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> anyhow::Result<Option<Mixed>> {
+    let Some(answers) = run(engine, &order.work, stop, tell)? else { return Ok(None) };
+    let machine = |answer: Answer| {
+        let read = report::<MixReport>(&answer.ran.stdout, mix::REPORT_SCHEMA);
+        let ended = read.map(Box::new).ok_or_else(|| silence(&answer.ran));
+        MixMachine { name: answer.ran.machine, clock: answer.clock, ended }
+    };
+    keep_mix(order, answers.into_iter().map(machine).collect()).map(Some)
+}
+
+/// Merges a mix, and writes the ledgers and histograms of its producers.
+///
+/// # Errors
+/// They cannot be written.
+pub fn keep_mix(order: &MixOrder, machines: Vec<MixMachine>) -> anyhow::Result<Mixed> {
+    let mut ledgers: BTreeMap<String, Vec<Texts>> = BTreeMap::new();
+    for report in machines.iter().filter_map(|machine| machine.ended.as_ref().ok()) {
+        for (name, report) in &report.producers {
+            ledgers.entry(name.clone()).or_default().push(report.ledgers.clone());
+        }
+    }
+    let (mixed, mut logs) = mix::merged(&order.work.run, &order.producers, &order.groups, machines)?;
+    for expected in &order.producers {
+        let log = logs.remove(&expected.run).unwrap_or_default();
+        keep(&order.runs.join(&expected.run), ledgers.remove(&expected.name).unwrap_or_default(), &log)?;
+    }
+    Ok(mixed)
+}
+
+/// How the script ended on a machine whose clock was read before.
+struct Answer {
+    ran: Ran,
+    clock: Option<Clock>,
+}
+
+/// Asks whether all machines are ready, and has them do the work.
+fn run(
+    engine: &Engine,
+    work: &Work,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> anyhow::Result<Option<Vec<Answer>>> {
     let names = engine.machines().map_err(refused)?;
     if names.is_empty() || names.len() > usize::from(MOST_MACHINES) {
         return Err(refused(anyhow!("{} machines are there: a load takes 1 to {MOST_MACHINES}", names.len())));
     }
     let tasks: Vec<Task> = (0..).zip(names).map(|(part, machine)| Task { machine, part }).collect();
     let asked = engine.run(&tasks, &Script::preflight(), PREFLIGHT_WITHIN, stop, &mut |_| ()).map_err(refused)?;
-    let ready = preflight::judge(&asked, order.duration).map_err(refused)?;
-    tell(Event::Ready { machines: tasks.len(), version: ready.version, start_in: order.start_in });
-    let start = SystemTime::now() + order.start_in;
-    let script = Script::load(&order.run, &order.arguments, tasks.len(), start);
-    let within = order.start_in + order.duration + order.flush_within * 2 + HAND_OVER;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let ready = preflight::judge(&asked, work.duration).map_err(refused)?;
+    tell(Event::Ready { machines: tasks.len(), version: ready.version, start_in: work.start_in });
+    let start = SystemTime::now() + work.start_in;
+    let script = Script::load(work, tasks.len(), start);
+    let within = work.start_in + work.duration + work.end_within + HAND_OVER;
     let ran = engine.run(&tasks, &script, within, stop, &mut |progress| tell(Event::Progress(progress)))?;
-    let machines = ran.into_iter().zip(ready.clocks).map(|(ran, clock)| machine(ran, clock)).collect();
-    keep(order, machines)
+    Ok(Some(ran.into_iter().zip(ready.clocks).map(|(ran, clock)| Answer { ran, clock }).collect()))
 }
 
-/// Writes what the machines reported, and merges it.
-fn keep(order: &Order, machines: Vec<Machine>) -> anyhow::Result<Merged> {
-    let writing = || format!("writing the results to {}", order.folder.display());
-    own::make_folder(&order.folder, 0o777).with_context(writing)?;
-    let mut log = Vec::new();
-    let texts: Vec<_> = machines
-        .iter()
-        .filter_map(|machine| machine.ended.report())
-        .flat_map(|report| report.ledgers.clone())
-        .collect();
-    let merged = merge::merge(&order.run, &order.topic, order.rate_asked, machines, &mut log)?;
-    for (name, text) in texts {
+/// Texts of ledgers by the names of their files.
+type Texts = BTreeMap<String, String>;
+
+/// Writes the ledgers and the merged log of a run.
+fn keep(folder: &Path, ledgers: Vec<Texts>, log: &[u8]) -> anyhow::Result<()> {
+    let writing = || format!("writing the results to {}", folder.display());
+    own::make_folder(folder, 0o777).with_context(writing)?;
+    for (name, text) in ledgers.into_iter().flatten() {
         // Only names that `merge` accepts; what it did not accept is not this run's.
         let number = name.strip_prefix("ledger-").and_then(|number| number.parse::<u16>().ok());
         if let Some(number) = number {
-            own::replace(&order.folder.join(format!("ledger-{number}")), text.as_bytes()).with_context(writing)?;
+            own::replace(&folder.join(format!("ledger-{number}")), text.as_bytes()).with_context(writing)?;
         }
     }
-    own::replace(&order.folder.join("latency.hlog"), &log).with_context(writing)?;
-    Ok(merged)
+    own::replace(&folder.join("latency.hlog"), log).with_context(writing)
 }
 
-/// What a machine came to, from how its script ended.
-fn machine(ran: Ran, clock: Option<Clock>) -> Machine {
-    let ended = match report(&ran.stdout) {
-        Some(report) => Ended::Reported(Box::new(report)),
-        None => {
-            let (why, reason) = silence(&ran);
-            Ended::Silent(why, reason)
-        }
-    };
-    Machine { name: ran.machine, clock, ended }
-}
-
-/// The report, which is the last line.
-fn report(stdout: &str) -> Option<Report> {
+/// The report of form `schema`, which is the last line.
+fn report<R: DeserializeOwned>(stdout: &str, schema: &str) -> Option<R> {
+    #[derive(serde::Deserialize)]
+    struct Form {
+        schema: String,
+    }
     let line = stdout.trim_end().lines().next_back()?;
-    let report: Report = serde_json::from_str(line).ok()?;
-    (report.schema == REPORT_SCHEMA).then_some(report)
+    let form: Form = serde_json::from_str(line).ok()?;
+    if form.schema == schema { serde_json::from_str(line).ok() } else { None }
 }
 
 /// Why there is no report, and in whose words.
@@ -146,6 +230,17 @@ fn silence(ran: &Ran) -> (Silence, String) {
     }
     if ran.stderr.contains("No space left on device") {
         return (Silence::DiskFull, last);
+    }
+    // What ended by itself before it was ended from here says so by its code.
+    let is_own_code = ran.code.is_some_and(|code| code < 128);
+    match ran.ended_by {
+        Some(EndedBy::Interrupt) if !is_own_code => {
+            return (Silence::Stopped, says("the load was interrupted before this machine could report"));
+        }
+        Some(EndedBy::TimeOut) if !is_own_code => {
+            return (Silence::Stopped, says("it had not ended when its time was over"));
+        }
+        _ => {}
     }
     match ran.code {
         Some(2) => (Silence::Refused, says("kgen refused to begin")),

@@ -42,6 +42,7 @@ mod generate;
 mod guard;
 mod init;
 mod lab;
+mod load;
 mod output;
 mod plan;
 mod produce;
@@ -245,10 +246,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Replay(args) => replay::run(&args, project),
         Command::Report(args) => report::run(&args, project),
         Command::Topic(args) => topic::run(args, project),
-        Command::Produce(args) if clients::are_named(&args) => clients::run(&args, project),
+        Command::Produce(args) if args.machines.are_named() => clients::run(&args, project),
         Command::Produce(args) => produce::run(args, project),
         Command::Lab(command) => lab::run(project, &command),
+        Command::Consume(args) if args.machines.are_named() => load::consume(&args, project),
         Command::Consume(args) => consume::run(args, project),
+        Command::Load(args) => load::run(&args, project),
         Command::Compare(args) => compare::run(&args, project),
         Command::Bench(command) => bench::run(project, &command),
         Command::Doctor(args) => doctor::run(&args, project),

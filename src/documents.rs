@@ -446,7 +446,7 @@ pub struct ListedFaults {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ListedFault {
-    /// The scenario, which is the finding that is right.
+    /// The scenario, which is the finding that is right; `instance.…` is a fault of a client instance.
     pub id: String,
     pub does: String,
     /// Whether this machine allows it.

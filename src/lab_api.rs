@@ -44,6 +44,8 @@ pub struct LabStatus {
     /// What was asked of CloudWatch since the start.
     pub answered: LabAnswered,
     pub clusters: Vec<LabCluster>,
+    /// Faults of client instances that run.
+    pub instance_faults: Vec<LabFault>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +147,8 @@ pub struct LabFault {
     pub does: String,
     /// The broker that is hit.
     pub broker: Option<BrokerId>,
+    /// The client instance that is hit.
+    pub instance: Option<String>,
     pub topic: Option<String>,
     /// 1 is the middle, more is worse.
     pub strength: f64,
@@ -172,6 +176,11 @@ pub struct FaultOrder {
     pub cluster: Option<String>,
     #[serde(default)]
     pub broker: Option<BrokerId>,
+    /// The client instance of an `instance.` fault, by its id or its Name tag, and its region.
+    #[serde(default)]
+    pub instance: Option<String>,
+    #[serde(default)]
+    pub region: Option<String>,
     /// The topic that it is about.
     #[serde(default)]
     pub topic: Option<String>,
@@ -206,7 +215,15 @@ mod tests {
     #[test]
     fn an_order_may_leave_out_all_but_the_scenario() {
         let order: FaultOrder = serde_json::from_str(r#"{"id": "broker.down"}"#).unwrap();
-        let expected = FaultOrder { id: "broker.down".into(), cluster: None, broker: None, topic: None, strength: 1.0 };
+        let expected = FaultOrder {
+            id: "broker.down".into(),
+            cluster: None,
+            broker: None,
+            instance: None,
+            region: None,
+            topic: None,
+            strength: 1.0,
+        };
         assert_eq!(order, expected);
     }
 

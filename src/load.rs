@@ -1,7 +1,7 @@
 //! The load generator: what is sent when, how long it took, and the proof that it arrived.
 //!
-//! `pacer`, `part`, `keys`, `sizes`, `payload`, `latency`, `ledger`, `merge` and `verify` decide and count; `producer` and `consumer` talk to
-//! brokers. Every record carries run, producer and sequence in its value (see [`payload`]), so that
+//! `pacer`, `part`, `keys`, `sizes`, `payload`, `latency`, `ledger`, `merge` and `verify` decide and count; `producer`, `consumer` and `mix`
+//! talk to brokers. Every record carries run, producer and sequence in its value (see [`payload`]), so that
 //! [`verify`] can hold the topic against the [`ledger`].
 
 pub mod consumer;
@@ -10,6 +10,7 @@ pub mod latency;
 pub mod latency_log;
 pub mod ledger;
 pub mod merge;
+pub mod mix;
 pub mod pacer;
 pub mod part;
 pub mod payload;

@@ -20,6 +20,7 @@ mod outputs;
 mod rendered;
 #[cfg(any(test, feature = "bench"))]
 mod rules;
+pub mod run_command;
 mod scram;
 mod security;
 pub mod settings;
@@ -230,13 +231,26 @@ impl Stack {
             delivery: delivery.as_ref(),
         };
         let client = client::render(self, &around);
+        let run_command = run_command::render(self, &client, &iam, kms);
         let autoscaling = autoscaling::render(self, &msk);
         let dashboard = dashboard::render(self, &msk);
         let always = [
             ("versions.tf", versions::render(self)),
             ("msk.tf", msk.document.clone()),
             ("alarms.tf", alarms::render(self, &msk, kms)),
-            ("outputs.tf", outputs::render(self, &network, &logs, &msk, &client)),
+            (
+                "outputs.tf",
+                outputs::render(
+                    self,
+                    &outputs::Of {
+                        network: &network,
+                        logs: &logs,
+                        msk: &msk,
+                        client: &client,
+                        run_command: run_command.as_ref(),
+                    },
+                ),
+            ),
             ("network.tf", network.document),
             ("security.tf", security.document),
             ("logs.tf", logs.document),
@@ -250,6 +264,7 @@ impl Stack {
             ("autoscaling.tf", autoscaling),
             ("dashboard.tf", dashboard),
             ("delivery.tf", delivery.map(|delivery| delivery.document)),
+            ("run_command.tf", run_command.map(|run_command| run_command.document)),
         ];
         let asked = where_asked.into_iter().filter_map(|(name, document)| Some((name, document?)));
         let documents = always.into_iter().chain(asked).filter(|(_, document)| !document.is_empty());

@@ -9,7 +9,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Start here", &["doctor", "demo", "diagnose", "resize", "report"]),
     ("Look at a cluster", &["clusters", "guard", "watch", "explain", "size", "capacity", "bootstrap"]),
     ("Change a cluster", &["fix", "scale-out", "resume"]),
-    ("Send load and prove it", &["topic", "produce", "consume", "compare"]),
+    ("Send load and prove it", &["topic", "produce", "consume", "load", "compare"]),
     ("The stack as Terraform", &["init", "render", "plan", "apply", "destroy", "output", "connect", "config"]),
     ("Recorded runs", &["runs", "replay"]),
     ("The lab", &["lab", "bench"]),

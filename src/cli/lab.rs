@@ -94,7 +94,8 @@ pub enum FaultCommand {
     #[command(after_help = "\
 Examples:
   kgen lab fault start broker.degraded --broker 3
-  kgen lab fault start partition.hot-key --topic orders --strength 1.3")]
+  kgen lab fault start partition.hot-key --topic orders --strength 1.3
+  kgen lab fault start instance.killed --instance i-0123456789abcdef0")]
     Start(FaultStart),
     /// Stop a fault, or all of them
     #[command(after_help = "Examples:\n  kgen lab fault stop\n  kgen lab fault stop broker.hung")]
@@ -111,6 +112,9 @@ pub struct FaultStart {
     /// Broker to disturb [default: the second]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub broker: Option<i32>,
+    /// Client instance to disturb, by its id or its Name tag, for faults of instances
+    #[arg(long, value_name = "ID|NAME", conflicts_with_all = ["broker", "topic"])]
+    pub instance: Option<String>,
     /// Topic to disturb [default: the stack's]
     #[arg(long)]
     pub topic: Option<String>,

@@ -134,7 +134,7 @@ Examples:
   kgen produce --bootstrap-servers HOST:9092 --rate max --record-size 100 --set linger.ms=20
   kgen produce --bootstrap-servers HOST:9092 --rate 100x30s,2000x60s --slo p99=50ms,errors=0
   kgen produce --bootstrap-servers HOST:9098 --security iam --topic a,b --transactions 500ms
-  kgen produce --on clients --results-bucket BUCKET --rate 200000 --duration 10m
+  kgen produce --on clients --rate 200000 --duration 10m
   kgen produce --hosts FILE --bootstrap-servers HOST:9092 --rate 50000")]
 pub struct Produce {
     #[command(flatten)]
@@ -193,7 +193,7 @@ pub struct Produce {
     pub machines: Machines,
     /// Send part INDEX (from 0) of COUNT of this load, for a load that several machines send; the last line on stdout is
     /// the report that is merged with theirs (schema kgen.produce-part/1)
-    #[arg(long, value_name = "INDEX/COUNT", requires = "run_id", conflicts_with_all = ["json", "slo"])]
+    #[arg(long, value_name = "INDEX/COUNT", requires = "run_id", conflicts_with_all = ["json", "slo", "on", "hosts"])]
     pub part: Option<Part>,
     /// Start at this instant instead of at once: milliseconds since 1970, or 2026-12-01T10:00:00Z
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
@@ -213,23 +213,29 @@ pub struct Produce {
 }
 
 /// Machines other than this one.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Machines {
-    /// Send from the client instances, through Run Command of Systems Manager, and merge what they report
-    #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "part")]
+    /// Run it on the client instances, through Run Command of Systems Manager, and merge what they report
+    #[arg(long, value_enum, value_name = "WHERE")]
     pub on: Option<On>,
-    /// Send from the hosts in FILE, one a line, through ssh, and merge what they report
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["on", "part"])]
+    /// Run it on the hosts in FILE, one a line, through ssh, and merge what they report
+    #[arg(long, value_name = "FILE", conflicts_with = "on")]
     pub hosts: Option<PathBuf>,
     /// Tag of the client instances [default: the Name tags of the stack's]
     #[arg(long, value_name = "KEY=VALUE", requires = "on")]
     pub client_tag: Option<String>,
-    /// S3 bucket for reports longer than the 24,000 characters that Systems Manager returns
+    /// S3 bucket for reports longer than the 24,000 characters that Systems Manager returns [default: the stack's]
     #[arg(long, value_name = "BUCKET", requires = "on")]
     pub results_bucket: Option<String>,
     /// Time until all machines start together
     #[arg(long, value_name = "TIME", default_value = "10", value_parser = duration)]
     pub start_in: Duration,
+}
+
+impl Machines {
+    pub fn are_named(&self) -> bool {
+        self.on.is_some() || self.hosts.is_some()
+    }
 }
 
 /// Where a load runs.
@@ -246,6 +252,7 @@ Examples:
   kgen consume --bootstrap-servers HOST:9092 --topic stress-demo --max 1000
   kgen consume --bootstrap-servers HOST:9092 --rate 100 --delay 5ms --duration 10m
   kgen consume --bootstrap-servers HOST:9092 --stall 30s@10s --duration 60 --slo p99=40s
+  kgen consume --on clients --group billing --duration 10m
   kgen consume --bootstrap-servers HOST:9092 --verify 8c1f0d92ab34e677")]
 pub struct Consume {
     #[command(flatten)]
@@ -254,7 +261,7 @@ pub struct Consume {
     #[arg(long, value_name = "TOPIC,…", value_delimiter = ',')]
     pub topic: Vec<String>,
     /// Verify that every record acknowledged in this run's ledger is there: a run id, its folder, or a ledger file
-    #[arg(long, value_name = "RUN|PATH", conflicts_with_all = ["group", "from", "max", "duration", "delay", "rate", "stalls", "slo", "json_stream"])]
+    #[arg(long, value_name = "RUN|PATH", conflicts_with_all = ["group", "from", "max", "duration", "delay", "rate", "stalls", "slo", "json_stream", "on", "hosts"])]
     pub verify: Option<PathBuf>,
     /// Consumer group
     #[arg(long, default_value = "kgen")]
@@ -263,7 +270,7 @@ pub struct Consume {
     #[arg(long, default_value = "beginning", value_parser = ["beginning", "end"])]
     pub from: String,
     /// Stop after this many records
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["on", "hosts"])]
     pub max: Option<u64>,
     /// Stop after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -280,12 +287,57 @@ pub struct Consume {
     /// Objectives: p99=2s,lag=5000,rate=100 (times are from due to read); exit code 6 if one is missed
     #[arg(long, value_name = "NAME=LIMIT,…")]
     pub slo: Option<Slo>,
+    #[command(flatten)]
+    pub machines: Machines,
     /// Print one JSON document at the end
     #[arg(long)]
     pub json: bool,
     /// Print a JSON line every second
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "on", "hosts"])]
     pub json_stream: bool,
+}
+
+/// Run several producers and consumer groups as one load, described in a file
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kgen load mix.toml
+  kgen load mix.toml --bootstrap-servers HOST:9092 --json
+  kgen load mix.toml --on clients
+
+A [[producer]] has the options of `kgen produce`, a [[consumer]] those of `kgen consume`:
+  [[producer]]
+  name = \"orders\"
+  topic = \"orders\"
+  rate = \"2000\"
+  duration = \"10m\"
+  [[consumer]]
+  group = \"billing\"
+  topic = \"orders\"
+  members = 2
+  after = \"30s\"
+  slo = \"lag=5000\"")]
+pub struct Load {
+    /// File that describes the load, TOML
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub brokers: Brokers,
+    #[command(flatten)]
+    pub machines: Machines,
+    /// Run part INDEX (from 0) of COUNT of this load; the last line on stdout is the report that is merged with those of the
+    /// other machines (schema kgen.load-part/1)
+    #[arg(long, value_name = "INDEX/COUNT", requires = "run_id", conflicts_with_all = ["json", "on", "hosts"])]
+    pub part: Option<Part>,
+    /// Start at this instant instead of at once: milliseconds since 1970, or 2026-12-01T10:00:00Z
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub start_at: Option<SystemTime>,
+    /// Id of the load, 16 hexadecimal digits, the same for all parts
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    pub run_id: Option<u64>,
+    /// Print one JSON document at the end
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Compare two runs of a load, with 95 % confidence intervals

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     script::Script,
-    task::{Progress, Ran, Task, now_ms},
+    task::{EndedBy, Progress, Ran, Task, now_ms},
 };
 use crate::{
     load::producer::TICK_SCHEMA,
@@ -37,6 +37,9 @@ pub struct Hosts {
     ssh: PathBuf,
     hosts: Vec<String>,
 }
+
+/// Names the form of a second of `kgen load --part`, a line of JSON.
+pub const SECOND_SCHEMA: &str = "kgen.load-second/1";
 
 /// A second of one machine, as far as it is shown.
 #[derive(Debug, Clone, Deserialize)]
@@ -90,10 +93,14 @@ impl Hosts {
         let mut all = tasks.iter().map(|task| self.begin(task, script)).collect::<anyhow::Result<Vec<Under>>>()?;
         let (begun, mut told) = (Instant::now(), Instant::now());
         let mut asked_to_end: Option<Instant> = None;
+        let mut ended_by = None;
         while all.iter().any(|under| !under.has_ended) {
             all.iter_mut().filter(|under| !under.has_ended).for_each(Under::look);
-            let is_over = begun.elapsed() > within;
-            if asked_to_end.is_none() && (is_over || stop.load(Ordering::Relaxed)) {
+            if ended_by.is_none() {
+                let time_out = (begun.elapsed() > within).then_some(EndedBy::TimeOut);
+                ended_by = stop.load(Ordering::Relaxed).then_some(EndedBy::Interrupt).or(time_out);
+            }
+            if asked_to_end.is_none() && ended_by.is_some() {
                 all.iter_mut().for_each(|under| under.program.close());
                 asked_to_end = Some(Instant::now());
             }
@@ -106,7 +113,7 @@ impl Hosts {
             }
             sleep(LOOK);
         }
-        Ok(all.into_iter().map(|under| under.ran).collect())
+        Ok(all.into_iter().map(|under| Ran { ended_by, ..under.ran }).collect())
     }
 
     fn begin(&self, task: &Task, script: &Script) -> anyhow::Result<Under> {
@@ -120,6 +127,7 @@ impl Hosts {
             stdout: String::new(),
             stderr: String::new(),
             lost: None,
+            ended_by: None,
             asked_ms: now_ms(),
             answered_ms: 0.0,
         };
@@ -150,7 +158,8 @@ impl Under {
     fn take(&mut self, line: String) {
         // The clock of the machine is read last, and its line arrives at once.
         self.ran.answered_ms = now_ms();
-        match serde_json::from_str::<Second>(&line).ok().filter(|second| second.schema == TICK_SCHEMA) {
+        let is_second = |second: &Second| [TICK_SCHEMA, SECOND_SCHEMA].contains(&second.schema.as_str());
+        match serde_json::from_str::<Second>(&line).ok().filter(is_second) {
             Some(second) => self.newest = Some(second),
             None => {
                 self.ran.stdout.push_str(&line);

@@ -90,6 +90,7 @@ mod tests {
             stdout,
             stderr: String::new(),
             lost: None,
+            ended_by: None,
             asked_ms: 1900.0,
             answered_ms: 2100.0,
         }

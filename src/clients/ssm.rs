@@ -12,9 +12,9 @@ use tokio::runtime::Runtime;
 
 use super::{
     script::Script,
-    task::{Progress, Ran, Task, now_ms},
+    task::{EndedBy, Progress, Ran, Task, now_ms},
 };
-use crate::aws::Aws;
+use crate::aws::{Aws, AwsError};
 
 /// Between two looks at the invocations: Systems Manager allows a few calls a second.
 const LOOK: Duration = Duration::from_millis(1000);
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(1000);
 const AGENTS_EVERY: Duration = Duration::from_secs(5);
 /// Looks at which an agent may be silent before its machine counts as lost.
 const SILENT_LOOKS: u32 = 2;
+/// How long a load that was asked to end may take, to flush and to report.
+const REPORT_WITHIN: Duration = Duration::from_secs(45);
 /// How long a cancelled command may take to end.
 const END_WITHIN: Duration = Duration::from_secs(30);
 /// How long the agent may take to begin (the least that Systems Manager takes).
@@ -42,6 +44,8 @@ pub struct Chosen {
     pub tag: String,
     /// One of these.
     pub values: Vec<String>,
+    /// How many there are, where that is known.
+    pub count: Option<usize>,
 }
 
 /// Run Command in one region.
@@ -50,6 +54,8 @@ pub struct Ssm {
     runtime: Runtime,
     aws: Aws,
     chosen: Chosen,
+    /// The stack's document, if it has one; otherwise AWS's own.
+    document: Option<String>,
     /// For outputs that are longer than the API returns.
     bucket: Option<String>,
 }
@@ -71,20 +77,41 @@ impl Seen {
 }
 
 impl Ssm {
+    /// Uses AWS's own document, which runs as root.
     pub fn new(runtime: Runtime, aws: Aws, chosen: Chosen, bucket: Option<String>) -> Ssm {
-        Ssm { runtime, aws, chosen, bucket }
+        Ssm { runtime, aws, chosen, document: None, bucket }
+    }
+
+    /// Uses the document `name`, if there is one, and the bucket that is the default of its parameter `bucket`, unless another was
+    /// named.
+    ///
+    /// # Errors
+    /// Systems Manager does not answer, or may not be asked.
+    pub fn with_document(mut self, name: &str, bucket: &str) -> anyhow::Result<Ssm> {
+        let asked = json!({ "Name": name });
+        let found = match self.runtime.block_on(self.aws.ssm("GetDocument", &asked)) {
+            Ok(found) => found,
+            Err(AwsError::Api { code, .. }) if code == "InvalidDocument" => return Ok(self),
+            Err(error) => return Err(anyhow!(error).context(format!("looking up the document {name}"))),
+        };
+        let content = found["Content"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let content = content.with_context(|| format!("the document {name} is not JSON"))?;
+        let of_the_stack = content["parameters"][bucket]["default"].as_str().map(str::to_owned);
+        self.bucket = self.bucket.or(of_the_stack);
+        self.document = Some(name.to_owned());
+        Ok(self)
     }
 
     /// The instances that are online, in the order of their ids.
     ///
     /// # Errors
-    /// Systems Manager does not answer, or knows none of them.
+    /// Systems Manager does not answer, knows none of them, or some of them are not online.
     pub fn machines(&self) -> anyhow::Result<Vec<String>> {
-        let Chosen { tag, values } = &self.chosen;
+        let Chosen { tag, values, count } = &self.chosen;
         let filter = json!({ "Key": format!("tag:{tag}"), "Values": values });
-        let mut online = self.runtime.block_on(self.online(filter))?;
+        let (mut online, silent) = self.runtime.block_on(self.known(filter))?;
         online.sort_unstable();
-        if online.is_empty() {
+        if online.is_empty() && silent.is_empty() {
             bail!(
                 "Systems Manager knows no instance in {} that is online and has the tag {tag} with {} \
                  (`aws ssm describe-instance-information` lists those it knows)",
@@ -92,14 +119,25 @@ impl Ssm {
                 values.join(" or ")
             );
         }
+        let missing = count.map_or(silent.len(), |count| count.saturating_sub(online.len()));
+        if missing > 0 {
+            let silent = match &silent[..] {
+                [] => "the others are not known to Systems Manager".to_owned(),
+                silent => format!("the agents of these do not respond to Systems Manager: {}", silent.join(", ")),
+            };
+            bail!("{} of {} client instances are online: {silent}", online.len(), online.len() + missing);
+        }
         Ok(online)
     }
 
-    async fn online(&self, filter: Value) -> anyhow::Result<Vec<String>> {
+    /// The instances that are online, and those that are not.
+    async fn known(&self, filter: Value) -> anyhow::Result<(Vec<String>, Vec<String>)> {
         let input = json!({ "Filters": [filter], "MaxResults": 50 });
         let list = self.pages("DescribeInstanceInformation", input, "InstanceInformationList").await?;
-        let is_online = |one: &&Value| one["PingStatus"] == "Online";
-        Ok(list.iter().filter(is_online).filter_map(|one| one["InstanceId"].as_str()).map(str::to_owned).collect())
+        let (online, silent): (Vec<&Value>, Vec<&Value>) = list.iter().partition(|one| one["PingStatus"] == "Online");
+        let ids =
+            |list: Vec<&Value>| list.iter().filter_map(|one| one["InstanceId"].as_str()).map(str::to_owned).collect();
+        Ok((ids(online), ids(silent)))
     }
 
     /// All pages of a listing.
@@ -139,19 +177,28 @@ impl Ssm {
         tell: &mut dyn FnMut(Progress),
     ) -> anyhow::Result<Vec<Ran>> {
         let asked_ms = now_ms();
-        let sent = self.aws.ssm("SendCommand", &self.order(tasks, script, within)).await?;
-        let id = sent["Command"]["CommandId"].as_str().context("SendCommand answered without an id")?.to_owned();
+        let id = self.send(tasks, script, within).await?;
         let mut seen: BTreeMap<&str, Seen> =
             tasks.iter().map(|task| (task.machine.as_str(), Seen::default())).collect();
         let (begun, mut agents_at) = (Instant::now(), Instant::now());
-        let mut cancelled: Option<Instant> = None;
+        let (mut asked_to_end, mut cancelled) = (None::<Instant>, None::<Instant>);
+        let mut ended_by = None;
         while seen.values().any(|one| !one.is_over()) {
             // A moment in which nothing can be asked is not the end: what runs, runs on.
             let looked = self.look(&id, &mut seen).await;
             let ended = seen.values().filter(|one| one.is_over()).count();
             tell(Progress::States { running: tasks.len() - ended, ended, of: tasks.len() });
-            let is_over = begun.elapsed() > within;
-            if cancelled.is_none() && (is_over || stop.load(Ordering::Relaxed)) {
+            if ended_by.is_none() && stop.load(Ordering::Relaxed) {
+                ended_by = Some(EndedBy::Interrupt);
+                let is_under_way = |task: &&Task| seen.get(task.machine.as_str()).is_some_and(|one| !one.is_over());
+                let left: Vec<Task> = tasks.iter().filter(is_under_way).cloned().collect();
+                asked_to_end = self.ask_to_end(&left, script).await.then(Instant::now);
+            }
+            if ended_by.is_none() && begun.elapsed() > within {
+                ended_by = Some(EndedBy::TimeOut);
+            }
+            let has_had_time = asked_to_end.is_none_or(|at| at.elapsed() > REPORT_WITHIN);
+            if cancelled.is_none() && ended_by.is_some() && has_had_time {
                 self.cancel(&id).await?;
                 cancelled = Some(Instant::now());
             }
@@ -168,7 +215,7 @@ impl Ssm {
         let mut all = Vec::new();
         for task in tasks {
             let seen = seen.remove(task.machine.as_str()).unwrap_or_default();
-            all.push(self.ran(&id, task, seen, asked_ms).await);
+            all.push(Ran { ended_by, ..self.ran(&id, task, seen, asked_ms).await });
         }
         // Whoever was lost may come back: nothing must run on then.
         if all.iter().any(|ran| ran.lost.is_some()) && cancelled.is_none() {
@@ -177,14 +224,30 @@ impl Ssm {
         Ok(all)
     }
 
+    /// Returns the id of the command.
+    async fn send(&self, tasks: &[Task], script: &Script, within: Duration) -> anyhow::Result<String> {
+        let sent = self.aws.ssm("SendCommand", &self.order(tasks, script, within)).await?;
+        Ok(sent["Command"]["CommandId"].as_str().context("SendCommand answered without an id")?.to_owned())
+    }
+
+    /// Whether the programs of `script` were asked to end in order.
+    async fn ask_to_end(&self, tasks: &[Task], script: &Script) -> bool {
+        let Some(stop) = script.stop.as_ref().filter(|_| !tasks.is_empty()) else { return false };
+        self.send(tasks, stop, REPORT_WITHIN).await.is_ok()
+    }
+
     fn order(&self, tasks: &[Task], script: &Script, within: Duration) -> Value {
         let machines: Vec<&str> = tasks.iter().map(|task| task.machine.as_str()).collect();
+        let (document, parameter) = match &self.document {
+            Some(name) => (name.as_str(), "script"),
+            None => ("AWS-RunShellScript", "commands"),
+        };
         let mut order = json!({
-            "DocumentName": "AWS-RunShellScript",
+            "DocumentName": document,
             "Comment": "kgen",
             "InstanceIds": machines,
             "Parameters": {
-                "commands": [script.for_instances(tasks)],
+                parameter: [script.for_instances(tasks)],
                 "executionTimeout": [(within.as_secs() + 1).to_string()],
             },
             "TimeoutSeconds": DELIVERED_WITHIN_S,
@@ -226,7 +289,7 @@ impl Ssm {
         let waiting: Vec<String> =
             seen.iter().filter(|(_, one)| !one.is_over()).map(|(id, _)| (*id).to_owned()).collect();
         let filter = json!({ "Key": "InstanceIds", "Values": waiting });
-        let Ok(online) = self.online(filter).await else { return };
+        let Ok((online, _)) = self.known(filter).await else { return };
         for (id, one) in seen.iter_mut().filter(|(_, one)| !one.is_over()) {
             one.silent_looks = if online.iter().any(|there| there == id) { 0 } else { one.silent_looks + 1 };
             if one.silent_looks >= SILENT_LOOKS {
@@ -242,6 +305,7 @@ impl Ssm {
             stdout: String::new(),
             stderr: String::new(),
             lost: seen.lost,
+            ended_by: None,
             asked_ms,
             answered_ms: seen.answered_ms.unwrap_or_else(now_ms),
         };
@@ -314,7 +378,7 @@ impl Chosen {
     pub fn read(text: &str) -> anyhow::Result<Chosen> {
         let (tag, value) = text.split_once('=').with_context(|| format!("{text:?} is not KEY=VALUE"))?;
         ensure!(!tag.is_empty() && !value.is_empty(), "{text:?} is not KEY=VALUE");
-        Ok(Chosen { tag: tag.to_owned(), values: vec![value.to_owned()] })
+        Ok(Chosen { tag: tag.to_owned(), values: vec![value.to_owned()], count: None })
     }
 }
 

@@ -9,6 +9,13 @@ pub struct Task {
     pub part: u16,
 }
 
+/// Why scripts are ended from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    Interrupt,
+    TimeOut,
+}
+
 /// How a script ended on a machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ran {
@@ -19,6 +26,8 @@ pub struct Ran {
     pub stderr: String,
     /// Why its end is not known.
     pub lost: Option<String>,
+    /// It was ended from here before it ended by itself, and why.
+    pub ended_by: Option<EndedBy>,
     /// When it was asked, and when its answer was known; ms since the epoch, by this machine's clock.
     pub asked_ms: f64,
     pub answered_ms: f64,

@@ -41,7 +41,7 @@ impl Field {
         let log = crate::load::latency_log::head(0.0);
         let none = crate::load::latency_log::encoded(&crate::load::latency::Times::default()).unwrap();
         let report = serde_json::json!({
-            "schema": REPORT_SCHEMA, "part": { "index": "INDEX", "of": "COUNT" },
+            "schema": merge::REPORT_SCHEMA, "part": { "index": "INDEX", "of": "COUNT" },
             "start": { "at_ms": 1.0, "late_ms": "LATE" },
             "summary": {
                 "schema": "kgen.produce/1", "run": "RUN", "topic": "t", "stopped": false, "duration_s": 1.0,
@@ -72,19 +72,18 @@ impl Field {
 
     fn produce(&self, hosts: &str, stop: &AtomicBool) -> anyhow::Result<(Merged, Vec<Event>)> {
         let engine = Engine::Hosts(Hosts::read(self.0.path().join("ssh"), hosts).unwrap());
-        let order = Order {
+        let work = Work {
             run: "00000000000000ff".into(),
-            topic: "t".into(),
-            rate_asked: Some(30.0),
             arguments: vec!["produce".into()],
+            file: None,
             duration: Duration::from_secs(1),
-            flush_within: Duration::from_secs(1),
+            end_within: Duration::from_secs(2),
             start_in: Duration::ZERO,
-            folder: self.0.path().join("results"),
         };
+        let order = Order { work, topic: "t".into(), rate_asked: Some(30.0), folder: self.0.path().join("results") };
         let mut events = Vec::new();
         let merged = produce(&engine, &order, stop, &mut |event| events.push(event))?;
-        Ok((merged, events))
+        Ok((merged.expect("it was not stopped before it began"), events))
     }
 
     fn text(&self, path: &str) -> String {

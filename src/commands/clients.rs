@@ -1,4 +1,4 @@
-//! `kgen produce --on clients` and `--hosts FILE`: a load from many machines, with one result.
+//! `kgen produce --on clients` and `--hosts FILE`: a load from many machines, with one result; and what `kgen load` shares with it.
 
 use std::path::Path;
 
@@ -14,8 +14,12 @@ use super::{
 };
 use crate::{
     aws::Aws,
-    cli::{Outcome, load::Produce, refused},
-    clients::{self, Chosen, Engine, Event, Hosts, Order, Progress, Ssm},
+    cli::{
+        Outcome, Which,
+        load::{Brokers, Machines, Produce},
+        refused,
+    },
+    clients::{self, Chosen, Engine, Event, Hosts, Order, Progress, Ssm, Work},
     files::bounded,
     kafka::{REACHABLE_WITHIN, Security},
     load::{
@@ -25,6 +29,7 @@ use crate::{
         slo::{Figure, Slo},
     },
     project::Project,
+    stack::run_command,
     watch::{Place, runtime},
 };
 
@@ -42,22 +47,31 @@ pub fn run(args: &Produce, project: &Path) -> anyhow::Result<Outcome> {
         Ok(cluster) => ensure_topics(&config.load.topics, cluster)?,
         Err(error) => eprintln!("note: from here, {error:#}; the machines may reach them"),
     }
-    let engine = engine(args, project)?;
+    let engine = engine(&args.machines, &args.brokers.which, project)?;
+    let run = format!("{:016x}", config.run);
+    let work = Work {
+        run: run.clone(),
+        arguments,
+        file: None,
+        duration: config.load.duration,
+        end_within: config.flush_within * 2,
+        start_in: args.machines.start_in,
+    };
     let order = Order {
-        run: format!("{:016x}", config.run),
+        work,
         topic: config.load.topics.join(","),
         rate_asked: config.load.rate.mean(config.load.duration),
-        arguments,
-        duration: config.load.duration,
-        flush_within: config.flush_within,
-        start_in: args.machines.start_in,
         folder: project.runs_dir().join(format!("{:016x}", config.run)),
     };
-    let record = record::begin_if_possible(project, "produce", Some(order.run.clone()), environment(project));
+    let record = record::begin_if_possible(project, "produce", Some(run), environment(project));
     let stopping = Stopping::begin(|| eprintln!("ended at once: what runs on the machines may run on"))?;
-    let mut shown = Shown { last_line_s: 0.0, ended: 0 };
+    let mut shown = Shown::default();
     let merged = clients::produce(&engine, &order, stopping.flag(), &mut |event| shown.show(&event));
-    let finished = merged.and_then(|mut merged| {
+    let finished = merged.and_then(|merged| {
+        let Some(mut merged) = merged else {
+            eprintln!("nothing was sent");
+            return Ok(Outcome::Interrupted);
+        };
         merged.stopped |= stopping.was_asked();
         merged.slo = args.slo.as_ref().map(|slo| slo.judge_merged(&merged)).unwrap_or_default();
         record.result("load", &merged)?;
@@ -93,22 +107,30 @@ fn outcome(merged: &Merged, slo: Option<&Slo>) -> Outcome {
     }
 }
 
-fn engine(args: &Produce, project: &Project) -> anyhow::Result<Engine> {
-    if let Some(path) = &args.machines.hosts {
+/// What carries a load to the machines that are named.
+///
+/// # Errors
+/// Refused: the hosts cannot be read, or it is not clear where the instances are.
+pub fn engine(machines: &Machines, which: &Which, project: &Project) -> anyhow::Result<Engine> {
+    if let Some(path) = &machines.hosts {
         let reading = || format!("reading the hosts of {}", path.display());
         let text = bounded::text(path, bounded::TEXT_BYTES).with_context(reading).map_err(refused)?;
         return Ok(Engine::Hosts(Hosts::read("ssh".into(), &text).with_context(reading).map_err(refused)?));
     }
     let runtime = runtime()?;
     let aws: Aws = runtime.block_on(async {
-        let target = look::target(&args.brokers.which, project, false).await?;
+        let target = look::target(which, project, false).await?;
         anyhow::Ok(Place::Environment.aws(&target.region.name).await)
     })?;
-    let chosen = match &args.machines.client_tag {
-        Some(tag) => Chosen::read(tag).map_err(refused)?,
-        None => of_the_stack(project),
-    };
-    Ok(Engine::Ssm(Box::new(Ssm::new(runtime, aws, chosen, args.machines.results_bucket.clone()))))
+    let bucket = machines.results_bucket.clone();
+    if let Some(tag) = &machines.client_tag {
+        let chosen = Chosen::read(tag).map_err(refused)?;
+        return Ok(Engine::Ssm(Box::new(Ssm::new(runtime, aws, chosen, bucket))));
+    }
+    let document = run_command::document_name(&project.stack().cluster().name);
+    let ssm = Ssm::new(runtime, aws, of_the_stack(project), bucket);
+    let ssm = ssm.with_document(&document, run_command::BUCKET_PARAMETER).map_err(refused)?;
+    Ok(Engine::Ssm(Box::new(ssm)))
 }
 
 /// The names that the stack gives its client instances.
@@ -119,7 +141,8 @@ fn of_the_stack(project: &Project) -> Chosen {
         1 => vec![name],
         count => (0..count).map(|number| format!("{name}-{number}")).collect(),
     };
-    Chosen { tag: "Name".to_owned(), values }
+    let count = Some(values.len());
+    Chosen { tag: "Name".to_owned(), values, count }
 }
 
 /// What every machine's kgen is given.
@@ -128,12 +151,7 @@ fn arguments(args: &Produce, config: &ProducerConfig) -> anyhow::Result<Vec<Stri
     if matches!(load.payload, Payload::Lines(_)) {
         return Err(anyhow!("--payload lines:FILE reads a file of this machine, which the others do not have"));
     }
-    let is_secret = |name: &str| ["password", "secret", "key.pem"].iter().any(|word| name.contains(word));
-    if args.brokers.security == Some(Security::Scram) || args.brokers.set.iter().any(|(name, _)| is_secret(name)) {
-        return Err(anyhow!(
-            "a password would stay in the history of commands of every machine: use --security iam, tls or plaintext"
-        ));
-    }
+    ensure_no_secret(&args.brokers)?;
     let acks = args.acks.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let seconds = |time: std::time::Duration| format!("{}s", time.as_secs_f64());
     let mut words = vec!["produce".to_owned()];
@@ -153,10 +171,8 @@ fn arguments(args: &Produce, config: &ProducerConfig) -> anyhow::Result<Vec<Stri
     if load.max_records < u64::MAX {
         put("records", load.max_records.to_string());
     }
-    if let Some(security) = args.brokers.security {
-        put("security", security.to_string());
-    }
-    args.brokers.set.iter().for_each(|(name, value)| put("set", format!("{name}={value}")));
+    words.extend(connecting(&args.brokers));
+    let mut put = |name: &str, value: String| words.extend([format!("--{name}"), value]);
     load.headers.iter().for_each(|(name, value)| put("header", format!("{name}={value}")));
     if let Some(commit) = config.transactions {
         words.push(format!("--transactions={commit}"));
@@ -167,13 +183,34 @@ fn arguments(args: &Produce, config: &ProducerConfig) -> anyhow::Result<Vec<Stri
     Ok(words)
 }
 
-struct Shown {
+/// # Errors
+/// The arguments have a password.
+pub fn ensure_no_secret(brokers: &Brokers) -> anyhow::Result<()> {
+    let is_secret = |name: &str| ["password", "secret", "key.pem"].iter().any(|word| name.contains(word));
+    if brokers.security == Some(Security::Scram) || brokers.set.iter().any(|(name, _)| is_secret(name)) {
+        return Err(anyhow!(
+            "a password would stay in the history of commands of every machine: use --security iam, tls or plaintext"
+        ));
+    }
+    Ok(())
+}
+
+/// How every machine's kgen connects, beside the brokers' addresses.
+pub fn connecting(brokers: &Brokers) -> Vec<String> {
+    let security = brokers.security.map(|security| ("security", security.to_string()));
+    let set = brokers.set.iter().map(|(name, value)| ("set", format!("{name}={value}")));
+    security.into_iter().chain(set).flat_map(|(name, value)| [format!("--{name}"), value]).collect()
+}
+
+/// What was shown of a load last.
+#[derive(Default)]
+pub struct Shown {
     last_line_s: f64,
     ended: usize,
 }
 
 impl Shown {
-    fn show(&mut self, event: &Event) {
+    pub fn show(&mut self, event: &Event) {
         match event {
             Event::Ready { machines, version, start_in } => {
                 eprintln!("{machines} machines are ready with {version}; the load starts in {} s", start_in.as_secs());
@@ -195,7 +232,8 @@ impl Shown {
     }
 }
 
-fn print(merged: &Merged) {
+/// Prints a result for people.
+pub fn print(merged: &Merged) {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     let asked = merged.rate_asked.map_or("as fast as possible".to_owned(), |rate| format!("{rate:.1} asked"));
@@ -252,15 +290,11 @@ fn described(fault: &Fault) -> String {
                 Silence::Refused => "did not begin",
                 Silence::Died => "died",
                 Silence::DiskFull => "its disk is full",
+                Silence::Stopped => "was stopped before it could report",
                 Silence::LostContact => "nothing is known of it",
                 Silence::Mistaken => "its report does not count",
             };
             format!("{what} ({})", crate::visible::line(reason))
         }
     }
-}
-
-/// Whether the arguments name machines.
-pub fn are_named(args: &Produce) -> bool {
-    args.machines.on.is_some() || args.machines.hosts.is_some()
 }

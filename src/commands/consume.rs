@@ -128,18 +128,23 @@ fn print(topic: &str, found: &Verification) {
     }
 }
 
-fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Result<Outcome> {
-    let config = ConsumerConfig {
+/// What is read where.
+pub fn config(args: &Consume, connection: Connection, stack: &Stack) -> ConsumerConfig {
+    ConsumerConfig {
         connection,
-        topics: if args.topic.is_empty() { vec![stack.topic().name.clone()] } else { args.topic },
-        group: args.group,
+        topics: if args.topic.is_empty() { vec![stack.topic().name.clone()] } else { args.topic.clone() },
+        group: args.group.clone(),
         from_beginning: args.from == "beginning",
         max_records: args.max.unwrap_or(u64::MAX),
         duration: args.duration.unwrap_or(std::time::Duration::MAX),
         delay: args.delay,
         rate: args.rate,
-        stalls: args.stalls,
-    };
+        stalls: args.stalls.clone(),
+    }
+}
+
+fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Result<Outcome> {
+    let config = config(&args, connection, stack);
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.topics, &cluster)?;
     let stopping = Stopping::begin(|| ())?;

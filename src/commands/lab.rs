@@ -148,6 +148,11 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
     }
     show_machine(&running, &status);
     status.clusters.iter().for_each(show_cluster);
+    for fault in &status.instance_faults {
+        let instance = fault.instance.as_deref().unwrap_or_default();
+        let text = format!("fault {}, {instance}: {}, since {}", fault.id, fault.does, fault.since);
+        println!("{}", visible::line(&text));
+    }
     Ok(Outcome::Done)
 }
 

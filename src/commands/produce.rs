@@ -15,7 +15,7 @@ use super::{
 use crate::{
     change::{ClusterView, INTERVAL},
     cli::{Outcome, load::Produce, refused},
-    kafka::{ClusterMetadata, REACHABLE_WITHIN},
+    kafka::{ClusterMetadata, Connection, REACHABLE_WITHIN},
     load::{
         latency::Quantiles,
         merge::Report,
@@ -132,15 +132,29 @@ fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
 
 /// What is sent where, and the cluster if it was looked up.
 pub fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, Option<Found>)> {
-    let default = Load::of_stack(project.stack());
-    let rate = args.rate.clone().unwrap_or(default.rate);
+    ensure_sizes_apply(args)?;
+    let Reached { connection, cluster } = reached(&args.brokers, project)?;
+    Ok((config_at(args, connection, project)?, cluster))
+}
+
+fn ensure_sizes_apply(args: &Produce) -> anyhow::Result<()> {
     if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
         return Err(refused(anyhow::anyhow!(
             "--record-size applies only to --payload json and random: lines have their own sizes"
         )));
     }
-    let Reached { connection, cluster } = reached(&args.brokers, project)?;
-    let config = ProducerConfig {
+    Ok(())
+}
+
+/// What is sent to brokers that are known.
+///
+/// # Errors
+/// Refused: options that do not go together.
+pub fn config_at(args: &Produce, connection: Connection, project: &Project) -> anyhow::Result<ProducerConfig> {
+    ensure_sizes_apply(args)?;
+    let default = Load::of_stack(project.stack());
+    let rate = args.rate.clone().unwrap_or(default.rate);
+    Ok(ProducerConfig {
         run: args.run_id.unwrap_or_else(new_run),
         load: Load {
             topics: if args.topic.is_empty() { default.topics } else { args.topic.clone() },
@@ -163,8 +177,7 @@ pub fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConf
         start_at: args.start_at,
         runs: project.runs_dir(),
         flush_within: args.flush_within,
-    };
-    Ok((config, cluster))
+    })
 }
 
 /// A bar on a terminal, else a line now and then; nothing while a screen shows it. Every second is recorded.

@@ -11,7 +11,7 @@ use crate::{
     cli::{self, Outcome, refused},
     guard, kafka,
     lab_api::LabStatus,
-    load::{consumer, merge, producer},
+    load::{consumer, merge, mix, producer},
     visible,
 };
 
@@ -46,6 +46,8 @@ const PUBLISHED: &[Published] = &[
     (producer::SCHEMA, of::<producer::Summary>),
     (merge::SCHEMA, of::<merge::Merged>),
     (merge::REPORT_SCHEMA, of::<merge::Report>),
+    (mix::SCHEMA, of::<mix::Mixed>),
+    (mix::REPORT_SCHEMA, of::<mix::MixReport>),
     (producer::TICK_SCHEMA, of::<producer::Tick>),
     (Recorded::SCHEMA, of::<Named<Recorded>>),
     (RenderedFiles::SCHEMA, of::<Named<RenderedFiles<'static>>>),

@@ -46,6 +46,7 @@ pub fn router(lab: Arc<Lab>, door: Door) -> Router {
         .method_not_allowed_fallback(unplaced)
         .with_state(lab)
         .layer(Extension(door.proxy.clone()))
+        .layer(Extension(door.ssm.clone()))
         .layer(middleware::from_fn_with_state(door, front::front))
 }
 

@@ -4,14 +4,16 @@
 //! A command has a thread, which starts its scripts and lives as long as they do: they die with it.
 
 mod command;
+mod document;
 mod fault;
+pub mod harm;
 mod instances;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     ffi::OsString,
     fs::File,
-    io,
+    io::{self, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,11 +28,13 @@ use tokio::runtime::Handle;
 use self::{
     command::{Command, Invocation, Order, State, information, is_target},
     fault::Fault,
+    harm::Faults,
     instances::Instance,
 };
 use crate::{
     files::own,
-    process::{Contained, Containment},
+    lab_api::{FaultOrder, LabFault},
+    process::{Contained, Containment, Script},
 };
 
 /// How often running scripts are looked at.
@@ -45,6 +49,9 @@ const MOST_OUTPUT: u64 = 256 << 20;
 const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
 /// Exit code where no shell could be started, as of a shell that finds no program.
 const NOT_STARTED: i32 = 127;
+
+/// What documents run as another user, an instance runs as whoever runs the lab.
+const RUNUSER: &str = "#!/bin/sh\nwhile [ $# -gt 0 ] && [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n";
 
 /// The calls that the lab answers itself; the emulator has all others, documents and parameters among them.
 const CALLS: [&str; 6] = [
@@ -75,6 +82,7 @@ pub struct Ssm {
     place: Place,
     http: reqwest::Client,
     commands: Mutex<Commands>,
+    faults: Mutex<Faults>,
 }
 
 #[derive(Default)]
@@ -95,7 +103,7 @@ impl Ssm {
     /// No client for the emulator can be made.
     pub fn new(place: Place) -> anyhow::Result<Arc<Ssm>> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Arc::new(Ssm { place, http, commands: Mutex::default() }))
+        Ok(Arc::new(Ssm { place, http, commands: Mutex::default(), faults: Mutex::default() }))
     }
 
     /// How the instances' commands are held apart, for `kgen lab status`.
@@ -119,6 +127,43 @@ impl Ssm {
         }
     }
 
+    /// Begins a fault on the instance that `order` names by its id or its Name tag. Returns those that run.
+    ///
+    /// # Errors
+    /// There is no such instance or fault, or this machine does not allow it.
+    pub async fn start_fault(&self, order: &FaultOrder) -> Result<Vec<LabFault>, Fault> {
+        let name = order.instance.as_deref().unwrap_or_default();
+        let all = self.all(order.region.as_deref().unwrap_or_default()).await?;
+        let mut meant = all.iter().filter(|one| {
+            one.state == "running" && (one.id == name || one.tags.get("Name").is_some_and(|tag| tag == name))
+        });
+        let instance = match (meant.next(), meant.next()) {
+            (Some(one), None) => &one.id,
+            (Some(_), Some(_)) => {
+                return Err(Fault::new(
+                    "InvalidParameters",
+                    format!("several instances are named {name:?}: use an id"),
+                ));
+            }
+            (None, _) => {
+                return Err(Fault::new("InvalidInstanceId", format!("no instance {name:?} is running in the lab")));
+            }
+        };
+        let mut faults = self.faults.lock();
+        faults.start(order, instance, Timestamp::now())?;
+        Ok(faults.shown())
+    }
+
+    /// Ends the faults of this id, or all. Returns how many that were.
+    pub fn stop_faults(&self, id: Option<&str>) -> usize {
+        self.faults.lock().stop(id)
+    }
+
+    /// The faults that run.
+    pub fn faults(&self) -> Vec<LabFault> {
+        self.faults.lock().shown()
+    }
+
     async fn all(&self, region: &str) -> Result<Vec<Instance>, Fault> {
         let listed = instances::list(&self.http, self.place.emulator, region).await;
         listed.map_err(|error| Fault::new("InternalServerError", format!("{error:#}")))
@@ -126,7 +171,9 @@ impl Ssm {
 
     async fn send(self: &Arc<Self>, region: &str, input: &Value) -> Result<Value, Fault> {
         let id = uuid::Uuid::new_v4().to_string();
-        let order = Order::read(input, id.clone(), region, Timestamp::now())?;
+        let name = input.get("DocumentName").and_then(Value::as_str).unwrap_or_default();
+        let content = document::content(&self.http, self.place.emulator, region, name).await?;
+        let order = Order::read(input, &content, id.clone(), region, Timestamp::now())?;
         let invocation = |instance: Instance| {
             let dir = self.place.folder.join(&instance.id).join("commands").join(&id);
             Invocation {
@@ -170,7 +217,9 @@ impl Ssm {
         let fits =
             |instance: &&Instance| instance.is_online() && filters.iter().all(|filter| is_target(instance, filter));
         let now = SystemTime::now();
-        let found: Vec<Value> = all.iter().filter(fits).map(|instance| information(instance, now)).collect();
+        let faults = self.faults.lock();
+        let shape = |instance: &Instance| information(instance, !faults.is_off(&instance.id), now);
+        let found: Vec<Value> = all.iter().filter(fits).map(shape).collect();
         Ok(json!({ "InstanceInformationList": found }))
     }
 
@@ -256,29 +305,34 @@ impl Ssm {
         let Some(command) = self.commands.lock().by_id.get(id).cloned() else { return };
         let total = command.invocations.len();
         let (most, errors_max) = command.order.limits(total);
-        let mut queue: VecDeque<usize> = (0..total).collect();
+        let mut waiting: Vec<usize> = (0..total).collect();
         let mut running: Vec<Run> = Vec::new();
-        let (mut errors, mut asked) = (0, Instant::now());
-        while !queue.is_empty() || !running.is_empty() {
+        let (mut errors, mut asked, sent) = (0, Instant::now(), Instant::now());
+        while !waiting.is_empty() || !running.is_empty() {
             if errors > errors_max {
-                queue.drain(..).for_each(|index| self.change(id, index, |one| one.state = State::Terminated));
+                waiting.drain(..).for_each(|index| self.change(id, index, |one| one.state = State::Terminated));
             }
-            while running.len() < most
-                && let Some(index) = queue.pop_front()
-            {
-                if self.is_cancelled(id, index) {
-                    self.change(id, index, |one| one.state = State::Cancelled);
-                    continue;
+            waiting.retain(|index| match self.reach(&command, *index, sent.elapsed()) {
+                Reach::Later => true,
+                Reach::Never(state) => {
+                    self.change(id, *index, |one| one.state = state);
+                    errors += usize::from(state.is_error());
+                    false
                 }
-                match self.begin(&command, index) {
-                    Ok(run) => running.push(run),
-                    Err(error) => {
-                        let _ = own::replace(&command.invocations[index].stderr, format!("{error}\n").as_bytes());
-                        self.end(&command, index, State::Failed, Some(NOT_STARTED), runtime);
-                        errors += 1;
+                Reach::Now if running.len() >= most => true,
+                Reach::Now => {
+                    match self.begin(&command, *index) {
+                        Ok(run) => running.push(run),
+                        Err(error) => {
+                            let stderr = &command.invocations[*index].stderr;
+                            let _ = own::replace(stderr, format!("{error}\n").as_bytes());
+                            self.end(&command, *index, State::Failed, Some(NOT_STARTED), runtime);
+                            errors += 1;
+                        }
                     }
+                    false
                 }
-            }
+            });
             if asked.elapsed() > INSTANCES_EVERY {
                 self.stop_with_their_instances(&command, &mut running, runtime);
                 asked = Instant::now();
@@ -293,6 +347,22 @@ impl Ssm {
         }
     }
 
+    /// Whether the agent of an instance begins a command that was sent so long ago.
+    fn reach(&self, command: &Command, index: usize, sent: Duration) -> Reach {
+        let instance = &command.invocations[index].instance.id;
+        if self.is_cancelled(&command.order.id, index) {
+            return Reach::Never(State::Cancelled);
+        }
+        let faults = self.faults.lock();
+        if !faults.is_off(instance) && sent >= faults.delay(instance) {
+            return Reach::Now;
+        }
+        match sent > Duration::from_secs(command.order.delivery_timeout_s) {
+            true => Reach::Never(State::Undelivered),
+            false => Reach::Later,
+        }
+    }
+
     fn begin(&self, command: &Command, index: usize) -> io::Result<Run> {
         let (order, one) = (&command.order, &command.invocations[index]);
         let home = self.place.folder.join(&one.instance.id);
@@ -300,6 +370,12 @@ impl Ssm {
         let dir = one.stdout.parent().unwrap_or(&home);
         for folder in [&home, &bin, &tmp, &dir.to_owned()] {
             own::make_folder(folder, 0o700)?;
+        }
+        // The lab has no users of its own.
+        match own::create_new(&bin.join("runuser"), 0o700) {
+            Ok(mut file) => file.write_all(RUNUSER.as_bytes())?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
         let kgen = bin.join("kgen");
         match std::os::unix::fs::symlink(&self.place.kgen, &kgen) {
@@ -310,8 +386,31 @@ impl Ssm {
         own::replace(&script, order.script.as_bytes())?;
         let (stdout, stderr): (File, File) = (own::create(&one.stdout, 0o600)?, own::create(&one.stderr, 0o600)?);
         let working_dir = order.working_dir.as_deref().unwrap_or(&home);
-        let env = self.environment(&home, &bin, &tmp, order, &one.instance);
-        let script = Contained::start(&script, working_dir, &env, stdout, stderr)?;
+        let mut env = self.environment(&home, &bin, &tmp, order, &one.instance);
+        let (before, without_network, date) = {
+            let faults = self.faults.lock();
+            let id = one.instance.id.as_str();
+            (faults.before(id), faults.is_without_network(id), faults.date(id))
+        };
+        if let Some(date) = date {
+            let folder = dir.join("bin");
+            own::make_folder(&folder, 0o700)?;
+            own::create_new(&folder.join("date"), 0o700)?.write_all(date.as_bytes())?;
+            let mut path = folder.into_os_string();
+            path.push(":");
+            path.extend(env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()));
+            env.retain(|(name, _)| name != "PATH");
+            env.push(("PATH".into(), path));
+        }
+        let script = Contained::start(Script {
+            path: &script,
+            dir: working_dir,
+            env: &env,
+            stdout,
+            stderr,
+            before: before.as_deref(),
+            without_network,
+        })?;
         self.change(&order.id, index, |one| {
             one.begun = Some(Timestamp::now());
             if one.state == State::Pending {
@@ -354,6 +453,10 @@ impl Ssm {
 
     /// How a script ended, if it has or is to.
     fn ended(&self, command: &Command, run: &mut Run) -> Option<(State, Option<i32>)> {
+        if !run.is_off && self.faults.lock().is_off(&command.invocations[run.index].instance.id) {
+            run.script.kill();
+            run.is_off = true;
+        }
         if self.is_cancelled(&command.order.id, run.index) {
             run.script.kill();
             return Some((State::Cancelled, None));
@@ -411,6 +514,13 @@ impl Ssm {
         answer.error_for_status().context("storing the output")?;
         Ok(())
     }
+}
+
+/// Whether an agent begins a command.
+enum Reach {
+    Now,
+    Later,
+    Never(State),
 }
 
 /// A script that runs on an instance.

@@ -222,6 +222,8 @@ pub struct Consumed {
     /// From the moment a kgen record was due (or the timestamp of any other record) until it is read here; depends on
     /// the clocks of both machines.
     pub end_to_end: Option<Quantiles>,
+    #[serde(skip)]
+    pub end_to_end_times: Times,
     /// The objectives of the run, and whether they were met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<Judged>,
@@ -394,7 +396,7 @@ impl Reading<'_> {
         let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
         let lag = self.lag();
         if let Err(error) = self.consumer.commit_consumer_state(rdkafka::consumer::CommitMode::Sync)
-            && !matches!(error, KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset))
+            && !is_of_the_group(&error)
         {
             return Err(error).with_context(|| format!("committing the offsets of group `{}`", self.config.group));
         }
@@ -412,6 +414,7 @@ impl Reading<'_> {
             lag,
             lag_max: self.lag_max,
             end_to_end: self.end_to_end.quantiles(),
+            end_to_end_times: self.end_to_end,
             slo: Vec::new(),
         })
     }
@@ -492,6 +495,13 @@ fn span(
         }
         std::thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// Whether there is nothing to commit, or others of the group read on where it was committed last.
+fn is_of_the_group(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let codes = [Code::NoOffset, Code::RebalanceInProgress, Code::IllegalGeneration, Code::UnknownMemberId];
+    matches!(error, KafkaError::ConsumerCommit(code) if codes.contains(code))
 }
 
 fn is_fatal(error: &KafkaError) -> bool {

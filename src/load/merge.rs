@@ -110,6 +110,8 @@ pub enum Silence {
     /// Its kgen, or the machine, ended before it could report.
     Died,
     DiskFull,
+    /// The load was stopped before it could report.
+    Stopped,
     /// Nothing is known of it.
     LostContact,
     /// What it reported is not the part that it was given.

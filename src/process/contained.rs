@@ -60,6 +60,22 @@ fn namespaces() -> Vec<&'static str> {
     NAMESPACES.into_iter().chain(AS_USER.into_iter().filter(|_| !is_root)).collect()
 }
 
+/// A POSIX shell script to run.
+#[derive(Debug)]
+pub struct Script<'a> {
+    pub path: &'a Path,
+    /// Its working directory.
+    pub dir: &'a Path,
+    /// All of its environment.
+    pub env: &'a [(OsString, OsString)],
+    pub stdout: File,
+    pub stderr: File,
+    /// Commands that change its namespaces, such as `mount`, run there before it. They need [`Containment::ProcessNamespace`].
+    pub before: Option<&'a str>,
+    /// It has no network, not even the loopback interface. Needs [`Containment::ProcessNamespace`], too.
+    pub without_network: bool,
+}
+
 /// A running script. Dropping it kills it.
 #[derive(Debug)]
 pub struct Contained {
@@ -68,34 +84,34 @@ pub struct Contained {
 }
 
 impl Contained {
-    /// Runs the POSIX shell script at `script` in `dir` with `env` alone as its environment.
-    ///
-    /// It dies with the thread that starts it.
+    /// Runs `script`. It dies with the thread that starts it.
     ///
     /// # Errors
-    /// No shell can be started.
-    pub fn start(
-        script: &Path,
-        dir: &Path,
-        env: &[(OsString, OsString)],
-        stdout: File,
-        stderr: File,
-    ) -> io::Result<Contained> {
+    /// No shell can be started, or this machine cannot give the script the namespaces that it asks for.
+    pub fn start(script: Script<'_>) -> io::Result<Contained> {
+        let needs_namespaces = script.before.is_some() || script.without_network;
         let mut words = match Containment::here() {
             Containment::ProcessNamespace => namespaces(),
+            Containment::ProcessGroup if needs_namespaces => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "this machine allows no namespaces (unshare)"));
+            }
             Containment::ProcessGroup => Vec::new(),
         };
+        words.extend(script.without_network.then_some("--net"));
         words.push("sh");
         let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        if let Some(before) = script.before {
+            command.args(["-c", &format!("{before}\nexec sh \"$1\""), "sh"]);
+        }
         command
-            .args(&words[1..])
-            .arg(script)
-            .current_dir(dir)
+            .arg(script.path)
+            .current_dir(script.dir)
             .env_clear()
-            .envs(env.iter().map(|(name, value)| (name, value)))
+            .envs(script.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(stderr)
+            .stdout(script.stdout)
+            .stderr(script.stderr)
             .process_group(0);
         die_with_parent(&mut command);
         Ok(Contained { child: command.spawn()?, ended: None })
@@ -145,10 +161,22 @@ mod tests {
     use super::*;
 
     fn start(dir: &Path, script: &str) -> Contained {
+        start_in(dir, script, None, false).unwrap()
+    }
+
+    fn start_in(dir: &Path, script: &str, before: Option<&str>, without_network: bool) -> io::Result<Contained> {
         fs::write(dir.join("script"), script).unwrap();
         let file = |name: &str| File::create(dir.join(name)).unwrap();
         let env = [("PATH".into(), std::env::var_os("PATH").unwrap()), ("MARK".into(), "m".into())];
-        Contained::start(&dir.join("script"), dir, &env, file("out"), file("err")).unwrap()
+        Contained::start(Script {
+            path: &dir.join("script"),
+            dir,
+            env: &env,
+            stdout: file("out"),
+            stderr: file("err"),
+            before,
+            without_network,
+        })
     }
 
     fn code(contained: &mut Contained) -> i32 {
@@ -202,5 +230,22 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
+    }
+
+    #[test]
+    fn what_changes_namespaces_changes_those_of_the_script_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = format!("mount -t tmpfs -o size=64k kgen {}/sub && touch {0}/sub/mark", dir.path().display());
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let started = start_in(dir.path(), "ls sub; grep -c : /proc/net/dev", Some(&before), true);
+        if Containment::here() == Containment::ProcessGroup {
+            assert_eq!(started.unwrap_err().kind(), io::ErrorKind::Unsupported);
+            return;
+        }
+        assert_eq!(code(&mut started.unwrap()), 0, "{}", fs::read_to_string(dir.path().join("err")).unwrap());
+        let out = fs::read_to_string(dir.path().join("out")).unwrap();
+        // The loopback interface is there, but it is not up.
+        assert_eq!(out, "mark\n1\n");
+        assert!(!dir.path().join("sub/mark").exists());
     }
 }

@@ -5,6 +5,7 @@ use crate::hcl::{Address, Block, Document, Expression, Text, array, call, object
 
 pub(super) struct IamFile {
     pub document: Document,
+    pub role: Address,
     pub profile: Address,
 }
 
@@ -91,7 +92,7 @@ pub(super) fn render(stack: &Stack, granted: &Granted) -> IamFile {
 
     let (profile_block, profile) = Block::resource("aws_iam_instance_profile", "client");
     let profile_block = profile_block.set("name", format!("{name}-client")).set("role", role.attr("name"));
-    IamFile { document: document.block(profile_block), profile }
+    IamFile { document: document.block(profile_block), role, profile }
 }
 
 /// `…:cluster/NAME/UUID` names the cluster; its topics are `…:topic/NAME/UUID/TOPIC`, and so on.

@@ -9,6 +9,7 @@ use super::{
     logs::LogsFile,
     msk::MskFile,
     network::NetworkFile,
+    run_command::RunCommandFile,
 };
 use crate::hcl::{Block, Document, Expression, Text};
 
@@ -18,13 +19,17 @@ struct Listener {
     settings: Vec<String>,
 }
 
-pub(super) fn render(
-    stack: &Stack,
-    network: &NetworkFile,
-    logs: &LogsFile,
-    msk: &MskFile,
-    client: &ClientFile,
-) -> Document {
+/// What the outputs are about.
+pub(super) struct Of<'a> {
+    pub network: &'a NetworkFile,
+    pub logs: &'a LogsFile,
+    pub msk: &'a MskFile,
+    pub client: &'a ClientFile,
+    pub run_command: Option<&'a RunCommandFile>,
+}
+
+pub(super) fn render(stack: &Stack, of: &Of) -> Document {
+    let Of { network, logs, msk, client, run_command } = *of;
     let cluster = &msk.cluster;
     let settings = stack.cluster();
     let session = Text::new()
@@ -33,7 +38,7 @@ pub(super) fn render(
     let by = |by| settings.authenticates(by);
     let brokers = |name: &str| Some(cluster.attr(name));
 
-    let outputs: [(&str, &str, Option<Expression>); 14] = [
+    let outputs: [(&str, &str, Option<Expression>); 15] = [
         ("client_instance_id", "EC2 instance to send load from", Some(client.instance.attr("id"))),
         (
             "client_instance_ids",
@@ -71,6 +76,11 @@ pub(super) fn render(
         ("region", "AWS region of the stack", Some(stack.region().into())),
         ("ssm_session_command", "Opens a shell on the client", Some(session.into())),
         ("topic_create_command", "Creates the topic; run it on the client", Some(topic_create(stack, msk))),
+        (
+            "load_policy_arn",
+            "IAM policy for sending load from all clients with `kgen produce --on clients`",
+            run_command.map(|run_command| run_command.driver.attr("arn")),
+        ),
         ("load_command", "Sends the load; run it on the client", Some(load(stack, msk))),
     ];
     let outputs = outputs.into_iter().filter_map(|(name, description, value)| Some((name, description, value?)));

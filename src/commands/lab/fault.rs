@@ -15,6 +15,7 @@ use crate::{
         fault::{Abilities, FAULTS, find},
         limits::Means,
         service::Running,
+        ssm::harm,
     },
     lab_api::{FaultOrder, LabFault},
     project::Project,
@@ -48,16 +49,34 @@ pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome>
 /// # Errors
 /// Refused: there is no such fault.
 fn order(project: &Project, args: &FaultStart) -> anyhow::Result<FaultOrder> {
+    if harm::find(&args.id).is_some() {
+        let why = || refused(anyhow!("{} affects a client instance: name it with --instance", args.id));
+        return Ok(FaultOrder {
+            id: args.id.clone(),
+            cluster: None,
+            broker: None,
+            instance: Some(args.instance.clone().ok_or_else(why)?),
+            region: Some(project.stack().region().to_owned()),
+            topic: None,
+            strength: args.strength,
+        });
+    }
     let unknown = || {
-        let known: Vec<&str> = FAULTS.iter().map(|fault| fault.id).collect();
+        let of_instances = harm::FAULTS.iter().map(|fault| fault.id);
+        let known: Vec<&str> = FAULTS.iter().map(|fault| fault.id).chain(of_instances).collect();
         refused(anyhow!("there is no fault {}; available: {}", args.id, known.join(", ")))
     };
     let fault = find(&args.id).ok_or_else(unknown)?;
+    if args.instance.is_some() {
+        return Err(refused(anyhow!("{} does not affect a client instance: omit --instance", args.id)));
+    }
     let topic = args.topic.clone().unwrap_or_else(|| project.stack().topic().name.clone());
     Ok(FaultOrder {
         id: args.id.clone(),
         cluster: Some(project.stack().cluster().name.clone()),
         broker: args.broker,
+        instance: None,
+        region: None,
         topic: fault.needs_topic().then_some(topic),
         strength: args.strength,
     })
@@ -70,15 +89,14 @@ fn list(project: &Project, json: bool) -> anyhow::Result<()> {
         Some(running) => faults(project, &running)?.into_iter().map(|fault| fault.id).collect(),
         None => Vec::new(),
     };
-    let listed = FAULTS.iter().map(|fault| {
-        let obstacle = fault.obstacle(&abilities);
-        ListedFault {
-            id: fault.id.to_owned(),
-            does: fault.does.to_owned(),
-            possible: obstacle.is_none(),
-            obstacle,
-            runs: runs.iter().any(|id| id == fault.id),
-        }
+    let of_clusters = FAULTS.iter().map(|fault| (fault.id, fault.does, fault.obstacle(&abilities)));
+    let of_instances = harm::FAULTS.iter().map(|fault| (fault.id, fault.does, fault.obstacle()));
+    let listed = of_clusters.chain(of_instances).map(|(id, does, obstacle)| ListedFault {
+        id: id.to_owned(),
+        does: does.to_owned(),
+        possible: obstacle.is_none(),
+        obstacle,
+        runs: runs.iter().any(|running| running == id),
     });
     let faults: Vec<ListedFault> = listed.collect();
     if json {
@@ -98,12 +116,12 @@ fn list(project: &Project, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The faults that run on the stack's cluster.
+/// The faults that run on the stack's cluster and on client instances.
 ///
 /// # Errors
 /// The lab does not answer.
 fn faults(project: &Project, running: &Running) -> anyhow::Result<Vec<LabFault>> {
-    let clusters = asked(project, running)?.clusters.into_iter();
-    let own = clusters.filter(|cluster| cluster.name == project.stack().cluster().name);
-    Ok(own.flat_map(|cluster| cluster.faults).collect())
+    let status = asked(project, running)?;
+    let own = status.clusters.into_iter().filter(|cluster| cluster.name == project.stack().cluster().name);
+    Ok(own.flat_map(|cluster| cluster.faults).chain(status.instance_faults).collect())
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, State},
     routing::{delete, get, post, put},
 };
@@ -23,6 +23,7 @@ use crate::{
         control::{Lab, call},
         crew::FaultCall,
         fault::{Act, find},
+        ssm::{Ssm, harm},
     },
     lab_api::{
         FaultOrder, LabBroker, LabCluster, LabEndpoints, LabFault, LabOutage, LabStateInfo, LabStatus, TargetGroup,
@@ -71,11 +72,16 @@ async fn targets(State(lab): State<Arc<Lab>>) -> Json<Vec<TargetGroup>> {
     Json(targets.collect())
 }
 
-/// Makes a fault on the cluster that the order names.
+/// Makes a fault on the cluster, or the client instance, that the order names.
 async fn start_fault(
     State(lab): State<Arc<Lab>>,
+    Extension(ssm): Extension<Option<Arc<Ssm>>>,
     Body(order): Body<FaultOrder>,
 ) -> Result<Json<Vec<LabFault>>, Refusal> {
+    if order.id.starts_with(harm::PREFIX) {
+        let ssm = ssm.ok_or_else(|| Refusal::bad("this lab has no client instances"))?;
+        return ssm.start_fault(&order).await.map(Json).map_err(|fault| Refusal::bad(fault.message));
+    }
     let arn = arn(&lab, order.cluster.as_deref())?;
     let is_maintenance =
         |order: &FaultOrder| find(&order.id).is_some_and(|fault| fault.acts(1.0) == [Act::Maintenance]);
@@ -91,17 +97,32 @@ async fn start_fault(
     .await
 }
 
-/// Undoes every fault of the cluster in the parameter `cluster`.
-async fn stop_faults(State(lab): State<Arc<Lab>>, parameters: Parameters) -> Result<Json<Vec<LabFault>>, Refusal> {
-    let arn = arn(&lab, parameters.get("cluster"))?;
+/// Undoes every fault of the cluster in the parameter `cluster`, and those of client instances.
+async fn stop_faults(
+    State(lab): State<Arc<Lab>>,
+    Extension(ssm): Extension<Option<Arc<Ssm>>>,
+    parameters: Parameters,
+) -> Result<Json<Vec<LabFault>>, Refusal> {
+    let of_instances = ssm.map_or(0, |ssm| ssm.stop_faults(None));
+    let arn = match arn(&lab, parameters.get("cluster")) {
+        Err(_) if of_instances > 0 => return Ok(Json(Vec::new())),
+        arn => arn?,
+    };
     lab.fault(&arn, FaultCall::Stop(None)).await.map(Json)
 }
 
 async fn stop_fault(
     State(lab): State<Arc<Lab>>,
+    Extension(ssm): Extension<Option<Arc<Ssm>>>,
     Path(id): Path<String>,
     parameters: Parameters,
 ) -> Result<Json<Vec<LabFault>>, Refusal> {
+    if let Some(ssm) = ssm.filter(|_| id.starts_with(harm::PREFIX)) {
+        return match ssm.stop_faults(Some(&id)) {
+            0 => Err(Refusal::bad(format!("{id} does not run"))),
+            _ => Ok(Json(ssm.faults())),
+        };
+    }
     let arn = arn(&lab, parameters.get("cluster"))?;
     lab.fault(&arn, FaultCall::Stop(Some(id))).await.map(Json)
 }
@@ -117,13 +138,15 @@ fn arn(lab: &Lab, name: Option<&str>) -> Result<String, Refusal> {
     }
 }
 
-async fn status(State(lab): State<Arc<Lab>>) -> Json<LabStatus> {
+async fn status(State(lab): State<Arc<Lab>>, Extension(ssm): Extension<Option<Arc<Ssm>>>) -> Json<LabStatus> {
     let plane = lab.plane();
     let clusters = plane.all_clusters().iter();
     let clusters = clusters.map(|known| cluster(known, &lab.details(&known.arn), lab.faults(&known.arn))).collect();
     let (problem, denied) = (lab.problem(), lab.denied().into_iter().collect());
     let (outages, answered) = (lab.outages(), lab.answered());
-    Json(LabStatus { running: true, problem, denied, outages, answered, clusters, ..lab.facts().clone() })
+    let instance_faults = ssm.map(|ssm| ssm.faults()).unwrap_or_default();
+    let facts = lab.facts().clone();
+    Json(LabStatus { running: true, problem, denied, outages, answered, clusters, instance_faults, ..facts })
 }
 
 fn cluster(cluster: &EmulatedCluster, details: &BTreeMap<BrokerId, LabBroker>, faults: Vec<LabFault>) -> LabCluster {

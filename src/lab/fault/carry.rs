@@ -211,6 +211,7 @@ impl Faults {
             strength: running.order.strength,
             since: running.since.to_string(),
             clients: running.clients.iter().map(Beside::shown).collect(),
+            instance: None,
         });
         shown.collect()
     }

@@ -10,7 +10,7 @@ use std::{
 use jiff::{Timestamp, Unit};
 use serde_json::{Map, Value, json};
 
-use super::{fault::Fault, instances::Instance};
+use super::{document, fault::Fault, instances::Instance};
 
 /// Characters of a command's output that GetCommandInvocation returns (Systems Manager API Reference).
 pub const OUTPUT_MAX: usize = 24_000;
@@ -21,9 +21,9 @@ const MOST_NAMED: usize = 50;
 /// Characters of the script of one command: what a document may have.
 const MOST_SCRIPT: usize = 64 << 10;
 
-/// The step of AWS-RunShellScript, and its place below a bucket's prefix.
+/// The step of a document, and its folder below a bucket's prefix.
 pub const PLUGIN: &str = "aws:runShellScript";
-const FOLDER: &str = "awsrunShellScript/0.awsrunShellScript";
+const FOLDER: &str = "awsrunShellScript";
 
 /// Where a command's output goes beside the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Order {
     pub id: String,
     pub region: String,
     pub document: String,
+    /// Name of the document's step.
+    pub step: String,
     pub comment: String,
     pub parameters: Value,
     pub script: String,
@@ -66,6 +68,8 @@ pub enum State {
     Cancelling,
     /// Never begun, because others had failed.
     Terminated,
+    /// Never begun, because the agent did not answer in time.
+    Undelivered,
 }
 
 impl State {
@@ -80,6 +84,7 @@ impl State {
             State::Cancelled => ("Cancelled", "Cancelled"),
             State::Cancelling => ("Cancelling", "Cancelling"),
             State::Terminated => ("Failed", "Terminated"),
+            State::Undelivered => ("TimedOut", "DeliveryTimedOut"),
         }
     }
 
@@ -89,7 +94,7 @@ impl State {
 
     /// Whether it counts towards `MaxErrors`.
     pub fn is_error(self) -> bool {
-        matches!(self, State::Failed | State::TimedOut)
+        matches!(self, State::Failed | State::TimedOut | State::Undelivered)
     }
 }
 
@@ -126,24 +131,21 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 }
 
 impl Order {
-    /// Reads a SendCommand for the document AWS-RunShellScript.
+    /// Reads a SendCommand for a document with this content.
     ///
     /// # Errors
     /// As SSM refuses it.
-    pub fn read(input: &Value, id: String, region: &str, requested: Timestamp) -> Result<Order, Fault> {
-        let document = text(input, "DocumentName").unwrap_or_default();
-        // A document is also named by its ARN.
-        if document.rsplit('/').next() != Some("AWS-RunShellScript") {
-            return Err(Fault::new(
-                "InvalidDocument",
-                format!("the lab runs AWS-RunShellScript only, and no document {document:?}"),
-            ));
-        }
+    pub fn read(
+        input: &Value,
+        content: &Value,
+        id: String,
+        region: &str,
+        requested: Timestamp,
+    ) -> Result<Order, Fault> {
         let parameters = input.get("Parameters").cloned().unwrap_or_else(|| json!({}));
-        let lines = texts(parameters.get("commands"));
-        let script = lines.join("\n") + "\n";
-        if lines.is_empty() || script.len() > MOST_SCRIPT {
-            let message = format!("the parameter commands must have 1 to {MOST_SCRIPT} characters");
+        let step = document::step(content, &parameters)?;
+        if step.script.trim().is_empty() || step.script.len() > MOST_SCRIPT {
+            let message = format!("a script must have 1 to {MOST_SCRIPT} characters");
             return Err(Fault::new("InvalidParameters", message));
         }
         let seconds = |value: Option<&Value>, default: u64| match value {
@@ -156,8 +158,6 @@ impl Order {
                 })
             }
         };
-        let first = |name: &str| parameters.get(name).and_then(|list| list.get(0)).cloned();
-        let working_dir = texts(parameters.get("workingDirectory")).into_iter().next().filter(|dir| !dir.is_empty());
         let limit = |name: &str, default: &str| {
             let value = text(input, name).unwrap_or_else(|| default.to_owned());
             match of_total(&value, 100) {
@@ -175,11 +175,12 @@ impl Order {
         Ok(Order {
             id,
             region: region.to_owned(),
-            document,
+            document: text(input, "DocumentName").unwrap_or_default(),
+            step: step.name,
             comment: text(input, "Comment").unwrap_or_default(),
-            script,
-            working_dir: working_dir.map(PathBuf::from),
-            execution_timeout_s: seconds(first("executionTimeout").as_ref(), 3600)?,
+            script: step.script,
+            working_dir: step.working_dir.map(PathBuf::from),
+            execution_timeout_s: seconds(step.timeout.as_ref(), 3600)?,
             delivery_timeout_s: seconds(input.get("TimeoutSeconds"), 3600)?,
             instance_ids: texts(input.get("InstanceIds")),
             targets: input.get("Targets").cloned().unwrap_or_else(|| json!([])),
@@ -228,7 +229,7 @@ impl Order {
     pub fn key(&self, instance: &str, stream: &str) -> Option<(String, String)> {
         let bucket = self.bucket.as_ref()?;
         let prefix = if bucket.prefix.is_empty() { String::new() } else { format!("{}/", bucket.prefix) };
-        Some((bucket.name.clone(), format!("{prefix}{}/{instance}/{FOLDER}/{stream}", self.id)))
+        Some((bucket.name.clone(), format!("{prefix}{}/{instance}/{FOLDER}/{}/{stream}", self.id, self.step)))
     }
 
     fn url(&self, instance: &str, stream: &str) -> String {
@@ -297,7 +298,7 @@ impl Command {
             "InProgress"
         } else if is(State::Failed) || is(State::Terminated) {
             "Failed"
-        } else if is(State::TimedOut) {
+        } else if is(State::TimedOut) || is(State::Undelivered) {
             "TimedOut"
         } else if is(State::Cancelled) {
             "Cancelled"
@@ -331,7 +332,7 @@ impl Command {
             "TargetCount": self.invocations.len(),
             "CompletedCount": count(State::is_over),
             "ErrorCount": count(State::is_error),
-            "DeliveryTimedOutCount": 0,
+            "DeliveryTimedOutCount": count(|state| state == State::Undelivered),
             "ServiceRole": "",
             "TimeoutSeconds": order.delivery_timeout_s,
         })
@@ -409,12 +410,12 @@ impl Command {
     }
 }
 
-/// The shape InstanceInformation.
-pub fn information(instance: &Instance, now: SystemTime) -> Value {
+/// The shape InstanceInformation; whether its agent answers.
+pub fn information(instance: &Instance, answers: bool, now: SystemTime) -> Value {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
     json!({
         "InstanceId": instance.id,
-        "PingStatus": "Online",
+        "PingStatus": if answers { "Online" } else { "ConnectionLost" },
         "LastPingDateTime": epoch_s(now),
         // Made up, as the rest of what the lab says of a machine that is not there.
         "AgentVersion": "3.3.0.0",
@@ -440,7 +441,13 @@ mod tests {
     fn order(input: Value) -> Result<Order, Fault> {
         let mut whole = json!({ "DocumentName": "AWS-RunShellScript", "Parameters": { "commands": ["true"] } });
         whole.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
-        Order::read(&whole, "c".into(), "us-west-2", Timestamp::UNIX_EPOCH)
+        let content = futures::executor::block_on(document::content(
+            &reqwest::Client::new(),
+            ([127, 0, 0, 1], 1).into(),
+            "us-west-2",
+            document::BUILT_IN,
+        ))?;
+        Order::read(&whole, &content, "c".into(), "us-west-2", Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -468,7 +475,6 @@ mod tests {
         check(json!({ "InstanceIds": ["i-9"] }), Err("InvalidInstanceId"));
         check(json!({ "InstanceIds": ["i-1", "i-1"] }), Err("DuplicateInstanceId"));
         check(json!({}), Err("InvalidParameters"));
-        check(json!({ "InstanceIds": ["i-1"], "DocumentName": "Mine" }), Err("InvalidDocument"));
         check(json!({ "InstanceIds": ["i-1"], "Parameters": {} }), Err("InvalidParameters"));
         check(json!({ "InstanceIds": ["i-1"], "MaxErrors": "many" }), Err("InvalidParameters"));
     }
@@ -488,7 +494,7 @@ mod tests {
 
     #[test]
     fn a_command_is_what_its_invocations_are() {
-        use State::{Cancelled, Cancelling, Failed, InProgress, Pending, Success, Terminated, TimedOut};
+        use State::{Cancelled, Cancelling, Failed, InProgress, Pending, Success, Terminated, TimedOut, Undelivered};
         let check = |states: &[State], expected: &str| {
             let invocation = |state: &State| Invocation {
                 instance: instance("i-1", "running", "client"),
@@ -512,6 +518,7 @@ mod tests {
         check(&[Success, Failed, Cancelled], "Failed");
         check(&[Success, Terminated], "Failed");
         check(&[Success, TimedOut], "TimedOut");
+        check(&[Success, Undelivered], "TimedOut");
         check(&[Success, Cancelled], "Cancelled");
         check(&[Success, Success], "Success");
     }

@@ -28,6 +28,18 @@ pub struct Client {
     pub kgen_sha256: Option<String>,
     /// Bucket for `kgen_file`.
     pub bucket: Bucket,
+    /// When Terraform makes what a load from the clients needs of Systems Manager.
+    pub run_command: RunCommand,
+}
+
+/// When there is a document, a bucket and policies for load from the clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunCommand {
+    /// Where there are several clients.
+    Several,
+    Always,
+    Never,
 }
 
 /// Processors that EC2 has.
@@ -63,6 +75,7 @@ impl Default for Client {
             kgen_file: None,
             kgen_sha256: None,
             bucket: Bucket::Own,
+            run_command: RunCommand::Several,
         }
     }
 }
@@ -70,6 +83,15 @@ impl Default for Client {
 impl Client {
     pub fn architecture(&self) -> Architecture {
         self.architecture.unwrap_or_else(|| Architecture::of(&self.instance_type))
+    }
+
+    /// Whether load is sent from the clients through Run Command.
+    pub fn has_run_command(&self) -> bool {
+        match self.run_command {
+            RunCommand::Several => self.count > 1,
+            RunCommand::Always => true,
+            RunCommand::Never => false,
+        }
     }
 }
 
