@@ -31,6 +31,7 @@ mod compare;
 mod config;
 mod connect;
 mod consume;
+mod delivery;
 mod demo;
 mod destroy;
 mod diagnose;

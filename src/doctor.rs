@@ -106,6 +106,50 @@ pub struct Binary {
     pub architecture: String,
     /// The newest version of glibc whose symbols it uses; nothing when it is linked statically.
     pub glibc: Option<(u32, u32)>,
+    /// Names of shared libraries in it.
+    pub libraries: Vec<String>,
+}
+
+/// glibc of Amazon Linux 2023, which the client instance runs (Amazon Linux 2023 User Guide, core packages).
+const CLIENT_GLIBC: (u32, u32) = (2, 34);
+
+/// Shared libraries of its image that an executable may need (the same, packages glibc, libgcc, openssl-libs and zlib).
+const CLIENT_LIBRARIES: [&str; 12] = [
+    "libc.so.6",
+    "libcrypto.so.3",
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libpthread.so.0",
+    "libresolv.so.2",
+    "librt.so.1",
+    "libssl.so.3",
+    "libutil.so.1",
+    "libz.so",
+    "libz.so.1",
+];
+
+impl Binary {
+    /// Why it does not start on a client instance with this processor; nothing if it does.
+    pub fn refused_by_client(&self, architecture: &str) -> Option<String> {
+        if self.architecture != architecture {
+            return Some(format!(
+                "this executable is for {}, the client instance for {architecture}",
+                self.architecture
+            ));
+        }
+        let (major, minor) = CLIENT_GLIBC;
+        match (self.glibc, self.libraries.iter().find(|name| !CLIENT_LIBRARIES.contains(&name.as_str()))) {
+            (Some(needed), _) if needed > CLIENT_GLIBC => Some(format!(
+                "this executable needs glibc {}.{}, and the client instance has {major}.{minor} (Amazon Linux 2023)",
+                needed.0, needed.1
+            )),
+            (Some(_), Some(library)) => {
+                Some(format!("this executable needs {library}, which the client instance does not have"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// How good a thing is.
@@ -222,9 +266,9 @@ pub fn script(commands: &[&str], is_root: bool) -> String {
     lines.fold("set -e".to_owned(), |script, line| format!("{script}\n{line}"))
 }
 
-/// The newest version of glibc whose symbols an ELF file asks for, and its architecture.
+/// What an ELF file for `architecture` asks for: the newest version of glibc whose symbols it uses, and libraries.
 ///
-/// The names of the versions (`GLIBC_2.34`) are text in the file's dynamic string table.
+/// The names of both (`GLIBC_2.34`, `libssl.so.3`) are text in the file's dynamic string table.
 ///
 /// # Errors
 /// It is no ELF file.
@@ -240,7 +284,28 @@ pub fn binary_needs(elf: &[u8], architecture: &str) -> Result<Binary, String> {
         let ends = matches!(rest.get(digits), Some(0 | b'.'));
         std::str::from_utf8(&rest[..digits]).ok().filter(|_| ends)?.parse::<u32>().ok()
     });
-    Ok(Binary { architecture: architecture.to_owned(), glibc: minors.max().map(|minor| (2, minor)) })
+    let glibc = minors.max().map(|minor| (2, minor));
+    Ok(Binary { architecture: architecture.to_owned(), glibc, libraries: libraries(elf) })
+}
+
+/// The names of shared libraries in `elf`, each between two zeros.
+fn libraries(elf: &[u8]) -> Vec<String> {
+    /// Longer ones are no file names.
+    const LONGEST: usize = 255;
+    const START: &[u8] = b"\0lib";
+    let starts = elf.windows(START.len()).enumerate().filter(|(_, window)| *window == START).map(|(at, _)| at + 1);
+    let names = starts.filter_map(|at| {
+        let rest = &elf[at..elf.len().min(at + LONGEST)];
+        let name = &rest[..rest.iter().position(|byte| *byte == 0)?];
+        let name = std::str::from_utf8(name).ok()?;
+        let is_file = name.chars().all(|c| c.is_ascii_alphanumeric() || "_+.-".contains(c));
+        let (_, version) = name.split_once(".so")?;
+        (is_file && version.chars().all(|c| c.is_ascii_digit() || c == '.')).then(|| name.to_owned())
+    });
+    let mut found: Vec<String> = names.collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// The folders and URLs of a Terraform CLI configuration from which it would install providers: (folders, URLs, direct).
@@ -298,6 +363,30 @@ mod tests {
             let found = binary_needs(elf, "x86_64");
             assert_eq!(found.map(|binary| binary.glibc).map_err(drop), expected, "{}", elf.escape_ascii());
         }
+    }
+
+    #[test]
+    fn libraries_are_read_from_their_names() {
+        let elf = b"\x7fELF\0libssl.so.3\0libc.so.6\0lib of text.so\0liberty\0libc.so.6\0libx.so.1 is missing\0";
+        assert_eq!(binary_needs(elf, "x86_64").unwrap().libraries, ["libc.so.6", "libssl.so.3"]);
+    }
+
+    #[test]
+    fn the_client_takes_what_would_start_there() {
+        #[track_caller]
+        fn check(glibc: Option<(u32, u32)>, libraries: &[&str], architecture: &str, expected: &str) {
+            let libraries = libraries.iter().map(|name| (*name).to_owned()).collect();
+            let binary = Binary { architecture: "x86_64".to_owned(), glibc, libraries };
+            let refused = binary.refused_by_client(architecture).unwrap_or_default();
+            assert!(refused.contains(expected) && refused.is_empty() == expected.is_empty(), "{refused}");
+        }
+        check(Some((2, 28)), &["libc.so.6", "libm.so.6"], "x86_64", "");
+        check(Some((2, 34)), &["libc.so.6", "libssl.so.3", "libz.so.1"], "x86_64", "");
+        check(Some((2, 36)), &["libc.so.6"], "x86_64", "needs glibc 2.36, and the client instance has 2.34");
+        check(Some((2, 28)), &["libssl.so.1.1"], "x86_64", "needs libssl.so.1.1");
+        check(Some((2, 28)), &[], "aarch64", "is for x86_64, the client instance for aarch64");
+        // Linked statically.
+        check(None, &[], "x86_64", "");
     }
 
     #[test]

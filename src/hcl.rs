@@ -10,7 +10,7 @@ mod print;
 pub mod schema;
 mod text;
 
-pub use block::{Address, Block, array, attr_of, bare, call, each_value, equal, nested, object};
+pub use block::{Address, Block, array, attr_of, bare, call, each_value, either, equal, nested, object};
 pub use escape::escape;
 pub use print::Document;
 #[cfg(test)]

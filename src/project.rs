@@ -2,6 +2,7 @@
 //!
 //! Reads and replaces files; what is in them is the business of [`stack`](crate::stack).
 
+mod delivery;
 mod folder;
 mod lock;
 mod replace;
@@ -16,6 +17,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+pub use delivery::{ClientGets, DELIVERED_MAX};
 pub use folder::Disk;
 pub use lock::{Lock, LockError};
 pub use replace::{replace_all, replace_unchanged};

@@ -8,7 +8,7 @@ mod autoscaling;
 mod client;
 mod config;
 mod dashboard;
-mod delivery;
+pub mod delivery;
 mod endpoints;
 mod error;
 mod iam;

@@ -9,7 +9,8 @@ try:
     os.execvp("kgen", ["kgen", "produce", *sys.argv[1:]])
 except OSError as error:
     sys.exit(
-        f"error: cannot start kgen on this machine ({error.strerror}). Either set client.kgen_url and client.kgen_sha256 in "
-        "kgen.toml, run `kgen render` and apply (the client is recreated), or copy a kgen for Linux on x86-64 to "
-        "/usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: /opt/kafka/bin/kafka-producer-perf-test.sh"
+        f"error: cannot start kgen on this machine ({error.strerror}). Either apply with a kgen that runs here, or set "
+        "client.kgen_url and client.kgen_sha256 in kgen.toml, run `kgen render` and apply (the client is recreated), or copy a "
+        "kgen for Linux on x86-64 to /usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: "
+        "/opt/kafka/bin/kafka-producer-perf-test.sh"
     )

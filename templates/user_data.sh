@@ -38,13 +38,18 @@ fetch {{ kgen_url | quoted }} "$work/kgen"
 echo {{ kgen_sha256 | quoted }}"  $work/kgen" | sha256sum --check --quiet
 install -m 755 "$work/kgen" /usr/local/bin/kgen
 {% elif kgen_object %}
-# The credentials of the instance, too, may come a moment later.
-for _ in {1..60}; do
-  if aws s3 cp --region {{ region | quoted }} --no-progress {{ kgen_object | quoted }} "$work/kgen"; then break; fi
-  sleep 5
-done
-echo {{ kgen_sha256 | quoted }}"  $work/kgen" | sha256sum --check --quiet
-install -m 755 "$work/kgen" /usr/local/bin/kgen
+KGEN_SHA256={{ kgen_sha256 | quoted }}
+if [[ $KGEN_SHA256 = *-TO-COME ]]; then
+  echo 'kgen is not installed: the machine that applied had none for this instance, and kgen.toml names no client.kgen_url.'
+else
+  # The credentials of the instance, too, may come a moment later.
+  for _ in {1..60}; do
+    if aws s3 cp --region {{ region | quoted }} --no-progress {{ kgen_object | quoted }} "$work/kgen"; then break; fi
+    sleep 5
+  done
+  echo "$KGEN_SHA256  $work/kgen" | sha256sum --check --quiet
+  install -m 755 "$work/kgen" /usr/local/bin/kgen
+fi
 {% else %}
 echo 'kgen is not installed: kgen.toml names no client.kgen_url.'
 {% endif %}

@@ -1,5 +1,5 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=7fb12540cf55dde8992763e5d545e869fd92463bd40e59a9d02cd0e2d0077411
+# kgen:sha256=7c0306497db1104069a994fa79949404a4d61b9f9ade6f026e34def828c6bd53
 
 data "aws_ssm_parameter" "amazon_linux" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
@@ -12,13 +12,14 @@ resource "aws_instance" "client" {
   subnet_id                   = aws_subnet.broker["us-west-2a"].id
   vpc_security_group_ids      = [aws_security_group.client.id]
   iam_instance_profile        = aws_iam_instance_profile.client.name
-  user_data                   = file("${path.module}/user_data.sh")
+  user_data                   = var.kgen_sha256 == "" ? file("${path.module}/user_data.sh") : replace(replace(file("${path.module}/user_data.sh"), "BUCKET-TO-COME", aws_s3_bucket.client[0].bucket), "SHA256-TO-COME", var.kgen_sha256)
   user_data_replace_on_change = true
 
   depends_on = [
     aws_route.internet,
     aws_route_table_association.public,
     aws_vpc_security_group_egress_rule.client_to_https,
+    aws_s3_object.kgen,
   ]
 
   tags = {

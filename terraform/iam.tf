@@ -1,5 +1,5 @@
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=fe3f455a09916e97c3ee21f47c1cf3acaf1a3838a40500b8be323eeb6d68aaae
+# kgen:sha256=5f4ee5edba370e7e51ba81fd3f204d4f3dd3851dd32345c966a447505ac60929
 
 resource "aws_iam_role" "client" {
   name = "kgen-demo-client"
@@ -46,6 +46,24 @@ resource "aws_iam_role_policy" "msk" {
         Effect   = "Allow"
         Action   = ["cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "kafka:ListClusters", "kafka:ListClustersV2"]
         Resource = "*"
+      },
+    ]
+  })
+}
+
+# The kgen that the client gets.
+resource "aws_iam_role_policy" "kgen" {
+  count = var.kgen_sha256 == "" ? 0 : 1
+  name  = "kgen"
+  role  = aws_iam_role.client.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = aws_s3_object.kgen[0].arn
       },
     ]
   })

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Rendered by kgen from kgen.toml. Change kgen.toml and run `kgen render`.
-# kgen:sha256=4e7b097e42fdacf2487b5caf8edeeb805d0b61286b9754e732c06bf3a9f23771
+# kgen:sha256=7e148b20a5c3f4ff68cea92a613e66de1023ec80c0eef1b9709e9ccb8a491f75
 
 # Sets up the client when it first starts: Java, Kafka's command-line tools, kgen, the load generator.
 # What it did is in /var/log/cloud-init-output.log.
@@ -30,9 +30,10 @@ try:
     os.execvp("kgen", ["kgen", "produce", *sys.argv[1:]])
 except OSError as error:
     sys.exit(
-        f"error: cannot start kgen on this machine ({error.strerror}). Either set client.kgen_url and client.kgen_sha256 in "
-        "kgen.toml, run `kgen render` and apply (the client is recreated), or copy a kgen for Linux on x86-64 to "
-        "/usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: /opt/kafka/bin/kafka-producer-perf-test.sh"
+        f"error: cannot start kgen on this machine ({error.strerror}). Either apply with a kgen that runs here, or set "
+        "client.kgen_url and client.kgen_sha256 in kgen.toml, run `kgen render` and apply (the client is recreated), or copy a "
+        "kgen for Linux on x86-64 to /usr/local/bin/kgen. Meanwhile Kafka's own tool sends load: "
+        "/opt/kafka/bin/kafka-producer-perf-test.sh"
     )
 END_OF_PRODUCER
 chown ec2-user:ec2-user '/home/ec2-user/scripts/hotspot_producer.py'
@@ -44,7 +45,18 @@ for _ in {1..60}; do
   sleep 5
 done
 
-echo 'kgen is not installed: kgen.toml names no client.kgen_url.'
+KGEN_SHA256='SHA256-TO-COME'
+if [[ $KGEN_SHA256 = *-TO-COME ]]; then
+  echo 'kgen is not installed: the machine that applied had none for this instance, and kgen.toml names no client.kgen_url.'
+else
+  # The credentials of the instance, too, may come a moment later.
+  for _ in {1..60}; do
+    if aws s3 cp --region 'us-west-2' --no-progress 's3://BUCKET-TO-COME/kgen/SHA256-TO-COME' "$work/kgen"; then break; fi
+    sleep 5
+  done
+  echo "$KGEN_SHA256  $work/kgen" | sha256sum --check --quiet
+  install -m 755 "$work/kgen" /usr/local/bin/kgen
+fi
 
 dnf install --assumeyes java-17-amazon-corretto-headless tar gzip
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
+    delivery,
     documents::{self, Applied},
     place::Place,
     plan::notes,
@@ -28,6 +29,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     let mut progress = Progress::new();
     await_earlier(&working_dir, &mut |event| progress.see(event))?;
 
+    let without_kgen = delivery::prepare(project)?;
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
@@ -39,7 +41,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     if !refusals.is_empty() && !args.dry_run {
         return Err(refused(anyhow::anyhow!("nothing was changed: {}", refusals.join("; "))));
     }
-    notes(project, &plan.changes).iter().for_each(|note| progress.line(&format!("note: {note}")));
+    without_kgen.iter().chain(&notes(project, &plan.changes)).for_each(|note| progress.line(&format!("note: {note}")));
     price(&plan.changes).iter().for_each(|line| progress.line(line));
     let mut steps = Vec::new();
     if plan.has_changes() && !args.dry_run {

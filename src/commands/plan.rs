@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    delivery,
     documents::{self, Planned},
     progress::Progress,
     working_dir::{self, ended},
@@ -26,13 +27,14 @@ pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
     let working_dir = working_dir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
     await_earlier(&working_dir, &mut |event| progress.see(event))?;
+    let without_kgen = delivery::prepare(project)?;
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
         Err(error) => return ended(error, &mut progress),
     };
     progress.clear();
-    notes(project, &plan.changes).iter().for_each(|note| progress.line(&format!("note: {note}")));
+    without_kgen.iter().chain(&notes(project, &plan.changes)).for_each(|note| progress.line(&format!("note: {note}")));
     if args.json {
         documents::print(Planned { changes: (&plan.changes).into() })?;
     } else {

@@ -5,9 +5,6 @@ use super::{Check, Credentials, Fix, Judged, Lab, Package, Provider, Side, State
 /// The oldest Terraform that reads what kgen renders and prints the JSON that kgen reads.
 const TERRAFORM_MIN: (u32, u32) = (1, 5);
 
-/// glibc of Amazon Linux 2023, which the client instance runs (Amazon Linux 2023 User Guide, core packages).
-const CLIENT_GLIBC: (u32, u32) = (2, 34);
-
 /// Three brokers of the lab as kafka.t3.small at 1:4 take 0.5 GiB each, as kafka.m5.large 2 GiB each at most, and a
 /// reserve is left to the machine (`src/lab/hardware.rs`): below the first they do not start, below the second they are
 /// made smaller.
@@ -108,23 +105,16 @@ pub const CHECKS: &[Check] = &[
         id: "client-image",
         side: Side::Aws,
         commands: &["apply", "connect"],
-        why: "the client instance (Amazon Linux 2023, x86-64, glibc 2.34) runs this kgen, if client.kgen_url gives it",
+        why: "`kgen apply` delivers this kgen to the client instance (Amazon Linux 2023, x86-64, glibc 2.34)",
         judge: |found| {
-            const REBUILD: &str = "cargo build --release   # on Amazon Linux 2023, and set client.kgen_url to that";
+            const REBUILD: &str =
+                "scripts/client-kgen   # apply with that kgen, or with one of a package, or set client.kgen_file to it";
             match &found.binary {
                 Err(reason) => Judged::warning(format!("what this executable needs is not known: {reason}"), REBUILD),
-                Ok(binary) if binary.architecture != "x86_64" => {
-                    Judged::warning(format!("this executable is for {}", binary.architecture), REBUILD)
-                }
-                Ok(binary) => match binary.glibc {
-                    None => Judged::ok("this executable is linked statically"),
-                    Some(needed) if needed <= CLIENT_GLIBC => {
-                        Judged::ok(format!("this executable needs glibc {}.{}", needed.0, needed.1))
-                    }
-                    Some((major, minor)) => Judged::warning(
-                        format!("this executable needs glibc {major}.{minor} and would not start there"),
-                        REBUILD,
-                    ),
+                Ok(binary) => match (binary.refused_by_client("x86_64"), binary.glibc) {
+                    (Some(reason), _) => Judged::warning(reason, REBUILD),
+                    (None, Some((major, minor))) => Judged::ok(format!("this executable needs glibc {major}.{minor}")),
+                    (None, None) => Judged::ok("this executable is linked statically"),
                 },
             }
         },
@@ -285,7 +275,7 @@ mod tests {
             memory_available_mib: 16 * 1024,
             cores: 2,
             disk_free_mib: 50 * 1024,
-            binary: Ok(Binary { architecture: "x86_64".to_owned(), glibc: Some((2, 34)) }),
+            binary: Ok(Binary { architecture: "x86_64".to_owned(), glibc: Some((2, 34)), libraries: Vec::new() }),
         }
     }
 
@@ -393,13 +383,13 @@ mod tests {
         check("disk", |found| found.disk_free_mib = 2048, Warning, "2.0 GiB", "purge");
         check("disk", |found| found.disk_free_mib = 512, Missing, "0.5 GiB", "purge");
         let binary = |architecture: &str, glibc| {
-            let binary = Binary { architecture: architecture.to_owned(), glibc };
+            let binary = Binary { architecture: architecture.to_owned(), glibc, libraries: Vec::new() };
             move |found: &mut Found| found.binary = Ok(binary)
         };
-        check("client-image", binary("x86_64", Some((2, 41))), Warning, "glibc 2.41", "Amazon Linux 2023");
+        check("client-image", binary("x86_64", Some((2, 41))), Warning, "glibc 2.41", "scripts/client-kgen");
         check("client-image", binary("x86_64", Some((2, 17))), Fine, "2.17", "");
         check("client-image", binary("x86_64", None), Fine, "statically", "");
-        check("client-image", binary("aarch64", Some((2, 17))), Warning, "aarch64", "Amazon Linux 2023");
-        check("client-image", |found| found.binary = Err("gone".into()), Warning, "gone", "cargo build");
+        check("client-image", binary("aarch64", Some((2, 17))), Warning, "aarch64", "scripts/client-kgen");
+        check("client-image", |found| found.binary = Err("gone".into()), Warning, "gone", "scripts/client-kgen");
     }
 }

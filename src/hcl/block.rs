@@ -2,7 +2,7 @@
 
 use ::hcl::{
     Attribute, BlockLabel, Body, Expression, Identifier, Structure, Traversal,
-    expr::{BinaryOp, BinaryOperator, FuncCall, ObjectKey, Operation, TraversalOperator, Variable},
+    expr::{BinaryOp, BinaryOperator, Conditional, FuncCall, ObjectKey, Operation, TraversalOperator, Variable},
 };
 
 /// One block under construction: `resource "aws_vpc" "main" { … }`, or a block nested in one.
@@ -172,6 +172,11 @@ pub fn nested(blocks: &[&'static str], last: &'static str) -> Expression {
 /// `left == right`
 pub fn equal(left: impl Into<Expression>, right: impl Into<Expression>) -> Expression {
     Operation::Binary(BinaryOp::new(left.into(), BinaryOperator::Eq, right.into())).into()
+}
+
+/// `condition ? yes : no`
+pub fn either(condition: Expression, yes: impl Into<Expression>, no: impl Into<Expression>) -> Expression {
+    Conditional::new(condition, yes, no).into()
 }
 
 /// `each.value.name`, where the values of `for_each` are objects.

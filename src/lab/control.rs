@@ -407,7 +407,7 @@ pub fn saved(dir: &Path) -> anyhow::Result<ControlPlane> {
         serde_json::from_slice(&bytes).with_context(|| format!("reading {} ({ADVICE})", path.display()))?;
     anyhow::ensure!(
         saved.schema == SCHEMA,
-        "{} has schema {}, but this version of kgen reads {SCHEMA}",
+        "{} has schema {}, but this version of kgen reads {SCHEMA}: use the kgen that wrote it, or {ADVICE}",
         path.display(),
         saved.schema
     );

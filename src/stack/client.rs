@@ -61,7 +61,7 @@ pub(super) fn render(stack: &Stack, around: &Around) -> ClientFile {
     // What the script fetches must be within reach when the instance first starts.
     let endpoints = around.endpoints.iter().flat_map(|endpoints| [&endpoints.interfaces, &endpoints.s3]);
     let before = around.network.ways_out.iter().chain(&around.security.client_out).chain(endpoints);
-    let before = before.map(Address::itself).chain(around.delivery.map(|delivery| delivery.object.itself()));
+    let before = before.map(Address::itself).chain(around.delivery.map(DeliveryFile::object));
     let script = Text::new().value(attr_of("path", "module")).literal(format!("/{USER_DATA_FILE}"));
     let script = call("file", [script.into()]);
 
@@ -123,8 +123,9 @@ pub(super) fn user_data(stack: &Stack) -> String {
         Bucket::Own => delivery::BUCKET_TO_COME,
         Bucket::Named(name) => name,
     };
-    let sum = stack.kgen_sha256();
-    let object = sum.as_deref().filter(|_| client.kgen_file.is_some()).map(delivery::object_key);
+    let is_of_applying = client.gets_applying_kgen();
+    let sum = if is_of_applying { Some(delivery::SUM_TO_COME.to_owned()) } else { stack.kgen_sha256() };
+    let object = sum.as_deref().filter(|_| is_of_applying || client.kgen_file.is_some()).map(delivery::object_key);
     let mut context = tera::Context::new();
     context.insert("kafka_tools", &client.kafka_tools);
     context.insert("kafka_version", &client.kafka_tools_version);

@@ -1,6 +1,13 @@
 //! `iam.tf`: what the client instance may do: Session Manager, looking at this cluster, and what its authentication needs.
 
-use super::{Stack, config::Authentication, delivery::DeliveryFile, kms::KmsFile, msk::MskFile, scram::ScramFile};
+use super::{
+    Stack,
+    config::Authentication,
+    delivery::{self, DeliveryFile},
+    kms::KmsFile,
+    msk::MskFile,
+    scram::ScramFile,
+};
 use crate::hcl::{Address, Block, Document, Expression, Text, array, call, object};
 
 pub(super) struct IamFile {
@@ -79,14 +86,23 @@ pub(super) fn render(stack: &Stack, granted: &Granted) -> IamFile {
         .block(session_block)
         .commented("Read-only: the client sends load and watches. It cannot change the cluster.", policy_block);
     let by_iam = stack.cluster().authenticates(Authentication::Iam).then(|| kafka_statements(&granted.msk.cluster));
-    let further: [(&str, &str, Option<Vec<Expression>>); 2] = [
+    let applying = granted.delivery.filter(|delivery| delivery.is_of_applying);
+    let fetched = Granted { delivery: granted.delivery.filter(|delivery| !delivery.is_of_applying), ..*granted };
+    let kgen = applying.map(|_| Granted { scram: None, ..*granted });
+    let further: [(&str, &str, Option<Vec<Expression>>); 3] = [
         ("kafka", "Clients that authenticate by IAM: data and topics of this cluster.", by_iam),
-        ("fetch", "What the client gets: its passwords and kgen.", fetch_statements(granted)),
+        ("fetch", "What the client gets: its passwords and kgen.", fetch_statements(&fetched)),
+        ("kgen", "The kgen that the client gets.", kgen.as_ref().and_then(fetch_statements)),
     ];
     for (label, why, statements) in further {
         let Some(statements) = statements else { continue };
         let (block, _) = Block::resource("aws_iam_role_policy", label);
-        let block = block.set("name", label).set("role", role.attr("id")).set("policy", policy_document(statements));
+        let count = (label == "kgen").then(delivery::count);
+        let block = block
+            .set_some("count", count)
+            .set("name", label)
+            .set("role", role.attr("id"))
+            .set("policy", policy_document(statements));
         document = document.commented(why, block);
     }
 

@@ -424,6 +424,7 @@ const WRITERS: &[(&str, &str)] = &[
     ("change/own.rs", "configuration, put back as it was"),
     ("commands/init.rs", "configuration: a kgen.toml, which commands read"),
     ("project/replace.rs", "configuration: kgen.toml and Terraform's files"),
+    ("project/delivery.rs", "a checksum of kgen, which terraform reads"),
     ("project/lock.rs", "who holds a lock"),
     ("load/ledger.rs", "sequences, which `kgen consume --verify` reads again"),
     ("load/producer/summary.rs", "response times, no texts"),

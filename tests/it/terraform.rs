@@ -101,6 +101,36 @@ fn apply_applies_the_plan_that_was_shown() {
 }
 
 #[test]
+fn a_note_says_why_the_client_gets_no_kgen() {
+    const NOTE: &str = "note: the client gets no kgen: this executable is a build of ";
+    const VALUES: &str = "terraform/kgen.auto.tfvars.json";
+    let project = Project::new();
+    project.write("kgen.toml", "");
+    let rendered = project.run(&["render", "--force"]);
+    assert_eq!(rendered.code, Some(0), "{}", rendered.stderr);
+    // A debug build is not what anybody would upload.
+    for args in [&["plan"][..], &["apply", "--yes"]] {
+        let ran = project.run(args);
+        assert_eq!((ran.code, ran.stderr.contains(NOTE)), (Some(0), true), "{args:?}\n{}", ran.stderr);
+    }
+    assert!(!project.path(VALUES).exists());
+
+    // Terraform would upload any file that such a value leads to.
+    project.write(VALUES, "{\"kgen_sha256\": \"../../../etc/hostname\"}");
+    let calls = project.calls();
+    let refused = project.run(&["plan"]);
+    assert_eq!((refused.code, project.calls()), (Some(2), calls), "{}", refused.stderr);
+    assert!(refused.stderr.contains("must be a SHA-256: remove the file"), "{}", refused.stderr);
+    std::fs::remove_file(project.path(VALUES)).unwrap();
+
+    project.write("kgen.toml", "[client]\nkgen = \"none\"\n");
+    std::fs::remove_file(project.path("terraform/delivery.tf")).unwrap();
+    assert_eq!(project.run(&["render"]).code, Some(0));
+    let plan = project.run(&["plan"]);
+    assert_eq!((plan.code, plan.stderr.contains("gets no kgen")), (Some(0), false), "{}", plan.stderr);
+}
+
+#[test]
 fn nothing_is_applied_where_nothing_changes() {
     let project = Project::new();
     assert_eq!(project.run(&["apply", "--yes"]).code, Some(0));

@@ -20,13 +20,15 @@ pub struct Client {
     /// Whether to install the Kafka command-line tools, and Java for them, under /opt/kafka.
     pub kafka_tools: bool,
     pub kafka_tools_version: String,
+    /// Which kgen an instance gets without `kgen_url` and `kgen_file`.
+    pub kgen: ClientKgen,
     /// Where an instance fetches kgen from when it first starts: an https URL of an executable for Linux.
     pub kgen_url: Option<String>,
     /// An executable for Linux on this machine, seen from terraform/; Terraform uploads it to `bucket`.
     pub kgen_file: Option<String>,
     /// SHA-256 of that executable, in hexadecimal.
     pub kgen_sha256: Option<String>,
-    /// Bucket for `kgen_file`.
+    /// Bucket for `kgen_file`, or for the kgen that applies.
     pub bucket: Bucket,
     /// When Terraform makes what a load from the clients needs of Systems Manager.
     pub run_command: RunCommand,
@@ -40,6 +42,16 @@ pub enum RunCommand {
     Several,
     Always,
     Never,
+}
+
+/// Which kgen a client gets when kgen.toml names none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientKgen {
+    /// The executable that runs `kgen apply`, through S3, if it runs on the instance.
+    #[serde(rename = "self")]
+    Applying,
+    None,
 }
 
 /// Processors that EC2 has.
@@ -71,6 +83,7 @@ impl Default for Client {
             ebs_optimized: false,
             kafka_tools: true,
             kafka_tools_version: "3.9.1".to_owned(),
+            kgen: ClientKgen::Applying,
             kgen_url: None,
             kgen_file: None,
             kgen_sha256: None,
@@ -93,6 +106,11 @@ impl Client {
             RunCommand::Never => false,
         }
     }
+
+    /// Whether the instances get the kgen that runs `kgen apply`.
+    pub fn gets_applying_kgen(&self) -> bool {
+        self.kgen == ClientKgen::Applying && self.kgen_url.is_none() && self.kgen_file.is_none()
+    }
 }
 
 impl Architecture {
@@ -104,6 +122,14 @@ impl Architecture {
         match family == "a1" || after_the_generation.contains('g') {
             true => Architecture::Arm64,
             false => Architecture::X86_64,
+        }
+    }
+
+    /// As Rust names it.
+    pub fn of_rust(self) -> &'static str {
+        match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Arm64 => "aarch64",
         }
     }
 
@@ -181,8 +207,8 @@ impl Config {
         if client.kgen_url.is_some() && client.kgen_file.is_some() {
             return Fault::some("client.kgen_file", "conflicts with client.kgen_url: set only one of the two");
         }
-        if client.kgen_file.is_none() && client.bucket != Bucket::Own {
-            return Fault::some("client.bucket", "also needs client.kgen_file");
+        if client.kgen_file.is_none() && !client.gets_applying_kgen() && client.bucket != Bucket::Own {
+            return Fault::some("client.bucket", "also needs client.kgen_file or client.kgen = \"self\"");
         }
         match &client.kgen_url {
             Some(url) if !url.starts_with("https://") || !url.chars().all(|c| c.is_ascii_graphic()) => {

@@ -220,7 +220,7 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
             "client.kgen_url",
             "use client.kgen_file, which is delivered through S3",
         ),
-        (&"[client]\nbucket = 'abc'".to_owned(), "client.bucket", "needs client.kgen_file"),
+        (&"[client]\nkgen = 'none'\nbucket = 'abc'".to_owned(), "client.bucket", "needs client.kgen_file or"),
         (&"[client]\nkgen_file = 'kgen'".to_owned(), "client.kgen_file", "also needs client.kgen_sha256"),
         (&"[client]\ncount = 0".to_owned(), "client.count", "must be 1 to 20"),
         (&"[logs]\ns3_bucket = 'A'".to_owned(), "logs.s3_bucket", "is not the name of an S3 bucket"),
