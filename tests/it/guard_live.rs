@@ -1,4 +1,6 @@
 //! `kgen guard` over labs: accounts whose calls are refused, and clusters that really are broken among many that are not.
+//!
+//! `scripts/fleet` runs the second, which takes some ten minutes; `scripts/test` leaves it out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,7 +108,7 @@ pub fn rounds(lab: &Lab) -> usize {
 #[track_caller]
 fn await_rounds(lab: &Lab, more: usize) {
     let begun = rounds(lab);
-    await_until("rounds go on", SOON, || rounds(lab) >= begun + more);
+    await_until("rounds go on", SOON * 3, || rounds(lab) >= begun + more);
 }
 
 /// Messages that a receiver took, as (cluster or account, cause, status), each with how often it came.
@@ -234,7 +236,7 @@ fn create_real(lab: &Lab, name: &str, region: &str, broker_type: &str) {
     ));
 }
 
-/// Waits until three rounds in a row with these settings call all of `clusters` healthy: brokers that have just started are busy
+/// Waits until two rounds in a row with these settings call all of `clusters` healthy: brokers that have just started are busy
 /// with themselves.
 #[track_caller]
 fn await_calm(lab: &Lab, settings: &str, clusters: usize) {
@@ -247,7 +249,7 @@ fn await_calm(lab: &Lab, settings: &str, clusters: usize) {
         let healthy = rows.into_iter().flatten().filter(|row| row["verdict"] == "healthy").count();
         calm = if healthy == clusters { calm + 1 } else { 0 };
         std::thread::sleep(Duration::from_secs(4));
-        calm == 3
+        calm == 2
     });
 }
 
@@ -333,7 +335,7 @@ fn three_broken_clusters_among_many_are_each_told_once_and_resolved_once() {
     ];
     accounts.extend(of_fleet.iter().map(|(name, region)| (name.as_str(), *region, "AKIAFLEET", endpoints[1].as_str())));
     write_profiles(&lab, &accounts);
-    let inside = |name: &str| if name == "near" { "inside = \"30s\"\n" } else { "" };
+    let inside = |name: &str| if name == "near" { "inside = \"20s\"\n" } else { "" };
     let targets: String = accounts.iter().map(|(name, ..)| target(name) + inside(name)).collect();
     let page =
         format!("127.0.0.1:{}", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
@@ -349,7 +351,7 @@ fn three_broken_clusters_among_many_are_each_told_once_and_resolved_once() {
         let text = runtime.block_on(async { reqwest::get(format!("http://{page}/metrics")).await?.text().await });
         text.iter().for_each(|text| watched.look(text));
     };
-    await_rounds(&lab, QUIET_ROUNDS);
+    await_rounds(&lab, QUIET_ROUNDS / 2);
     assert_eq!(told(&receivers[0]), BTreeMap::new(), "{}", log());
 
     let overload = [produce("small", 400, 1000, "overload"), produce("full", 200, 1000, "filler")];
@@ -384,7 +386,7 @@ fn three_broken_clusters_among_many_are_each_told_once_and_resolved_once() {
     consumer = Some(consume("", "reader-again"));
     fault("DELETE", "?cluster=full\"");
     await_told(&mut watched, "resolved");
-    await_rounds(&lab, QUIET_ROUNDS);
+    await_rounds(&lab, QUIET_ROUNDS / 2);
     look(&mut watched);
     let resolved = BROKEN.map(|(name, _, _, cause)| (name, cause, "resolved"));
     for receiver in &receivers {
