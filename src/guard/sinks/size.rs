@@ -3,7 +3,6 @@
 use crate::{
     alert::{Content, Message},
     diagnose::Evidence,
-    remedy::Rendered,
 };
 
 /// Facts that are kept, and characters of a text, from the least shortening to the most.
@@ -36,14 +35,14 @@ fn shortened(message: &Message, facts: usize, characters: usize) -> Message {
         threshold: None,
     });
     // Half a command must not be pasted: it is there whole or not at all.
-    let whole = |text: &Option<String>| text.clone().filter(|text| text.chars().count() <= characters);
-    let fix = content.fix.as_ref().map(|fix| Rendered {
-        summary: short(&fix.summary),
-        aws_cli: whole(&fix.aws_cli),
-        kafka_tools: whole_tools(&fix.kafka_tools, characters),
-        notes: some(&fix.notes),
-        hcl_diff: whole(&fix.hcl_diff),
-        ..fix.clone()
+    let whole = |text: Option<String>| text.filter(|text| text.chars().count() <= characters);
+    let fix = content.fix.clone().map(|mut fix| {
+        fix.summary = short(&fix.summary);
+        fix.aws_cli = whole(fix.aws_cli);
+        fix.kafka_tools = whole_tools(fix.kafka_tools, characters);
+        fix.hcl_diff = whole(fix.hcl_diff);
+        fix.notes = some(&fix.notes);
+        fix
     });
     Message {
         object: short(&message.object),
@@ -63,9 +62,9 @@ fn shortened(message: &Message, facts: usize, characters: usize) -> Message {
 }
 
 /// All of the commands or none.
-fn whole_tools(tools: &[String], characters: usize) -> Vec<String> {
+fn whole_tools(tools: Vec<String>, characters: usize) -> Vec<String> {
     let all: usize = tools.iter().map(|tool| tool.chars().count()).sum();
-    if all <= characters { tools.to_vec() } else { Vec::new() }
+    if all <= characters { tools } else { Vec::new() }
 }
 
 #[cfg(test)]
