@@ -13,6 +13,7 @@ mod identity;
 mod info;
 mod lab;
 mod nodes;
+mod notify;
 mod operation;
 mod reach;
 mod signed;
@@ -113,7 +114,7 @@ impl Aws {
             None => false,
         };
         let named = |service| of(service).map(|url| Endpoint { url, setting: String::new() });
-        let signer = Signer::new(named("SSM"), named("S3"), named("Kafka"), signing).await;
+        let signer = Signer::new(named, named("Kafka"), signing).await;
         Aws {
             signer,
             region: region.to_owned(),

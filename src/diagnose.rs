@@ -35,6 +35,7 @@ mod replication_throttled;
 #[cfg(test)]
 mod scenarios;
 mod seen;
+pub mod thresholds;
 mod tiny_batches;
 mod too_few_samples;
 mod too_many_partitions;

@@ -20,6 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    alert::{Content, Message, Subject},
     diagnose::Context,
     files::{self, own},
     outcome::refused_if_not_begun,
@@ -121,6 +122,20 @@ pub fn redacted_entry(entry: Entry) -> Entry {
     let at = entry.at;
     // What cannot be redacted is not told.
     redacted_value(entry).unwrap_or(Entry { at, event: Event::Unknown })
+}
+
+/// A message of the guard as it may be sent to somebody. What cannot be redacted is left out.
+pub fn redacted_message(message: Message) -> Message {
+    let (name, id) = ("[redacted]".to_owned(), "[redacted]".to_owned());
+    let at_worst = Message {
+        object: String::new(),
+        subject: Subject { id, name, region: message.subject.region.clone(), caller: None },
+        content: Content::default(),
+        ..message.clone()
+    };
+    // Hashes are of nobody, and who gets a message twice knows it by them.
+    let (id, alert) = (message.id.clone(), message.alert.clone());
+    Message { id, alert, ..redacted_value(message).unwrap_or(at_worst) }
 }
 
 /// The same of every text in a value; nothing where what is left is no such value.

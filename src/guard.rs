@@ -16,6 +16,7 @@ mod sinks;
 mod state;
 #[cfg(test)]
 mod testing;
+mod trial;
 
 use std::{
     future::Future,
@@ -30,6 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 pub use config::Config;
 pub use report::{Line, Report};
+pub use trial::test_sinks;
 
 use crate::{
     alert::{Book, Message},
@@ -71,6 +73,8 @@ pub struct Place<'a> {
     pub region: &'a str,
     /// A variable of the environment.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// A message as it may be sent to a sink.
+    pub leaving: fn(Message) -> Message,
 }
 
 type Tell<'a> = &'a mut dyn FnMut(Event<'_>);
@@ -168,10 +172,12 @@ struct Guard<'a> {
 
 impl<'a> Guard<'a> {
     fn open(config: &'a Config, place: &Place<'_>) -> anyhow::Result<Guard<'a>> {
-        let sinks: Result<Vec<Sink>, _> = config.sink.iter().map(|sink| Sink::open(sink, place.variable)).collect();
+        let sinks: Result<Vec<Sink>, _> =
+            config.sink.iter().map(|sink| Sink::open(sink, place.variable, place.region)).collect();
         let (store, mut state) = Store::open(&place.dir.join(&config.state)).map_err(refused)?;
         // A receiver that forgets must not forget between two rounds, nor when one is missed.
-        let sender = Sender::new((config.interval + config.deadline).saturating_mul(4)).map_err(refused)?;
+        let sender =
+            Sender::new((config.interval + config.deadline).saturating_mul(4), place.leaving).map_err(refused)?;
         let courier = Courier::new(sinks.map_err(refused)?, sender);
         state.set_sinks(&courier.names());
         store.save(&state)?;

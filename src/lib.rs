@@ -25,6 +25,7 @@ mod benchmark;
 mod comparison;
 mod diagnose;
 mod doctor;
+mod open_monitoring;
 mod proof;
 mod remedy;
 mod sizing;

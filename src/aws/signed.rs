@@ -1,6 +1,9 @@
-//! Calls of Systems Manager and S3, signed here: a handful of calls do not earn their two SDKs.
+//! Calls of Systems Manager, S3, SNS and EventBridge, signed here: a handful of calls do not earn their four SDKs.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_kafka::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::{
@@ -26,39 +29,60 @@ const MOST_BYTES: usize = 8 << 20;
 /// What an object's key keeps in a path (S3 User Guide, "Creating object key names").
 const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Where the two services are, and who signs.
+/// A service that is called without its SDK.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Service {
+    /// Its id in the SDK, which the variables and the settings of its endpoint are named after.
+    pub id: &'static str,
+    /// In signatures, names of hosts and IAM actions.
+    pub name: &'static str,
+}
+
+pub(super) const SSM: &Service = &Service { id: "SSM", name: "ssm" };
+pub(super) const S3: &Service = &Service { id: "S3", name: "s3" };
+pub(super) const SNS: &Service = &Service { id: "SNS", name: "sns" };
+pub(super) const EVENT_BRIDGE: &Service = &Service { id: "EventBridge", name: "events" };
+pub(super) const SERVICES: [&Service; 4] = [SSM, S3, SNS, EVENT_BRIDGE];
+
+/// Where the services are, and who signs.
 #[derive(Debug, Clone)]
 pub struct Signer {
-    ssm: Option<String>,
-    s3: Option<String>,
+    /// What replaces AWS's endpoints, by the id of the service.
+    endpoints: BTreeMap<&'static str, String>,
     credentials: Option<SharedCredentialsProvider>,
-    refusal: Option<AwsError>,
+    refusals: BTreeMap<&'static str, AwsError>,
 }
 
 impl Signer {
-    /// `kafka` is the endpoint that replaces AWS's for MSK: the two services must be on the same side.
+    /// `named` has the endpoint that replaces AWS's for each of [`SERVICES`], `kafka` that for MSK: a service must be on the
+    /// same side.
     pub(super) async fn new(
-        ssm: Option<Endpoint>,
-        s3: Option<Endpoint>,
+        named: impl Fn(&'static str) -> Option<Endpoint>,
         kafka: Option<Endpoint>,
         credentials: Option<SharedCredentialsProvider>,
     ) -> Signer {
         let kafka_here = is_here(kafka.as_ref()).await;
-        let mut refusal = None;
-        for (service, endpoint) in [("SSM", &ssm), ("S3", &s3)] {
+        let (mut endpoints, mut refusals) = (BTreeMap::new(), BTreeMap::new());
+        for service in SERVICES {
+            let endpoint = named(service.id);
             let here = is_here(endpoint.as_ref()).await;
             let split = |here, endpoint: &Option<Endpoint>, elsewhere| {
                 let endpoint = Box::new(endpoint.clone()?);
                 Some(AwsError::Split { here, endpoint, elsewhere })
             };
-            refusal = refusal.or(match (kafka_here, here) {
-                (true, false) => split("Kafka", &kafka, service),
-                (false, true) => split(service, endpoint, "Kafka"),
+            let refusal = match (kafka_here, here) {
+                (true, false) => split("Kafka", &kafka, service.id),
+                (false, true) => split(service.id, &endpoint, "Kafka"),
                 _ => None,
-            });
+            };
+            refusals.extend(refusal.map(|refusal| (service.id, refusal)));
+            endpoints.extend(endpoint.map(|found| (service.id, found.url.trim_end_matches('/').to_owned())));
         }
-        let url = |endpoint: Option<Endpoint>| endpoint.map(|endpoint| endpoint.url.trim_end_matches('/').to_owned());
-        Signer { ssm: url(ssm), s3: url(s3), credentials, refusal }
+        // A command's output is in S3, so one of the two alone is of no use.
+        if let Some(refusal) = [SSM, S3].into_iter().find_map(|service| refusals.get(service.id).cloned()) {
+            refusals.extend([(SSM.id, refusal.clone()), (S3.id, refusal)]);
+        }
+        Signer { endpoints, credentials, refusals }
     }
 }
 
@@ -70,13 +94,13 @@ async fn is_here(endpoint: Option<&Endpoint>) -> bool {
 }
 
 /// One request.
-struct Call<'a> {
-    action: &'static str,
-    service: &'static str,
-    method: &'static str,
-    url: String,
-    headers: Vec<(&'static str, String)>,
-    body: &'a [u8],
+pub(super) struct Call<'a> {
+    pub action: &'static str,
+    pub service: &'static Service,
+    pub method: &'static str,
+    pub url: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: &'a [u8],
 }
 
 impl Aws {
@@ -85,14 +109,14 @@ impl Aws {
     /// # Errors
     /// No credentials, no answer, or a refusal by AWS.
     pub async fn ssm(&self, operation: &'static str, input: &Value) -> Result<Value, AwsError> {
-        let url = self.signer.ssm.clone().unwrap_or_else(|| self.service_url("ssm"));
+        let url = self.service_url(SSM);
         let body = input.to_string();
         let headers = vec![
             ("content-type", "application/x-amz-json-1.1".to_owned()),
             ("x-amz-target", format!("AmazonSSM.{operation}")),
         ];
         let url = format!("{url}/");
-        let call = Call { action: operation, service: "ssm", method: "POST", url, headers, body: body.as_bytes() };
+        let call = Call { action: operation, service: SSM, method: "POST", url, headers, body: body.as_bytes() };
         let bytes = self.answer(&call, MOST_BYTES).await?;
         serde_json::from_slice(&bytes).map_err(|_| AwsError::Incomplete { action: operation, what: "JSON" })
     }
@@ -102,21 +126,24 @@ impl Aws {
     /// # Errors
     /// As [`Aws::ssm`].
     pub async fn object(&self, bucket: &str, key: &str, most: usize) -> Result<Vec<u8>, AwsError> {
-        let host = self.signer.s3.clone().unwrap_or_else(|| self.service_url("s3"));
+        let host = self.service_url(S3);
         // By path: it serves names with dots, and endpoints that are addresses.
         let url = format!("{host}/{bucket}/{}", utf8_percent_encode(key, KEY));
-        let call = Call { action: "GetObject", service: "s3", method: "GET", url, headers: Vec::new(), body: &[] };
+        let call = Call { action: "GetObject", service: S3, method: "GET", url, headers: Vec::new(), body: &[] };
         self.answer(&call, most).await
     }
 
-    fn service_url(&self, service: &str) -> String {
+    /// The endpoint of a service, without a slash at its end.
+    pub(super) fn service_url(&self, service: &Service) -> String {
         let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
-        format!("https://{service}.{}.amazonaws.com{suffix}", self.region)
+        let own = || format!("https://{}.{}.amazonaws.com{suffix}", service.name, self.region);
+        self.signer.endpoints.get(service.id).cloned().unwrap_or_else(own)
     }
 
-    async fn answer(&self, call: &Call<'_>, most: usize) -> Result<Vec<u8>, AwsError> {
+    /// The answer to `call`, up to `most` bytes. Repeats only what was refused for the moment.
+    pub(super) async fn answer(&self, call: &Call<'_>, most: usize) -> Result<Vec<u8>, AwsError> {
         self.permitted()?;
-        if let Some(refusal) = &self.signer.refusal {
+        if let Some(refusal) = self.signer.refusals.get(call.service.id) {
             return Err(refusal.clone());
         }
         let mut wait = FIRST_WAIT;
@@ -171,7 +198,7 @@ fn signed_headers(
     let failed = |reason: String| AwsError::Api { action: call.action, code: "Signature".to_owned(), message: reason };
     let identity = credentials.clone().into();
     let mut settings = SigningSettings::default();
-    if call.service == "s3" {
+    if call.service == S3 {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -179,7 +206,7 @@ fn signed_headers(
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)
-        .name(call.service)
+        .name(call.service.name)
         .time(SystemTime::now())
         .settings(settings)
         .build()
@@ -193,7 +220,7 @@ fn signed_headers(
     Ok(headers.into_iter().map(|header| (header.name(), header.value().to_owned())).collect())
 }
 
-/// A refusal, in JSON as of Systems Manager or in XML as of S3.
+/// A refusal, in JSON as of Systems Manager and EventBridge, or in XML as of S3 and SNS.
 fn refused(call: &Call<'_>, status: u16, body: &str) -> AwsError {
     let json: Option<Value> = serde_json::from_str(body).ok();
     let of_json = |names: &[&str]| {
@@ -210,7 +237,7 @@ fn refused(call: &Call<'_>, status: u16, body: &str) -> AwsError {
         code.map_or_else(|| format!("status {status}"), |code| code.rsplit('#').next().unwrap_or_default().to_owned());
     let message = of_json(&["message", "Message"]).or_else(|| of_xml("Message")).unwrap_or_default();
     if super::error::is_denial(&code) {
-        let service = if call.service == "s3" { "s3" } else { "ssm" };
+        let service = if call.service == S3 { "s3" } else { "ssm" };
         return AwsError::Denied { action: call.action, message, allow: format!("allow {service}:{}", call.action) };
     }
     AwsError::Api { action: call.action, code, message }
@@ -231,7 +258,7 @@ async fn bytes_within(mut answer: Response, most: usize) -> Result<Vec<u8>, Stri
 mod tests {
     use super::*;
 
-    fn call(service: &'static str, action: &'static str) -> Call<'static> {
+    fn call(service: &'static Service, action: &'static str) -> Call<'static> {
         Call {
             action,
             service,
@@ -245,21 +272,21 @@ mod tests {
     #[test]
     fn a_refusal_is_read_in_both_forms() {
         let json = r#"{"__type":"com.amazonaws.ssm#InvalidInstanceId","Message":"no such instance"}"#;
-        let error = refused(&call("ssm", "SendCommand"), 400, json);
+        let error = refused(&call(SSM, "SendCommand"), 400, json);
         assert_eq!(error.to_string(), "SendCommand was refused: InvalidInstanceId: no such instance");
         let xml = "<?xml?><Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
-        assert_eq!(refused(&call("s3", "GetObject"), 404, xml).to_string(), "GetObject was refused: NoSuchKey: gone");
+        assert_eq!(refused(&call(S3, "GetObject"), 404, xml).to_string(), "GetObject was refused: NoSuchKey: gone");
         let denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
-        assert!(refused(&call("s3", "GetObject"), 403, denied).is_denied());
-        assert_eq!(refused(&call("s3", "GetObject"), 500, "").to_string(), "GetObject was refused: status 500: ");
-        let throttled = refused(&call("ssm", "SendCommand"), 400, r#"{"__type":"ThrottlingException"}"#);
+        assert!(refused(&call(S3, "GetObject"), 403, denied).is_denied());
+        assert_eq!(refused(&call(S3, "GetObject"), 500, "").to_string(), "GetObject was refused: status 500: ");
+        let throttled = refused(&call(SSM, "SendCommand"), 400, r#"{"__type":"ThrottlingException"}"#);
         assert!(throttled.is_transient());
     }
 
     #[test]
     fn what_is_sent_to_s3_carries_the_sum_of_its_body() {
         let credentials = Credentials::new("a", "b", Some("session".into()), None, "test");
-        let headers = signed_headers(&call("s3", "GetObject"), "us-west-2", &credentials).unwrap();
+        let headers = signed_headers(&call(S3, "GetObject"), "us-west-2", &credentials).unwrap();
         let of = |name: &str| headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_str());
         // SHA-256 of nothing.
         assert!(of("x-amz-content-sha256").unwrap().starts_with("e3b0c44298fc1c149afb"));

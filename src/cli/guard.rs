@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::catalogue::BrokerType;
+
 /// Watch a fleet of clusters and send each alert once when it begins and once when it ends
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -19,9 +21,12 @@ pull request. The working tree and the current branch stay as they are.
 Examples:
   kgen guard                               # JSON lines on standard output
   kgen guard --config guard.toml
+  kgen guard --test-sinks                  # send each sink a test message
   kgen guard --once --format markdown > comment.md
   kgen guard --once --format junit --exit-zero > guard.xml
-  kgen guard --once --propose infra")]
+  kgen guard --once --propose infra
+  kgen guard --rules > kgen.rules.yml      # open monitoring, without a daemon
+  kgen guard --dashboard > kgen.dashboard.json")]
 pub struct Guard {
     /// Configuration [default: guard.toml in the project folder, if there is one]
     #[arg(long, value_name = "FILE")]
@@ -38,6 +43,18 @@ pub struct Guard {
     /// Exit with 0 whatever is found, for reports; errors keep their exit codes
     #[arg(long, requires = "once")]
     pub exit_zero: bool,
+    /// Send a test message to every sink of the configuration, show what came of it, and end
+    #[arg(long, conflicts_with_all = ["once", "generated"])]
+    pub test_sinks: bool,
+    /// Print a Prometheus rule file made from the diagnosis rules, for clusters with open monitoring, and end
+    #[arg(long, group = "generated", conflicts_with_all = ["once", "config"])]
+    pub rules: bool,
+    /// Print a Grafana dashboard of what these rules record, and end
+    #[arg(long, group = "generated", conflicts_with_all = ["once", "config"])]
+    pub dashboard: bool,
+    /// Broker type whose limits --rules and --dashboard use [default: that of kgen.toml]
+    #[arg(long, value_name = "TYPE", requires = "generated")]
+    pub broker_type: Option<BrokerType>,
 }
 
 /// Form of a round.

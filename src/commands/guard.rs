@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::{clusters::ensure_read, documents, look, out, stopping::Stopping};
 use crate::{
+    alert::Message,
     cli::{Guard, GuardFormat, Outcome, Which, refused},
     diagnose::Verdict,
     files,
@@ -16,6 +17,7 @@ use crate::{
         config::{SinkConfig, SinkKind},
         format,
     },
+    open_monitoring,
     project::Project,
     watch::runtime,
 };
@@ -25,11 +27,22 @@ const GUARD_TOML: &str = "guard.toml";
 
 pub fn run(args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(dir).map_err(refused)?;
+    if args.rules || args.dashboard {
+        let broker_type = args.broker_type.unwrap_or(project.stack().broker_type());
+        match args.rules {
+            true => print!("{}", open_monitoring::rules(broker_type)),
+            false => out::document(&open_monitoring::dashboard(broker_type))?,
+        }
+        return Ok(Outcome::Done);
+    }
     let config = config(args, dir).map_err(refused)?;
     let report = runtime()?.block_on(async {
         let region = look::target(&Which::default(), &project, false).await?.region.name;
         let variable = |name: &str| std::env::var(name).ok();
-        let place = Place { dir, region: &region, variable: &variable };
+        let place = Place { dir, region: &region, variable: &variable, leaving };
+        if args.test_sinks {
+            return tried(&guard::test_sinks(&config, &place).await?);
+        }
         if args.once {
             return guard::once(&config, &place, &mut |event| show(event, true)).await.map(Some);
         }
@@ -55,6 +68,12 @@ fn config(args: &Guard, dir: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// A message as it may be sent: with `--redact`, nothing in it tells whose cluster it is.
+fn leaving(message: Message) -> Message {
+    out::learn_cluster(&message.subject.name);
+    out::redacted_message(message)
+}
+
 fn show(event: Event, is_once: bool) {
     match event {
         Event::Note(text) => eprintln!("note: {text}"),
@@ -70,6 +89,18 @@ fn show(event: Event, is_once: bool) {
             let _ = out::json_line(&Line::of(message));
         }
     }
+}
+
+/// Prints what came of each test message, and how the command ends.
+fn tried(sinks: &[(String, Result<(), String>)]) -> anyhow::Result<Outcome> {
+    for (name, sent) in sinks {
+        println!("{name}: {}", sent.as_ref().err().map_or("delivered", String::as_str));
+    }
+    let failed = sinks.iter().filter(|(_, sent)| sent.is_err()).count();
+    if failed > 0 {
+        return Err(anyhow!("{failed} of {} sinks did not take the test message", sinks.len()));
+    }
+    Ok(Outcome::Done)
 }
 
 /// Prints a round, and how the command ends.

@@ -13,10 +13,10 @@ use crate::{
 
 /// New connections a second on a broker that are no fleet at its start. Measured: 0.03 when calm, 30 in a storm; with IAM
 /// MSK allows 100 a second on a broker, 4 on kafka.t3.small (MSK quotas).
-const CREATED_PER_S: f64 = 10.0;
+pub const CREATED_PER_S: f64 = 10.0;
 
 /// Open connections with IAM that MSK allows on a broker (MSK quotas).
-const OPEN: f64 = 3000.0;
+pub const OPEN: f64 = 3000.0;
 
 /// Open connections over those of before from which on something has changed, and how many more at least.
 const TIMES_BEFORE: f64 = 10.0;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Share of what comes in that the lag must grow by.
-const SHARE_OF_INFLOW: f64 = 0.1;
+pub const SHARE_OF_INFLOW: f64 = 0.1;
 
 pub const RULE: Rule = Rule {
     id: finding_id::CONSUMER_SLOW,

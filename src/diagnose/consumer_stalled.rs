@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Growth of lag that shows that records come in, records/s.
-pub(super) const LAG_PER_S: f64 = 5.0;
+pub const LAG_PER_S: f64 = 5.0;
 
 /// Progress that counts as none, records/s.
 const STANDS_STILL_PER_S: f64 = 0.5;
@@ -23,11 +23,11 @@ const STANDS_STILL_PER_S: f64 = 0.5;
 const STANDS_STILL_S: f64 = 10.0;
 
 /// Growth of a topic's lag over what comes in from which on nothing is read: the rest is the error of two datapoints.
-pub(super) const READS_NOTHING: f64 = 0.9;
+pub const READS_NOTHING: f64 = 0.9;
 
 /// Bytes that consumers read for each byte that comes in, beyond those of the groups that keep up, which show that
 /// someone reads and does not commit.
-const READS_STILL: f64 = 0.5;
+pub const READS_STILL: f64 = 0.5;
 
 /// Datapoints in which a group kept up, before it stopped, that make it more than a visitor.
 const KEPT_UP: usize = 5;

@@ -21,10 +21,10 @@ const LOW: f64 = 100.0;
 const SOON_H: f64 = 1.0;
 
 /// How far around its baseline a capped broker's CPU is seen, as a share of the baseline.
-const AROUND_BASELINE: std::ops::RangeInclusive<f64> = 0.6..=1.5;
+pub const AROUND_BASELINE: std::ops::RangeInclusive<f64> = 0.6..=1.5;
 
 /// CPU of a capped broker stays within so many points.
-const FLAT_PERCENT: f64 = 8.0;
+pub const FLAT_PERCENT: f64 = 8.0;
 
 pub const RULE: Rule = Rule {
     id: finding_id::BROKER_CPU_CREDITS_EXHAUSTED,

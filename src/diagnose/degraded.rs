@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Traffic of the weak broker over the others' up to which it counts as the same.
-const SAME_TRAFFIC: f64 = 1.4;
+pub const SAME_TRAFFIC: f64 = 1.4;
 
 /// Local produce time over the others' that shows the weakness.
 const LOCAL_TIMES: f64 = 3.0;

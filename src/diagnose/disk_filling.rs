@@ -13,16 +13,16 @@ use crate::{
 };
 
 /// Use at which AWS wants an alarm, percent (MSK best practices).
-const HIGH_PERCENT: f64 = 85.0;
+pub const HIGH_PERCENT: f64 = 85.0;
 
 /// A volume that is full sooner than this is worth a finding, hours (a design choice: a night).
-const SOON_H: f64 = 12.0;
+pub const SOON_H: f64 = 12.0;
 
 /// A rise of less than so many points within the window may be one segment.
-const RISE_PERCENT: f64 = 1.0;
+pub const RISE_PERCENT: f64 = 1.0;
 
 /// Below this, percent, a fast rise is the beginning of a load, and retention is still to set in.
-const FORECAST_FROM_PERCENT: f64 = 50.0;
+pub const FORECAST_FROM_PERCENT: f64 = 50.0;
 
 pub const RULE: Rule = Rule {
     id: finding_id::DISK_FILLING,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Use from which on a broker is about to end, percent. Measured: 97 % to full in 21 s, the process gone 15 s later.
-const FULL_PERCENT: f64 = 97.0;
+pub const FULL_PERCENT: f64 = 97.0;
 
 pub const RULE: Rule = Rule {
     id: finding_id::DISK_FULL,

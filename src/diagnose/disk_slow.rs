@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Local produce time that indicates the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
-const LOCAL_MS: f64 = 20.0;
+pub const LOCAL_MS: f64 = 20.0;
 
 /// One broker's time over the others' from which on it alone is meant.
-const TIMES_OTHERS: f64 = 4.0;
+pub const TIMES_OTHERS: f64 = 4.0;
 
 /// Processing of followers' fetches that indicates the disk, ms. Measured: 59 against 0.3; a weak CPU shows about 1.
 const FOLLOWER_FETCH_MS: f64 = 10.0;
@@ -31,7 +31,7 @@ const STUCK_SAMPLES: usize = 5;
 const QUEUE_LENGTH: f64 = 10.0;
 
 /// CPU time spent waiting for the disk that shows, percent (a choice of kgen).
-const IO_WAIT_PERCENT: f64 = 25.0;
+pub const IO_WAIT_PERCENT: f64 = 25.0;
 
 /// Burst credits of a volume that are nearly used up, percent (a choice of kgen).
 const BURST_PERCENT: f64 = 10.0;

@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Bytes out for each byte in from which on reading is the larger part of the work. Measured: 4.0 with four groups.
-const FAN: f64 = 3.0;
+pub const FAN: f64 = 3.0;
 
 /// Traffic below which fan-out troubles nobody, bytes/s on a broker.
-const LEAST_BYTES_OUT_PER_S: f64 = 200_000.0;
+pub const LEAST_BYTES_OUT_PER_S: f64 = 200_000.0;
 
 pub const RULE: Rule = Rule {
     id: finding_id::NETWORK_EGRESS_FANOUT,

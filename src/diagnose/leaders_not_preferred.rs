@@ -13,10 +13,10 @@ use crate::{
 
 /// Share of partitions that must be led by another than the first replica (Kafka's own
 /// `leader.imbalance.per.broker.percentage` is 10).
-const SHARE: f64 = 0.1;
+pub const SHARE: f64 = 0.1;
 
 /// The broker with most leaders over the mean.
-const SKEW: f64 = 1.3;
+pub const SKEW: f64 = 1.3;
 
 pub const RULE: Rule = Rule {
     id: finding_id::LEADERS_NOT_PREFERRED,

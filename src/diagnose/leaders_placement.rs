@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// The broker with most first replicas over the mean.
-const SKEW: f64 = 1.4;
+pub const SKEW: f64 = 1.4;
 
 /// Fewer partitions are never even.
-const LEAST_PARTITIONS: usize = 4;
+pub const LEAST_PARTITIONS: usize = 4;
 
 /// Traffic of the busiest leader over the mean.
-const TRAFFIC_SKEW: f64 = 1.4;
+pub const TRAFFIC_SKEW: f64 = 1.4;
 
 pub const RULE: Rule = Rule {
     id: finding_id::LEADERS_PLACEMENT_SKEW,

@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// Time in which followers did not confirm, ms. Measured: 216 to 373 at 6 Mbit/s, 3 when healthy.
-const REMOTE_MS: f64 = 60.0;
+pub const REMOTE_MS: f64 = 60.0;
 
 /// Local time up to which the leaders themselves are quick, ms.
-const LOCAL_MS: f64 = 10.0;
+pub const LOCAL_MS: f64 = 10.0;
 
 /// A round trip over the others' from which on one broker is meant.
 const ROUND_TRIP_TIMES: f64 = 5.0;

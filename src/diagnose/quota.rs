@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Mean time that a quota holds back an answer, ms: without a quota it is 0.
-const THROTTLE_MS: f64 = 5.0;
+pub const THROTTLE_MS: f64 = 5.0;
 
 pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_QUOTA_THROTTLED,

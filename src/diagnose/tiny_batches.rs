@@ -14,21 +14,21 @@ use crate::{
 
 /// Records in a request up to which most of them come one by one. Measured: 1.00 without batches, 9.5 to 10 with; 1.3 where
 /// a client without batches is beside one that sends 2.3.
-const RECORDS_A_REQUEST: f64 = 1.5;
+pub const RECORDS_A_REQUEST: f64 = 1.5;
 
 /// Requests a second on one broker from which on their number is a load of its own. Fewer come about at a low rate, when
 /// a record finds no other to travel with.
-const REQUESTS_PER_S: f64 = 200.0;
+pub const REQUESTS_PER_S: f64 = 200.0;
 
 /// The same on a broker of the lab that is out of CPU and slow, which may have a tenth of a core: requests wait there, and who
 /// batches would fill its batches meanwhile. Measured: 40 at a fifth of an m5.large of scale 1:4.
 const WAITING_REQUESTS_PER_S: f64 = 25.0;
 
 /// Larger requests are no trouble of batching, bytes.
-const REQUEST_BYTES: f64 = 8192.0;
+pub const REQUEST_BYTES: f64 = 8192.0;
 
 /// CPU from which on the requests matter, percent.
-const CPU_PERCENT: f64 = 40.0;
+pub const CPU_PERCENT: f64 = 40.0;
 
 pub const RULE: Rule = Rule {
     id: finding_id::CLIENT_TINY_BATCHES,

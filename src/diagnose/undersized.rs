@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A broker that is this busy, percent, does not count against the others' being saturated.
-pub(super) const BUSY_PERCENT: f64 = 50.0;
+pub const BUSY_PERCENT: f64 = 50.0;
 
 /// Throttled periods, percent, that count as saturation though the mean CPU of the interval is lower.
 const MOSTLY_THROTTLED_PERCENT: f64 = 40.0;

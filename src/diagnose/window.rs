@@ -28,7 +28,7 @@ const WARM_UP_S: f64 = 20.0;
 
 /// Windows in which something must be seen to count; CloudWatch's are a minute each.
 const LASTING_SAMPLES: usize = 3;
-const LASTING_MINUTES: usize = 2;
+pub const LASTING_MINUTES: usize = 2;
 
 /// Share of the windows that must show what counts as lasting.
 const LASTING_SHARE: f64 = 0.8;
@@ -38,7 +38,7 @@ const SLOW_TIMES: f64 = 3.0;
 const SLOW_AT_LEAST_MS: f64 = 10.0;
 
 /// Slow in any case, ms: five times what three healthy brokers showed with `acks=all`.
-const SLOW_MS: f64 = 20.0;
+pub const SLOW_MS: f64 = 20.0;
 
 /// Probes of a Kafka port in a row that must agree.
 const PROBES: usize = 3;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{
     alert::{Policy, Silence, matches},
-    aws::ClusterInfo,
+    aws::{ClusterInfo, Identity},
     watch::fleet::{Accounts, RegionsAsked, Sweep},
 };
 
@@ -97,6 +97,17 @@ pub struct SinkConfig {
     pub secret_env: Option<String>,
     /// File that holds it.
     pub secret_file: Option<PathBuf>,
+    /// Topic of a sink on SNS.
+    pub topic_arn: Option<String>,
+    /// Name or ARN of the bus of a sink on EventBridge; the account's own where nothing is said.
+    pub bus: Option<String>,
+    /// Region of a sink on EventBridge, where its bus is no ARN.
+    pub region: Option<String>,
+    /// Profile whose credentials a sink on AWS is called with; the environment's where nothing is said.
+    pub profile: Option<String>,
+    /// Role that is assumed for it.
+    pub role: Option<String>,
+    pub external_id: Option<String>,
 }
 
 /// What takes messages.
@@ -111,6 +122,18 @@ pub enum SinkKind {
     Slack,
     /// Any receiver of JSON.
     Webhook,
+    /// A topic of Amazon SNS.
+    Sns,
+    /// A bus of Amazon EventBridge.
+    #[serde(rename = "eventbridge")]
+    EventBridge,
+}
+
+impl SinkKind {
+    /// Called through the API of AWS, not through a URL.
+    fn is_on_aws(self) -> bool {
+        matches!(self, SinkKind::Sns | SinkKind::EventBridge)
+    }
 }
 
 impl Default for Config {
@@ -230,7 +253,21 @@ impl Filter {
 impl SinkConfig {
     /// A sink of this kind, and nothing else said.
     pub fn of(kind: SinkKind) -> SinkConfig {
-        SinkConfig { kind, name: None, url: None, url_env: None, url_file: None, secret_env: None, secret_file: None }
+        SinkConfig {
+            kind,
+            name: None,
+            url: None,
+            url_env: None,
+            url_file: None,
+            secret_env: None,
+            secret_file: None,
+            topic_arn: None,
+            bus: None,
+            region: None,
+            profile: None,
+            role: None,
+            external_id: None,
+        }
     }
 
     /// What it is called.
@@ -240,6 +277,8 @@ impl SinkConfig {
             SinkKind::Alertmanager => "alertmanager",
             SinkKind::Slack => "slack",
             SinkKind::Webhook => "webhook",
+            SinkKind::Sns => "sns",
+            SinkKind::EventBridge => "eventbridge",
         })
     }
 
@@ -251,13 +290,60 @@ impl SinkConfig {
         match (self.kind, count(&urls)) {
             (SinkKind::Stdout, 0) => {}
             (SinkKind::Stdout, _) => bail!("sink {name} writes to standard output and takes no URL"),
+            (kind, given) if kind.is_on_aws() => {
+                ensure!(given == 0, "sink {name} is called through the API of AWS and takes no URL");
+            }
             (_, 1) => {}
             _ => bail!("sink {name} needs one of url, url_env and url_file"),
         }
+        self.check_aws()?;
         match (self.kind, count(&secrets)) {
             (_, 0) | (SinkKind::Webhook, 1) => Ok(()),
             (SinkKind::Webhook, _) => bail!("sink {name} has secret_env and secret_file: one of them"),
             _ => bail!("sink {name} has a secret, and only webhooks are signed"),
+        }
+    }
+
+    /// What concerns sinks on AWS.
+    fn check_aws(&self) -> anyhow::Result<()> {
+        let (name, is_sns) = (self.name(), self.kind == SinkKind::Sns);
+        ensure!(is_sns || self.topic_arn.is_none(), "sink {name} has a topic_arn, and is not of kind sns");
+        let has_bus = self.bus.is_some() || self.region.is_some();
+        ensure!(
+            !has_bus || self.kind == SinkKind::EventBridge,
+            "sink {name} has a bus or a region, and is not of kind eventbridge"
+        );
+        let has_identity = self.profile.is_some() || self.role.is_some() || self.external_id.is_some();
+        ensure!(!has_identity || self.kind.is_on_aws(), "sink {name} has credentials of AWS, and is not on AWS");
+        ensure!(self.profile.is_none() || self.role.is_none(), "sink {name} has a profile and a role: one of them");
+        let alone = self.external_id.is_some() && self.role.is_none();
+        ensure!(!alone, "sink {name} has an external_id and no role that would ask for it");
+        if is_sns {
+            let topic = self.topic_arn.as_deref().unwrap_or_default();
+            let is_topic =
+                topic.starts_with("arn:") && topic.split(':').nth(2) == Some("sns") && region_of(topic).is_some();
+            ensure!(is_topic, "sink {name} needs the ARN of an SNS topic in topic_arn");
+        }
+        Ok(())
+    }
+
+    /// The bus of a sink on EventBridge.
+    pub fn bus(&self) -> &str {
+        self.bus.as_deref().unwrap_or("default")
+    }
+
+    /// The region of a sink on AWS: that of its ARN, or the one that is named, or `own`.
+    pub fn region(&self, own: &str) -> String {
+        let of_arn = self.topic_arn.as_deref().or(self.bus.as_deref()).and_then(region_of);
+        of_arn.or(self.region.as_deref()).unwrap_or(own).to_owned()
+    }
+
+    /// Whose credentials a sink on AWS is called with.
+    pub fn identity(&self) -> Identity {
+        match (&self.profile, &self.role) {
+            (_, Some(arn)) => Identity::Role { arn: arn.clone(), external_id: self.external_id.clone() },
+            (Some(profile), None) => Identity::Profile(profile.clone()),
+            (None, None) => Identity::Environment,
         }
     }
 
@@ -283,6 +369,13 @@ impl SinkConfig {
         given(variable, None, self.secret_env.as_ref(), self.secret_file.as_ref())
             .with_context(|| format!("the secret of sink {}", self.name()))
     }
+}
+
+/// The region in an ARN; nothing in a name.
+fn region_of(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    let is_arn = parts.next() == Some("arn");
+    parts.nth(2).filter(|region| is_arn && !region.is_empty())
 }
 
 /// A value that is written out, or in a variable, or in a file.
@@ -350,9 +443,27 @@ mod tests {
             ("[[sink]]\nkind = \"slack\"\nurl_env = \"B\"\nsecret_env = \"C\"", "only webhooks are signed"),
             ("[[sink]]\nkind = \"stdout\"\n[[sink]]\nkind = \"stdout\"", "two sinks are called stdout"),
             ("[[sink]]\nkind = \"pager\"", "unknown variant `pager`"),
+            ("[[sink]]\nkind = \"sns\"", "needs the ARN of an SNS topic"),
+            ("[[sink]]\nkind = \"sns\"\ntopic_arn = \"arn:aws:sqs:us-west-2:1:q\"", "needs the ARN of an SNS topic"),
+            ("[[sink]]\nkind = \"eventbridge\"\nurl = \"https://a\"", "takes no URL"),
+            ("[[sink]]\nkind = \"eventbridge\"\nprofile = \"a\"\nrole = \"b\"", "one of them"),
+            ("[[sink]]\nkind = \"slack\"\nurl = \"https://a\"\nprofile = \"a\"", "is not on AWS"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_sink_on_aws_is_in_the_region_of_its_arn_or_in_the_one_that_is_named() {
+        for (keys, expected) in [
+            ("kind = \"sns\"\ntopic_arn = \"arn:aws:sns:eu-west-1:123456789012:alerts\"", "eu-west-1"),
+            ("kind = \"eventbridge\"\nbus = \"arn:aws:events:eu-north-1:123456789012:event-bus/a\"", "eu-north-1"),
+            ("kind = \"eventbridge\"\nregion = \"us-east-1\"", "us-east-1"),
+            ("kind = \"eventbridge\"", "us-west-2"),
+        ] {
+            let sink = Config::parse(&format!("[[sink]]\n{keys}")).unwrap().sink.remove(0);
+            assert_eq!(sink.region("us-west-2"), expected, "{keys}");
         }
     }
 

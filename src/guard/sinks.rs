@@ -1,13 +1,19 @@
 //! Who is told: a sink a file. Each takes one message at a time, within [`TIMEOUT`].
 
+mod account;
 mod alertmanager;
+mod event_bridge;
 mod http;
+mod plain;
+mod size;
 mod slack;
+mod sns;
 mod webhook;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time;
 
 use super::config::{SinkConfig, SinkKind};
 use crate::alert::Message;
@@ -29,7 +35,9 @@ enum To {
     /// The command prints them.
     Stdout,
     Alertmanager(alertmanager::Alertmanager),
+    EventBridge(event_bridge::EventBridge),
     Slack(slack::Slack),
+    Sns(sns::Sns),
     Webhook(webhook::Webhook),
 }
 
@@ -42,14 +50,17 @@ struct Post {
 }
 
 impl Sink {
-    /// The sink that `config` describes, with its secrets read.
+    /// The sink that `config` describes, with its secrets read. `region` is that of a sink on AWS that names none.
     ///
     /// # Errors
     /// A secret is missing.
-    pub fn open(config: &SinkConfig, variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Sink> {
+    pub fn open(config: &SinkConfig, variable: &dyn Fn(&str) -> Option<String>, region: &str) -> anyhow::Result<Sink> {
+        let account = || account::Account { region: config.region(region), identity: config.identity() };
         let to = match config.kind {
             SinkKind::Stdout => To::Stdout,
             SinkKind::Alertmanager => To::Alertmanager(alertmanager::Alertmanager::at(&config.url(variable)?)),
+            SinkKind::EventBridge => To::EventBridge(event_bridge::EventBridge::at(config.bus().to_owned(), account())),
+            SinkKind::Sns => To::Sns(sns::Sns::at(config.topic_arn.clone().unwrap_or_default(), account())),
             SinkKind::Slack => To::Slack(slack::Slack::at(config.url(variable)?)),
             SinkKind::Webhook => To::Webhook(webhook::Webhook::at(config.url(variable)?, config.secret(variable)?)),
         };
@@ -69,9 +80,10 @@ impl Sink {
         }
     }
 
+    /// What a sink that is reached by HTTP gets.
     fn post(&self, message: &Message, now: Timestamp, lasting: Duration) -> Option<Post> {
         match &self.to {
-            To::Stdout => None,
+            To::Stdout | To::EventBridge(_) | To::Sns(_) => None,
             To::Alertmanager(alertmanager) => Some(alertmanager.post(std::slice::from_ref(message), now, lasting)),
             To::Slack(slack) => Some(slack.post(message)),
             To::Webhook(webhook) => Some(webhook.post(message, now)),
@@ -85,15 +97,17 @@ pub struct Sender {
     client: Client,
     /// How long a receiver that forgets may take an alert to fire after it was last told so.
     lasting: Duration,
+    /// A message as it may leave kgen.
+    leaving: fn(Message) -> Message,
 }
 
 impl Sender {
-    /// `lasting` is longer than the time between two rounds.
+    /// `lasting` is longer than the time between two rounds; `leaving` makes of a message what may be sent.
     ///
     /// # Errors
     /// The system's certificates cannot be read.
-    pub fn new(lasting: Duration) -> anyhow::Result<Sender> {
-        Ok(Sender { client: Client::new()?, lasting })
+    pub fn new(lasting: Duration, leaving: fn(Message) -> Message) -> anyhow::Result<Sender> {
+        Ok(Sender { client: Client::new()?, lasting, leaving })
     }
 
     /// Sends one message.
@@ -101,10 +115,19 @@ impl Sender {
     /// # Errors
     /// Why it may not have arrived, without the URL, which may be a secret.
     pub async fn send(&self, sink: &Sink, message: &Message) -> Result<(), String> {
-        match sink.post(message, Timestamp::now(), self.lasting) {
-            Some(post) => self.client.send(post).await,
-            None => Ok(()),
-        }
+        let message = (self.leaving)(message.clone());
+        let sending = async {
+            match &sink.to {
+                To::EventBridge(bus) => bus.send(&message).await,
+                To::Sns(topic) => topic.send(&message).await,
+                _ => match sink.post(&message, Timestamp::now(), self.lasting) {
+                    Some(post) => self.client.send(post).await,
+                    None => Ok(()),
+                },
+            }
+        };
+        let late = |_| Err(format!("no answer within {} s", TIMEOUT.as_secs()));
+        time::timeout(TIMEOUT, sending).await.unwrap_or_else(late)
     }
 
     /// Repeats what fires, for receivers that forget.
@@ -112,7 +135,8 @@ impl Sender {
     /// # Errors
     /// As [`Sender::send`].
     pub async fn repeat(&self, sink: &Sink, firing: &[Message]) -> Result<(), String> {
-        match sink.repeat(firing, Timestamp::now(), self.lasting) {
+        let firing: Vec<Message> = firing.iter().cloned().map(self.leaving).collect();
+        match sink.repeat(&firing, Timestamp::now(), self.lasting) {
             Some(post) => self.client.send(post).await,
             None => Ok(()),
         }

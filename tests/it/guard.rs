@@ -101,7 +101,7 @@ pub fn hot(names: &[String]) -> Stub {
 }
 
 /// Nothing is wrong with them.
-fn calm(names: &[String]) -> Stub {
+pub fn calm(names: &[String]) -> Stub {
     Stub::serving(names.iter().map(|name| Fake::new(name, "kafka.t3.small", 3)).collect())
 }
 
@@ -121,7 +121,7 @@ pub fn once(stub: &Stub, dir: &Path, options: &[&str]) -> Ran {
 }
 
 /// Two rounds after which every cluster of `names` fires, and nobody was told.
-fn fired(names: &[String], dir: &Path) -> Stub {
+pub fn fired(names: &[String], dir: &Path) -> Stub {
     let stub = hot(names);
     for minutes in [60, 50] {
         configure(dir, minutes, "");
@@ -136,10 +136,10 @@ pub fn webhook(name: &str, url: &str) -> String {
 }
 
 /// A guard in the background; killed with SIGKILL when it is dropped.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn start(stub: &Stub, dir: &Path, log: &str) -> Running {
+    pub fn start(stub: &Stub, dir: &Path, log: &str) -> Running {
         let log = fs::File::options().create(true).append(true).open(dir.join(log)).unwrap();
         let mut command = stub.command(&["-C", dir.to_str().unwrap(), "guard"]);
         command.env("AWS_REGION", "us-west-2").stdin(Stdio::null());
@@ -382,4 +382,114 @@ fn an_account_that_cannot_be_read_is_one_failure_and_others_go_on() {
     assert_eq!(document["failures"].as_array().unwrap().len(), 1);
     let judged = document["clusters"].as_array().unwrap().iter().filter(|row| row["verdict"] == "healthy").count();
     assert_eq!(judged, 2, "{document:#}");
+}
+
+/// What a sink has to keep to itself, and the files that must not have it.
+#[test]
+fn secrets_are_in_no_output_no_log_and_no_state() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(1));
+    let stub = fired(&names, dir.path());
+    let receiver = Receiver::new(Manner::Fails);
+    fs::write(dir.path().join("key"), "s3cret-key\n").unwrap();
+    let sinks = "[[sink]]\nkind = \"slack\"\nurl_env = \"HOOK\"\n\
+                 [[sink]]\nkind = \"slack\"\nname = \"gone\"\nurl_env = \"GONE\"\n\
+                 [[sink]]\nkind = \"webhook\"\nurl_env = \"PAGER\"\nsecret_file = \"KEY\"\n"
+        .replace("KEY", dir.path().join("key").to_str().unwrap());
+    configure(dir.path(), 40, &sinks);
+    let mut command = stub.command(&["-C", dir.path().to_str().unwrap(), "guard", "--once"]);
+    command.env("AWS_REGION", "us-west-2").env("HOOK", format!("{}/s3cret-path", receiver.url));
+    // Nothing listens on the port of the discard service.
+    command.env("GONE", "http://user:s3cret-word@127.0.0.1:9/s3cret-path");
+    command.env("PAGER", format!("{}/s3cret-pager", receiver.url));
+    let ran = Ran::from(command.output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("sink slack: HTTP status 500") && ran.stderr.contains("sink gone:"), "{}", ran.stderr);
+    let state = fs::read_to_string(dir.path().join(".kgen/guard/state.json")).unwrap();
+    for (what, text) in [("stdout", &ran.stdout), ("stderr", &ran.stderr), ("state", &state)] {
+        assert!(!text.contains("s3cret"), "{what}: {text}");
+    }
+}
+
+#[test]
+fn what_is_redacted_is_redacted_for_sinks_too() {
+    let (dir, receiver, names) = (tempfile::tempdir().unwrap(), Receiver::new(Manner::Takes), names(1));
+    let stub = fired(&names, dir.path());
+    let slack = format!("[[sink]]\nkind = \"slack\"\nurl = \"{}\"\n", receiver.url);
+    let alertmanager = slack.replace("slack", "alertmanager");
+    configure(dir.path(), 40, &(webhook("pager", &receiver.url) + &slack + &alertmanager));
+    let mut command = stub.command(&["--redact", "-C", dir.path().to_str().unwrap(), "guard", "--once"]);
+    let ran = Ran::from(command.env("AWS_REGION", "us-west-2").output().unwrap());
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let documents = receiver.documents();
+    assert!(documents.len() >= 3, "{documents:?}");
+    for document in &documents {
+        let text = document.to_string();
+        assert!(text.contains("broker.undersized"), "{text}");
+        assert!(!text.contains("orders-0") && !text.contains("123456789012"), "{text}");
+    }
+    // Who gets it with and without --redact knows that it is the same.
+    let line = documents.iter().find(|document| document["schema"] == "kgen.alert/1").unwrap();
+    let state = fs::read_to_string(dir.path().join(".kgen/guard/state.json")).unwrap();
+    assert!(state.contains(line["alert"].as_str().unwrap()), "{state}");
+}
+
+#[test]
+fn a_test_message_reaches_every_sink_and_changes_nothing() {
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(1));
+    let stub = calm(&names);
+    let receivers = [Manner::Takes, Manner::Fails].map(Receiver::new);
+    let slack = format!("[[sink]]\nkind = \"slack\"\nurl = \"{}\"\n", receivers[0].url);
+    configure(dir.path(), 10, &(slack + &webhook("pager", &receivers[1].url)));
+    let mut command = stub.command(&["-C", dir.path().to_str().unwrap(), "guard", "--test-sinks"]);
+    let ran = Ran::from(command.env("AWS_REGION", "us-west-2").output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout, "slack: delivered\npager: HTTP status 500\n");
+    let text = receivers[0].documents()[0]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("a test message") && text.contains("nothing is wrong"), "{text}");
+    assert!(!dir.path().join(".kgen/guard").exists(), "no state is touched");
+}
+
+/// The commands of "From nothing to a Slack message", as they are written there.
+#[test]
+fn the_documented_way_ends_in_a_slack_message() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guard.md")).unwrap();
+    let (_, rest) = document.split_once("## From nothing to a Slack message").unwrap();
+    let (steps, _) = rest.split_once("\n## ").unwrap();
+    let blocks = |kind: &str| -> Vec<String> {
+        let begin = format!("```{kind}\n");
+        let blocks = steps.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap());
+        blocks.map(|block| block.lines().map(|line| line.trim_start().to_owned() + "\n").collect()).collect()
+    };
+    let (dir, receiver, names) = (tempfile::tempdir().unwrap(), Receiver::new(Manner::Takes), names(1));
+    // A fleet with a cause that has been there for a while.
+    let stub = fired(&names, dir.path());
+    fs::remove_file(dir.path().join("guard.toml")).unwrap();
+    let mut ran = Vec::new();
+    for command in blocks("sh").iter().flat_map(|block| block.lines()).filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        assert_eq!(words[0], "kgen", "{command}");
+        if command.contains("guard.toml") || command.contains("--test-sinks") {
+            let [toml] = &blocks("text")[..] else { panic!("one guard.toml in {steps}") };
+            fs::write(dir.path().join("guard.toml"), toml).unwrap();
+        }
+        let mut kgen = stub.command(&words[1..]);
+        kgen.current_dir(dir.path()).env("AWS_REGION", "us-west-2");
+        kgen.env("SLACK_WEBHOOK_URL", format!("{}/services/T/B/X", receiver.url));
+        if command.contains("--once") || command.contains("--test-sinks") || !command.contains("guard") {
+            let done = Ran::from(kgen.output().unwrap());
+            assert!(matches!(done.code, Some(0 | 3 | 4)), "{command}: {}\n{}", done.stdout, done.stderr);
+        } else {
+            let log = fs::File::create(dir.path().join("log")).unwrap();
+            let kgen = kgen.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+            let running = Running(kgen.spawn().unwrap());
+            let is_told =
+                |document: &Value| document["text"].as_str().unwrap_or_default().contains("broker.undersized");
+            let told = || receiver.documents().iter().any(is_told).then_some(());
+            let log = || fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+            assert!(await_some(Duration::from_secs(60), told).is_some(), "{}", log());
+            drop(running);
+        }
+        ran.push(command.to_owned());
+    }
+    assert!(ran.len() >= 4, "{ran:?}");
 }

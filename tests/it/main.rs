@@ -18,6 +18,7 @@ mod interrupts;
 mod kills;
 mod lab;
 mod load;
+mod monitoring;
 mod outside;
 mod outside_live;
 mod project;

@@ -41,6 +41,10 @@ fn alert(message: &Message, now: Timestamp, lasting: Duration) -> Value {
     }
     let fix = fix_lines(message);
     let mut annotations = json!({ "summary": message.headline(), "description": message.content.why });
+    let evidence: Vec<&str> = message.content.evidence.iter().map(|fact| fact.text.as_str()).collect();
+    if !evidence.is_empty() {
+        annotations["evidence"] = evidence.join("\n").into();
+    }
     if !fix.is_empty() {
         annotations["fix"] = fix.join("\n").into();
     }
@@ -68,6 +72,9 @@ mod tests {
         assert_eq!(alerts[0]["labels"]["alertname"], "broker.undersized");
         assert_eq!(alerts[0]["endsAt"], "2026-12-01T10:15:00Z");
         assert_eq!(alerts[1]["endsAt"], "2026-12-01T09:59:00Z");
-        assert!(alerts[0]["annotations"]["fix"].as_str().unwrap().contains("update-broker-type"));
+        let annotations = &alerts[0]["annotations"];
+        assert!(annotations["fix"].as_str().unwrap().contains("update-broker-type"));
+        assert_eq!(annotations["evidence"], "CPU is 97 % at most");
+        assert_eq!(annotations["not_assessed"], "client.quota-throttled");
     }
 }

@@ -15,6 +15,7 @@ const PURE: &[&str] = &[
     "hcl",
     "lab_api",
     "locate",
+    "open_monitoring",
     "proof",
     "redact",
     "remedy",
