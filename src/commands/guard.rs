@@ -36,21 +36,22 @@ pub fn run(args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let config = config(args, dir).map_err(refused)?;
-    let report = runtime()?.block_on(async {
+    let (ended, report) = runtime()?.block_on(async {
         let region = look::target(&Which::default(), &project, false).await?.region.name;
         let variable = |name: &str| std::env::var(name).ok();
         let place = Place { dir, region: &region, variable: &variable, leaving };
         if args.test_sinks {
-            return tried(&guard::test_sinks(&config, &place).await?);
+            return Ok((tried(&guard::test_sinks(&config, &place).await?)?, None));
         }
         if args.once {
-            return guard::once(&config, &place, &mut |event| show(event, true)).await.map(Some);
+            let report = guard::once(&config, &place, &mut |event| show(event, true)).await?;
+            return Ok((Outcome::Done, Some(report)));
         }
         let stopping = Stopping::begin(|| ())?;
         guard::watch(&config, &place, stopping.flag(), &mut |event| show(event, false)).await?;
-        anyhow::Ok(None)
+        anyhow::Ok((Outcome::Done, None))
     })?;
-    report.map_or(Ok(Outcome::Done), |report| once(report, args, dir))
+    report.map_or(Ok(ended), |report| once(report, args, dir))
 }
 
 /// The configuration that is named, or that of the project, or none.
