@@ -11,7 +11,7 @@ mod trial;
 mod warm;
 
 pub use trial::{Held, Limit, Trial};
-use warm::WarmUp;
+use warm::{Next, WarmUp};
 
 /// A bracket this narrow is not halved again, upper end over lower (a design choice: the spread allowed is 5 %).
 const NARROW: f64 = 1.04;
@@ -171,12 +171,14 @@ impl Search {
     /// Takes what the step showed that [`Search::next`] named.
     pub fn take(&mut self, trial: Trial) {
         if self.phase == Phase::Warm {
-            if let Some(rate) = self.warm.next(&trial) {
-                self.rate = rate;
-                return;
+            match self.warm.next(&trial) {
+                Next::Warm(rate) => {
+                    self.rate = rate;
+                    return;
+                }
+                Next::From(rate) => return self.go(Phase::Bracket, rate),
+                Next::Counts => self.phase = Phase::Bracket,
             }
-            // The last one is of a warm cluster, so it counts.
-            self.phase = Phase::Bracket;
         }
         self.of_round += 1;
         let held = trial.held();

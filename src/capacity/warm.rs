@@ -24,24 +24,41 @@ const MOST_TRIALS: u32 = 12;
 pub struct WarmUp {
     /// CPU of the trial before, percent, if it had the same rate.
     before: Option<f64>,
+    /// The rate that was held last, records/s.
+    held: Option<f64>,
     trials: u32,
 }
 
+/// What follows a trial.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Next {
+    /// This rate warms further, records/s.
+    Warm(f64),
+    /// The cluster is warm, or CPU does not tell: the trial counts.
+    Counts,
+    /// The load could not be sent, so the trial does not count. The search begins at this rate.
+    From(f64),
+}
+
 impl WarmUp {
-    /// The rate that warms next after `trial`, records/s; nothing once the cluster is warm, or CPU does not tell.
-    pub fn next(&mut self, trial: &Trial) -> Option<f64> {
+    /// What follows `trial`.
+    pub fn next(&mut self, trial: &Trial) -> Next {
         self.trials += 1;
-        let by_cpu = matches!(trial.held(), Held::Yes | Held::No { limit: Limit::Cpu { .. }, .. });
-        let cpu = trial.cpu_percent.filter(|_| by_cpu && self.trials < MOST_TRIALS)?;
-        let share = cpu / trial.cpu_allowed_percent.max(f64::MIN_POSITIVE);
-        let rate = trial.asked_per_s;
-        if share < WARMS_FROM {
+        let (rate, held) = (trial.asked_per_s, trial.held());
+        match held {
+            Held::GeneratorBound => return Next::From(self.held.unwrap_or(rate)),
+            Held::Yes => self.held = Some(rate),
+            Held::No { .. } => {}
+        }
+        let by_cpu = matches!(held, Held::Yes | Held::No { limit: Limit::Cpu { .. }, .. });
+        let Some(cpu) = trial.cpu_percent.filter(|_| by_cpu && self.trials < MOST_TRIALS) else { return Next::Counts };
+        if cpu < trial.cpu_allowed_percent * WARMS_FROM {
             self.before = None;
-            return Some(rate * trial.room().map_or(RAISE, |room| (room * OF_ROOM).clamp(LEAST_RAISE, RAISE)));
+            return Next::Warm(rate * trial.room().map_or(RAISE, |room| (room * OF_ROOM).clamp(LEAST_RAISE, RAISE)));
         }
         match self.before.replace(cpu) {
-            Some(before) if cpu >= before * STEADY => None,
-            _ => Some(rate),
+            Some(before) if cpu >= before * STEADY => Next::Counts,
+            _ => Next::Warm(rate),
         }
     }
 }
@@ -63,27 +80,35 @@ mod tests {
     #[test]
     fn the_rate_rises_to_one_that_warms_and_stays_until_cpu_no_longer_falls() {
         let mut warm = WarmUp::default();
-        assert_eq!(warm.next(&trial(100.0, 30.0)), Some(160.0));
-        assert_eq!(warm.next(&trial(160.0, 1.0)), Some(640.0), "CPU says nothing");
-        assert_eq!(warm.next(&trial(640.0, 50.0)), Some(640.0));
-        assert_eq!(warm.next(&trial(640.0, 42.0)), Some(640.0), "it still falls");
-        assert_eq!(warm.next(&trial(640.0, 41.0)), None);
+        assert_eq!(warm.next(&trial(100.0, 30.0)), Next::Warm(160.0));
+        assert_eq!(warm.next(&trial(160.0, 1.0)), Next::Warm(640.0), "CPU says nothing");
+        assert_eq!(warm.next(&trial(640.0, 50.0)), Next::Warm(640.0));
+        assert_eq!(warm.next(&trial(640.0, 42.0)), Next::Warm(640.0), "it still falls");
+        assert_eq!(warm.next(&trial(640.0, 41.0)), Next::Counts);
     }
 
     #[test]
     fn a_cluster_that_is_too_busy_while_it_is_cold_is_given_time() {
         let mut warm = WarmUp::default();
-        assert_eq!(warm.next(&trial(500.0, 95.0)), Some(500.0));
-        assert_eq!(warm.next(&trial(500.0, 70.0)), Some(500.0));
-        assert_eq!(warm.next(&trial(500.0, 68.0)), None);
+        assert_eq!(warm.next(&trial(500.0, 95.0)), Next::Warm(500.0));
+        assert_eq!(warm.next(&trial(500.0, 70.0)), Next::Warm(500.0));
+        assert_eq!(warm.next(&trial(500.0, 68.0)), Next::Counts);
     }
 
     #[test]
     fn without_cpu_or_with_another_limit_there_is_nothing_to_wait_for() {
-        assert_eq!(WarmUp::default().next(&Trial { cpu_percent: None, ..trial(100.0, 1.0) }), None);
-        assert_eq!(WarmUp::default().next(&Trial { failed: 3, ..trial(100.0, 40.0) }), None);
-        assert_eq!(WarmUp::default().next(&Trial { generator_bound: true, ..trial(100.0, 10.0) }), None);
+        assert_eq!(WarmUp::default().next(&Trial { cpu_percent: None, ..trial(100.0, 1.0) }), Next::Counts);
+        assert_eq!(WarmUp::default().next(&Trial { failed: 3, ..trial(100.0, 40.0) }), Next::Counts);
         let mut warm = WarmUp::default();
-        assert!((0..MOST_TRIALS).any(|_| warm.next(&trial(100.0, 5.0)).is_none()), "it ends");
+        assert!((0..MOST_TRIALS).any(|_| warm.next(&trial(100.0, 5.0)) == Next::Counts), "it ends");
+    }
+
+    #[test]
+    fn a_load_that_could_not_be_sent_leads_back_to_the_one_that_was() {
+        let late = |rate| Trial { generator_bound: true, ..trial(rate, 10.0) };
+        let mut warm = WarmUp::default();
+        assert_eq!(warm.next(&trial(400.0, 10.0)), Next::Warm(1600.0));
+        assert_eq!(warm.next(&late(1600.0)), Next::From(400.0));
+        assert_eq!(WarmUp::default().next(&late(100.0)), Next::From(100.0));
     }
 }
