@@ -12,6 +12,7 @@ mod faults;
 mod field;
 mod frontdoor;
 mod guard;
+mod guard_live;
 mod guard_propose;
 mod interrupts;
 mod kills;

@@ -2,6 +2,8 @@
 //!
 //! `scripts/soak MINUTES RATE` runs it; `scripts/test` leaves it out.
 
+mod fleet;
+
 use std::{
     fmt::Write as _,
     fs,
