@@ -297,7 +297,8 @@ mod random {
                     let question = Question { dir: Path::new("."), cluster: None, var_files: &[], environment: &environment, to: TO };
                     prop_assert!(locate(&table, &question).is_err());
                 }
-                let main = "resource \"aws_msk_cluster\" \"m\" {\n  broker_node_group_info {\n    instance_type = yamldecode(file(\"x.yaml\")).a\n  }\n}\n";
+                // A key that no text of the alphabet above can be: `a: (` is a broker type.
+                let main = "resource \"aws_msk_cluster\" \"m\" {\n  broker_node_group_info {\n    instance_type = yamldecode(file(\"x.yaml\")).broker_type\n  }\n}\n";
                 let table = Table([("main.tf".into(), main.into()), ("x.yaml".into(), bytes.clone())].into());
                 let environment = Environment::default();
                 let question = Question { dir: Path::new("."), cluster: None, var_files: &[], environment: &environment, to: TO };

@@ -354,7 +354,7 @@ fn three_broken_clusters_among_many_are_each_told_once_and_resolved_once() {
     await_rounds(&lab, QUIET_ROUNDS / 2);
     assert_eq!(told(&receivers[0]), BTreeMap::new(), "{}", log());
 
-    let overload = [produce("small", 400, 1000, "overload"), produce("full", 200, 1000, "filler")];
+    let overload = produce("small", 400, 1000, "overload");
     drop(consumer.take());
     consumer = Some(consume("--stall 24h@3s", "staller"));
     let fault = |method: &str, rest: &str| {
@@ -362,8 +362,10 @@ fn three_broken_clusters_among_many_are_each_told_once_and_resolved_once() {
     };
     fault(
         "POST",
-        "\" -H 'content-type: application/json' -d '{\"id\": \"disk.full\", \"cluster\": \"full\", \"broker\": 2, \"topic\": \"orders\", \"strength\": 10}'",
+        "\" -H 'content-type: application/json' -d '{\"id\": \"disk.full\", \"cluster\": \"full\", \"broker\": 2, \"topic\": \"orders\"}'",
     );
+    // Fast enough that the volume is full before two rounds have seen it fill.
+    let filler = produce("full", 1000, 1000, "filler");
     let mut told_in: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut await_told = |watched: &mut Watched, status: &str| {
         let all = await_some(SOON * 3, || {
@@ -384,8 +386,11 @@ fn three_broken_clusters_among_many_are_each_told_once_and_resolved_once() {
     lab.sh(fix["fix"]["aws_cli"].as_str().unwrap());
     drop(consumer.take());
     consumer = Some(consume("", "reader-again"));
+    drop(filler);
     fault("DELETE", "?cluster=full\"");
     await_told(&mut watched, "resolved");
+    // It was carried; that each of its records is a request of its own is another finding.
+    drop(overload);
     await_rounds(&lab, QUIET_ROUNDS / 2);
     look(&mut watched);
     let resolved = BROKEN.map(|(name, _, _, cause)| (name, cause, "resolved"));
@@ -413,7 +418,7 @@ fn three_broken_clusters_among_many_are_each_told_once_and_resolved_once() {
     let rows = document["clusters"].as_array().into_iter().flatten();
     let inside = rows.filter(|row| row["view"] == "inside" && row["verdict"].is_string());
     assert_eq!(inside.map(|row| &row["name"]).collect::<Vec<_>>(), ["stalled"], "{document:#}");
-    drop((consumer, overload));
+    drop(consumer);
     fleet.down();
     lab.down();
 }
