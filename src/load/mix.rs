@@ -376,7 +376,8 @@ pub fn merged(
         results.push(MixedProducer { name: expected.name.clone(), result });
     }
     let clocks = clock_uncertainty_ms(&machines).filter(|_| !producers.is_empty());
-    let groups: Vec<MixedGroup> = groups.iter().map(|name| group(name, &machines, clocks)).collect();
+    let mut groups: Vec<MixedGroup> = groups.iter().map(|name| group(name, &machines, clocks)).collect();
+    groups.iter_mut().for_each(|group| group.ensure_it_read(producers, &results));
     let standings = results.iter().map(|one| one.result.standing).chain(groups.iter().map(|one| one.standing));
     Ok((
         Mixed {
@@ -477,6 +478,18 @@ fn group(name: &str, machines: &[MixMachine], clock_uncertainty_ms: Option<f64>)
 }
 
 impl MixedGroup {
+    /// A group that read nothing of what was sent to its topics says nothing about reading.
+    fn ensure_it_read(&mut self, producers: &[Expected], results: &[MixedProducer]) {
+        let is_of_topic = |topic: &str| self.topic.split(',').any(|own| topic.split(',').any(|sent| sent == own));
+        let sent = producers.iter().zip(results).filter(|(expected, _)| is_of_topic(&expected.topic));
+        let acknowledged: u64 = sent.map(|(_, one)| one.result.acknowledged).sum();
+        if self.read == 0 && acknowledged > 0 {
+            self.standing = Standing::Void;
+            let reason = format!("none of the {acknowledged} records that were sent to {} was read", self.topic);
+            self.faults.push(GroupFault { machine: "all".to_owned(), why: None, reason });
+        }
+    }
+
     /// As the objectives of one consumer are judged.
     pub fn as_consumed(&self) -> Consumed {
         Consumed {

@@ -94,6 +94,16 @@ fn what_the_producers_send_the_group_reads_and_parts_add_up() {
     assert_eq!(group.clock_uncertainty_ms, Some(7.0));
     assert!(group.end_to_end.is_some());
 
+    // A group that read nothing of all that is not whole.
+    let mut idle = machines.clone();
+    for machine in &mut idle {
+        let report = machine.ended.as_mut().unwrap();
+        report.groups.get_mut("readers").unwrap().members.iter_mut().for_each(|one| one.read = 0);
+    }
+    let (mixed, _) = merged("r", &expected(), &["readers".into()], idle).unwrap();
+    assert_eq!((mixed.standing, mixed.groups[0].standing), (Standing::Void, Standing::Void));
+    assert_eq!(mixed.groups[0].faults[0].reason, "none of the 400 records that were sent to t was read");
+
     // One machine is silent, and the clock of another is not known.
     machines[1].ended = Err((Silence::Died, "killed".into()));
     machines[0].clock = None;
