@@ -83,14 +83,16 @@ fn what_is_said_to_help_helps_under_load() {
 
 fn what_lies_on_the_brokers_is_mended_by_kgen(lab: &Lab) {
     // It diagnoses, names the finding that it mends, and looks until that is found no more.
-    let fix = |id: &str| {
+    let fix = |ids: &[&str]| {
         let fixed = lab.json("kgen fix --yes --json");
-        let is = (&fixed["finding"], &fixed["carried_out"], &fixed["gone"]);
-        assert_eq!(is, (&Value::from(id), &Value::from(true), &Value::from(true)), "{fixed:#}");
+        assert_eq!((&fixed["carried_out"], &fixed["gone"]), (&Value::from(true), &Value::from(true)), "{fixed:#}");
+        let found = fixed["finding"].as_str().unwrap_or_default().to_owned();
+        assert!(ids.contains(&found.as_str()), "{ids:?} {fixed:#}");
+        found
     };
     for id in ["leaders.not-preferred", "leaders.placement-skew"] {
         lab.sh(&format!("kgen lab fault start {id} --broker 2"));
-        fix(id);
+        fix(&[id]);
         lab.sh("kgen lab fault stop");
     }
     // A throttle goes even when nothing is behind any more: the next broker that comes back would be.
@@ -98,7 +100,10 @@ fn what_lies_on_the_brokers_is_mended_by_kgen(lab: &Lab) {
     let throttled = "kafka-configs.sh --bootstrap-server $(kgen lab status --json \
                      | jq -r '[.clusters[0].brokers[].endpoints.plaintext] | join(\",\")') --describe --entity-type topics";
     assert!(lab.sh(throttled).contains("replication.throttled.replicas"));
-    fix("replication.throttled");
+    // The broker that is held back has restarted. Until Kafka has given it its leaders back, they may be named first.
+    if fix(&["replication.throttled", "leaders.not-preferred"]) == "leaders.not-preferred" {
+        fix(&["replication.throttled"]);
+    }
     assert!(!lab.sh(throttled).contains("replication.throttled.replicas"));
     lab.sh("kgen lab fault stop");
 }
