@@ -21,7 +21,7 @@ use crate::{
     },
     clients::{self, Chosen, Engine, Event, Hosts, Order, Progress, Ssm, Work},
     files::bounded,
-    kafka::{REACHABLE_WITHIN, Security},
+    kafka::{Connection, REACHABLE_WITHIN, Security},
     load::{
         merge::{Fault, Merged, Silence, Standing},
         payload::Payload,
@@ -41,12 +41,7 @@ pub fn run(args: &Produce, project: &Path) -> anyhow::Result<Outcome> {
     let (config, _) = config(args, project)?;
     config.validate().map_err(refused)?;
     let arguments = arguments(args, &config).map_err(refused)?;
-    let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN);
-    // Brokers of a VPC may be within reach of the machines alone; they say so themselves.
-    match &cluster {
-        Ok(cluster) => ensure_topics(&config.load.topics, cluster)?,
-        Err(error) => eprintln!("note: from here, {error:#}; the machines may reach them"),
-    }
+    ensure_topics_from_here(&config.load.topics, &config.connection)?;
     let engine = engine(&args.machines, &args.brokers.which, project)?;
     let run = format!("{:016x}", config.run);
     let work = Work {
@@ -93,14 +88,30 @@ fn show(args: &Produce, merged: &Merged) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks that the topics exist, where the brokers answer from here.
+///
+/// # Errors
+/// Refused: one does not.
+pub fn ensure_topics_from_here(topics: &[String], connection: &Connection) -> anyhow::Result<()> {
+    // Brokers of a VPC may be within reach of the machines alone; they say so themselves.
+    match connection.ensure_reachable(REACHABLE_WITHIN) {
+        Ok(cluster) => ensure_topics(topics, &cluster)?,
+        Err(error) => eprintln!("note: from here, {error:#}; the machines may reach them"),
+    }
+    Ok(())
+}
+
+/// Whether records were lost. Whoever says how many errors are too many does not mean "none".
+pub fn has_lost_records(merged: &Merged, slo: Option<&Slo>) -> bool {
+    let errors_are_judged = slo.is_some_and(|slo| slo.has(Figure::Errors));
+    !errors_are_judged && merged.failed_total() + merged.unsent + merged.lost_track > 0
+}
+
 /// How the command ends.
 fn outcome(merged: &Merged, slo: Option<&Slo>) -> Outcome {
-    let errors_are_judged = slo.is_some_and(|slo| slo.has(Figure::Errors));
     match merged {
         merged if merged.stopped => Outcome::Interrupted,
-        merged if !errors_are_judged && merged.failed_total() + merged.unsent + merged.lost_track > 0 => {
-            Outcome::RecordsLost
-        }
+        merged if has_lost_records(merged, slo) => Outcome::RecordsLost,
         merged if merged.standing != Standing::Whole => Outcome::Inconclusive,
         merged if merged.slo.iter().any(|judged| !judged.kept) => Outcome::Missed,
         _ => Outcome::Done,

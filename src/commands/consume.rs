@@ -23,6 +23,7 @@ use crate::{
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
         consumer::{self, Commands, Consumed, ConsumerConfig, ReadTick},
+        latency::Quantiles,
         ledger::Ledger,
         verify::Verification,
     },
@@ -215,8 +216,17 @@ impl Shown {
     }
 }
 
-fn count(lag: Option<u64>) -> String {
+/// A lag, where it is known.
+pub fn count(lag: Option<u64>) -> String {
     lag.map_or("unknown".to_owned(), |lag| lag.to_string())
+}
+
+/// The times from due to read.
+pub fn end_to_end(times: &Quantiles) -> String {
+    let Quantiles { p50_ms, p99_ms, p99_9_ms, max_ms, .. } = times;
+    format!(
+        "end to end (from due to read): p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, p99.9 {p99_9_ms:.1} ms, max {max_ms:.1} ms"
+    )
 }
 
 fn print_consumed(consumed: &Consumed) {
@@ -235,11 +245,8 @@ fn print_consumed(consumed: &Consumed) {
     if consumed.corrupted > 0 {
         println!("{} records are damaged", consumed.corrupted);
     }
-    if let Some(times) = consumed.end_to_end {
-        println!(
-            "end to end (from due to read): p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
-            times.p50_ms, times.p99_ms, times.p99_9_ms, times.max_ms
-        );
+    if let Some(times) = &consumed.end_to_end {
+        println!("{}", end_to_end(times));
     }
     print_objectives(&consumed.slo);
 }

@@ -6,7 +6,9 @@ use std::{path::Path, time::Duration};
 use anyhow::Context as _;
 
 use super::{
-    clients::{Shown, connecting, engine, ensure_no_secret, print as print_producer},
+    clients::{
+        Shown, connecting, engine, ensure_no_secret, ensure_topics_from_here, has_lost_records, print as print_producer,
+    },
     consume, out,
     place::connection,
     produce::{self, ensure_topics, print_objectives},
@@ -186,11 +188,7 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     let connection = connection(asked.brokers, project)?;
     let run = new_run();
     let (senders, groups) = planned(asked, run, Part::WHOLE, &connection, project)?;
-    // Brokers of a VPC may be within reach of the machines alone; they say so themselves.
-    match connection.ensure_reachable(REACHABLE_WITHIN) {
-        Ok(cluster) => ensure_topics(&topics(&senders, &groups), &cluster)?,
-        Err(error) => eprintln!("note: from here, {error:#}; the machines may reach them"),
-    }
+    ensure_topics_from_here(&topics(&senders, &groups), &connection)?;
     let engine = engine(asked.machines, &asked.brokers.which, project)?;
     let mut arguments = vec!["load".to_owned(), FILE.to_owned()];
     arguments.extend(["--bootstrap-servers".to_owned(), connection.bootstrap_servers.clone()]);
@@ -252,18 +250,18 @@ fn ended(asked: &Asked, mut mixed: Mixed, was_stopped: bool, record: &Record) ->
     } else {
         print(&mixed);
     }
-    Ok(outcome(&mixed))
+    Ok(outcome(&asked.mix, &mixed))
 }
 
-fn outcome(mixed: &Mixed) -> Outcome {
+fn outcome(asked: &Mix, mixed: &Mixed) -> Outcome {
     let results = || mixed.producers.iter().map(|one| &one.result);
-    let lost = |one: &load::merge::Merged| one.failed_total() + one.unsent + one.lost_track > 0;
     let objectives = || results().flat_map(|one| &one.slo).chain(mixed.groups.iter().flat_map(|one| &one.slo));
-    // Whoever says how many errors are too many does not mean "none".
-    let is_judged = |one: &load::merge::Merged| one.slo.iter().any(|judged| judged.objective.starts_with("errors"));
+    let mut of_producers = results().zip(&asked.producers);
     if mixed.stopped {
         Outcome::Interrupted
-    } else if results().any(|one| lost(one) && !is_judged(one)) || mixed.groups.iter().any(|one| one.corrupted > 0) {
+    } else if of_producers.any(|(one, asked)| has_lost_records(one, asked.args.slo.as_ref()))
+        || mixed.groups.iter().any(|one| one.corrupted > 0)
+    {
         Outcome::RecordsLost
     } else if mixed.standing != Standing::Whole {
         Outcome::Inconclusive
@@ -352,7 +350,6 @@ fn print(mixed: &Mixed) {
 }
 
 fn print_group(group: &MixedGroup) {
-    let count = |lag: Option<u64>| lag.map_or("unknown".to_owned(), |lag| lag.to_string());
     println!(
         "consumer {}: {} records ({} bytes) of {} by {} members in {:.1} s, {:.1} records/s, lag {} at the end, {} at most of one",
         group.name,
@@ -362,22 +359,19 @@ fn print_group(group: &MixedGroup) {
         group.members,
         group.duration_s,
         group.read_per_s,
-        count(group.lag),
-        count(group.lag_max)
+        consume::count(group.lag),
+        consume::count(group.lag_max)
     );
     if group.corrupted > 0 {
         println!("{} records are damaged", group.corrupted);
     }
-    if let Some(times) = group.end_to_end {
+    if let Some(times) = &group.end_to_end {
         let by = match group.clock_uncertainty_ms {
             Some(0.0) => "by the clock of this machine".to_owned(),
             Some(ms) => format!("uncertain by {ms:.0} ms, because clocks of several machines are compared"),
             None => "by clocks of different machines, which were not compared: they say little".to_owned(),
         };
-        println!(
-            "end to end (from due to read): p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms, {by}",
-            times.p50_ms, times.p99_ms, times.p99_9_ms, times.max_ms
-        );
+        println!("{}, {by}", consume::end_to_end(times));
     }
     for fault in &group.faults {
         println!("{}: {}", fault.machine, crate::visible::line(&fault.reason));
