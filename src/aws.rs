@@ -35,7 +35,7 @@ pub use identity::{Identity, region_of_profile};
 pub use info::Authentication;
 #[cfg(test)]
 pub use info::MetadataMode;
-pub use info::{ClusterInfo, ClusterState, TypeName, cluster_name, region_of_arn};
+pub use info::{ClusterInfo, ClusterState, TypeName, cluster_name, region_in_arn, region_of_arn};
 pub use operation::{Operation, PastOperation, Step};
 pub use reach::{credentials, endpoint_answers};
 pub use topics::Topic;

@@ -236,6 +236,12 @@ pub fn region_of_arn(cluster: &str) -> Option<&str> {
     arn_parts(cluster).map(|(region, _)| region)
 }
 
+/// The region in the ARN of anything, its fourth part; nothing in what is no ARN.
+pub fn region_in_arn(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
+}
+
 /// The name of a cluster that is given by name or by ARN.
 pub fn cluster_name(cluster: &str) -> &str {
     arn_parts(cluster).map_or(cluster, |(_, name)| name)
@@ -408,6 +414,16 @@ mod tests {
             assert_eq!((name.to_string().as_str(), name.known().is_some()), (full, known));
         }
         assert!(TypeName::from("express.m7g.large").is_express() && TypeName::from("t3.small").is_burstable());
+    }
+
+    #[test]
+    fn the_region_is_in_the_arn() {
+        let check = |arn: &str, region: Option<&str>| assert_eq!(region_in_arn(arn), region, "{arn}");
+        check("arn:aws:kafka:us-west-2:123456789012:cluster/demo/0-1", Some("us-west-2"));
+        check("arn:aws-cn:kafka:cn-north-1:1:cluster/demo/0-1", Some("cn-north-1"));
+        check("arn:aws:iam::1:role/x", None);
+        check("us-west-2", None);
+        check("", None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 
 use super::working_dir::readable;
 use crate::{
+    aws::region_in_arn,
     cli::{Connect, Outcome, refused},
     process::{Tool, shell_quoted},
 };
@@ -23,7 +24,7 @@ pub fn run(project: &Path, args: &Connect) -> anyhow::Result<Outcome> {
     let instance = terraform.text_output("client_instance_id")?;
     let arn = terraform.text_output("msk_cluster_arn")?;
     let region =
-        region(&arn).with_context(|| format!("output msk_cluster_arn is {arn:?}, which contains no region"))?;
+        region_in_arn(&arn).with_context(|| format!("output msk_cluster_arn is {arn:?}, which contains no region"))?;
     let session = ["ssm", "start-session", "--target", &instance, "--region", region];
     let Some(aws) = aws else {
         println!("aws {}", session.map(shell_quoted).join(" "));
@@ -40,23 +41,4 @@ fn aws() -> anyhow::Result<PathBuf> {
         refused(anyhow!("the AWS CLI needs session-manager-plugin on the PATH to open a session: install it"))
     })?;
     Ok(aws)
-}
-
-/// The region in an ARN, its fourth part.
-fn region(arn: &str) -> Option<&str> {
-    let mut parts = arn.split(':');
-    (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_region_is_in_the_arn() {
-        let check = |arn: &str, region: Option<&str>| assert_eq!(super::region(arn), region, "{arn}");
-        check("arn:aws:kafka:us-west-2:123456789012:cluster/demo/0-1", Some("us-west-2"));
-        check("arn:aws-cn:kafka:cn-north-1:1:cluster/demo/0-1", Some("cn-north-1"));
-        check("arn:aws:iam::1:role/x", None);
-        check("us-west-2", None);
-        check("", None);
-    }
 }

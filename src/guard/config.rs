@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{
     alert::{Policy, Silence, matches},
-    aws::{ClusterInfo, Identity},
+    aws::{ClusterInfo, Identity, region_in_arn},
     watch::fleet::{Accounts, RegionsAsked, Sweep},
 };
 
@@ -321,7 +321,7 @@ impl SinkConfig {
         if is_sns {
             let topic = self.topic_arn.as_deref().unwrap_or_default();
             let is_topic =
-                topic.starts_with("arn:") && topic.split(':').nth(2) == Some("sns") && region_of(topic).is_some();
+                topic.starts_with("arn:") && topic.split(':').nth(2) == Some("sns") && region_in_arn(topic).is_some();
             ensure!(is_topic, "sink {name} needs the ARN of an SNS topic in topic_arn");
         }
         Ok(())
@@ -334,7 +334,7 @@ impl SinkConfig {
 
     /// The region of a sink on AWS: that of its ARN, or the one that is named, or `own`.
     pub fn region(&self, own: &str) -> String {
-        let of_arn = self.topic_arn.as_deref().or(self.bus.as_deref()).and_then(region_of);
+        let of_arn = self.topic_arn.as_deref().or(self.bus.as_deref()).and_then(region_in_arn);
         of_arn.or(self.region.as_deref()).unwrap_or(own).to_owned()
     }
 
@@ -369,13 +369,6 @@ impl SinkConfig {
         given(variable, None, self.secret_env.as_ref(), self.secret_file.as_ref())
             .with_context(|| format!("the secret of sink {}", self.name()))
     }
-}
-
-/// The region in an ARN; nothing in a name.
-fn region_of(arn: &str) -> Option<&str> {
-    let mut parts = arn.split(':');
-    let is_arn = parts.next() == Some("arn");
-    parts.nth(2).filter(|region| is_arn && !region.is_empty())
 }
 
 /// A value that is written out, or in a variable, or in a file.
