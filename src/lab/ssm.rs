@@ -5,6 +5,7 @@
 
 mod command;
 mod document;
+mod emulator;
 mod fault;
 pub mod harm;
 mod instances;
@@ -27,6 +28,7 @@ use tokio::runtime::Handle;
 
 use self::{
     command::{Command, Invocation, Order, State, information, is_target},
+    emulator::Emulator,
     fault::Fault,
     harm::Faults,
     instances::Instance,
@@ -164,15 +166,19 @@ impl Ssm {
         self.faults.lock().shown()
     }
 
+    fn emulator<'a>(&'a self, region: &'a str) -> Emulator<'a> {
+        Emulator { http: &self.http, at: self.place.emulator, region }
+    }
+
     async fn all(&self, region: &str) -> Result<Vec<Instance>, Fault> {
-        let listed = instances::list(&self.http, self.place.emulator, region).await;
+        let listed = instances::list(self.emulator(region)).await;
         listed.map_err(|error| Fault::new("InternalServerError", format!("{error:#}")))
     }
 
     async fn send(self: &Arc<Self>, region: &str, input: &Value) -> Result<Value, Fault> {
         let id = uuid::Uuid::new_v4().to_string();
         let name = input.get("DocumentName").and_then(Value::as_str).unwrap_or_default();
-        let content = document::content(&self.http, self.place.emulator, region, name).await?;
+        let content = document::content(self.emulator(region), name).await?;
         let order = Order::read(input, &content, id.clone(), region, Timestamp::now())?;
         let invocation = |instance: Instance| {
             let dir = self.place.folder.join(&instance.id).join("commands").join(&id);

@@ -441,12 +441,10 @@ mod tests {
     fn order(input: Value) -> Result<Order, Fault> {
         let mut whole = json!({ "DocumentName": "AWS-RunShellScript", "Parameters": { "commands": ["true"] } });
         whole.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
-        let content = futures::executor::block_on(document::content(
-            &reqwest::Client::new(),
-            ([127, 0, 0, 1], 1).into(),
-            "us-west-2",
-            document::BUILT_IN,
-        ))?;
+        let http = reqwest::Client::new();
+        let emulator =
+            super::super::emulator::Emulator { http: &http, at: ([127, 0, 0, 1], 1).into(), region: "us-west-2" };
+        let content = futures::executor::block_on(document::content(emulator, document::BUILT_IN))?;
         Order::read(&whole, &content, "c".into(), "us-west-2", Timestamp::UNIX_EPOCH)
     }
 

@@ -1,17 +1,13 @@
 //! Documents of Systems Manager that run a shell script: what their parameters make of it.
 
-use std::{net::SocketAddr, time::Duration};
-
 use anyhow::Context as _;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::fault::Fault;
+use super::{emulator::Emulator, fault::Fault};
 
 /// The document that is there without anybody having made it.
 pub const BUILT_IN: &str = "AWS-RunShellScript";
-/// How long the emulator may take to answer.
-const WITHIN: Duration = Duration::from_secs(30);
 
 /// The one step of a document.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,13 +44,13 @@ fn built_in() -> Value {
 ///
 /// # Errors
 /// As SSM refuses it: there is none.
-pub async fn content(http: &reqwest::Client, emulator: SocketAddr, region: &str, name: &str) -> Result<Value, Fault> {
+pub async fn content(emulator: Emulator<'_>, name: &str) -> Result<Value, Fault> {
     // A document is also named by its ARN.
     if name.rsplit('/').next() == Some(BUILT_IN) {
         return Ok(built_in());
     }
     let failed = |error: anyhow::Error| Fault::new("InternalServerError", format!("{error:#}"));
-    let found = asked(http, emulator, region, name).await.map_err(failed)?;
+    let found = asked(emulator, name).await.map_err(failed)?;
     let text = found.as_ref().and_then(|found| found["Content"].as_str());
     let missing = || Fault::new("InvalidDocument", format!("there is no document {name:?}"));
     serde_json::from_str(text.ok_or_else(missing)?)
@@ -62,29 +58,15 @@ pub async fn content(http: &reqwest::Client, emulator: SocketAddr, region: &str,
 }
 
 /// What the emulator says of a document; nothing when it knows none of this name.
-async fn asked(
-    http: &reqwest::Client,
-    emulator: SocketAddr,
-    region: &str,
-    name: &str,
-) -> anyhow::Result<Option<Value>> {
-    let scope =
-        format!("AWS4-HMAC-SHA256 Credential=lab/20260101/{region}/ssm/aws4_request, SignedHeaders=host, Signature=0");
-    let answer = http
-        .post(format!("http://{emulator}/"))
-        .header("host", format!("ssm.{region}.amazonaws.com"))
-        .header("authorization", scope)
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amz-target", "AmazonSSM.GetDocument")
-        .body(json!({ "Name": name }).to_string())
-        .timeout(WITHIN)
-        .send()
+async fn asked(emulator: Emulator<'_>, name: &str) -> anyhow::Result<Option<Value>> {
+    let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", "AmazonSSM.GetDocument")];
+    let (status, bytes) = emulator
+        .post("ssm", &headers, json!({ "Name": name }).to_string())
         .await
         .context("asking the emulator for the document")?;
-    if !answer.status().is_success() {
+    if !status.is_success() {
         return Ok(None);
     }
-    let bytes = answer.bytes().await.context("reading the document")?;
     Ok(Some(serde_json::from_slice(&bytes).context("reading the document")?))
 }
 

@@ -1,12 +1,11 @@
 //! The EC2 instances of the lab, which the emulator keeps: what Systems Manager has to know of them.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
-/// How long the emulator may take to list them.
-const WITHIN: Duration = Duration::from_secs(30);
+use super::emulator::Emulator;
 
 /// Bytes of its answer.
 const MOST_BYTES: usize = 16 << 20;
@@ -35,25 +34,16 @@ impl Instance {
     }
 }
 
-/// The instances of `region`.
+/// The instances of the emulator's region.
 ///
 /// # Errors
 /// The emulator does not answer, or not as EC2 does.
-pub async fn list(http: &reqwest::Client, emulator: SocketAddr, region: &str) -> anyhow::Result<Vec<Instance>> {
-    let scope =
-        format!("AWS4-HMAC-SHA256 Credential=lab/20260101/{region}/ec2/aws4_request, SignedHeaders=host, Signature=0");
-    let answer = http
-        .post(format!("http://{emulator}/"))
-        .header("host", format!("ec2.{region}.amazonaws.com"))
-        .header("authorization", scope)
-        .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
-        .body("Action=DescribeInstances&Version=2016-11-15")
-        .timeout(WITHIN)
-        .send()
+pub async fn list(emulator: Emulator<'_>) -> anyhow::Result<Vec<Instance>> {
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let (status, bytes) = emulator
+        .post("ec2", &form, "Action=DescribeInstances&Version=2016-11-15".to_owned())
         .await
         .context("asking the emulator for the instances")?;
-    let status = answer.status();
-    let bytes = answer.bytes().await.context("reading the instances")?;
     ensure!(status.is_success(), "the emulator answered {status} to DescribeInstances");
     ensure!(bytes.len() <= MOST_BYTES, "the emulator's answer is too long");
     read(std::str::from_utf8(&bytes).context("the instances")?)
