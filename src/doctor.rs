@@ -5,8 +5,9 @@
 mod checks;
 mod platform;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
+use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -276,36 +277,25 @@ pub fn binary_needs(elf: &[u8], architecture: &str) -> Result<Binary, String> {
     if !elf.starts_with(b"\x7fELF") {
         return Err("it is no ELF file".to_owned());
     }
-    const MARK: &[u8] = b"GLIBC_2.";
-    let minors = elf.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK).filter_map(|(at, _)| {
-        let rest = &elf[at + MARK.len()..];
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // The end of a name in the table is a zero or the next dot: GLIBC_2.2.5.
-        let ends = matches!(rest.get(digits), Some(0 | b'.'));
-        std::str::from_utf8(&rest[..digits]).ok().filter(|_| ends)?.parse::<u32>().ok()
-    });
+    // The end of a version in the table is a zero or the next dot: GLIBC_2.2.5.
+    let minors = named(r"(?-u)GLIBC_2\.([0-9]+)[\x00.]", elf).filter_map(|(minor, _)| minor.parse::<u32>().ok());
     let glibc = minors.max().map(|minor| (2, minor));
-    Ok(Binary { architecture: architecture.to_owned(), glibc, libraries: libraries(elf) })
+    // The zero that ends a library's name may be the one before the next name, so it is not a part of what is found.
+    let libraries = named(r"(?-u)\x00(lib[A-Za-z0-9_+.-]*?\.so[0-9.]*)", elf)
+        .filter(|(name, next)| name.len() < NAME_MAX && *next == Some(0))
+        .map(|(name, _)| name.to_owned());
+    let libraries: BTreeSet<String> = libraries.collect();
+    Ok(Binary { architecture: architecture.to_owned(), glibc, libraries: libraries.into_iter().collect() })
 }
 
-/// The names of shared libraries in `elf`, each between two zeros.
-fn libraries(elf: &[u8]) -> Vec<String> {
-    /// Longer ones are no file names.
-    const LONGEST: usize = 255;
-    const START: &[u8] = b"\0lib";
-    let starts = elf.windows(START.len()).enumerate().filter(|(_, window)| *window == START).map(|(at, _)| at + 1);
-    let names = starts.filter_map(|at| {
-        let rest = &elf[at..elf.len().min(at + LONGEST)];
-        let name = &rest[..rest.iter().position(|byte| *byte == 0)?];
-        let name = std::str::from_utf8(name).ok()?;
-        let is_file = name.chars().all(|c| c.is_ascii_alphanumeric() || "_+.-".contains(c));
-        let (_, version) = name.split_once(".so")?;
-        (is_file && version.chars().all(|c| c.is_ascii_digit() || c == '.')).then(|| name.to_owned())
-    });
-    let mut found: Vec<String> = names.collect();
-    found.sort();
-    found.dedup();
-    found
+/// Bytes of a file's name, and of the zero at its end.
+const NAME_MAX: usize = 255;
+
+/// The first group of each match of `pattern` in `elf`, which is in ASCII, with the byte behind it.
+fn named<'e>(pattern: &str, elf: &'e [u8]) -> impl Iterator<Item = (&'e str, Option<u8>)> {
+    let pattern = Regex::new(pattern).expect("a constant");
+    let found: Vec<_> = pattern.captures_iter(elf).filter_map(|found| found.get(1)).collect();
+    found.into_iter().filter_map(|name| Some((str::from_utf8(name.as_bytes()).ok()?, elf.get(name.end()).copied())))
 }
 
 /// The folders and URLs of a Terraform CLI configuration from which it would install providers: (folders, URLs, direct).
