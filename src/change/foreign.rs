@@ -25,7 +25,7 @@ use super::{Concluded, Event, FileDiff, Observer, Site};
 use crate::{
     catalogue::BrokerType,
     edge,
-    locate::{Located, Question, clean, locate},
+    locate::{Environment, Located, Question, clean, locate},
     outcome::{Outcome, refused},
     project::{Disk, Lock, Project, replace_unchanged, unified_diff},
     stack::{Provenance, provenance},
@@ -116,16 +116,12 @@ pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyho
     // Held from the first look to the end of an apply: the plan that is applied is of these files.
     let whole = fs::canonicalize(&dir).ok().filter(|_| !request.dry_run);
     let alone = whole.as_deref().filter(|dir| dir.is_dir()).map(Lock::folder).transpose().map_err(refused)?;
-    let environment = environment(&dir, request).map_err(refused)?;
-    let var_files = var_files(&dir, &request.var_files, observer).map_err(refused)?;
-    let (cluster, to) = (request.cluster.as_deref(), request.to.as_str());
-    let question = Question { dir: &dir, cluster, var_files: &var_files, environment: &environment, to };
+    let asked = Asked::of(dir, request, observer)?;
+    let question = asked.question();
     if request.all {
         return all::run(&question, request, site, observer);
     }
-    let located = located(&question)?;
-    let unchecked = unchecked(&located, &question, request, site)?;
-    let edited = show(&question, &located, unchecked, observer);
+    let Planned { edited, located } = asked.planned(site, observer)?;
     if request.dry_run {
         return Ok(ForeignEnd::Edited(Box::new(edited)));
     }
@@ -137,7 +133,7 @@ pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyho
     // Looked for before the edit, which would otherwise be for nothing.
     let terraform = &terraform(&question, &located, site)?;
     let project = Project::open(&site.dir).map_err(refused)?;
-    let alone = alone.as_ref().with_context(|| format!("{} cannot be locked", dir.display())).map_err(refused)?;
+    let alone = alone.as_ref().with_context(|| format!("{} cannot be locked", asked.dir.display())).map_err(refused)?;
     let diff = edited.files.into_iter().map(|file| file.diff).collect();
     let (located, after, plan) = (&located, located.edit.after(), edited.next);
     Work { project, request, site, terraform, alone, located, after, diff, plan }.carry_out(observer)
@@ -148,15 +144,37 @@ pub fn run(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyho
 /// # Errors
 /// Refused: it is unknown what to edit, or MSK would not make the change.
 pub fn plan(request: &Request, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Planned> {
-    let dir = clean(&request.dir);
-    let environment = environment(&dir, request).map_err(refused)?;
-    let var_files = var_files(&dir, &request.var_files, observer).map_err(refused)?;
-    let (cluster, to) = (request.cluster.as_deref(), request.to.as_str());
-    let question = Question { dir: &dir, cluster, var_files: &var_files, environment: &environment, to };
-    let located = located(&question)?;
-    let unchecked = unchecked(&located, &question, request, site)?;
-    let edited = show(&question, &located, unchecked, observer);
-    Ok(Planned { edited, located })
+    Asked::of(clean(&request.dir), request, observer)?.planned(site, observer)
+}
+
+/// A request with what is read for it.
+struct Asked<'a> {
+    request: &'a Request,
+    dir: PathBuf,
+    environment: Environment,
+    var_files: Vec<PathBuf>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(dir: PathBuf, request: &'a Request, observer: &mut dyn Observer) -> anyhow::Result<Asked<'a>> {
+        let environment = environment(&dir, request).map_err(refused)?;
+        let var_files = var_files(&dir, &request.var_files, observer).map_err(refused)?;
+        Ok(Asked { request, dir, environment, var_files })
+    }
+
+    fn question(&self) -> Question<'_> {
+        let Asked { request, dir, environment, var_files } = self;
+        Question { dir, cluster: request.cluster.as_deref(), var_files, environment, to: request.to.as_str() }
+    }
+
+    /// Locates the edit, checks it and shows it.
+    fn planned(&self, site: &Site, observer: &mut dyn Observer) -> anyhow::Result<Planned> {
+        let question = self.question();
+        let located = located(&question)?;
+        let unchecked = unchecked(&located, &question, self.request, site)?;
+        let edited = show(&question, &located, unchecked, observer);
+        Ok(Planned { edited, located })
+    }
 }
 
 /// The value to edit.
