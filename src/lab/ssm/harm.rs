@@ -1,6 +1,9 @@
 //! Faults of client instances as data: what they do to the commands of an instance. The next one is a row of [`FAULTS`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -118,9 +121,12 @@ impl Faults {
             return Err(refused(format!("the strength {strength} is not between {least} and {most}")));
         }
         let running = Running { fault, harm: (fault.harm)(strength), strength, since: now };
-        match self.0.insert((instance.to_owned(), fault.id), running) {
-            None => Ok(()),
-            Some(_) => Err(refused(format!("{} already runs on {instance}", fault.id))),
+        match self.0.entry((instance.to_owned(), fault.id)) {
+            Entry::Vacant(entry) => {
+                entry.insert(running);
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(refused(format!("{} already runs on {instance}", fault.id))),
         }
     }
 
@@ -209,6 +215,8 @@ mod tests {
         assert!(faults.start(&order("instance.killed", 1.0), "i-a", Timestamp::UNIX_EPOCH).is_err());
         assert!(faults.start(&order("instance.bewitched", 1.0), "i-a", Timestamp::UNIX_EPOCH).is_err());
         assert_eq!((faults.is_off("i-a"), faults.is_off("i-b")), (true, false));
+        // One that is refused leaves the one that runs as it was.
+        assert!(faults.start(&order("instance.slow-start", 1.0), "i-a", Timestamp::UNIX_EPOCH).is_err());
         assert_eq!((faults.delay("i-a"), faults.delay("i-b")), (Duration::from_secs(6), Duration::ZERO));
         let shown: Vec<_> = faults.shown().into_iter().map(|fault| (fault.id, fault.instance)).collect();
         let on_a = || Some("i-a".to_owned());
