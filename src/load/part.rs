@@ -98,14 +98,17 @@ pub fn until_start(agreed: SystemTime, now: SystemTime) -> Result<Duration, Cloc
     }
 }
 
-/// Waits for the start at `agreed`, or for `stop`.
+/// Waits for the start at `agreed`. `None` when `stop` is set before it: then there is no start.
 ///
 /// # Errors
 /// [`ClockOff`].
-pub fn await_start(agreed: SystemTime, stop: &AtomicBool) -> Result<Start, ClockOff> {
+pub fn await_start(agreed: SystemTime, stop: &AtomicBool) -> Result<Option<Start>, ClockOff> {
     loop {
         let wait = until_start(agreed, SystemTime::now())?;
-        if wait.is_zero() || stop.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if wait.is_zero() {
             break;
         }
         // Short, so that a stop, or a clock that is set meanwhile, is noticed.
@@ -114,7 +117,7 @@ pub fn await_start(agreed: SystemTime, stop: &AtomicBool) -> Result<Start, Clock
     let now = SystemTime::now();
     let late = now.duration_since(agreed).unwrap_or_default();
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Ok(Start { at_ms: since_epoch.as_secs_f64() * 1000.0, late_ms: late.as_secs_f64() * 1000.0 })
+    Ok(Some(Start { at_ms: since_epoch.as_secs_f64() * 1000.0, late_ms: late.as_secs_f64() * 1000.0 }))
 }
 
 #[cfg(test)]

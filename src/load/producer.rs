@@ -258,7 +258,11 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
         clients.push((native, ledger, Places::of(config, &bodies)));
     }
     let (reports, inbox) = mpsc::channel();
-    let start = config.start_at.map(|at| part::await_start(at, stop)).transpose()?;
+    let start = config.start_at.map(|at| part::await_start(at, stop)).transpose()?.flatten();
+    // Without a start nothing of the schedule is due.
+    let never_began = config.start_at.is_some() && start.is_none();
+    let load = Load { max_records: if never_began { 0 } else { load.max_records }, ..load.clone() };
+    let config = &ProducerConfig { load, ..config.clone() };
     let (started, started_at) = (Instant::now(), SystemTime::now());
     let mut tally = Tally::new(config, &dir, started_at)?;
     std::thread::scope(|scope| {
@@ -464,6 +468,19 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         assert!(summary.stopped && summary.acknowledged == 0 && summary.lost_track == 0);
         assert_eq!(summary.failed_total() + summary.unsent, summary.offered, "{summary:?}");
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_while_it_waits_sends_nothing() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(cluster.bootstrap_servers(), dir.path());
+        (config.load.rate, config.load.duration) = (Rate::Constant(100_000.0), Duration::from_secs(60));
+        config.start_at = Some(SystemTime::now() + Duration::from_secs(60));
+        let summary = run(&config, &AtomicBool::new(true), &mut |_| ()).unwrap();
+        assert_eq!((summary.offered, summary.acknowledged, summary.start), (0, 0, None), "{summary:?}");
+        assert!(summary.stopped);
     }
 
     #[test]
