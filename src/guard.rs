@@ -40,7 +40,7 @@ use crate::{
 use budget::Decision;
 use courier::{Courier, Delivery, waiting};
 use metrics::{Health, Page};
-use round::{Outcome, Round};
+use round::{Outcome, Round, Unpaid};
 use sinks::{Sender, Sink};
 use state::{State, Store};
 
@@ -89,7 +89,10 @@ pub async fn once(config: &Config, place: &Place<'_>, tell: Tell<'_>) -> anyhow:
     let outcome = round::read(config, place.region, &guard.state.spent).await;
     let (round, _) = match outcome {
         Outcome::Read(round, decision) => (round, decision),
-        Outcome::Unread(decision, usd) => return Err(refused(anyhow!(unpaid(decision, usd, config)))),
+        Outcome::Unread(unpaid) => {
+            guard.spend(&unpaid)?;
+            return Err(refused(anyhow!(said(&unpaid, config))));
+        }
     };
     guard.take(*round, began, tell)?;
     loop {
@@ -124,14 +127,15 @@ pub async fn watch(config: &Config, place: &Place<'_>, stop: &AtomicBool, tell: 
                 guard.take(*round, began, tell)?;
                 guard.pause(decision, tell)
             }
-            Outcome::Unread(decision @ Decision::TooDear { .. }, usd) if is_first => {
-                return Err(refused(anyhow!(unpaid(decision, usd, config))));
-            }
-            Outcome::Unread(decision, usd) => {
+            Outcome::Unread(unpaid) => {
+                guard.spend(&unpaid)?;
+                if is_first && matches!(unpaid.decision, Decision::TooDear { .. }) {
+                    return Err(refused(anyhow!(said(&unpaid, config))));
+                }
                 guard.health.rounds_unpaid += 1;
                 guard.show();
-                tell(Event::Note(unpaid(decision, usd, config)));
-                guard.pause(decision, tell)
+                tell(Event::Note(said(&unpaid, config)));
+                guard.pause(unpaid.decision, tell)
             }
         };
         is_first = false;
@@ -144,9 +148,9 @@ pub async fn watch(config: &Config, place: &Place<'_>, stop: &AtomicBool, tell: 
 }
 
 /// Why a round is not read.
-fn unpaid(decision: Decision, usd: f64, config: &Config) -> String {
-    let most = config.max_usd_per_day;
-    match decision {
+fn said(unpaid: &Unpaid, config: &Config) -> String {
+    let (most, usd) = (config.max_usd_per_day, unpaid.usd);
+    match unpaid.decision {
         Decision::TooDear { usd_per_day } => format!(
             "a round costs USD {usd:.4}: even one an hour would be USD {usd_per_day:.2} a day, more than max_usd_per_day \
              ({most}): raise it, or watch less (clusters.names, groups = false)"
@@ -214,6 +218,15 @@ impl<'a> Guard<'a> {
                 () = sleep(LOOK_EVERY) => {}
             }
         }
+    }
+
+    /// Counts what a round cost that was not read.
+    fn spend(&mut self, unpaid: &Unpaid) -> anyhow::Result<()> {
+        if unpaid.spent_usd > 0.0 {
+            self.state.spent.add(Timestamp::now(), unpaid.spent_usd);
+            self.store.save(&self.state)?;
+        }
+        Ok(())
     }
 
     /// Takes in a round: alerts and messages are saved before any is sent.

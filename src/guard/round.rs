@@ -28,8 +28,17 @@ pub struct Round {
 /// How a round went.
 pub enum Outcome {
     Read(Box<Round>, Decision),
-    /// It was not read for its price, USD.
-    Unread(Decision, f64),
+    /// It was not read for its price.
+    Unread(Unpaid),
+}
+
+/// Why a round was not read.
+pub struct Unpaid {
+    pub decision: Decision,
+    /// What the round would cost, USD.
+    pub usd: f64,
+    /// What it took to know that, USD.
+    pub spent_usd: f64,
 }
 
 /// Reads every cluster that `config` names, if the money for it is there.
@@ -43,7 +52,7 @@ pub async fn read(config: &Config, own_region: &str, spent: &Spent) -> Outcome {
     let usd = fleet.requests().usd();
     let decision = spent.decide(Timestamp::now(), usd, config.interval, config.max_usd_per_day);
     if !matches!(decision, Decision::Read { .. }) {
-        return Outcome::Unread(decision, usd);
+        return Outcome::Unread(Unpaid { decision, usd, spent_usd: fleet.made().usd() });
     }
     let (listed, failures) = (std::mem::take(&mut fleet.listed), std::mem::take(&mut fleet.failures));
     let disabled = std::mem::take(&mut fleet.disabled);

@@ -314,6 +314,17 @@ impl Fleet {
         all
     }
 
+    /// Requests of CloudWatch made so far, to prepare the reading.
+    pub fn made(&self) -> Requests {
+        let mut all = Requests::default();
+        for ready in &self.ready {
+            if let Ways::Outside { source, .. } = &ready.source {
+                all += source.status().requests();
+            }
+        }
+        all
+    }
+
     /// Reads every cluster and judges it.
     pub async fn read(self) -> Read {
         let mut requests = Requests::default();

@@ -91,18 +91,23 @@ impl Receiver {
     }
 }
 
-pub fn hot(names: &[String]) -> Stub {
-    let hot = |name: &String| {
+/// Clusters whose brokers all use so much CPU, percent.
+fn with_cpu(names: &[String], cpu: f64) -> Vec<Fake> {
+    let cluster = |name: &String| {
         let mut cluster = Fake::new(name, "kafka.t3.small", 3);
-        cluster.cpu = Some(97.0);
+        cluster.cpu = Some(cpu);
         cluster
     };
-    Stub::serving(names.iter().map(hot).collect())
+    names.iter().map(cluster).collect()
+}
+
+pub fn hot(names: &[String]) -> Stub {
+    Stub::serving(with_cpu(names, 97.0))
 }
 
 /// Nothing is wrong with them.
 pub fn calm(names: &[String]) -> Stub {
-    Stub::serving(names.iter().map(|name| Fake::new(name, "kafka.t3.small", 3)).collect())
+    Stub::serving(with_cpu(names, 20.0))
 }
 
 pub fn names(count: usize) -> Vec<String> {
@@ -111,7 +116,8 @@ pub fn names(count: usize) -> Vec<String> {
 
 /// `guard.toml` in `dir`, which judges what is older than `minutes`: a run with a smaller number has news.
 pub fn configure(dir: &Path, minutes: u32, rest: &str) {
-    let text = format!("delay = \"{minutes}m\"\ngroups = false\n{rest}");
+    let groups = if rest.contains("groups =") { "" } else { "groups = false\n" };
+    let text = format!("delay = \"{minutes}m\"\n{groups}{rest}");
     fs::write(dir.join("guard.toml"), text).unwrap();
 }
 
@@ -140,9 +146,13 @@ pub struct Running(Child);
 
 impl Running {
     pub fn start(stub: &Stub, dir: &Path, log: &str) -> Running {
+        Running::start_with(&[], stub, dir, log)
+    }
+
+    fn start_with(variables: &[(&str, &Path)], stub: &Stub, dir: &Path, log: &str) -> Running {
         let log = fs::File::options().create(true).append(true).open(dir.join(log)).unwrap();
         let mut command = stub.command(&["-C", dir.to_str().unwrap(), "guard"]);
-        command.env("AWS_REGION", "us-west-2").stdin(Stdio::null());
+        command.envs(variables.iter().copied()).env("AWS_REGION", "us-west-2").stdin(Stdio::null());
         Running(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
     }
 }
@@ -322,6 +332,89 @@ fn seed() -> u64 {
     std::env::var("KGEN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(25)
 }
 
+/// A library that adds the seconds in the file `CLOCK_AHEAD` to the clock of a process it is preloaded into.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t id, struct timespec *now) {
+    int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    const char *path = getenv("CLOCK_AHEAD");
+    char text[32];
+    int result = real(id, now), file;
+    if (result || id != CLOCK_REALTIME || !path || (file = open(path, O_RDONLY)) < 0) return result;
+    ssize_t length = read(file, text, sizeof text - 1);
+    close(file);
+    text[length > 0 ? length : 0] = 0;
+    now->tv_sec += atol(text);
+    return 0;
+}
+"#;
+
+#[test]
+fn a_clock_that_jumps_under_a_running_guard_tells_nothing_twice() {
+    const DAY: i64 = 24 * 3600;
+    let (dir, names) = (tempfile::tempdir().unwrap(), names(3));
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("clock.c"), CLOCK).unwrap();
+    let built = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([path("clock.so"), path("clock.c")])
+        .arg("-ldl")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let set_ahead = |seconds: i64| {
+        fs::write(path("next"), seconds.to_string()).unwrap();
+        fs::rename(path("next"), path("ahead")).unwrap();
+    };
+    set_ahead(0);
+
+    let stub = fired(&names, dir.path());
+    let receiver = Receiver::new(Manner::Takes);
+    let settings = format!("interval = \"1s\"\nmax_usd_per_day = 1000\n{}", webhook("pager", &receiver.url));
+    configure(dir.path(), 40, &settings);
+    let variables = [("LD_PRELOAD", path("clock.so")), ("CLOCK_AHEAD", path("ahead"))];
+    let variables = variables.each_ref().map(|(name, path)| (*name, path.as_path()));
+    let running = Running::start_with(&variables, &stub, dir.path(), "log");
+    let log = || fs::read_to_string(path("log")).unwrap_or_default();
+    let rounds = || log().lines().filter(|line| line.starts_with("clusters: 3")).count();
+    let told = || {
+        let of = |status: &str| receiver.documents().iter().filter(|document| document["status"] == status).count();
+        (of("firing"), of("resolved"))
+    };
+    let await_rounds = |more: usize| {
+        let before = rounds();
+        let passed = await_some(Duration::from_secs(60), || (rounds() >= before + more).then_some(()));
+        assert!(passed.is_some(), "{}", log());
+    };
+    let told_all = await_some(Duration::from_secs(60), || (told() == (3, 0)).then_some(()));
+    assert!(told_all.is_some(), "{:?}\n{}", told(), log());
+    // Ahead, back behind the first datapoint, and right again: the rounds go on, and there is no news.
+    for ahead in [2 * DAY, -DAY, 0, 400 * DAY, 0] {
+        set_ahead(ahead);
+        await_rounds(3);
+        assert_eq!(told(), (3, 0), "{ahead}: {}", log());
+        let state = fs::read(path(".kgen/guard/state.json")).unwrap();
+        let day = serde_json::from_slice::<Value>(&state).unwrap()["spent"]["day"].as_str().unwrap().to_owned();
+        let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+        assert_eq!(day, now.to_zoned(jiff::tz::TimeZone::UTC).date().to_string(), "the process has the other clock");
+    }
+    // What ends is told once, though each of these rounds is an hour after, or before, the last.
+    stub.set(with_cpu(&names, 20.0));
+    for ahead in [3600, 7200, 10_800, -3600, 0, DAY, 0] {
+        set_ahead(ahead);
+        await_rounds(2);
+    }
+    assert_eq!(told(), (3, 3), "{}", log());
+    assert!(receiver.ids().values().all(|times| *times == 1), "{:?}", receiver.ids());
+    drop(running);
+}
+
 #[test]
 fn two_guards_on_one_state_exclude_each_other() {
     let (dir, names) = (tempfile::tempdir().unwrap(), names(1));
@@ -358,6 +451,14 @@ fn a_round_that_costs_too_much_is_refused_before_it_is_read() {
     configure(dir.path(), 10, "max_usd_per_day = 0.001\n");
     let ran = once(&stub, dir.path(), &[]);
     assert!(ran.code == Some(2) && ran.stderr.contains("max_usd_per_day (0.001)"), "{:?} {}", ran.code, ran.stderr);
+    // What it took to know the price is counted: USD 0.01 for a thousand calls of ListMetrics.
+    configure(dir.path(), 10, "max_usd_per_day = 0.001\ngroups = true\n");
+    let before = stub.count("ListMetrics");
+    assert_eq!(once(&stub, dir.path(), &[]).code, Some(2));
+    let calls = stub.count("ListMetrics") - before;
+    let state: Value = serde_json::from_slice(&fs::read(dir.path().join(".kgen/guard/state.json")).unwrap()).unwrap();
+    let usd = state["spent"]["usd"].as_f64().unwrap();
+    assert!(calls > 0 && (usd - calls as f64 / 100_000.0).abs() < 1e-9, "{calls} calls: {state}");
 }
 
 #[test]

@@ -132,6 +132,7 @@ impl Fake {
 /// AWS's APIs on this machine, as far as kgen reads them. Ends with the test.
 pub struct Stub {
     url: String,
+    clusters: Clusters,
     calls: Arc<Mutex<Vec<String>>>,
     _runtime: Runtime,
     empty: tempfile::TempDir,
@@ -143,10 +144,16 @@ impl Stub {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let state = (Arc::new(clusters), Arc::clone(&calls));
+        let clusters = Arc::new(Mutex::new(Arc::new(clusters)));
+        let state = (Arc::clone(&clusters), Arc::clone(&calls));
         let app = Router::new().fallback(move |request: Request| answered(state.clone(), request));
         runtime.spawn(async move { axum::serve(listener, app).await });
-        Stub { url, calls, _runtime: runtime, empty: tempfile::tempdir().unwrap() }
+        Stub { url, clusters, calls, _runtime: runtime, empty: tempfile::tempdir().unwrap() }
+    }
+
+    /// From now on there are these clusters, and no others.
+    pub fn set(&self, clusters: Vec<Fake>) {
+        *self.clusters.lock().unwrap() = Arc::new(clusters);
     }
 
     /// Runs kgen in an empty folder with nothing but `AWS_ENDPOINT_URL` and a region.
@@ -176,14 +183,17 @@ impl Stub {
         self.empty.path()
     }
 
-    fn count(&self, call: &str) -> usize {
+    pub fn count(&self, call: &str) -> usize {
         self.calls.lock().unwrap().iter().filter(|made| *made == call).count()
     }
 }
 
-type State = (Arc<Vec<Fake>>, Arc<Mutex<Vec<String>>>);
+type Clusters = Arc<Mutex<Arc<Vec<Fake>>>>;
+
+type State = (Clusters, Arc<Mutex<Vec<String>>>);
 
 async fn answered((clusters, calls): State, request: Request) -> Response {
+    let clusters = Arc::clone(&clusters.lock().unwrap());
     let scope = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let region = scope.split('/').nth(2).unwrap_or_default().to_owned();
     let path = request.uri().path().to_owned();
