@@ -15,6 +15,7 @@ mod guard;
 mod guard_live;
 mod guard_propose;
 mod interrupts;
+mod kept;
 mod kills;
 mod lab;
 mod load;
