@@ -59,6 +59,17 @@ pub struct Run {
     pub unreadable: Vec<usize>,
 }
 
+/// The schema of a record in a later form than this kgen reads.
+#[derive(Debug, thiserror::Error)]
+#[error("schema {0} is newer than {SCHEMA}")]
+struct NewerForm(String);
+
+/// Whether `schema` names a form of the same kind as one that is read here.
+fn is_other_form(schema: &str) -> bool {
+    let kind = |schema: &str| schema.split_once('/').map(|(kind, _)| kind.to_owned());
+    [SCHEMA, SAMPLES].iter().any(|known| kind(known) == kind(schema))
+}
+
 /// Why there is no run to be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -66,6 +77,8 @@ pub enum ReadError {
     Io { path: PathBuf, source: io::Error },
     #[error("{} is not the record of a run: its first line has neither schema {SCHEMA} nor {SAMPLES}", .0.display())]
     NoRun(PathBuf),
+    #[error("{}: a newer kgen wrote this record ({schema}; this one reads {SCHEMA} and {SAMPLES}): use that kgen", path.display())]
+    Newer { path: PathBuf, schema: String },
     #[error("{} is larger than the record of a run can be: {why}", path.display())]
     TooLarge { path: PathBuf, why: String },
 }
@@ -78,7 +91,12 @@ impl Run {
     pub fn read(path: &Path) -> Result<Run, ReadError> {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let failed = |source: io::Error| match Unbounded::of(&source) {
-            Some(Unbounded::NoFile(_)) | None => ReadError::Io { path: path.clone(), source },
+            Some(Unbounded::NoFile(_)) | None => {
+                match source.get_ref().and_then(|inner| inner.downcast_ref::<NewerForm>()) {
+                    Some(NewerForm(schema)) => ReadError::Newer { path: path.clone(), schema: schema.clone() },
+                    None => ReadError::Io { path: path.clone(), source },
+                }
+            }
             Some(too_large) => ReadError::TooLarge { path: path.clone(), why: too_large.to_string() },
         };
         let file = BufReader::new(own::open(&path).map_err(failed)?);
@@ -126,6 +144,7 @@ impl Run {
                 let (at, observed) = observed(line)?;
                 Some(Entry { at, event: Event::Sample(Box::new(observed)) })
             }),
+            Some(other) if is_other_form(other) => return Err(io::Error::other(NewerForm(other.to_owned()))),
             _ => return Ok(None),
         };
         let Some(head) = head else { return Ok(None) };

@@ -80,7 +80,9 @@ pub fn recorded(path: &Path, seen: &mut dyn FnMut(&Context)) -> Result<Recorded,
             }
         }
         Ok(_) | Err(ReadError::NoRun(_)) => {}
-        Err(error @ ReadError::TooLarge { .. }) => return Err(RecordedError::Run(error)),
+        Err(error @ (ReadError::TooLarge { .. } | ReadError::Newer { .. })) => {
+            return Err(RecordedError::Run(error));
+        }
         Err(ReadError::Io { path, source }) => return Err(RecordedError::Missing { path, source }),
     }
     lines(path, seen)

@@ -65,6 +65,24 @@ fn recorded_runs_are_listed_replayed_and_reported() {
     }
 }
 
+#[test]
+fn a_run_of_a_newer_kgen_is_refused_with_the_way_forward() {
+    let dir = tempfile::tempdir().unwrap();
+    for (schema, expected) in [
+        (
+            "kgen.run/2",
+            "a newer kgen wrote this record (kgen.run/2; this one reads kgen.run/1 and kgen.sample/1): use that kgen",
+        ),
+        ("kgen.sample/7", "a newer kgen wrote this record (kgen.sample/7; "),
+        ("other.run/1", "is not the record of a run"),
+    ] {
+        fs::write(dir.path().join("run.jsonl"), format!("{{\"schema\":\"{schema}\"}}\n")).unwrap();
+        let output = project::kgen(dir.path()).args(["report", "./run.jsonl"]).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(expected), "{stderr}");
+    }
+}
+
 /// The records of the ledger are looked for, and none of them is on these brokers: exit code 5.
 #[test]
 fn a_ledger_is_proven() {
