@@ -17,6 +17,7 @@ use crate::{
     console::progress,
     demo::Story,
     diagnose::{Context, Verdict},
+    doctor::Answer,
     edge, guard, kafka,
     lab_api::LabStatus,
     load::{producer::Summary, verify::Verification},
@@ -24,6 +25,7 @@ use crate::{
     project::FileState,
     proof::Proof,
     remedy::Rendered,
+    run,
     stack::settings::Setting,
     terraform::Listing,
     watch::fleet::{Failure, Row},
@@ -370,6 +372,25 @@ pub struct RecordedRun {
     pub bytes: u64,
 }
 
+impl From<&run::Listed> for RecordedRun {
+    fn from(listed: &run::Listed) -> RecordedRun {
+        let run::Head { id, command, args, started, environment, .. } = listed.head.clone();
+        RecordedRun {
+            id,
+            command,
+            args,
+            started: started.to_string(),
+            duration_s: listed.seconds(),
+            outcome: listed.outcome().to_owned(),
+            exit_code: listed.end.as_ref().map(|end| end.exit_code),
+            cluster: environment.cluster,
+            lab_scale: environment.lab_scale,
+            dir: listed.dir.clone(),
+            bytes: listed.bytes,
+        }
+    }
+}
+
 /// `kgen clusters --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct Listed {
@@ -402,6 +423,19 @@ impl From<Requests> for Cost {
             usd: requests.usd(),
         }
     }
+}
+
+/// `kgen doctor --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Readiness {
+    pub schema: &'static str,
+    /// Nothing is missing; there may be warnings.
+    pub ready: bool,
+    pub checks: Vec<Answer>,
+}
+
+impl Readiness {
+    pub const SCHEMA: &str = "kgen.doctor/1";
 }
 
 /// `kgen config --json`.

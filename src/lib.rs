@@ -61,6 +61,7 @@ mod clients;
 mod demo;
 mod guard;
 mod sandbox;
+mod surroundings;
 mod watch;
 
 // What a user types and reads.

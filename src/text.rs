@@ -2,9 +2,16 @@
 
 pub mod capacity;
 pub mod clusters;
+pub mod comparison;
 pub mod diagnosis;
+pub mod doctor;
+pub mod here;
+pub mod lab;
 pub mod proof;
+pub mod runs;
+pub mod settings;
 pub mod sizing;
+pub mod topic;
 
 use crate::{diagnose::Context, visible};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{consume, diagnose, doctor, documents::*, look::Line, out, size};
+use super::{consume, diagnose, documents::*, look::Line, out, size};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
@@ -32,7 +32,7 @@ const PUBLISHED: &[Published] = &[
     (Played::SCHEMA, of::<Named<Played<'static>>>),
     (Destroyed::SCHEMA, of::<Named<Destroyed>>),
     (diagnose::DiagnosisDocument::SCHEMA, of::<diagnose::DiagnosisDocument<'static>>),
-    (doctor::Document::SCHEMA, of::<doctor::Document>),
+    (Readiness::SCHEMA, of::<Readiness>),
     (Explanations::SCHEMA, of::<Named<Explanations>>),
     (Fixed::SCHEMA, of::<Named<Fixed>>),
     (LabStatus::SCHEMA, of::<Named<LabStatus>>),
