@@ -11,6 +11,7 @@ pub mod load;
 mod look;
 pub mod mix;
 mod own;
+pub mod recorded;
 mod render;
 mod report;
 mod resize;

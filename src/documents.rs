@@ -26,6 +26,7 @@ use crate::{
     proof::Proof,
     remedy::Rendered,
     run,
+    sizing::Sizing,
     stack::settings::Setting,
     terraform::Listing,
     watch::fleet::{Failure, Row},
@@ -91,6 +92,7 @@ documents! {
     "kgen.benchmark/1" benchmark::Scores,
     "kgen.compare/1" ComparedRuns<'_>,
     "kgen.capacity/1" Measured,
+    "kgen.size/1" Sized,
 }
 
 /// `kgen plan --json`.
@@ -454,6 +456,16 @@ pub struct Other {
     /// `flag`, `environment` or `default`.
     pub origin: &'static str,
     pub variable: &'static str,
+}
+
+/// `kgen size --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Sized {
+    pub cluster: Context,
+    #[serde(flatten)]
+    pub sizing: Sizing,
+    /// Commands that carry out the advice, in order.
+    pub next: Vec<String>,
 }
 
 /// `kgen capacity --json`, and the result `capacity` of its run.

@@ -60,6 +60,7 @@ mod change;
 mod clients;
 mod demo;
 mod guard;
+mod proposals;
 mod sandbox;
 mod surroundings;
 mod watch;

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod here;
 pub mod lab;
 pub mod proof;
+pub mod rule;
 pub mod runs;
 pub mod settings;
 pub mod sizing;

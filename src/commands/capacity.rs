@@ -13,12 +13,11 @@ use super::{
     watching::{naming, telling},
 };
 use crate::{
-    capacity::{Answer, Found, Held, Step, Trial},
+    capacity::{Found, Step},
     change::ClusterView,
     cli::{Capacity, Outcome, capacity::Away, refused},
     console::{confirmed, ensure_confirmable},
-    diagnose::Context,
-    experiment::{self, Happened, Request, Seen},
+    experiment::{self, Happened, Request, Seen, usd_per_mb_s_month},
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
         pacer::Rate,
@@ -27,8 +26,7 @@ use crate::{
     },
     project::Project,
     run::{Environment, Event},
-    text::capacity::{answer, number},
-    visible,
+    text, visible,
     watch::{Marks, News, Place},
 };
 
@@ -80,7 +78,7 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     if args.json {
         documents::print(measured)?;
     } else {
-        print!("{}", answer(&measured));
+        print!("{}", text::capacity::answer(&measured));
     }
     Ok(outcome)
 }
@@ -155,19 +153,13 @@ fn search(
     let (found, trials) = ran?;
     let cluster = seen.cluster();
     let usd_per_mb_s_month = match (&found, &cluster) {
-        (Found::Capacity(answer), Some(context)) => price(context, answer),
+        (Found::Capacity(answer), Some(context)) => usd_per_mb_s_month(context, answer),
         _ => None,
     };
     let measured = Measured { cluster, found, trials, usd_per_mb_s_month, run: record.id().to_owned() };
     record.result("capacity", &measured)?;
     record.close();
     Ok(measured)
-}
-
-fn price(context: &Context, answer: &Answer) -> Option<f64> {
-    let month = context.known_type()?.usd_per_month(context.broker_count);
-    let mb = answer.lowest.bytes_per_s / 1e6;
-    (mb > 0.0).then(|| month / mb)
 }
 
 /// Into the record, and a line for whoever waits.
@@ -177,28 +169,12 @@ fn told(happened: Happened<'_>, record: &Record) -> anyhow::Result<()> {
         Happened::Begun(Step::Warm(rate)) => format!("warming up with {rate:.0} records/s"),
         Happened::Begun(Step::Confirm(rate)) => format!("confirming {rate:.0} records/s"),
         Happened::Begun(Step::Try(_) | Step::Done) => return Ok(()),
-        Happened::Ended(trial) => tried(trial),
+        Happened::Ended(trial) => text::capacity::tried(trial),
     };
     if !record.is_shown() {
         eprintln!("{line}");
     }
     record.tell(Event::note(line))
-}
-
-fn tried(trial: &Trial) -> String {
-    let held = match trial.held() {
-        Held::Yes => "holds".to_owned(),
-        Held::No { limit, is_clear: true } => format!("fails: {limit}"),
-        Held::No { limit, is_clear: false } => format!("may fail: {limit}"),
-        Held::GeneratorBound => "the load generator was late: nothing is learnt".to_owned(),
-    };
-    format!(
-        "{:.0} records/s: {:.0} acknowledged, p99 {}, CPU {}; {held}",
-        trial.asked_per_s,
-        trial.acknowledged_per_s,
-        number(trial.p99_ms, " ms"),
-        number(trial.cpu_percent, " %"),
-    )
 }
 
 fn outcome(measured: &Measured) -> Outcome {
@@ -211,19 +187,6 @@ fn outcome(measured: &Measured) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capacity::Round;
-
-    #[test]
-    fn the_price_is_that_of_the_brokers_over_what_they_sustain() {
-        let cluster = Context { broker_type: Some("kafka.m5.large".to_owned()), broker_count: 3, ..Context::default() };
-        let lowest =
-            Round { acknowledged_per_s: 2000.0, bytes_per_s: 2_000_000.0, cpu_percent: Some(58.0), p99_ms: Some(12.0) };
-        let answer = Answer { lowest, rounds: vec![lowest], spread_percent: 0.0, limit: None, fails_at_per_s: None };
-        // 3 x 0.21 x 730 over 2 MB/s.
-        assert!((price(&cluster, &answer).unwrap() - 229.95).abs() < 0.01);
-        let silent = Answer { lowest: Round { bytes_per_s: 0.0, ..lowest }, ..answer };
-        assert_eq!(price(&cluster, &silent), None);
-    }
 
     #[test]
     fn a_generator_that_is_late_is_no_answer() {

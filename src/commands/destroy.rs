@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::{
-    apply::price,
     documents::{self, Destroyed},
     progress::Progress,
     working_dir::{self, confirmed, ended, ensure_confirmable},
@@ -11,7 +10,7 @@ use super::{
 use crate::{
     change::await_earlier,
     cli::{Destroy, Outcome},
-    terraform::Goal,
+    terraform::{Goal, price},
 };
 
 pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {

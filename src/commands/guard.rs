@@ -1,7 +1,5 @@
 //! `kgen guard`: a fleet, watched.
 
-mod propose;
-
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -19,6 +17,7 @@ use crate::{
     },
     open_monitoring,
     project::Project,
+    proposals::propose_all,
     watch::runtime,
 };
 
@@ -118,7 +117,9 @@ fn once(report: Report, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
     if let Some(terraform) = &args.propose {
         // Every other form is a document, which is alone on standard output.
         let is_text = args.format == GuardFormat::Text;
-        propose::run(&report, dir, terraform, &|line| if is_text { println!("{line}") } else { eprintln!("{line}") })?;
+        let note = |text: &str| eprintln!("note: {text}");
+        let say = |line: &str| if is_text { println!("{line}") } else { eprintln!("{line}") };
+        propose_all(&report, dir, terraform, &note, &say)?;
     }
     if undelivered > 0 {
         return Err(anyhow!("{undelivered} messages were not delivered; they are kept, and sent with the next run"));

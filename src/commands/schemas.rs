@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{consume, diagnose, documents::*, look::Line, out, size};
+use super::{consume, diagnose, documents::*, look::Line, out};
 use crate::{
     benchmark,
     cli::{self, Outcome, refused},
@@ -54,7 +54,7 @@ const PUBLISHED: &[Published] = &[
     (WrittenReport::SCHEMA, of::<Named<WrittenReport>>),
     (Resized::SCHEMA, of::<Named<Resized>>),
     (ScaledOut::SCHEMA, of::<Named<ScaledOut>>),
-    (size::Sized::SCHEMA, of::<Named<size::Sized>>),
+    (Sized::SCHEMA, of::<Named<Sized>>),
     (Measured::SCHEMA, of::<Named<Measured>>),
     (Line::SCHEMA, of::<Line<'static>>),
     (kafka::admin::Topic::SCHEMA, of::<Named<kafka::admin::Topic>>),
