@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use super::{
-    delivery,
+    console::{confirmed, ensure_confirmable},
     documents::{self, Applied},
     place::Place,
     plan::notes,
     progress::Progress,
-    working_dir::{self, confirmed, ended, ensure_confirmable},
+    working_dir,
 };
 use crate::{
     change::{await_earlier, rolling},
     cli::{Apply, Outcome, refused},
+    project::Project,
     terraform::{Goal, Terraform, plan::Plan, price},
 };
 
@@ -23,11 +24,11 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
     let mut progress = Progress::new();
     await_earlier(&working_dir, &mut |event| progress.see(event))?;
 
-    let without_kgen = delivery::prepare(project)?;
+    let without_kgen = Project::open(project).map_err(refused)?.deliver_own()?;
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
-        Err(error) => return ended(error, &mut progress),
+        Err(error) => return progress.failed(error),
     };
     progress.plan(&plan, !args.dry_run);
     let refusals = plan.changes.obstacles().into_iter().filter(|obstacle| obstacle.is_certain);
@@ -46,7 +47,7 @@ pub fn run(project: &Path, args: &Apply) -> anyhow::Result<Outcome> {
         progress.phase("applying");
         match rolling::apply(terraform, &plan, &Place::Environment, &mut |event| progress.see(event)) {
             Ok(ended) => steps = ended,
-            Err(error) => return ended(error, &mut progress),
+            Err(error) => return progress.failed(error),
         }
         progress.clear();
     }

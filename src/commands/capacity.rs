@@ -6,11 +6,11 @@ use anyhow::anyhow;
 
 use super::{
     documents::{self, Measured},
+    look::naming,
     place::{Found as Cluster, Reached, reached},
     produce::ensure_topics,
-    record::{self, Record, environment},
+    record::{self, Record, environment, telling},
     stopping::Stopping,
-    watching::{naming, telling},
 };
 use crate::{
     capacity::{Found, Step},

@@ -1,9 +1,9 @@
 //! The events and the result of a change, shown.
 
 use super::{
+    console::confirmed,
     documents::{self, Prepared, PreparedFile, PreparedMoves, Resized, ScaledOut},
     record,
-    working_dir::confirmed,
 };
 use crate::{
     change::{Change, ChangeEnd, Concluded, Event, FileDiff, Moves, Observer, Proposal, Question},

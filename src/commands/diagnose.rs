@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    look::{INSIDE_INTERVAL, Opened, collected, open, open_named, recorded, refresh, runtime},
+    look::{INSIDE_INTERVAL, Opened, collected, naming, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
-    watching::naming,
 };
 use crate::{
     aws::Aws,

@@ -4,12 +4,12 @@ use std::{path::Path, time::Duration};
 
 use super::{
     changing::Words,
+    console::{confirmed, ensure_confirmable},
     diagnose::{fixes, watched},
     documents::{self, Fixed},
     look::runtime,
     place::Place,
     record::Record,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     change::{

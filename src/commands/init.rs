@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
 
-use super::{look, working_dir::answer_to};
+use super::{console::answer_to, look};
 use crate::{
     aws::ClusterInfo,
     cli::{Init, Outcome, Which, refused},

@@ -7,8 +7,8 @@ use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow};
 
 use super::{
+    console::{confirmed, ensure_confirmable},
     documents, out,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{

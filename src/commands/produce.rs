@@ -6,11 +6,11 @@ use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    look::naming,
     out,
     place::{Found, Reached, reached},
-    record::{self, Record, environment},
+    record::{self, Record, environment, telling},
     stopping::Stopping,
-    watching::{naming, telling},
 };
 use crate::{
     change::{ClusterView, INTERVAL},

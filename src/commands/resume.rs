@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     changing::{self, Words},
-    working_dir::{confirmed, ensure_confirmable},
+    console::{confirmed, ensure_confirmable},
 };
 use crate::{
     change::{

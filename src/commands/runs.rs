@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::{
+    console::{confirmed, ensure_confirmable},
     documents::{self, Pruned, Recorded},
     out,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Outcome, Runs, RunsAction, refused},

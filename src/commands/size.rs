@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 
 use super::{
+    console::{confirmed, ensure_confirmable},
     documents::{self, Sized},
     look::{open_named, runtime},
     out,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Look, Outcome, Size, SourceChoice, refused},

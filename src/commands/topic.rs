@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{
+    console::{answer_to, ensure_confirmable},
     documents::{self, TopicChange, TopicOutcome},
     place::connection,
-    working_dir::{answer_to, ensure_confirmable},
 };
 use crate::{
     cli::{

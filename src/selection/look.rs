@@ -126,6 +126,13 @@ async fn regions(flag: Option<&str>, project: &Project) -> anyhow::Result<Region
     })
 }
 
+/// How printed commands name the cluster: without the project's Terraform where it is not the project's.
+pub fn naming(project: &Project, cluster: &str, region: &str) -> Naming {
+    let stack = project.stack();
+    let is_own = cluster == stack.cluster().name && region == stack.region();
+    if is_own { Naming::of_project(&project.terraform_dir()) } else { Naming::default() }
+}
+
 /// Samples of a run's record, or that `kgen watch --json` wrote, and the cluster as it was at the last of them.
 pub fn recorded(path: &Path) -> anyhow::Result<(Context, Vec<Sample>)> {
     let recorded = watch::recorded(path, &mut edge::learn_context).map_err(refused)?;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{
+use crate::commands::{
     changing::{Words, conclude, prepared_files},
+    console::ensure_confirmable,
     documents::{self, Prepared},
-    working_dir::ensure_confirmable,
 };
 use crate::{
     change::{
