@@ -1,10 +1,14 @@
 //! The documents that `--json` prints, if no other module has a type for them. Each has its name in `schema`.
 
+mod diagnosis;
+pub mod schemas;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
+pub use diagnosis::{Diagnosed, DiagnosisDocument};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +16,7 @@ use serde_json::Value;
 use crate::{
     benchmark,
     capacity::{Found, Trial},
-    change::{Figures, moving, rolling},
+    change::{Figures, FileDiff, Moves, Proposal, moving, rolling},
     comparison::Comparison,
     console::progress,
     demo::Story,
@@ -241,6 +245,29 @@ pub struct PreparedMoves {
     pub throttle_bytes_per_s: u64,
 }
 
+impl From<Proposal> for Prepared {
+    fn from(proposal: Proposal) -> Prepared {
+        let moves = proposal.moves.map(|Moves { replicas, of, throttle_bytes_per_s }| PreparedMoves {
+            replicas,
+            of,
+            throttle_bytes_per_s,
+        });
+        Prepared {
+            cluster: Some(proposal.cluster.name),
+            written: false,
+            files: prepared_files(proposal.files),
+            remedy: Some(proposal.remedy),
+            moves,
+            notes: Vec::new(),
+            next: proposal.change.command(),
+        }
+    }
+}
+
+pub fn prepared_files(files: Vec<FileDiff>) -> Vec<PreparedFile> {
+    files.into_iter().map(|FileDiff { file, diff }| PreparedFile { file, diff }).collect()
+}
+
 /// `kgen topic create --json` and `kgen topic delete --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct TopicChange {
@@ -332,6 +359,21 @@ pub struct Played<'a> {
     #[serde(serialize_with = "lossy")]
     #[schemars(with = "PathBuf")]
     pub samples: &'a Path,
+}
+
+/// `kgen consume --verify RUN --json`.
+#[derive(Serialize, schemars::JsonSchema)]
+pub struct Verified<'a> {
+    pub schema: &'static str,
+    pub topic: &'a str,
+    /// Nothing is lost, duplicated, reordered or corrupted.
+    pub whole: bool,
+    #[serde(flatten)]
+    pub found: &'a Verification,
+}
+
+impl Verified<'_> {
+    pub const SCHEMA: &'static str = "kgen.verify/1";
 }
 
 /// `kgen compare --json`.

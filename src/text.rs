@@ -1,6 +1,7 @@
 //! Results as text for a person: what `commands` prints where no document was requested. Pure but for the width of the terminal.
 
 pub mod capacity;
+pub mod change;
 pub mod clusters;
 pub mod comparison;
 pub mod diagnosis;

@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::Context as _;
 use comfy_table::Table;
-use serde::Serialize;
 
 use super::{
     out,
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::{
     cli::{Outcome, load::Consume, refused},
+    documents::Verified,
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
         consumer::{self, Commands, Consumed, ConsumerConfig, ReadTick},
@@ -30,21 +30,6 @@ use crate::{
     project::Project,
     stack::Stack,
 };
-
-/// `kgen consume --verify RUN --json`.
-#[derive(Serialize, schemars::JsonSchema)]
-pub struct Document<'a> {
-    schema: &'static str,
-    topic: &'a str,
-    /// Nothing is lost, duplicated, reordered or corrupted.
-    whole: bool,
-    #[serde(flatten)]
-    found: &'a Verification,
-}
-
-impl Document<'_> {
-    pub const SCHEMA: &'static str = "kgen.verify/1";
-}
 
 /// Between two lines of progress, s.
 const LINE_EVERY: f64 = 10.0;
@@ -82,7 +67,7 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
     })?;
     let Some(found) = found else { return Ok(Outcome::Interrupted) };
     if args.json {
-        let document = Document { schema: Document::SCHEMA, topic: &topic, whole: found.is_whole(), found: &found };
+        let document = Verified { schema: Verified::SCHEMA, topic: &topic, whole: found.is_whole(), found: &found };
         out::document(&document)?;
     } else {
         print(&topic, &found);

@@ -15,7 +15,7 @@ use crate::{
     watch::{self, Naming, Place, Regions, Request, Target, View, Wanted},
 };
 
-pub use crate::watch::{Line, Opened, collected, refresh, runtime};
+pub use crate::watch::{Opened, collected, refresh, runtime};
 
 /// Time between two samples from inside.
 pub const INSIDE_INTERVAL: Duration = Duration::from_secs(1);

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::commands::{
-    changing::{Words, conclude, prepared_files},
+    changing::{Words, conclude},
     console::ensure_confirmable,
-    documents::{self, Prepared},
+    documents::{self, Prepared, prepared_files},
 };
 use crate::{
     change::{
