@@ -8,6 +8,7 @@ pub mod diagnosis;
 pub mod doctor;
 pub mod here;
 pub mod lab;
+pub mod load;
 pub mod proof;
 pub mod rule;
 pub mod runs;

@@ -9,26 +9,19 @@ use std::{
 };
 
 use anyhow::Context as _;
-use comfy_table::Table;
 
-use super::{
-    out,
-    place::connection,
-    produce::{ensure_topics, print_objectives},
-    stopping::Stopping,
-};
+use super::{out, place::connection, produce::ensure_topics, stopping::Stopping};
 use crate::{
     cli::{Outcome, load::Consume, refused},
     documents::Verified,
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
-        consumer::{self, Commands, Consumed, ConsumerConfig, ReadTick},
-        latency::Quantiles,
+        consumer::{self, Commands, ConsumerConfig, ReadTick},
         ledger::Ledger,
-        verify::Verification,
     },
     project::Project,
     stack::Stack,
+    text,
 };
 
 /// Between two lines of progress, s.
@@ -70,7 +63,7 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
         let document = Verified { schema: Verified::SCHEMA, topic: &topic, whole: found.is_whole(), found: &found };
         out::document(&document)?;
     } else {
-        print(&topic, &found);
+        println!("{}", text::load::verification(&topic, &found));
     }
     Ok(match &found {
         found if found.is_whole() => Outcome::Done,
@@ -80,38 +73,6 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
         }
         _ => Outcome::RecordsLost,
     })
-}
-
-fn print(topic: &str, found: &Verification) {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    let mut row = |name: &str, count: u64| {
-        table.add_row([name.to_owned(), count.to_string()]);
-    };
-    row("records read", found.read);
-    row("of other runs", found.foreign);
-    row("acknowledged", found.acknowledged);
-    row("lost", found.lost);
-    row("duplicates", found.duplicates);
-    row("reordered", found.reordered);
-    row("corrupted", found.corrupted);
-    row("reported as failed", found.failed);
-    row("  there nevertheless", found.failed_but_there);
-    row("unknown to the ledger", found.unknown);
-    row("  there", found.unknown_but_there);
-    println!("topic {topic}\n{table}");
-    if !found.ledger_complete {
-        println!("the ledger was not closed: its producer did not exit normally");
-    }
-    if found.partitions_cut > 0 {
-        println!(
-            "retention has deleted the beginning of {} partitions: the lost records may have been there",
-            found.partitions_cut
-        );
-    }
-    for (producer, sequence) in &found.lost_examples {
-        println!("lost: producer {producer}, sequence {sequence}");
-    }
 }
 
 /// What is read where.
@@ -144,7 +105,7 @@ fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Resu
     } else if args.json_stream {
         let _ = out::json_line(&consumed);
     } else {
-        print_consumed(&consumed);
+        println!("{}", text::load::consumed(&consumed));
     }
     let stopped = commands.stop.load(Ordering::Relaxed);
     Ok(match &consumed {
@@ -188,50 +149,7 @@ impl Shown {
         if tick.at_s - self.at_s < LINE_EVERY - 0.5 && tick.stalled == self.stalled {
             return;
         }
-        let behind = tick.end_to_end_p99_ms.map_or(String::new(), |p99| format!(", p99 {p99:.0} ms after due"));
-        let stalled = if tick.stalled { ", paused" } else { "" };
-        eprintln!(
-            "{:.0} s: {} records read, {:.0} records/s, lag {}{behind}{stalled}",
-            tick.at_s,
-            tick.read,
-            tick.read_per_s,
-            count(tick.lag)
-        );
+        eprintln!("{}", text::load::read_second(tick));
         (self.at_s, self.stalled) = (tick.at_s, tick.stalled);
     }
-}
-
-/// A lag, where it is known.
-pub fn count(lag: Option<u64>) -> String {
-    lag.map_or("unknown".to_owned(), |lag| lag.to_string())
-}
-
-/// The times from due to read.
-pub fn end_to_end(times: &Quantiles) -> String {
-    let Quantiles { p50_ms, p99_ms, p99_9_ms, max_ms, .. } = times;
-    format!(
-        "end to end (from due to read): p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, p99.9 {p99_9_ms:.1} ms, max {max_ms:.1} ms"
-    )
-}
-
-fn print_consumed(consumed: &Consumed) {
-    println!(
-        "{} records ({} bytes) in {:.1} s, {:.1} records/s, lag {} at the end, {} at most",
-        consumed.read,
-        consumed.bytes,
-        consumed.duration_s,
-        consumed.read_per_s,
-        count(consumed.lag),
-        count(consumed.lag_max)
-    );
-    if consumed.stalled_s > 0.0 {
-        println!("paused for {:.1} s", consumed.stalled_s);
-    }
-    if consumed.corrupted > 0 {
-        println!("{} records are damaged", consumed.corrupted);
-    }
-    if let Some(times) = &consumed.end_to_end {
-        println!("{}", end_to_end(times));
-    }
-    print_objectives(&consumed.slo);
 }

@@ -6,12 +6,10 @@ use std::{path::Path, time::Duration};
 use anyhow::Context as _;
 
 use super::{
-    clients::{
-        Shown, connecting, engine, ensure_no_secret, ensure_topics_from_here, has_lost_records, print as print_producer,
-    },
+    clients::{Shown, connecting, engine, ensure_no_secret, ensure_topics_from_here, has_lost_records},
     consume, out,
     place::connection,
-    produce::{self, ensure_topics, print_objectives},
+    produce::{self, ensure_topics},
     record::{self, Record, environment},
     stopping::Stopping,
 };
@@ -29,13 +27,14 @@ use crate::{
         self,
         consumer::ReadTick,
         merge::Standing,
-        mix::{Expected, Group, MixMachine, Mixed, MixedGroup, Second, Sending},
+        mix::{Expected, Group, MixMachine, Mixed, Second, Sending},
         part::Part,
         payload::Payload,
         producer::{Tick, new_run},
     },
     project::Project,
     stack::Stack,
+    text,
 };
 
 /// Between two lines of progress, s.
@@ -248,7 +247,7 @@ fn ended(asked: &Asked, mut mixed: Mixed, was_stopped: bool, record: &Record) ->
     if asked.json {
         out::document(&mixed)?;
     } else {
-        print(&mixed);
+        println!("{}", text::load::mixed(&mixed));
     }
     Ok(outcome(&asked.mix, &mixed))
 }
@@ -333,48 +332,4 @@ impl Seconds {
             line.offered_per_s, line.acknowledged_per_s, line.read_per_s
         );
     }
-}
-
-fn print(mixed: &Mixed) {
-    for one in &mixed.producers {
-        println!("producer {}", one.name);
-        print_producer(&one.result);
-        println!();
-    }
-    mixed.groups.iter().for_each(print_group);
-    match mixed.standing {
-        Standing::Whole => {}
-        Standing::Partial => println!("partial: a part of the load is missing, as named above"),
-        Standing::Void => println!("void: this was not the load that was asked for, as named above"),
-    }
-}
-
-fn print_group(group: &MixedGroup) {
-    println!(
-        "consumer {}: {} records ({} bytes) of {} by {} members in {:.1} s, {:.1} records/s, lag {} at the end, {} at most of one",
-        group.name,
-        group.read,
-        group.bytes,
-        group.topic,
-        group.members,
-        group.duration_s,
-        group.read_per_s,
-        consume::count(group.lag),
-        consume::count(group.lag_max)
-    );
-    if group.corrupted > 0 {
-        println!("{} records are damaged", group.corrupted);
-    }
-    if let Some(times) = &group.end_to_end {
-        let by = match group.clock_uncertainty_ms {
-            Some(0.0) => "by the clock of this machine".to_owned(),
-            Some(ms) => format!("uncertain by {ms:.0} ms, because clocks of several machines are compared"),
-            None => "by clocks of different machines, which were not compared: they say little".to_owned(),
-        };
-        println!("{}, {by}", consume::end_to_end(times));
-    }
-    for fault in &group.faults {
-        println!("{}: {}", fault.machine, crate::visible::line(&fault.reason));
-    }
-    print_objectives(&group.slo);
 }

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
-use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
@@ -17,15 +16,15 @@ use crate::{
     cli::{Outcome, load::Produce, refused},
     kafka::{ClusterMetadata, Connection, REACHABLE_WITHIN},
     load::{
-        latency::Quantiles,
         merge::Report,
         part::Part,
         payload::Payload,
         producer::{self, Load, ProducerConfig, Summary, Tick, new_run},
-        slo::{Figure, Judged, Slo},
+        slo::{Figure, Slo},
     },
     project::Project,
     run::{Environment, Event, Mark},
+    text,
     watch::{Marks, News, Place},
 };
 
@@ -97,7 +96,7 @@ fn send(
     } else if args.json_stream {
         let _ = out::json_line(&summary);
     } else {
-        print_summary(&summary);
+        println!("{}", text::load::produced(&summary));
     }
     Ok(outcome)
 }
@@ -213,7 +212,7 @@ impl Progress {
         {
             self.print(&format!("note: {error:#}"));
         }
-        let line = line(tick);
+        let line = text::load::sent_second(tick);
         for note in &tick.notes {
             self.print(&format!("client: {note}"));
         }
@@ -240,81 +239,6 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-    }
-}
-
-fn line(tick: &Tick) -> String {
-    let ms = |time: Option<f64>| time.map_or("none".to_owned(), |time| format!("{time:.1} ms"));
-    let sample = &tick.sample;
-    let mut line = format!(
-        "{:.0} s: {:.0} records/s due, {:.0} acknowledged, {} outstanding, p50 {}, p99 {} (from the send {})",
-        tick.at_s,
-        sample.offered_per_s,
-        sample.acknowledged_per_s,
-        sample.outstanding,
-        ms(sample.p50_ms),
-        ms(sample.p99_ms),
-        ms(tick.service_p99_ms)
-    );
-    if tick.total_failed > 0 {
-        line += &format!(", {} failed so far", tick.total_failed);
-    }
-    if sample.generator_bound {
-        line += ", generator bound";
-    }
-    line
-}
-
-fn print_summary(summary: &Summary) {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    let asked = summary.rate_asked.map_or("as fast as possible".to_owned(), |rate| format!("{rate:.1} asked"));
-    table.add_row(["run".to_owned(), summary.run.clone()]);
-    table.add_row(["duration".to_owned(), format!("{:.1} s", summary.duration_s)]);
-    table.add_row(["records/s".to_owned(), format!("{:.1} reached, {asked}", summary.rate_reached)]);
-    table.add_row(["records due".to_owned(), summary.offered.to_string()]);
-    table.add_row(["acknowledged".to_owned(), summary.acknowledged.to_string()]);
-    let codes: Vec<_> = summary.failed.iter().map(|(code, count)| format!("{count} {code}")).collect();
-    table.add_row(["failed".to_owned(), if codes.is_empty() { "0".to_owned() } else { codes.join(", ") }]);
-    if summary.unsent > 0 {
-        table.add_row(["due, never sent".to_owned(), summary.unsent.to_string()]);
-    }
-    println!("{table}");
-    print_times(&[
-        ("response (from due)", &summary.response),
-        ("service (from sent)", &summary.service),
-        ("send error", &summary.send_error),
-    ]);
-    if summary.generator_bound {
-        println!(
-            "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} because the \
-             client's queue was full, {} because this machine was busy); these times say little about the cluster",
-            summary.late_share * 100.0,
-            summary.late_queue_full,
-            summary.late_generator
-        );
-    }
-    print_objectives(&summary.slo);
-    println!("proof: kgen consume --verify {} --topic {}", summary.run, summary.topic);
-}
-
-/// The quantiles of each kind of time that was measured.
-pub fn print_times(kinds: &[(&str, &Option<Quantiles>)]) {
-    let mut times = Table::new();
-    times.load_style(comfy_table::presets::NOTHING);
-    times.set_header(["ms", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"]);
-    for (name, q) in kinds.iter().filter_map(|(name, times)| Some((*name, times.as_ref()?))) {
-        let figures = [q.mean_ms, q.p50_ms, q.p90_ms, q.p95_ms, q.p99_ms, q.p99_9_ms, q.p99_99_ms, q.max_ms];
-        times.add_row(std::iter::once(name.to_owned()).chain(figures.iter().map(|ms| format!("{ms:.2}"))));
-    }
-    println!("{times}");
-}
-
-/// Each objective, what was reached, and whether that keeps it.
-pub fn print_objectives(slo: &[Judged]) {
-    for Judged { objective, reached, kept, .. } in slo {
-        let reached = reached.map_or("nothing was measured".to_owned(), |reached| format!("{reached:.3} reached"));
-        println!("objective {objective}: {}, {reached}", if *kept { "kept" } else { "missed" });
     }
 }
 
