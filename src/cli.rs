@@ -10,6 +10,7 @@ pub mod lab;
 pub mod load;
 mod look;
 pub mod mix;
+pub mod onward;
 mod own;
 pub mod recorded;
 mod render;

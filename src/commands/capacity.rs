@@ -8,7 +8,6 @@ use super::{
     documents::{self, Measured},
     look::naming,
     place::{Found as Cluster, Reached, reached},
-    produce::ensure_topics,
     record::{self, Record, environment, telling},
     stopping::Stopping,
 };
@@ -18,14 +17,10 @@ use crate::{
     cli::{Capacity, Outcome, capacity::Away, refused},
     console::{confirmed, ensure_confirmable},
     experiment::{self, Happened, Request, Seen, usd_per_mb_s_month},
-    kafka::{Connection, REACHABLE_WITHIN},
-    load::{
-        pacer::Rate,
-        part::Part,
-        producer::{Load, ProducerConfig, new_run},
-    },
+    kafka::REACHABLE_WITHIN,
     project::Project,
     run::{Environment, Event},
+    selection::load::{ensure_topics, trial_config},
     text, visible,
     watch::{Marks, News, Place},
 };
@@ -33,16 +28,13 @@ use crate::{
 /// Time between two samples of the brokers.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a trial waits for outstanding answers.
-const FLUSH_WITHIN: Duration = Duration::from_secs(10);
-
 pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
     let Reached { connection, cluster } = reached(&args.brokers, &project)?;
     let cluster = cluster.ok_or_else(|| {
         refused(anyhow!("the brokers' CPU is needed, and --bootstrap-servers names none to watch: use --cluster"))
     })?;
-    let mut producer = producer(args, &project, connection)?;
+    let mut producer = trial_config(args, &project, connection)?;
     let topics = &producer.load.topics;
     ensure_topics(topics, &producer.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?)?;
     ask(args, &cluster.name)?;
@@ -81,38 +73,6 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
         print!("{}", text::capacity::answer(&measured));
     }
     Ok(outcome)
-}
-
-/// The load of the trials, but for its rate and duration.
-///
-/// # Errors
-/// Refused: settings that do not go together.
-fn producer(args: &Capacity, project: &Project, connection: Connection) -> anyhow::Result<ProducerConfig> {
-    let default = Load::of_stack(project.stack());
-    let load = Load {
-        topics: args.topic.clone().map_or(default.topics.clone(), |topic| vec![topic]),
-        rate: Rate::Constant(1.0),
-        record_size: args.record_size.unwrap_or(default.record_size),
-        keys: args.keys.unwrap_or(default.keys),
-        payload: args.payload.clone(),
-        ..default
-    };
-    let producer = ProducerConfig {
-        run: new_run(),
-        load,
-        connection,
-        acks: args.acks,
-        idempotent: false,
-        transactions: None,
-        compression: args.compression.clone(),
-        clients: args.clients,
-        part: Part::WHOLE,
-        start_at: None,
-        runs: project.runs_dir(),
-        flush_within: FLUSH_WITHIN,
-    };
-    producer.validate().map_err(refused)?;
-    Ok(producer)
 }
 
 /// Nobody's cluster is loaded to its limit without being asked.

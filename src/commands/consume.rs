@@ -10,16 +10,18 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{out, place::connection, produce::ensure_topics, stopping::Stopping};
+use super::{out, place::connection, stopping::Stopping};
 use crate::{
     cli::{Outcome, load::Consume, refused},
     documents::Verified,
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
-        consumer::{self, Commands, ConsumerConfig, ReadTick},
+        consumer::{self, Commands, ReadTick},
+        ending,
         ledger::Ledger,
     },
     project::Project,
+    selection::load::{consumer_config, ensure_topics},
     stack::Stack,
     text,
 };
@@ -65,33 +67,11 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
     } else {
         println!("{}", text::load::verification(&topic, &found));
     }
-    Ok(match &found {
-        found if found.is_whole() => Outcome::Done,
-        // What retention deleted can be neither shown nor missed.
-        found if found.partitions_cut > 0 && found.duplicates + found.reordered + found.corrupted == 0 => {
-            Outcome::Inconclusive
-        }
-        _ => Outcome::RecordsLost,
-    })
-}
-
-/// What is read where.
-pub fn config(args: &Consume, connection: Connection, stack: &Stack) -> ConsumerConfig {
-    ConsumerConfig {
-        connection,
-        topics: if args.topic.is_empty() { vec![stack.topic().name.clone()] } else { args.topic.clone() },
-        group: args.group.clone(),
-        from_beginning: args.from == "beginning",
-        max_records: args.max.unwrap_or(u64::MAX),
-        duration: args.duration.unwrap_or(std::time::Duration::MAX),
-        delay: args.delay,
-        rate: args.rate,
-        stalls: args.stalls.clone(),
-    }
+    Ok(ending::of_verified(&found))
 }
 
 fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Result<Outcome> {
-    let config = config(&args, connection, stack);
+    let config = consumer_config(&args, connection, stack);
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.topics, &cluster)?;
     let stopping = Stopping::begin(|| ())?;
@@ -107,12 +87,7 @@ fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Resu
     } else {
         println!("{}", text::load::consumed(&consumed));
     }
-    let stopped = commands.stop.load(Ordering::Relaxed);
-    Ok(match &consumed {
-        _ if stopped => Outcome::Interrupted,
-        consumed if consumed.slo.iter().any(|judged| !judged.kept) => Outcome::Missed,
-        _ => Outcome::Done,
-    })
+    Ok(ending::of_consumed(&consumed, commands.stop.load(Ordering::Relaxed)))
 }
 
 /// Turns `stall` over with every SIGUSR1.

@@ -6,10 +6,9 @@ use std::{path::Path, time::Duration};
 use anyhow::Context as _;
 
 use super::{
-    clients::{Shown, connecting, engine, ensure_no_secret, ensure_topics_from_here, has_lost_records},
-    consume, out,
+    clients::Shown,
+    out,
     place::connection,
-    produce::{self, ensure_topics},
     record::{self, Record, environment},
     stopping::Stopping,
 };
@@ -17,23 +16,27 @@ use crate::{
     cli::{
         Outcome,
         load::{Brokers, Consume, Load, Machines},
-        mix::{self as file, Mix},
+        mix::{Mix, of_one_group},
+        onward::{connecting, ensure_no_secret},
         refused,
     },
     clients::{self, MixOrder, Work},
     files::bounded,
-    kafka::{Connection, REACHABLE_WITHIN},
+    kafka::REACHABLE_WITHIN,
     load::{
         self,
         consumer::ReadTick,
-        merge::Standing,
+        ending,
         mix::{Expected, Group, MixMachine, Mixed, Second, Sending},
         part::Part,
         payload::Payload,
         producer::{Tick, new_run},
     },
     project::Project,
-    stack::Stack,
+    selection::{
+        load::{ensure_topics, ensure_topics_from_here, plan_mix, read_mix},
+        machines::engine,
+    },
     text,
 };
 
@@ -56,7 +59,7 @@ pub fn run(args: &Load, project: &Path) -> anyhow::Result<Outcome> {
     let project = &Project::open(project).map_err(refused)?;
     let reading = || format!("reading the load of {}", args.file.display());
     let text = bounded::text(&args.file, bounded::TEXT_BYTES).with_context(reading).map_err(refused)?;
-    let (text, mix) = read(&text, project.stack()).with_context(reading).map_err(refused)?;
+    let (text, mix) = read_mix(&text, project.stack()).with_context(reading).map_err(refused)?;
     let asked = Asked { mix, text, brokers: &args.brokers, machines: &args.machines, json: args.json };
     if args.machines.are_named() {
         return everywhere(&asked, project);
@@ -67,80 +70,8 @@ pub fn run(args: &Load, project: &Path) -> anyhow::Result<Outcome> {
 /// `kgen consume --on clients`: every machine is a member of the group.
 pub fn consume(args: &Consume, project: &Path) -> anyhow::Result<Outcome> {
     let project = &Project::open(project).map_err(refused)?;
-    let (text, mix) = read(&of_one_group(args), project.stack()).map_err(refused)?;
+    let (text, mix) = read_mix(&of_one_group(args), project.stack()).map_err(refused)?;
     everywhere(&Asked { mix, text, brokers: &args.brokers, machines: &args.machines, json: args.json }, project)
-}
-
-/// The mix of one group.
-fn of_one_group(args: &Consume) -> String {
-    let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
-    let mut table = toml::Table::new();
-    let mut put = |key: &str, value: toml::Value| drop(table.insert(key.to_owned(), value));
-    put("group", args.group.clone().into());
-    put("from", args.from.clone().into());
-    put("delay", seconds(args.delay).into());
-    if !args.topic.is_empty() {
-        put("topic", args.topic.clone().into());
-    }
-    if let Some(duration) = args.duration {
-        put("duration", seconds(duration).into());
-    }
-    if let Some(rate) = args.rate {
-        put("rate", rate.into());
-    }
-    if let Some(slo) = &args.slo {
-        put("slo", slo.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(",").into());
-    }
-    let stalls = args.stalls.iter().map(|stall| format!("{}@{}", seconds(stall.length), seconds(stall.from)));
-    put("stall", stalls.collect::<Vec<_>>().into());
-    let mut file = toml::Table::new();
-    file.insert("consumer".to_owned(), toml::Value::Array(vec![table.into()]));
-    file.to_string()
-}
-
-/// The file with what the stack says where it says nothing.
-fn read(text: &str, stack: &Stack) -> anyhow::Result<(String, Mix)> {
-    let stacks = load::producer::Load::of_stack(stack);
-    let topic = ("topic", stack.topic().name.clone());
-    let producer = [
-        topic.clone(),
-        ("rate", stacks.rate.to_string()),
-        ("record-size", stacks.record_size.to_string()),
-        ("keys", stacks.keys.to_string()),
-    ];
-    let text = file::completed(text, &producer, &[topic])?;
-    let mut mix = Mix::read(&text)?;
-    for producer in &mut mix.producers {
-        let args = &mut producer.args;
-        args.duration = args.duration.or(args.rate.as_ref().and_then(|rate| rate.length())).or(Some(stacks.duration));
-    }
-    Ok((text, mix))
-}
-
-/// The producers and groups with the brokers of the command line.
-fn planned(
-    asked: &Asked,
-    run: u64,
-    part: Part,
-    connection: &Connection,
-    project: &Project,
-) -> anyhow::Result<(Vec<Sending>, Vec<Group>)> {
-    let mut senders = Vec::new();
-    for (number, producer) in (0..).zip(&asked.mix.producers) {
-        let mut config = produce::config_at(&producer.args, connection.clone(), project)?;
-        config.run = run.wrapping_add(number);
-        config.part = part;
-        let name = || format!("producer {}", producer.name);
-        config.validate().with_context(name).map_err(refused)?;
-        senders.push(Sending { name: producer.name.clone(), after: producer.after, config });
-    }
-    let groups = asked.mix.groups.iter().map(|group| Group {
-        name: group.name.clone(),
-        after: group.after,
-        members: group.members,
-        config: consume::config(&group.args, connection.clone(), project.stack()),
-    });
-    Ok((senders, groups.collect()))
 }
 
 fn topics(senders: &[Sending], groups: &[Group]) -> Vec<String> {
@@ -152,7 +83,7 @@ fn topics(senders: &[Sending], groups: &[Group]) -> Vec<String> {
 fn here(asked: &Asked, args: &Load, project: &Project) -> anyhow::Result<Outcome> {
     let connection = connection(asked.brokers, project)?;
     let (run, part) = (args.run_id.unwrap_or_else(new_run), args.part.unwrap_or(Part::WHOLE));
-    let (senders, groups) = planned(asked, run, part, &connection, project)?;
+    let (senders, groups) = plan_mix(&asked.mix, run, part, &connection, project)?;
     let cluster = connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&topics(&senders, &groups), &cluster)?;
     let order = order(asked, run, &senders, Vec::new(), project);
@@ -186,7 +117,7 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     }
     let connection = connection(asked.brokers, project)?;
     let run = new_run();
-    let (senders, groups) = planned(asked, run, Part::WHOLE, &connection, project)?;
+    let (senders, groups) = plan_mix(&asked.mix, run, Part::WHOLE, &connection, project)?;
     ensure_topics_from_here(&topics(&senders, &groups), &connection)?;
     let engine = engine(asked.machines, &asked.brokers.which, project)?;
     let mut arguments = vec!["load".to_owned(), FILE.to_owned()];
@@ -249,26 +180,7 @@ fn ended(asked: &Asked, mut mixed: Mixed, was_stopped: bool, record: &Record) ->
     } else {
         println!("{}", text::load::mixed(&mixed));
     }
-    Ok(outcome(&asked.mix, &mixed))
-}
-
-fn outcome(asked: &Mix, mixed: &Mixed) -> Outcome {
-    let results = || mixed.producers.iter().map(|one| &one.result);
-    let objectives = || results().flat_map(|one| &one.slo).chain(mixed.groups.iter().flat_map(|one| &one.slo));
-    let mut of_producers = results().zip(&asked.producers);
-    if mixed.stopped {
-        Outcome::Interrupted
-    } else if of_producers.any(|(one, asked)| has_lost_records(one, asked.args.slo.as_ref()))
-        || mixed.groups.iter().any(|one| one.corrupted > 0)
-    {
-        Outcome::RecordsLost
-    } else if mixed.standing != Standing::Whole {
-        Outcome::Inconclusive
-    } else if objectives().any(|judged| !judged.kept) {
-        Outcome::Missed
-    } else {
-        Outcome::Done
-    }
+    Ok(ending::of_mixed(&mixed, asked.mix.producers.iter().map(|one| one.args.slo.as_ref())))
 }
 
 /// The newest second of each producer and member.
