@@ -90,7 +90,7 @@ documents! {
     "kgen.runs-prune/1" Pruned,
     "kgen.topic-change/1" TopicChange,
     "kgen.clusters/1" Listed,
-    "kgen.guard/1" guard::Report,
+    "kgen.guard/1" guard::RoundReport,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
     "kgen.benchmark/1" benchmark::Scores,

@@ -15,7 +15,7 @@ use crate::{
     },
     edge,
     guard::{
-        Report,
+        RoundReport,
         format::{branch, proposal},
         report::Standing,
     },
@@ -28,7 +28,7 @@ use crate::{
 /// # Errors
 /// There was something to propose, and none of it could be.
 pub fn propose_all(
-    report: &Report,
+    report: &RoundReport,
     project: &Path,
     terraform: &Path,
     note: &dyn Fn(&str),
@@ -59,7 +59,7 @@ pub fn propose_all(
 }
 
 fn proposed(
-    report: &Report,
+    report: &RoundReport,
     finding: &Standing,
     broker_type: &str,
     project: &Path,
@@ -85,7 +85,7 @@ fn proposed(
 }
 
 /// Checks that the Terraform is that of the finding's cluster, as it is now.
-fn ensure_same(report: &Report, finding: &Standing, planned: &Planned) -> anyhow::Result<()> {
+fn ensure_same(report: &RoundReport, finding: &Standing, planned: &Planned) -> anyhow::Result<()> {
     let located = &planned.located;
     if let Some(region) = &located.region {
         let (dir, is) = (located.edit.file.display(), &finding.subject.region);

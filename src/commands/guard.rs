@@ -11,7 +11,7 @@ use crate::{
     diagnose::Verdict,
     files,
     guard::{
-        self, Config, Event, Line, Place, Report,
+        self, Config, Event, Line, Place, RoundReport,
         config::{SinkConfig, SinkKind},
         format,
     },
@@ -104,7 +104,7 @@ fn tried(sinks: &[(String, Result<(), String>)]) -> anyhow::Result<Outcome> {
 }
 
 /// Prints a round, and how the command ends.
-fn once(report: Report, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
+fn once(report: RoundReport, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
     let outcome = outcome(&report);
     let undelivered: usize = report.undelivered.values().sum();
     match args.format {
@@ -131,7 +131,7 @@ fn once(report: Report, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// What could not be read counts most, then causes, then what is not known.
-fn outcome(report: &Report) -> anyhow::Result<Outcome> {
+fn outcome(report: &RoundReport) -> anyhow::Result<Outcome> {
     ensure_read(report.failures.len(), report.unread())?;
     Ok(match (report.unsilenced().next(), report.count(Verdict::Inconclusive)) {
         (Some(_), _) => Outcome::Unhealthy,

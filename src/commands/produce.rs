@@ -17,7 +17,7 @@ use crate::{
     kafka::REACHABLE_WITHIN,
     load::{
         ending,
-        merge::Report,
+        merge::PartReport,
         producer::{self, ProducerConfig, Tick},
     },
     project::Project,
@@ -92,7 +92,7 @@ fn send(
     if args.json {
         out::document(&summary)?;
     } else if let Some(part) = args.part {
-        out::json_line(&Report::of(part, summary)?)?;
+        out::json_line(&PartReport::of(part, summary)?)?;
     } else if args.json_stream {
         let _ = out::json_line(&summary);
     } else {
