@@ -1,12 +1,15 @@
 //! `kgen load`: several producers and consumer groups as one load, on this machine or on many; and `kgen consume --on clients`,
 //! which is a load of one group.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 
 use super::{
-    clients::Shown,
+    clients::Shown as ShownOfMachines,
     out,
     place::connection,
     record::{self, Record, environment},
@@ -24,13 +27,11 @@ use crate::{
     files::bounded,
     kafka::REACHABLE_WITHIN,
     load::{
-        self,
-        consumer::ReadTick,
-        ending,
-        mix::{Expected, Group, MixMachine, Mixed, Second, Sending},
+        self, ending,
+        mix::{Expected, Group, MixMachine, Mixed, Rates, Second, Seconds, Sending},
         part::Part,
         payload::Payload,
-        producer::{Tick, new_run},
+        producer::new_run,
     },
     project::Project,
     selection::{
@@ -92,8 +93,8 @@ fn here(asked: &Asked, args: &Load, project: &Project) -> anyhow::Result<Outcome
         eprintln!("stopped at once: it is unknown whether the unacknowledged records were written")
     })?;
     let mix = load::mix::Mix { part, start_at: args.start_at, drain: asked.mix.drain, senders, groups };
-    let mut seconds = Seconds::new(args.part.is_some());
-    let ran = load::mix::run(&mix, stopping.flag(), &mut |second| seconds.take(second));
+    let mut shown = Shown::new(args.part.is_some());
+    let ran = load::mix::run(&mix, stopping.flag(), &mut |second| shown.show(second));
     let finished = ran.and_then(|report| {
         if args.part.is_some() {
             let stopped = report.producers.values().any(|one| one.summary.stopped) || stopping.was_asked();
@@ -126,7 +127,7 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     let order = order(asked, run, &senders, arguments, project);
     let record = record::begin_if_possible(project, "load", Some(order.work.run.clone()), environment(project));
     let stopping = Stopping::begin(|| eprintln!("ended at once: what runs on the machines may run on"))?;
-    let mut shown = Shown::default();
+    let mut shown = ShownOfMachines::default();
     let mixed = clients::load(&engine, &order, stopping.flag(), &mut |event| shown.show(&event));
     let finished = mixed.and_then(|mixed| match mixed {
         Some(mixed) => ended(asked, mixed, stopping.was_asked(), &record),
@@ -183,12 +184,11 @@ fn ended(asked: &Asked, mut mixed: Mixed, was_stopped: bool, record: &Record) ->
     Ok(ending::of_mixed(&mixed, asked.mix.producers.iter().map(|one| one.args.slo.as_ref())))
 }
 
-/// The newest second of each producer and member.
-struct Seconds {
+/// Shows the seconds of a load: a line each, or one now and then.
+struct Shown {
     is_part: bool,
-    sent: std::collections::BTreeMap<String, Tick>,
-    read: std::collections::BTreeMap<(String, u16), ReadTick>,
-    begun: std::time::Instant,
+    seconds: Seconds,
+    begun: Instant,
     last_s: f64,
 }
 
@@ -197,51 +197,28 @@ struct Seconds {
 struct Line {
     schema: &'static str,
     at_s: f64,
-    offered_per_s: f64,
-    acknowledged_per_s: f64,
-    read_per_s: f64,
+    #[serde(flatten)]
+    rates: Rates,
 }
 
-impl Seconds {
-    fn new(is_part: bool) -> Seconds {
-        let begun = std::time::Instant::now();
-        Seconds { is_part, sent: Default::default(), read: Default::default(), begun, last_s: 0.0 }
+impl Shown {
+    fn new(is_part: bool) -> Shown {
+        Shown { is_part, seconds: Seconds::default(), begun: Instant::now(), last_s: 0.0 }
     }
 
-    fn take(&mut self, second: Second) {
-        let notes = match second {
-            Second::Sent(name, tick) => {
-                let notes = tick.notes.clone();
-                self.sent.insert(name, *tick);
-                notes
-            }
-            Second::Read(name, member, tick) => {
-                let notes = tick.notes.clone();
-                self.read.insert((name, member), *tick);
-                notes
-            }
-        };
-        notes.iter().for_each(|note| eprintln!("client: {note}"));
+    fn show(&mut self, second: Second) {
+        self.seconds.take(second).iter().for_each(|note| eprintln!("client: {note}"));
         let (at_s, every) = (self.begun.elapsed().as_secs_f64(), if self.is_part { 1.0 } else { LINE_EVERY });
         if at_s - self.last_s < every {
             return;
         }
         self.last_s = at_s;
-        let line = Line {
-            schema: clients::SECOND_SCHEMA,
-            at_s,
-            offered_per_s: self.sent.values().map(|tick| tick.sample.offered_per_s).sum(),
-            acknowledged_per_s: self.sent.values().map(|tick| tick.sample.acknowledged_per_s).sum(),
-            read_per_s: self.read.values().map(|tick| tick.read_per_s).sum(),
-        };
+        let rates = self.seconds.rates();
         if self.is_part {
             // As in `kgen produce`.
-            let _ = out::json_line(&line);
+            let _ = out::json_line(&Line { schema: clients::SECOND_SCHEMA, at_s, rates });
             return;
         }
-        eprintln!(
-            "{at_s:.0} s: {:.0} records/s due, {:.0} acknowledged, {:.0} read",
-            line.offered_per_s, line.acknowledged_per_s, line.read_per_s
-        );
+        eprintln!("{at_s:.0} s: {}", text::load::rates(rates));
     }
 }

@@ -1,5 +1,7 @@
 //! Several producers and consumer groups as one load: run together on one machine, and merged from several.
 
+mod seconds;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::{
@@ -12,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, ensure};
+pub use seconds::{Rates, Seconds};
 use serde::{Deserialize, Serialize};
 
 use super::{

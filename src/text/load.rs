@@ -8,7 +8,7 @@ mod sent;
 use comfy_table::Table;
 
 pub use merged::merged;
-pub use mixed::mixed;
+pub use mixed::{mixed, rates};
 pub use read::{consumed, read_second, verification};
 pub use sent::{produced, sent_second};
 

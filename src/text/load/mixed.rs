@@ -7,10 +7,16 @@ use super::{
 use crate::{
     load::{
         merge::Standing,
-        mix::{Mixed, MixedGroup},
+        mix::{Mixed, MixedGroup, Rates},
     },
     visible,
 };
+
+/// A second of the load, in a line.
+pub fn rates(rates: Rates) -> String {
+    let Rates { offered_per_s, acknowledged_per_s, read_per_s } = rates;
+    format!("{offered_per_s:.0} records/s due, {acknowledged_per_s:.0} acknowledged, {read_per_s:.0} read")
+}
 
 /// The result of a load of several producers and groups.
 pub fn mixed(mixed: &Mixed) -> String {
