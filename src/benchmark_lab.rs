@@ -3,6 +3,7 @@
 
 mod outside;
 mod recording;
+mod runs;
 mod sampler;
 
 use std::{
@@ -14,6 +15,8 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
+
+pub use runs::{pack, runs_in};
 
 use self::{
     recording::{Come, LiveView, Recording},

@@ -31,7 +31,7 @@ use self::{
 use crate::{
     files::own,
     load::{
-        merge::{self, Clock, Ended, Machine, Merged, Report, Silence},
+        merge::{self, Clock, Machine, Merged, PartEnd, PartReport, Silence},
         mix::{self, Expected, MixMachine, MixReport, Mixed},
         part::MOST_MACHINES,
     },
@@ -106,11 +106,11 @@ pub fn produce(
 ) -> anyhow::Result<Option<Merged>> {
     let Some(answers) = run(engine, &order.work, stop, tell)? else { return Ok(None) };
     let machine = |answer: Answer| {
-        let ended = match report::<Report>(&answer.ran.stdout, merge::REPORT_SCHEMA) {
-            Some(report) => Ended::Reported(Box::new(report)),
+        let ended = match report::<PartReport>(&answer.ran.stdout, merge::REPORT_SCHEMA) {
+            Some(report) => PartEnd::Reported(Box::new(report)),
             None => {
                 let (why, reason) = silence(&answer.ran);
-                Ended::Silent(why, reason)
+                PartEnd::Silent(why, reason)
             }
         };
         Machine { name: answer.ran.machine, clock: answer.clock, ended }

@@ -31,14 +31,12 @@ mod compare;
 mod config;
 mod connect;
 mod consume;
-mod delivery;
 mod demo;
 mod destroy;
 mod diagnose;
 mod doctor;
 mod explain;
 mod fix;
-mod foreign;
 mod generate;
 mod guard;
 mod init;
@@ -47,7 +45,6 @@ mod load;
 mod output;
 mod plan;
 mod produce;
-mod record;
 mod reference;
 mod render;
 mod replay;
@@ -61,8 +58,6 @@ mod size;
 mod start;
 mod topic;
 mod watch;
-mod watching;
-mod working_dir;
 
 use std::{ffi::OsString, io::IsTerminal as _};
 
@@ -71,12 +66,12 @@ use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use crate::{
     aws::cluster_name,
     cli::{Cli, Color, Command, Outcome, Refused, refused},
-    console::{progress, stopping},
+    console::{self, progress, record, stopping},
     documents, edge as out,
     process::ensure_descriptors,
     project::Project,
     screen::ColorChoice,
-    selection::{look, place},
+    selection::{look, place, working_dir},
 };
 
 /// Runs a command line and returns the exit code. Errors go to standard error.

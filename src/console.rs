@@ -1,8 +1,9 @@
-//! What a command shows while it works, beside its result: the progress of terraform, questions, the way to an orderly end.
+//! What a command shows while it works, beside its result: the progress of terraform, the record of a run, questions, the way to an orderly end.
 //! Everything goes to standard error, by way of the [`edge`](crate::edge).
 
 mod ask;
 pub mod progress;
+pub mod record;
 pub mod stopping;
 pub mod words;
 

@@ -1,10 +1,14 @@
 //! The documents that `--json` prints, if no other module has a type for them. Each has its name in `schema`.
 
+mod diagnosis;
+pub mod schemas;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
+pub use diagnosis::{Diagnosed, DiagnosisDocument};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -12,11 +16,12 @@ use serde_json::Value;
 use crate::{
     benchmark,
     capacity::{Found, Trial},
-    change::{Figures, moving, rolling},
+    change::{Figures, FileDiff, Moves, Proposal, moving, rolling},
     comparison::Comparison,
     console::progress,
     demo::Story,
     diagnose::{Context, Verdict},
+    doctor::Answer,
     edge, guard, kafka,
     lab_api::LabStatus,
     load::{producer::Summary, verify::Verification},
@@ -24,6 +29,8 @@ use crate::{
     project::FileState,
     proof::Proof,
     remedy::Rendered,
+    run,
+    sizing::Sizing,
     stack::settings::Setting,
     terraform::Listing,
     watch::fleet::{Failure, Row},
@@ -83,12 +90,13 @@ documents! {
     "kgen.runs-prune/1" Pruned,
     "kgen.topic-change/1" TopicChange,
     "kgen.clusters/1" Listed,
-    "kgen.guard/1" guard::Report,
+    "kgen.guard/1" guard::RoundReport,
     "kgen.config/1" Settings,
     "kgen.runs/1" Recorded,
     "kgen.benchmark/1" benchmark::Scores,
     "kgen.compare/1" ComparedRuns<'_>,
     "kgen.capacity/1" Measured,
+    "kgen.size/1" Sized,
 }
 
 /// `kgen plan --json`.
@@ -237,6 +245,29 @@ pub struct PreparedMoves {
     pub throttle_bytes_per_s: u64,
 }
 
+impl From<Proposal> for Prepared {
+    fn from(proposal: Proposal) -> Prepared {
+        let moves = proposal.moves.map(|Moves { replicas, of, throttle_bytes_per_s }| PreparedMoves {
+            replicas,
+            of,
+            throttle_bytes_per_s,
+        });
+        Prepared {
+            cluster: Some(proposal.cluster.name),
+            written: false,
+            files: prepared_files(proposal.files),
+            remedy: Some(proposal.remedy),
+            moves,
+            notes: Vec::new(),
+            next: proposal.change.command(),
+        }
+    }
+}
+
+pub fn prepared_files(files: Vec<FileDiff>) -> Vec<PreparedFile> {
+    files.into_iter().map(|FileDiff { file, diff }| PreparedFile { file, diff }).collect()
+}
+
 /// `kgen topic create --json` and `kgen topic delete --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct TopicChange {
@@ -330,6 +361,21 @@ pub struct Played<'a> {
     pub samples: &'a Path,
 }
 
+/// `kgen consume --verify RUN --json`.
+#[derive(Serialize, schemars::JsonSchema)]
+pub struct Verified<'a> {
+    pub schema: &'static str,
+    pub topic: &'a str,
+    /// Nothing is lost, duplicated, reordered or corrupted.
+    pub whole: bool,
+    #[serde(flatten)]
+    pub found: &'a Verification,
+}
+
+impl Verified<'_> {
+    pub const SCHEMA: &'static str = "kgen.verify/1";
+}
+
 /// `kgen compare --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct ComparedRuns<'a> {
@@ -370,6 +416,25 @@ pub struct RecordedRun {
     pub bytes: u64,
 }
 
+impl From<&run::Listed> for RecordedRun {
+    fn from(listed: &run::Listed) -> RecordedRun {
+        let run::Head { id, command, args, started, environment, .. } = listed.head.clone();
+        RecordedRun {
+            id,
+            command,
+            args,
+            started: started.to_string(),
+            duration_s: listed.seconds(),
+            outcome: listed.outcome().to_owned(),
+            exit_code: listed.end.as_ref().map(|end| end.exit_code),
+            cluster: environment.cluster,
+            lab_scale: environment.lab_scale,
+            dir: listed.dir.clone(),
+            bytes: listed.bytes,
+        }
+    }
+}
+
 /// `kgen clusters --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct Listed {
@@ -404,6 +469,19 @@ impl From<Requests> for Cost {
     }
 }
 
+/// `kgen doctor --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Readiness {
+    pub schema: &'static str,
+    /// Nothing is missing; there may be warnings.
+    pub ready: bool,
+    pub checks: Vec<Answer>,
+}
+
+impl Readiness {
+    pub const SCHEMA: &str = "kgen.doctor/1";
+}
+
 /// `kgen config --json`.
 #[derive(Serialize, JsonSchema)]
 pub struct Settings {
@@ -420,6 +498,16 @@ pub struct Other {
     /// `flag`, `environment` or `default`.
     pub origin: &'static str,
     pub variable: &'static str,
+}
+
+/// `kgen size --json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Sized {
+    pub cluster: Context,
+    #[serde(flatten)]
+    pub sizing: Sizing,
+    /// Commands that carry out the advice, in order.
+    pub next: Vec<String>,
 }
 
 /// `kgen capacity --json`, and the result `capacity` of its run.

@@ -2,6 +2,8 @@
 //!
 //! [`capacity`](crate::capacity) decides which rate is next; here it is sent and looked at.
 
+mod price;
+
 use std::{
     sync::{
         Arc,
@@ -11,6 +13,8 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
+
+pub use price::usd_per_mb_s_month;
 
 use crate::{
     capacity::{Found, Goal, Search, Step, Trial},

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
 pub use config::Config;
-pub use report::{Line, Report};
+pub use report::{Line, RoundReport};
 pub use trial::test_sinks;
 
 use crate::{
@@ -60,7 +60,7 @@ const JITTER: f64 = 0.1;
 pub enum Event<'a> {
     Note(String),
     /// A round has ended.
-    Round(&'a Report),
+    Round(&'a RoundReport),
     /// A message for standard output.
     Message(&'a Message),
 }
@@ -83,7 +83,7 @@ type Tell<'a> = &'a mut dyn FnMut(Event<'_>);
 ///
 /// # Errors
 /// Refused: it costs more than it may, another guard uses the state, a secret is missing.
-pub async fn once(config: &Config, place: &Place<'_>, tell: Tell<'_>) -> anyhow::Result<Report> {
+pub async fn once(config: &Config, place: &Place<'_>, tell: Tell<'_>) -> anyhow::Result<RoundReport> {
     let mut guard = Guard::open(config, place)?;
     let began = Instant::now();
     let outcome = round::read(config, place.region, &guard.state.spent).await;
@@ -104,7 +104,7 @@ pub async fn once(config: &Config, place: &Place<'_>, tell: Tell<'_>) -> anyhow:
         guard.delivered(delivery, tell)?;
     }
     let report = guard.report.take().ok_or_else(|| anyhow!("the round has no report"))?;
-    Ok(Report { undelivered: waiting(&guard.state), ..report })
+    Ok(RoundReport { undelivered: waiting(&guard.state), ..report })
 }
 
 /// Watches the fleet until `stop` is set.
@@ -169,7 +169,7 @@ struct Guard<'a> {
     courier: Courier,
     page: Page,
     health: Health,
-    report: Option<Report>,
+    report: Option<RoundReport>,
     /// The interval that was last said.
     said: Duration,
 }
@@ -305,7 +305,7 @@ impl<'a> Guard<'a> {
     }
 
     fn show(&self) {
-        let report = self.report.clone().map(|report| Report { undelivered: waiting(&self.state), ..report });
+        let report = self.report.clone().map(|report| RoundReport { undelivered: waiting(&self.state), ..report });
         self.page.set(report.as_ref(), self.health);
     }
 }

@@ -60,7 +60,9 @@ mod change;
 mod clients;
 mod demo;
 mod guard;
+mod proposals;
 mod sandbox;
+mod surroundings;
 mod watch;
 
 // What a user types and reads.

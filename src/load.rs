@@ -1,10 +1,11 @@
 //! The load generator: what is sent when, how long it took, and the proof that it arrived.
 //!
-//! `pacer`, `part`, `keys`, `sizes`, `payload`, `latency`, `ledger`, `merge` and `verify` decide and count; `producer`, `consumer` and `mix`
+//! `pacer`, `part`, `keys`, `sizes`, `payload`, `latency`, `ledger`, `merge`, `ending` and `verify` decide and count; `producer`, `consumer` and `mix`
 //! talk to brokers. Every record carries run, producer and sequence in its value (see [`payload`]), so that
 //! [`verify`] can hold the topic against the [`ledger`].
 
 pub mod consumer;
+pub mod ending;
 pub mod keys;
 pub mod latency;
 pub mod latency_log;

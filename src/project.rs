@@ -17,7 +17,6 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-pub use delivery::{ClientGets, DELIVERED_MAX};
 pub use folder::Disk;
 pub use lock::{Lock, LockError};
 pub use replace::{replace_all, replace_unchanged};

@@ -1,5 +1,7 @@
 //! The run of this process: each event is written to .kgen/runs as it happens, and shown on the screen if there is one.
 
+pub mod page;
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},

@@ -5,7 +5,9 @@
 
 mod alarms;
 mod autoscaling;
+mod choice;
 mod client;
+mod commented;
 mod config;
 mod dashboard;
 pub mod delivery;
@@ -31,6 +33,7 @@ mod versions;
 
 use std::path::Path;
 
+pub use choice::Choice;
 pub use config::{Alarms, Client, ClusterTable, Load, Logs, Network, Topic};
 pub use error::{ResizeError, ScaleOutError, StackError};
 pub use rendered::{Provenance, Rendered, provenance};

@@ -9,6 +9,7 @@ mod guard;
 mod listing;
 mod obstacles;
 pub mod plan;
+mod price;
 pub mod progress;
 mod saved;
 
@@ -31,6 +32,7 @@ use crate::{
 pub use guard::NotInPlace;
 pub use listing::Listing;
 use plan::{Changes, Plan};
+pub use price::price;
 use progress::{Diagnostic, Event};
 pub use saved::Checksum;
 use saved::PlanFile;

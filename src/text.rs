@@ -1,10 +1,20 @@
 //! Results as text for a person: what `commands` prints where no document was requested. Pure but for the width of the terminal.
 
 pub mod capacity;
+pub mod change;
 pub mod clusters;
+pub mod comparison;
 pub mod diagnosis;
+pub mod doctor;
+pub mod here;
+pub mod lab;
+pub mod load;
 pub mod proof;
+pub mod rule;
+pub mod runs;
+pub mod settings;
 pub mod sizing;
+pub mod topic;
 
 use crate::{diagnose::Context, visible};
 

@@ -4,6 +4,7 @@
 //! Takes typed requests and returns values; what a person should read comes back as a note or an
 //! [`Event`](crate::run::Event). Nothing is printed here.
 
+mod advice;
 mod collect;
 mod fixes;
 pub mod fleet;
@@ -16,6 +17,7 @@ mod session;
 mod target;
 mod watcher;
 
+pub use advice::carry_out;
 pub use collect::{collected, collected_with, ended};
 pub use fixes::{Naming, fixes};
 pub use fleet::{DATAPOINTS, periods};

@@ -44,29 +44,8 @@ pub fn markdown(report: &Scores) -> String {
     for (name, value) in rows {
         let _ = writeln!(text, "| {name} | {value} |");
     }
-    text += "\n## Confusion\n\nHow often each answer was the first; `-` is none.\n\n| scenario | runs | answers |\n|---|---|---|\n";
-    for scenario in SCENARIOS {
-        let Some(answers) = report.confusion.get(scenario.name) else { continue };
-        let runs: usize = answers.values().sum();
-        let is_right = |id: &str| if scenario.truth.is_empty() { id == "-" } else { scenario.may_come_first(id) };
-        let mut told: Vec<(&String, &usize)> = answers.iter().collect();
-        told.sort_by_key(|(id, count)| (!is_right(id), std::cmp::Reverse(**count)));
-        let told = told.iter().map(|(id, count)| match is_right(id) {
-            true => format!("**{id}** {count}"),
-            false => format!("{id} {count}"),
-        });
-        let _ = writeln!(text, "| {} | {runs} | {} |", scenario.name, told.collect::<Vec<_>>().join(", "));
-    }
-    text += "\n## Beside it, on the same runs\n\n| rules | held-out | tuning | false alarms |\n|---|---|---|---|\n";
-    let _ = writeln!(text, "| kgen | {} | {} | {alarms} |", share(report.held_out), share(report.tuning));
-    for baseline in &report.baselines {
-        let (held_out, tuning) = (share(baseline.held_out), share(baseline.tuning));
-        let _ = writeln!(text, "| {} | {held_out} | {tuning} | {} |", baseline.name, baseline.false_alarms);
-    }
-    text += "\nSources: ";
-    let sources: Vec<String> =
-        report.baselines.iter().map(|baseline| format!("{}: {}", baseline.name, baseline.source)).collect();
-    let _ = writeln!(text, "{}.", sources.join("; "));
+    text += &confusion(report);
+    text += &baselines(report);
     if !report.false_alarms.is_empty() {
         text += "\n## False alarms\n\n";
         for alarm in &report.false_alarms {
@@ -83,7 +62,53 @@ pub fn markdown(report: &Scores) -> String {
         text += &not_right(report);
         return text;
     }
-    text += "\n## Every run\n\n| scenario | variation | answer | right | names | remedy | named after |\n|---|---|---|---|---|---|---|\n";
+    text + &every_run(report)
+}
+
+/// How often each answer was the first, scenario by scenario.
+fn confusion(report: &Scores) -> String {
+    let mut text = "\n## Confusion\n\nHow often each answer was the first; `-` is none.\n\n| scenario | runs | answers |\n|---|---|---|\n".to_owned();
+    for scenario in SCENARIOS {
+        let Some(answers) = report.confusion.get(scenario.name) else { continue };
+        let runs: usize = answers.values().sum();
+        let is_right = |id: &str| if scenario.truth.is_empty() { id == "-" } else { scenario.may_come_first(id) };
+        let mut told: Vec<(&String, &usize)> = answers.iter().collect();
+        told.sort_by_key(|(id, count)| (!is_right(id), std::cmp::Reverse(**count)));
+        let told = told.iter().map(|(id, count)| match is_right(id) {
+            true => format!("**{id}** {count}"),
+            false => format!("{id} {count}"),
+        });
+        let _ = writeln!(text, "| {} | {runs} | {} |", scenario.name, told.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
+/// What simpler rules make of the same runs.
+fn baselines(report: &Scores) -> String {
+    let mut text =
+        "\n## Beside it, on the same runs\n\n| rules | held-out | tuning | false alarms |\n|---|---|---|---|\n"
+            .to_owned();
+    let _ = writeln!(
+        text,
+        "| kgen | {} | {} | {} |",
+        share(report.held_out),
+        share(report.tuning),
+        report.false_alarms.len()
+    );
+    for baseline in &report.baselines {
+        let (held_out, tuning) = (share(baseline.held_out), share(baseline.tuning));
+        let _ = writeln!(text, "| {} | {held_out} | {tuning} | {} |", baseline.name, baseline.false_alarms);
+    }
+    text += "\nSources: ";
+    let sources: Vec<String> =
+        report.baselines.iter().map(|baseline| format!("{}: {}", baseline.name, baseline.source)).collect();
+    let _ = writeln!(text, "{}.", sources.join("; "));
+    text
+}
+
+/// A row for each run.
+fn every_run(report: &Scores) -> String {
+    let mut text = "\n## Every run\n\n| scenario | variation | answer | right | names | remedy | named after |\n|---|---|---|---|---|---|---|\n".to_owned();
     let word = |value: Option<bool>| value.map_or("", |value| if value { "yes" } else { "no" });
     for row in &report.each {
         let held_out = if row.held_out { " (held out)" } else { "" };

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Judged, Kind, Part, SCENARIOS, Truth,
-    baselines::{BASELINES, LASTING},
+    baselines::{BASELINES, Baseline, LASTING},
     judge::{LOOK_BACK, PRESSURE_PERCENT, Phase, judge, samples_of},
     minutes, outside,
 };
@@ -119,6 +119,25 @@ impl Share {
     }
 }
 
+impl BaselineScore {
+    /// Adds what `baseline` answers in one run.
+    fn add(&mut self, baseline: &Baseline, judged: &Judged, run: &Run, view: View) {
+        let (answers, alarms) = match view {
+            View::Inside => baseline_answers(run, &judged.truth, baseline.answer),
+            View::Outside => outside_answers(run, baseline.answer),
+        };
+        let right = match answers.first() {
+            Some(first) => judged.scenario.may_come_first(first),
+            None => judged.scenario.truth.is_empty(),
+        };
+        match judged.scenario.part(judged.truth.variation.number) {
+            Part::Tuning => self.tuning.add(right),
+            Part::HeldOut => self.held_out.add(right),
+        }
+        self.false_alarms += alarms + if judged.scenario.truth.is_empty() { answers.len() } else { 0 };
+    }
+}
+
 /// Where the runs are seen from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -167,8 +186,7 @@ pub fn judge_in(run: &Run, view: View) -> Option<Judged> {
 pub fn score(judged: &[(Judged, &Run)], view: View) -> Scores {
     let mut report = Scores { view, outside: outside_score(judged, view), ..Scores::default() };
     let (mut squares, mut times, mut hard) = (Vec::new(), Vec::new(), Vec::new());
-    let baselines_of = || BASELINES.iter().filter(|baseline| view == View::Inside || baseline.is_from_outside);
-    let mut baselines: Vec<BaselineScore> = baselines_of()
+    let mut baselines: Vec<BaselineScore> = baselines_of(view)
         .map(|baseline| BaselineScore {
             name: baseline.name,
             source: baseline.source,
@@ -217,21 +235,7 @@ pub fn score(judged: &[(Judged, &Run)], view: View) -> Scores {
         }));
         let said = first.map_or("-", |answer| answer.id).to_owned();
         *report.confusion.entry(scenario.clone()).or_default().entry(said).or_default() += 1;
-        for (baseline, score) in baselines_of().zip(&mut baselines) {
-            let (answers, alarms) = match view {
-                View::Inside => baseline_answers(run, &judged.truth, baseline.answer),
-                View::Outside => outside_answers(run, baseline.answer),
-            };
-            let right = match answers.first() {
-                Some(first) => judged.scenario.may_come_first(first),
-                None => judged.scenario.truth.is_empty(),
-            };
-            match part {
-                Part::Tuning => score.tuning.add(right),
-                Part::HeldOut => score.held_out.add(right),
-            }
-            score.false_alarms += alarms + if judged.scenario.truth.is_empty() { answers.len() } else { 0 };
-        }
+        baselines_of(view).zip(&mut baselines).for_each(|(baseline, score)| score.add(baseline, judged, run, view));
         report.each.push(Row {
             scenario,
             variation,
@@ -250,6 +254,11 @@ pub fn score(judged: &[(Judged, &Run)], view: View) -> Scores {
     report.time_to_name_hard = quantiles(hard);
     report.baselines = baselines;
     report
+}
+
+/// The baselines that can answer in this view.
+fn baselines_of(view: View) -> impl Iterator<Item = &'static Baseline> {
+    BASELINES.iter().filter(move |baseline| view == View::Inside || baseline.is_from_outside)
 }
 
 fn outside_score(judged: &[(Judged, &Run)], view: View) -> Option<OutsideScore> {

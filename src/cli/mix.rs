@@ -80,6 +80,33 @@ pub fn completed(text: &str, producer: &[(&str, String)], consumer: &[(&str, Str
     toml::to_string(&file).context("completing the load")
 }
 
+/// The file of a load that is one group.
+pub fn of_one_group(args: &Consume) -> String {
+    let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
+    let mut table = Table::new();
+    let mut put = |key: &str, value: Value| drop(table.insert(key.to_owned(), value));
+    put("group", args.group.clone().into());
+    put("from", args.from.clone().into());
+    put("delay", seconds(args.delay).into());
+    if !args.topic.is_empty() {
+        put("topic", args.topic.clone().into());
+    }
+    if let Some(duration) = args.duration {
+        put("duration", seconds(duration).into());
+    }
+    if let Some(rate) = args.rate {
+        put("rate", rate.into());
+    }
+    if let Some(slo) = &args.slo {
+        put("slo", slo.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(",").into());
+    }
+    let stalls = args.stalls.iter().map(|stall| format!("{}@{}", seconds(stall.length), seconds(stall.from)));
+    put("stall", stalls.collect::<Vec<_>>().into());
+    let mut file = Table::new();
+    file.insert("consumer".to_owned(), Value::Array(vec![table.into()]));
+    file.to_string()
+}
+
 impl Mix {
     /// Reads a file.
     ///

@@ -6,37 +6,27 @@ use anyhow::anyhow;
 
 use super::{
     documents::{self, Measured},
+    look::naming,
     place::{Found as Cluster, Reached, reached},
-    produce::ensure_topics,
-    record::{self, Record, environment},
+    record::{self, Record, environment, telling},
     stopping::Stopping,
-    watching::{naming, telling},
 };
 use crate::{
-    capacity::{Answer, Found, Held, Step, Trial},
+    capacity::{Found, Step},
     change::ClusterView,
     cli::{Capacity, Outcome, capacity::Away, refused},
     console::{confirmed, ensure_confirmable},
-    diagnose::Context,
-    experiment::{self, Happened, Request, Seen},
-    kafka::{Connection, REACHABLE_WITHIN},
-    load::{
-        pacer::Rate,
-        part::Part,
-        producer::{Load, ProducerConfig, new_run},
-    },
+    experiment::{self, Happened, Request, Seen, usd_per_mb_s_month},
+    kafka::REACHABLE_WITHIN,
     project::Project,
     run::{Environment, Event},
-    text::capacity::{answer, number},
-    visible,
+    selection::load::{ensure_topics, trial_config},
+    text, visible,
     watch::{Marks, News, Place},
 };
 
 /// Time between two samples of the brokers.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long a trial waits for outstanding answers.
-const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
 pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
@@ -44,7 +34,7 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     let cluster = cluster.ok_or_else(|| {
         refused(anyhow!("the brokers' CPU is needed, and --bootstrap-servers names none to watch: use --cluster"))
     })?;
-    let mut producer = producer(args, &project, connection)?;
+    let mut producer = trial_config(args, &project, connection)?;
     let topics = &producer.load.topics;
     ensure_topics(topics, &producer.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?)?;
     ask(args, &cluster.name)?;
@@ -80,41 +70,9 @@ pub fn run(args: &Capacity, project: &Path) -> anyhow::Result<Outcome> {
     if args.json {
         documents::print(measured)?;
     } else {
-        print!("{}", answer(&measured));
+        print!("{}", text::capacity::answer(&measured));
     }
     Ok(outcome)
-}
-
-/// The load of the trials, but for its rate and duration.
-///
-/// # Errors
-/// Refused: settings that do not go together.
-fn producer(args: &Capacity, project: &Project, connection: Connection) -> anyhow::Result<ProducerConfig> {
-    let default = Load::of_stack(project.stack());
-    let load = Load {
-        topics: args.topic.clone().map_or(default.topics.clone(), |topic| vec![topic]),
-        rate: Rate::Constant(1.0),
-        record_size: args.record_size.unwrap_or(default.record_size),
-        keys: args.keys.unwrap_or(default.keys),
-        payload: args.payload.clone(),
-        ..default
-    };
-    let producer = ProducerConfig {
-        run: new_run(),
-        load,
-        connection,
-        acks: args.acks,
-        idempotent: false,
-        transactions: None,
-        compression: args.compression.clone(),
-        clients: args.clients,
-        part: Part::WHOLE,
-        start_at: None,
-        runs: project.runs_dir(),
-        flush_within: FLUSH_WITHIN,
-    };
-    producer.validate().map_err(refused)?;
-    Ok(producer)
 }
 
 /// Nobody's cluster is loaded to its limit without being asked.
@@ -155,19 +113,13 @@ fn search(
     let (found, trials) = ran?;
     let cluster = seen.cluster();
     let usd_per_mb_s_month = match (&found, &cluster) {
-        (Found::Capacity(answer), Some(context)) => price(context, answer),
+        (Found::Capacity(answer), Some(context)) => usd_per_mb_s_month(context, answer),
         _ => None,
     };
     let measured = Measured { cluster, found, trials, usd_per_mb_s_month, run: record.id().to_owned() };
     record.result("capacity", &measured)?;
     record.close();
     Ok(measured)
-}
-
-fn price(context: &Context, answer: &Answer) -> Option<f64> {
-    let month = context.known_type()?.usd_per_month(context.broker_count);
-    let mb = answer.lowest.bytes_per_s / 1e6;
-    (mb > 0.0).then(|| month / mb)
 }
 
 /// Into the record, and a line for whoever waits.
@@ -177,28 +129,12 @@ fn told(happened: Happened<'_>, record: &Record) -> anyhow::Result<()> {
         Happened::Begun(Step::Warm(rate)) => format!("warming up with {rate:.0} records/s"),
         Happened::Begun(Step::Confirm(rate)) => format!("confirming {rate:.0} records/s"),
         Happened::Begun(Step::Try(_) | Step::Done) => return Ok(()),
-        Happened::Ended(trial) => tried(trial),
+        Happened::Ended(trial) => text::capacity::tried(trial),
     };
     if !record.is_shown() {
         eprintln!("{line}");
     }
     record.tell(Event::note(line))
-}
-
-fn tried(trial: &Trial) -> String {
-    let held = match trial.held() {
-        Held::Yes => "holds".to_owned(),
-        Held::No { limit, is_clear: true } => format!("fails: {limit}"),
-        Held::No { limit, is_clear: false } => format!("may fail: {limit}"),
-        Held::GeneratorBound => "the load generator was late: nothing is learnt".to_owned(),
-    };
-    format!(
-        "{:.0} records/s: {:.0} acknowledged, p99 {}, CPU {}; {held}",
-        trial.asked_per_s,
-        trial.acknowledged_per_s,
-        number(trial.p99_ms, " ms"),
-        number(trial.cpu_percent, " %"),
-    )
 }
 
 fn outcome(measured: &Measured) -> Outcome {
@@ -211,19 +147,6 @@ fn outcome(measured: &Measured) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capacity::Round;
-
-    #[test]
-    fn the_price_is_that_of_the_brokers_over_what_they_sustain() {
-        let cluster = Context { broker_type: Some("kafka.m5.large".to_owned()), broker_count: 3, ..Context::default() };
-        let lowest =
-            Round { acknowledged_per_s: 2000.0, bytes_per_s: 2_000_000.0, cpu_percent: Some(58.0), p99_ms: Some(12.0) };
-        let answer = Answer { lowest, rounds: vec![lowest], spread_percent: 0.0, limit: None, fails_at_per_s: None };
-        // 3 x 0.21 x 730 over 2 MB/s.
-        assert!((price(&cluster, &answer).unwrap() - 229.95).abs() < 0.01);
-        let silent = Answer { lowest: Round { bytes_per_s: 0.0, ..lowest }, ..answer };
-        assert_eq!(price(&cluster, &silent), None);
-    }
 
     #[test]
     fn a_generator_that_is_late_is_no_answer() {

@@ -1,17 +1,15 @@
 //! The events and the result of a change, shown.
 
 use super::{
-    documents::{self, Prepared, PreparedFile, PreparedMoves, Resized, ScaledOut},
+    console::confirmed,
+    documents::{self, Prepared, Resized, ScaledOut},
     record,
-    working_dir::confirmed,
 };
 use crate::{
-    change::{Change, ChangeEnd, Concluded, Event, FileDiff, Moves, Observer, Proposal, Question},
+    change::{Change, ChangeEnd, Concluded, Event, FileDiff, Observer, Question},
     cli::Outcome,
     console::{Progress, words::asked},
-    diagnose::Verdict,
-    text::proof::table,
-    visible,
+    text, visible,
 };
 
 /// Says what happens, and asks.
@@ -76,33 +74,11 @@ impl Observer for Words {
 pub fn show(ended: ChangeEnd, json: bool) -> anyhow::Result<Outcome> {
     let outcome = ended.outcome();
     match ended {
-        ChangeEnd::Proposed(proposal) if json => documents::print(prepared(*proposal))?,
+        ChangeEnd::Proposed(proposal) if json => documents::print(Prepared::from(*proposal))?,
         ChangeEnd::Concluded(concluded) => conclude(*concluded, json)?,
         _ => {}
     }
     Ok(outcome)
-}
-
-/// What a dry run prints as JSON.
-fn prepared(proposal: Proposal) -> Prepared {
-    let moves = proposal.moves.map(|Moves { replicas, of, throttle_bytes_per_s }| PreparedMoves {
-        replicas,
-        of,
-        throttle_bytes_per_s,
-    });
-    Prepared {
-        cluster: Some(proposal.cluster.name),
-        written: false,
-        files: prepared_files(proposal.files),
-        remedy: Some(proposal.remedy),
-        moves,
-        notes: Vec::new(),
-        next: proposal.change.command(),
-    }
-}
-
-pub fn prepared_files(files: Vec<FileDiff>) -> Vec<PreparedFile> {
-    files.into_iter().map(|FileDiff { file, diff }| PreparedFile { file, diff }).collect()
 }
 
 /// Prints what a change has brought.
@@ -110,13 +86,17 @@ pub fn prepared_files(files: Vec<FileDiff>) -> Vec<PreparedFile> {
 /// # Errors
 /// The document cannot be printed.
 pub fn conclude(concluded: Concluded, json: bool) -> anyhow::Result<()> {
-    let conclusion = conclusion(&concluded);
+    if !json {
+        println!("{}", text::change::concluded(&concluded));
+        return Ok(());
+    }
+    let conclusion = text::change::conclusion(&concluded);
     let Concluded { change, was, is, steps, moved, before, after, proof, verdict } = concluded;
-    match (json, change) {
-        (true, Change::BrokerType(_)) => {
+    match change {
+        Change::BrokerType(_) => {
             documents::print(Resized { cluster: is, steps, before, after, change: proof, verdict, conclusion })
         }
-        (true, Change::BrokerCount(to)) => documents::print(ScaledOut {
+        Change::BrokerCount(to) => documents::print(ScaledOut {
             cluster: is,
             from: was.broker_count,
             to,
@@ -128,32 +108,5 @@ pub fn conclude(concluded: Concluded, json: bool) -> anyhow::Result<()> {
             verdict,
             conclusion,
         }),
-        (false, _) => {
-            let kind = |brokers: u32, broker_type: &str| match change {
-                Change::BrokerType(_) => broker_type.to_owned(),
-                Change::BrokerCount(_) => format!("{brokers} × {broker_type}"),
-            };
-            let (from, to) = (kind(was.broker_count, &before.broker_type), kind(is.broker_count, &after.broker_type));
-            println!("{}\n{conclusion}", table((&from, &to), &proof));
-            Ok(())
-        }
-    }
-}
-
-fn conclusion(concluded: &Concluded) -> String {
-    let name = match concluded.change {
-        Change::BrokerType(_) => "resized",
-        Change::BrokerCount(_) => "scaled out",
-    };
-    match (concluded.has_load(), concluded.verdict) {
-        (_, Verdict::CauseFound) => "not recovered: there is still a cause (`kgen diagnose`)".to_owned(),
-        (false, _) => format!("{name}; without load before and after, nothing is proven about speed"),
-        (true, Verdict::Healthy) if concluded.is_worse() => {
-            format!("{name}: healthy under load, but not measurably better")
-        }
-        (true, Verdict::Healthy) => "recovered: healthy under load".to_owned(),
-        (true, Verdict::Inconclusive) => {
-            format!("{name}; the measurement afterwards is inconclusive (`kgen diagnose`)")
-        }
     }
 }

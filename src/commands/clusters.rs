@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{
+    console::{confirmed, ensure_confirmable},
     documents::{self, Listed},
     look, out,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Clusters, Outcome, Which, refused},

@@ -3,16 +3,15 @@
 use std::{io::BufReader, path::Path};
 
 use anyhow::{Context as _, anyhow};
-use comfy_table::Table;
 
 use super::documents::{self, ComparedRuns};
 use crate::{
     cli::{Outcome, load::Compare, refused},
-    comparison::{Comparison, Conclusion, Recorded, compare},
+    comparison::{Conclusion, Recorded, compare},
     files::bounded,
     project::Project,
     run::{FILE, find},
-    statistics::Estimate,
+    text,
 };
 
 /// Of the intervals: the same runs give the same ones.
@@ -31,7 +30,7 @@ pub fn run(args: &Compare, project: &Path) -> anyhow::Result<Outcome> {
     if args.json {
         documents::print(ComparedRuns { before: &args.before, after: &args.after, comparison: &found })?;
     } else {
-        print(&found);
+        println!("{}", text::comparison::comparison(&found));
     }
     Ok(outcome)
 }
@@ -53,38 +52,4 @@ fn read(named: &Path, project: &Project) -> anyhow::Result<Recorded> {
         ));
     }
     Ok(run)
-}
-
-fn print(found: &Comparison) {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["mean of the seconds", "before", "after", "change", "95 % interval", ""]);
-    for figure in &found.figures {
-        let change = &figure.change;
-        let Estimate { value, low, high } = change.difference;
-        let percent = change.ratio.map(|ratio| (ratio.value - 1.0) * 100.0);
-        table.add_row([
-            format!("{}, {}", figure.name, figure.unit),
-            format!("{:.2}", change.before),
-            format!("{:.2}", change.after),
-            percent.map_or(format!("{value:+.2}"), |percent| format!("{value:+.2} ({percent:+.1} %)")),
-            format!("{low:+.2} to {high:+.2}"),
-            change.verdict.word().to_owned(),
-        ]);
-    }
-    if !found.figures.is_empty() {
-        println!("{table}");
-    }
-    for note in &found.notes {
-        println!("note: {note}");
-    }
-    let said = match found.conclusion {
-        Conclusion::Improved => "improved",
-        Conclusion::Unchanged => "unchanged: no difference is shown",
-        Conclusion::Worse => "worse",
-        Conclusion::Mixed => "mixed: partly better and partly worse",
-        Conclusion::Void => "void",
-    };
-    let (before, after) = found.seconds;
-    println!("{said} ({before} seconds before, {after} after)");
 }

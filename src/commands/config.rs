@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, parser::ValueSource};
-use comfy_table::Table;
 
 use super::{
     documents::{self, Other, Settings},
@@ -14,8 +13,7 @@ use crate::{
     aws::{PolicyScope, read_only_policy},
     cli::{Cli, Config, Outcome, refused},
     project::Project,
-    stack::settings::{Origin, Setting},
-    visible,
+    text,
 };
 
 /// Variables that commands read by themselves, and what they are for.
@@ -45,7 +43,7 @@ pub fn run(args: &Config, dir: &Path) -> anyhow::Result<Outcome> {
     if args.json {
         documents::print(Settings { settings, others })?;
     } else {
-        println!("{}", text(&settings, &others));
+        println!("{}", text::settings::table(&settings, &others));
     }
     Ok(Outcome::Done)
 }
@@ -70,34 +68,4 @@ fn others(dir: &Path) -> Vec<Other> {
         Other { name: (*name).to_owned(), value: value.map(|value| value.display().to_string()), origin, variable }
     });
     own.into_iter().chain(elsewhere).collect()
-}
-
-fn text(settings: &[Setting], others: &[Other]) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(["key", "value", "from", "variable"]);
-    let or_dash = |text: Option<&String>| text.map_or("-".to_owned(), |text| visible::line(text).into_owned());
-    for setting in settings {
-        let origin = match &setting.origin {
-            Origin::Default => "default".to_owned(),
-            Origin::KgenToml { line: Some(line) } => format!("kgen.toml:{line}"),
-            Origin::KgenToml { line: None } => "kgen.toml".to_owned(),
-            Origin::Environment => "environment".to_owned(),
-        };
-        table.add_row([
-            visible::line(&setting.key).into_owned(),
-            or_dash(setting.value.as_ref()),
-            origin,
-            or_dash(setting.variable.as_ref()),
-        ]);
-    }
-    for other in others {
-        let option = format!("--{}", other.name);
-        let name = if ["project", "redact", "terraform-bin", "bootstrap-servers"].contains(&other.name.as_str()) {
-            option
-        } else {
-            other.name.clone()
-        };
-        table.add_row([name, or_dash(other.value.as_ref()), other.origin.to_owned(), other.variable.to_owned()]);
-    }
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }

@@ -9,42 +9,22 @@ use std::{
 };
 
 use anyhow::Context as _;
-use comfy_table::Table;
-use serde::Serialize;
 
-use super::{
-    out,
-    place::connection,
-    produce::{ensure_topics, print_objectives},
-    stopping::Stopping,
-};
+use super::{out, place::connection, stopping::Stopping};
 use crate::{
     cli::{Outcome, load::Consume, refused},
+    documents::Verified,
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
-        consumer::{self, Commands, Consumed, ConsumerConfig, ReadTick},
-        latency::Quantiles,
+        consumer::{self, Commands, ReadTick},
+        ending,
         ledger::Ledger,
-        verify::Verification,
     },
     project::Project,
+    selection::load::{consumer_config, ensure_topics},
     stack::Stack,
+    text,
 };
-
-/// `kgen consume --verify RUN --json`.
-#[derive(Serialize, schemars::JsonSchema)]
-pub struct Document<'a> {
-    schema: &'static str,
-    topic: &'a str,
-    /// Nothing is lost, duplicated, reordered or corrupted.
-    whole: bool,
-    #[serde(flatten)]
-    found: &'a Verification,
-}
-
-impl Document<'_> {
-    pub const SCHEMA: &'static str = "kgen.verify/1";
-}
 
 /// Between two lines of progress, s.
 const LINE_EVERY: f64 = 10.0;
@@ -82,70 +62,16 @@ fn verify(args: &Consume, connection: Connection, path: &Path) -> anyhow::Result
     })?;
     let Some(found) = found else { return Ok(Outcome::Interrupted) };
     if args.json {
-        let document = Document { schema: Document::SCHEMA, topic: &topic, whole: found.is_whole(), found: &found };
+        let document = Verified { schema: Verified::SCHEMA, topic: &topic, whole: found.is_whole(), found: &found };
         out::document(&document)?;
     } else {
-        print(&topic, &found);
+        println!("{}", text::load::verification(&topic, &found));
     }
-    Ok(match &found {
-        found if found.is_whole() => Outcome::Done,
-        // What retention deleted can be neither shown nor missed.
-        found if found.partitions_cut > 0 && found.duplicates + found.reordered + found.corrupted == 0 => {
-            Outcome::Inconclusive
-        }
-        _ => Outcome::RecordsLost,
-    })
-}
-
-fn print(topic: &str, found: &Verification) {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    let mut row = |name: &str, count: u64| {
-        table.add_row([name.to_owned(), count.to_string()]);
-    };
-    row("records read", found.read);
-    row("of other runs", found.foreign);
-    row("acknowledged", found.acknowledged);
-    row("lost", found.lost);
-    row("duplicates", found.duplicates);
-    row("reordered", found.reordered);
-    row("corrupted", found.corrupted);
-    row("reported as failed", found.failed);
-    row("  there nevertheless", found.failed_but_there);
-    row("unknown to the ledger", found.unknown);
-    row("  there", found.unknown_but_there);
-    println!("topic {topic}\n{table}");
-    if !found.ledger_complete {
-        println!("the ledger was not closed: its producer did not exit normally");
-    }
-    if found.partitions_cut > 0 {
-        println!(
-            "retention has deleted the beginning of {} partitions: the lost records may have been there",
-            found.partitions_cut
-        );
-    }
-    for (producer, sequence) in &found.lost_examples {
-        println!("lost: producer {producer}, sequence {sequence}");
-    }
-}
-
-/// What is read where.
-pub fn config(args: &Consume, connection: Connection, stack: &Stack) -> ConsumerConfig {
-    ConsumerConfig {
-        connection,
-        topics: if args.topic.is_empty() { vec![stack.topic().name.clone()] } else { args.topic.clone() },
-        group: args.group.clone(),
-        from_beginning: args.from == "beginning",
-        max_records: args.max.unwrap_or(u64::MAX),
-        duration: args.duration.unwrap_or(std::time::Duration::MAX),
-        delay: args.delay,
-        rate: args.rate,
-        stalls: args.stalls.clone(),
-    }
+    Ok(ending::of_verified(&found))
 }
 
 fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Result<Outcome> {
-    let config = config(&args, connection, stack);
+    let config = consumer_config(&args, connection, stack);
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.topics, &cluster)?;
     let stopping = Stopping::begin(|| ())?;
@@ -159,14 +85,9 @@ fn consume(args: Consume, connection: Connection, stack: &Stack) -> anyhow::Resu
     } else if args.json_stream {
         let _ = out::json_line(&consumed);
     } else {
-        print_consumed(&consumed);
+        println!("{}", text::load::consumed(&consumed));
     }
-    let stopped = commands.stop.load(Ordering::Relaxed);
-    Ok(match &consumed {
-        _ if stopped => Outcome::Interrupted,
-        consumed if consumed.slo.iter().any(|judged| !judged.kept) => Outcome::Missed,
-        _ => Outcome::Done,
-    })
+    Ok(ending::of_consumed(&consumed, commands.stop.load(Ordering::Relaxed)))
 }
 
 /// Turns `stall` over with every SIGUSR1.
@@ -203,50 +124,7 @@ impl Shown {
         if tick.at_s - self.at_s < LINE_EVERY - 0.5 && tick.stalled == self.stalled {
             return;
         }
-        let behind = tick.end_to_end_p99_ms.map_or(String::new(), |p99| format!(", p99 {p99:.0} ms after due"));
-        let stalled = if tick.stalled { ", paused" } else { "" };
-        eprintln!(
-            "{:.0} s: {} records read, {:.0} records/s, lag {}{behind}{stalled}",
-            tick.at_s,
-            tick.read,
-            tick.read_per_s,
-            count(tick.lag)
-        );
+        eprintln!("{}", text::load::read_second(tick));
         (self.at_s, self.stalled) = (tick.at_s, tick.stalled);
     }
-}
-
-/// A lag, where it is known.
-pub fn count(lag: Option<u64>) -> String {
-    lag.map_or("unknown".to_owned(), |lag| lag.to_string())
-}
-
-/// The times from due to read.
-pub fn end_to_end(times: &Quantiles) -> String {
-    let Quantiles { p50_ms, p99_ms, p99_9_ms, max_ms, .. } = times;
-    format!(
-        "end to end (from due to read): p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, p99.9 {p99_9_ms:.1} ms, max {max_ms:.1} ms"
-    )
-}
-
-fn print_consumed(consumed: &Consumed) {
-    println!(
-        "{} records ({} bytes) in {:.1} s, {:.1} records/s, lag {} at the end, {} at most",
-        consumed.read,
-        consumed.bytes,
-        consumed.duration_s,
-        consumed.read_per_s,
-        count(consumed.lag),
-        count(consumed.lag_max)
-    );
-    if consumed.stalled_s > 0.0 {
-        println!("paused for {:.1} s", consumed.stalled_s);
-    }
-    if consumed.corrupted > 0 {
-        println!("{} records are damaged", consumed.corrupted);
-    }
-    if let Some(times) = &consumed.end_to_end {
-        println!("{}", end_to_end(times));
-    }
-    print_objectives(&consumed.slo);
 }

@@ -7,13 +7,13 @@ use super::{
     documents::{self, Played as Document},
     out,
     record::{self, Record},
-    report::write_page,
 };
 use crate::{
     change::Observer as _,
     cli::{Demo, Outcome, lab::T3Mode, refused},
     demo::{self, Audience, DemoEnd, Diagnosed, Played, Request, Scene},
     project::Project,
+    record::page,
     sandbox::{self, Stage},
     terraform::Terraform,
     text::{diagnosis::of_project, proof::table},
@@ -45,7 +45,7 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
 
 /// Ends the record, and writes its report.
 fn end(record: &Record, played: &anyhow::Result<Outcome>, was_interrupted: bool) {
-    match record.end(played, was_interrupted).and_then(|()| write_page(record.dir())) {
+    match record.end(played, was_interrupted).and_then(|()| page::write(record.dir())) {
         Ok(page) => eprintln!("report: {}", page.display()),
         // What was played is not undone by it.
         Err(error) => {

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use super::{
-    apply::price,
+    console::{confirmed, ensure_confirmable},
     documents::{self, Destroyed},
     progress::Progress,
-    working_dir::{self, confirmed, ended, ensure_confirmable},
+    working_dir,
 };
 use crate::{
     change::await_earlier,
     cli::{Destroy, Outcome},
-    terraform::Goal,
+    terraform::{Goal, price},
 };
 
 pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
@@ -24,7 +24,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Destroy, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
-        Err(error) => return ended(error, &mut progress),
+        Err(error) => return progress.failed(error),
     };
     progress.plan(&plan, !args.dry_run);
     price(&plan.changes).iter().for_each(|line| progress.line(line));
@@ -36,7 +36,7 @@ pub fn run(project: &Path, args: &Destroy) -> anyhow::Result<Outcome> {
         }
         progress.phase("destroying");
         if let Err(error) = working_dir.terraform().apply(&plan, &mut |seen| progress.show(seen)) {
-            return ended(error, &mut progress);
+            return progress.failed(error);
         }
         progress.clear();
     }

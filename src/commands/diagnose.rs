@@ -4,23 +4,22 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::{
-    look::{INSIDE_INTERVAL, Opened, collected, open, open_named, recorded, refresh, runtime},
+    look::{INSIDE_INTERVAL, Opened, collected, naming, open, open_named, recorded, refresh, runtime},
     out,
     place::Place,
-    watching::naming,
 };
 use crate::{
     aws::Aws,
     cli::{Diagnose, Look, Outcome, refused},
-    diagnose::{Context, Coverage, Diagnosis, Finding, Verdict, diagnose},
+    diagnose::{Context, Diagnosis, Finding, Verdict, diagnose},
+    documents::{Diagnosed, DiagnosisDocument},
     metrics::{CloudWatch, Source},
     project::Project,
     remedy::Rendered,
     sample::Sample,
-    text::{self, diagnosis::Diagnosed, headline},
+    text::{self, headline},
     watch::{self, Naming, Seen},
 };
 
@@ -29,35 +28,6 @@ const INSIDE_WINDOW: Duration = Duration::from_secs(30);
 
 /// Time between two samples where another command diagnoses.
 const OWN_INTERVAL: Duration = Duration::from_secs(2);
-
-/// `kgen diagnose --json`.
-#[derive(Serialize, schemars::JsonSchema)]
-pub struct DiagnosisDocument<'a> {
-    schema: &'static str,
-    cluster: &'a Context,
-    /// The view of the cluster.
-    view: Seen,
-    samples: usize,
-    from_ms: Option<i64>,
-    to_ms: Option<i64>,
-    verdict: Verdict,
-    /// Which causes were assessed, and why the others were not.
-    coverage: &'a Coverage,
-    findings: Vec<Reported<'a>>,
-}
-
-#[derive(Serialize, schemars::JsonSchema)]
-struct Reported<'a> {
-    #[serde(flatten)]
-    finding: &'a Finding,
-    /// A command to be pasted.
-    next: String,
-    fix: Option<&'a Rendered>,
-}
-
-impl DiagnosisDocument<'_> {
-    pub const SCHEMA: &'static str = "kgen.diagnosis/1";
-}
 
 /// What was seen of a cluster, and how.
 struct Looked {
@@ -82,11 +52,11 @@ pub fn run(args: &Diagnose, project: &Path) -> anyhow::Result<Outcome> {
     let mut diagnosis = diagnose(&looked.context, &looked.samples);
     diagnosis.add_saving(looked.saving.clone());
     let fixes = watch::fixes(&looked.context, &diagnosis, &looked.naming);
+    let Looked { context, samples, seen, naming, .. } = &looked;
+    let of = Diagnosed { context, samples, seen: *seen, naming };
     if args.json {
-        out::document(&report(&looked, &diagnosis, &fixes)).context("writing the diagnosis as JSON")?;
+        out::document(&DiagnosisDocument::of(of, &diagnosis, &fixes)).context("writing the diagnosis as JSON")?;
     } else {
-        let Looked { context, samples, seen, naming, .. } = &looked;
-        let of = Diagnosed { context, samples, seen: *seen, naming };
         print!("{}", text::diagnosis::diagnosis(of, &diagnosis, &fixes));
     }
     Ok(outcome(diagnosis.verdict))
@@ -98,25 +68,6 @@ pub fn outcome(verdict: Verdict) -> Outcome {
         Verdict::Healthy => Outcome::Done,
         Verdict::CauseFound => Outcome::Unhealthy,
         Verdict::Inconclusive => Outcome::Inconclusive,
-    }
-}
-
-fn report<'a>(looked: &'a Looked, diagnosis: &'a Diagnosis, fixes: &'a [Option<Rendered>]) -> DiagnosisDocument<'a> {
-    let findings = diagnosis.findings.iter().zip(fixes).map(|(finding, fix)| Reported {
-        finding,
-        next: looked.naming.next(finding),
-        fix: fix.as_ref(),
-    });
-    DiagnosisDocument {
-        schema: DiagnosisDocument::SCHEMA,
-        cluster: &looked.context,
-        view: looked.seen,
-        samples: looked.samples.len(),
-        from_ms: looked.samples.first().map(|sample| sample.at_ms),
-        to_ms: looked.samples.last().map(|sample| sample.at_ms),
-        verdict: diagnosis.verdict,
-        coverage: &diagnosis.coverage,
-        findings: findings.collect(),
     }
 }
 

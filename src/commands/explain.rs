@@ -6,8 +6,8 @@ use super::documents::{self, Explanation, Explanations};
 use crate::{
     cli::{Explain, Outcome, refused},
     diagnose::{RULES, Rule},
-    reference::{fault_command, in_the_lab},
-    visible,
+    reference::fault_command,
+    text, visible,
 };
 
 pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
@@ -33,17 +33,9 @@ pub fn run(args: &Explain) -> anyhow::Result<Outcome> {
             println!("{:<34} {}", rule.id, rule.meaning.split(". ").next().unwrap_or_default());
             continue;
         }
-        println!("{}", in_words(rule, textwrap::termwidth()));
+        println!("{}", text::rule::in_words(rule, textwrap::termwidth()));
     }
     Ok(Outcome::Done)
-}
-
-/// What a rule means, in lines of at most `width` columns.
-fn in_words(rule: &Rule, width: usize) -> String {
-    let told_apart = format!("How to tell it apart: {}", rule.told_apart);
-    let in_the_lab = format!("In the lab: {}", in_the_lab(rule));
-    let paragraphs = [rule.id, rule.meaning, &told_apart, &in_the_lab];
-    paragraphs.map(|paragraph| textwrap::fill(paragraph, width)).join("\n\n")
 }
 
 /// The id that was probably meant.
@@ -51,20 +43,4 @@ fn hint(wrong: &str) -> String {
     let likeness = |id: &str| (similar::TextDiff::from_chars(wrong, id).ratio() * 1000.0) as u32;
     let likest = RULES.iter().map(|rule| rule.id).max_by_key(|id| likeness(id)).filter(|id| likeness(id) > 600);
     likest.map(|id| format!("; did you mean {id}?")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_explanation_is_as_wide_as_the_terminal() {
-        for rule in RULES {
-            let text = in_words(rule, 60);
-            // A command is not broken at its hyphens, and may be longer than a line.
-            let wide = text.lines().find(|line| line.chars().count() > 60 && line.contains(' '));
-            assert_eq!(wide, None, "{}", rule.id);
-            assert!(text.starts_with(rule.id) && text.ends_with(in_the_lab(rule).split(' ').next_back().unwrap()));
-        }
-    }
 }

@@ -4,12 +4,12 @@ use std::{path::Path, time::Duration};
 
 use super::{
     changing::Words,
-    diagnose::{fixes, watched},
+    console::{confirmed, ensure_confirmable},
+    diagnose::{fixes, outcome as outcome_of, watched},
     documents::{self, Fixed},
     look::runtime,
     place::Place,
     record::Record,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     change::{
@@ -116,11 +116,7 @@ fn show(chosen: Chosen, applied: &Applied, json: bool) -> anyhow::Result<()> {
 
 /// Nothing that kgen carries out here; what else there is to do was shown.
 fn nothing(diagnosis: &Diagnosis, json: bool) -> anyhow::Result<Outcome> {
-    let outcome = match diagnosis.verdict {
-        Verdict::Healthy => Outcome::Done,
-        Verdict::CauseFound => Outcome::Unhealthy,
-        Verdict::Inconclusive => Outcome::Inconclusive,
-    };
+    let outcome = outcome_of(diagnosis.verdict);
     let finding = diagnosis.findings.first().filter(|_| diagnosis.verdict == Verdict::CauseFound);
     if json {
         let finding = finding.map(|finding| finding.id.to_owned());

@@ -1,7 +1,5 @@
 //! `kgen guard`: a fleet, watched.
 
-mod propose;
-
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -13,12 +11,13 @@ use crate::{
     diagnose::Verdict,
     files,
     guard::{
-        self, Config, Event, Line, Place, Report,
+        self, Config, Event, Line, Place, RoundReport,
         config::{SinkConfig, SinkKind},
         format,
     },
     open_monitoring,
     project::Project,
+    proposals::propose_all,
     watch::runtime,
 };
 
@@ -105,7 +104,7 @@ fn tried(sinks: &[(String, Result<(), String>)]) -> anyhow::Result<Outcome> {
 }
 
 /// Prints a round, and how the command ends.
-fn once(report: Report, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
+fn once(report: RoundReport, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
     let outcome = outcome(&report);
     let undelivered: usize = report.undelivered.values().sum();
     match args.format {
@@ -118,7 +117,9 @@ fn once(report: Report, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
     if let Some(terraform) = &args.propose {
         // Every other form is a document, which is alone on standard output.
         let is_text = args.format == GuardFormat::Text;
-        propose::run(&report, dir, terraform, &|line| if is_text { println!("{line}") } else { eprintln!("{line}") })?;
+        let note = |text: &str| eprintln!("note: {text}");
+        let say = |line: &str| if is_text { println!("{line}") } else { eprintln!("{line}") };
+        propose_all(&report, dir, terraform, &note, &say)?;
     }
     if undelivered > 0 {
         return Err(anyhow!("{undelivered} messages were not delivered; they are kept, and sent with the next run"));
@@ -130,7 +131,7 @@ fn once(report: Report, args: &Guard, dir: &Path) -> anyhow::Result<Outcome> {
 }
 
 /// What could not be read counts most, then causes, then what is not known.
-fn outcome(report: &Report) -> anyhow::Result<Outcome> {
+fn outcome(report: &RoundReport) -> anyhow::Result<Outcome> {
     ensure_read(report.failures.len(), report.unread())?;
     Ok(match (report.unsilenced().next(), report.count(Verdict::Inconclusive)) {
         (Some(_), _) => Outcome::Unhealthy,

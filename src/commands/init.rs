@@ -1,32 +1,18 @@
 //! `kgen init`: writes a commented kgen.toml, from an existing cluster, from options or from answers.
 
-mod commented;
-
 use std::{io::IsTerminal as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
 
-use super::{look, working_dir::answer_to};
+use super::{console::answer_to, look};
 use crate::{
     aws::ClusterInfo,
     cli::{Init, Outcome, Which, refused},
     files,
     project::Project,
+    stack::Choice,
     watch::runtime,
 };
-
-/// What of a stack is chosen here.
-#[derive(Debug, Default, PartialEq)]
-struct Choice {
-    region: Option<String>,
-    /// How many zones, where it is not the stack's own number.
-    zones: Option<usize>,
-    name: Option<String>,
-    broker_type: Option<String>,
-    broker_count: Option<u32>,
-    kafka_version: Option<String>,
-    volume_gib: Option<u32>,
-}
 
 pub fn run(args: &Init, dir: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(dir).map_err(refused)?;
@@ -51,7 +37,7 @@ pub fn run(args: &Init, dir: &Path) -> anyhow::Result<Outcome> {
             )));
         }
     };
-    let text = commented::commented(&settings(&choice)).context("a key of kgen.toml is missing in its example")?;
+    let text = choice.kgen_toml().context("a key of kgen.toml is missing in its example")?;
     // Nothing is written that the next command would refuse.
     project.stack_of(&text).map_err(refused)?;
     files::replace_file(&file, text.as_bytes()).with_context(|| format!("writing {}", file.display()))?;
@@ -85,7 +71,7 @@ fn of_cluster(cluster: &str, args: &Init, project: &Project) -> anyhow::Result<C
         let (target, _, info) = look::found(&which, project).await?;
         anyhow::Ok((target.region.name, info))
     })?;
-    Ok(over(given(args), like(region, info)?))
+    Ok(given(args).over(like(region, info)?))
 }
 
 fn like(region: String, info: ClusterInfo) -> anyhow::Result<Choice> {
@@ -100,19 +86,6 @@ fn like(region: String, info: ClusterInfo) -> anyhow::Result<Choice> {
         kafka_version: Some(cluster.kafka_version),
         volume_gib: cluster.volume_gib,
     })
-}
-
-/// `first`, and what it leaves open from `second`.
-fn over(first: Choice, second: Choice) -> Choice {
-    Choice {
-        region: first.region.or(second.region),
-        zones: first.zones.or(second.zones),
-        name: first.name.or(second.name),
-        broker_type: first.broker_type.or(second.broker_type),
-        broker_count: first.broker_count.or(second.broker_count),
-        kafka_version: first.kafka_version.or(second.kafka_version),
-        volume_gib: first.volume_gib.or(second.volume_gib),
-    }
 }
 
 /// Asks for each setting; an empty answer takes the default.
@@ -131,60 +104,4 @@ fn asked(project: &Project) -> anyhow::Result<Choice> {
     let count = count.map(|count| count.parse().map_err(|_| refused(anyhow!("{count:?} is not a number of brokers"))));
     let kafka_version = ask("Kafka version", cluster.kafka_version.as_str())?;
     Ok(Choice { region, name, broker_type, broker_count: count.transpose()?, kafka_version, ..Choice::default() })
-}
-
-/// What is written, in the order of the file: each key and its value as TOML.
-fn settings(choice: &Choice) -> Vec<(&'static str, String)> {
-    let text = |value: &String| toml::Value::String(value.clone()).to_string();
-    let list =
-        |items: Vec<String>| toml::Value::Array(items.into_iter().map(toml::Value::String).collect()).to_string();
-    // The default is three zones, and a subnet in each.
-    let zones = choice.zones.filter(|zones| *zones != 3);
-    let names = zones.zip(choice.region.as_ref()).map(|(zones, region)| {
-        list(["a", "b", "c", "d", "e", "f"].iter().take(zones).map(|zone| format!("{region}{zone}")).collect())
-    });
-    let subnets = zones.map(|zones| list((1..=zones).map(|number| format!("10.0.{number}.0/24")).collect()));
-    let rows = [
-        ("region", choice.region.as_ref().map(text)),
-        ("zones", names),
-        ("network.subnet_cidrs", subnets),
-        ("cluster.name", choice.name.as_ref().map(text)),
-        ("cluster.broker_type", choice.broker_type.as_ref().map(text)),
-        ("cluster.broker_count", choice.broker_count.map(|count| count.to_string())),
-        ("cluster.kafka_version", choice.kafka_version.as_ref().map(text)),
-        ("cluster.volume_gib", choice.volume_gib.map(|gib| gib.to_string())),
-    ];
-    rows.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stack::Stack;
-
-    #[test]
-    fn options_go_before_the_cluster_and_the_result_is_a_stack() {
-        let cluster = Choice {
-            region: Some("eu-west-1".to_owned()),
-            zones: Some(2),
-            name: Some("orders".to_owned()),
-            broker_type: Some("kafka.m5.large".to_owned()),
-            broker_count: Some(4),
-            kafka_version: Some("3.6.0".to_owned()),
-            volume_gib: Some(500),
-        };
-        let choice = over(Choice { broker_count: Some(6), ..Choice::default() }, cluster);
-        let written = settings(&choice);
-        assert!(written.contains(&("zones", "[\"eu-west-1a\", \"eu-west-1b\"]".to_owned())), "{written:?}");
-        let stack = Stack::parse(&commented::commented(&written).unwrap()).unwrap();
-        assert_eq!((stack.cluster().broker_count, stack.zones().len(), stack.cluster().volume_gib), (6, 2, 500));
-    }
-
-    #[test]
-    fn a_hostile_name_stays_one_value() {
-        let choice = Choice { name: Some("a\"\n[x]\n".to_owned()), ..Choice::default() };
-        let text = commented::commented(&settings(&choice)).unwrap();
-        let parsed: toml::Table = text.parse().unwrap();
-        assert_eq!(parsed["cluster"]["name"].as_str(), Some("a\"\n[x]\n"));
-    }
 }

@@ -5,16 +5,12 @@ pub mod fault;
 use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
-use comfy_table::Table;
 
 use super::{
-    documents,
-    look::runtime,
-    out,
-    working_dir::{confirmed, ensure_confirmable},
+    console::{confirmed, ensure_confirmable},
+    documents, out,
 };
 use crate::{
-    aws::Aws,
     cli::{
         Outcome,
         lab::{LabCommand, LabDown, LabStatus, LabUp, T3Mode},
@@ -27,15 +23,15 @@ use crate::{
         hardware::Hardware,
         service::{self, Folder, Running},
     },
-    lab_api::{self, LabBroker, LabCluster, LabEndpoints},
+    lab_api,
     process::{absolute, shell_quoted},
     project::Project,
     sandbox::{
         self,
-        lab::{Wanted, env, folder, found, stop, unset},
+        lab::{Wanted, asked, env, folder, found, running, stop, unset},
         t3_argument,
     },
-    visible,
+    text,
 };
 
 pub fn run(project: &Path, command: &LabCommand) -> anyhow::Result<Outcome> {
@@ -97,17 +93,6 @@ fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
     Ok(running)
 }
 
-/// The lab that runs in `folder`.
-///
-/// # Errors
-/// Refused when there is none, or when it is unknown which process it is.
-pub fn running(folder: &Folder) -> anyhow::Result<Running> {
-    folder
-        .running()
-        .map_err(refused)?
-        .ok_or_else(|| refused(anyhow!("no lab is running in {} (`kgen lab up` starts one)", folder.path().display())))
-}
-
 fn down(folder: &Folder, args: &LabDown) -> anyhow::Result<Outcome> {
     let purge = args.purge && folder.path().exists();
     if purge {
@@ -146,104 +131,8 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         documents::print(lab_api::LabStatus { running: true, endpoint: Some(running.endpoint), ..status })?;
         return Ok(Outcome::Done);
     }
-    show_machine(&running, &status);
-    status.clusters.iter().for_each(show_cluster);
-    for fault in &status.instance_faults {
-        let instance = fault.instance.as_deref().unwrap_or_default();
-        let text = format!("fault {}, {instance}: {}, since {}", fault.id, fault.does, fault.since);
-        println!("{}", visible::line(&text));
-    }
+    println!("{}", text::lab::status(&running, &status));
     Ok(Outcome::Done)
-}
-
-/// The status of the lab.
-///
-/// # Errors
-/// It does not respond.
-pub fn asked(project: &Project, running: &Running) -> anyhow::Result<lab_api::LabStatus> {
-    runtime()?.block_on(async {
-        let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
-        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
-    })
-}
-
-fn show_machine(running: &Running, status: &lab_api::LabStatus) {
-    let fact = |fact: &Option<String>| fact.as_deref().map(visible::line).unwrap_or_default().into_owned();
-    println!("lab at {} (process {}), scale {}", running.endpoint, running.pid, fact(&status.hardware));
-    println!(
-        "CPU limited by {}{}; Kafka {}, regardless of the version requested for a cluster; {}",
-        fact(&status.cpu_limit),
-        if status.memory_limit == Some(true) { ", memory too" } else { ", memory not limited" },
-        fact(&status.kafka_version),
-        fact(&status.emulator)
-    );
-    let period_s = status.metrics_period_s;
-    println!(
-        "datapoints of CloudWatch cover {} s{}, and are there {} s later",
-        period_s.unwrap_or_default(),
-        if period_s == Some(60) { " as on MSK" } else { " instead of the 60 s of MSK" },
-        status.metrics_delay_s.unwrap_or_default()
-    );
-    println!("commands sent to client instances run in {}", status.client_instances);
-    if status.without_brokers {
-        println!("clusters have no brokers, and their metrics are SYNTHETIC");
-    }
-    if let Some(problem) = &status.problem {
-        println!("problem: {}", visible::line(problem));
-    }
-    if !status.denied.is_empty() {
-        println!("denied: {}", visible::line(&status.denied.join(", ")));
-    }
-    println!("to trust the TLS listeners, use {}", fact(&status.ca));
-}
-
-fn show_cluster(cluster: &LabCluster) {
-    let LabCluster { name, state, arn, .. } = cluster;
-    println!("\n{}", visible::line(&format!("{name} {state} ({arn})")));
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header([
-        "broker",
-        "type",
-        "pid",
-        "cores",
-        "heap MiB",
-        "memory MiB",
-        "plaintext",
-        "tls",
-        "jmx",
-        "node",
-        "zone",
-    ]);
-    for broker in &cluster.brokers {
-        table.add_row(row(broker).map(|cell| visible::line(&cell).into_owned()));
-    }
-    println!("{table}");
-    for fault in &cluster.faults {
-        let broker = fault.broker.map(|broker| format!(", broker {broker}")).unwrap_or_default();
-        let text = format!("fault {}{broker}: {}, since {}", fault.id, fault.does, fault.since);
-        println!("{}", visible::line(&text));
-    }
-}
-
-/// The row of a broker. Unknown values are dashes.
-fn row(broker: &LabBroker) -> [String; 11] {
-    fn or_dash(value: Option<impl ToString>) -> String {
-        value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-    }
-    let LabEndpoints { plaintext, tls, jmx, node, .. } = broker.endpoints.clone();
-    [
-        broker.id.to_string(),
-        broker.broker_type.clone(),
-        or_dash(broker.pid),
-        or_dash(broker.cores),
-        or_dash(broker.heap_mib),
-        or_dash(broker.memory_mib),
-        or_dash(plaintext),
-        or_dash(tls),
-        or_dash(jmx),
-        or_dash(node),
-        broker.zone.clone(),
-    ]
 }
 
 fn options(args: &LabUp) -> service::Options {

@@ -1,17 +1,17 @@
 //! `kgen load`: several producers and consumer groups as one load, on this machine or on many; and `kgen consume --on clients`,
 //! which is a load of one group.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 
 use super::{
-    clients::{
-        Shown, connecting, engine, ensure_no_secret, ensure_topics_from_here, has_lost_records, print as print_producer,
-    },
-    consume, out,
+    clients::Shown as ShownOfMachines,
+    out,
     place::connection,
-    produce::{self, ensure_topics, print_objectives},
     record::{self, Record, environment},
     stopping::Stopping,
 };
@@ -19,23 +19,26 @@ use crate::{
     cli::{
         Outcome,
         load::{Brokers, Consume, Load, Machines},
-        mix::{self as file, Mix},
+        mix::{Mix, of_one_group},
+        onward::{connecting, ensure_no_secret},
         refused,
     },
     clients::{self, MixOrder, Work},
     files::bounded,
-    kafka::{Connection, REACHABLE_WITHIN},
+    kafka::REACHABLE_WITHIN,
     load::{
-        self,
-        consumer::ReadTick,
-        merge::Standing,
-        mix::{Expected, Group, MixMachine, Mixed, MixedGroup, Second, Sending},
+        self, ending,
+        mix::{Expected, Group, MixMachine, Mixed, Rates, Second, Seconds, Sending},
         part::Part,
         payload::Payload,
-        producer::{Tick, new_run},
+        producer::new_run,
     },
     project::Project,
-    stack::Stack,
+    selection::{
+        load::{ensure_topics, ensure_topics_from_here, plan_mix, read_mix},
+        machines::engine,
+    },
+    text,
 };
 
 /// Between two lines of progress, s.
@@ -57,7 +60,7 @@ pub fn run(args: &Load, project: &Path) -> anyhow::Result<Outcome> {
     let project = &Project::open(project).map_err(refused)?;
     let reading = || format!("reading the load of {}", args.file.display());
     let text = bounded::text(&args.file, bounded::TEXT_BYTES).with_context(reading).map_err(refused)?;
-    let (text, mix) = read(&text, project.stack()).with_context(reading).map_err(refused)?;
+    let (text, mix) = read_mix(&text, project.stack()).with_context(reading).map_err(refused)?;
     let asked = Asked { mix, text, brokers: &args.brokers, machines: &args.machines, json: args.json };
     if args.machines.are_named() {
         return everywhere(&asked, project);
@@ -68,80 +71,8 @@ pub fn run(args: &Load, project: &Path) -> anyhow::Result<Outcome> {
 /// `kgen consume --on clients`: every machine is a member of the group.
 pub fn consume(args: &Consume, project: &Path) -> anyhow::Result<Outcome> {
     let project = &Project::open(project).map_err(refused)?;
-    let (text, mix) = read(&of_one_group(args), project.stack()).map_err(refused)?;
+    let (text, mix) = read_mix(&of_one_group(args), project.stack()).map_err(refused)?;
     everywhere(&Asked { mix, text, brokers: &args.brokers, machines: &args.machines, json: args.json }, project)
-}
-
-/// The mix of one group.
-fn of_one_group(args: &Consume) -> String {
-    let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
-    let mut table = toml::Table::new();
-    let mut put = |key: &str, value: toml::Value| drop(table.insert(key.to_owned(), value));
-    put("group", args.group.clone().into());
-    put("from", args.from.clone().into());
-    put("delay", seconds(args.delay).into());
-    if !args.topic.is_empty() {
-        put("topic", args.topic.clone().into());
-    }
-    if let Some(duration) = args.duration {
-        put("duration", seconds(duration).into());
-    }
-    if let Some(rate) = args.rate {
-        put("rate", rate.into());
-    }
-    if let Some(slo) = &args.slo {
-        put("slo", slo.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(",").into());
-    }
-    let stalls = args.stalls.iter().map(|stall| format!("{}@{}", seconds(stall.length), seconds(stall.from)));
-    put("stall", stalls.collect::<Vec<_>>().into());
-    let mut file = toml::Table::new();
-    file.insert("consumer".to_owned(), toml::Value::Array(vec![table.into()]));
-    file.to_string()
-}
-
-/// The file with what the stack says where it says nothing.
-fn read(text: &str, stack: &Stack) -> anyhow::Result<(String, Mix)> {
-    let stacks = load::producer::Load::of_stack(stack);
-    let topic = ("topic", stack.topic().name.clone());
-    let producer = [
-        topic.clone(),
-        ("rate", stacks.rate.to_string()),
-        ("record-size", stacks.record_size.to_string()),
-        ("keys", stacks.keys.to_string()),
-    ];
-    let text = file::completed(text, &producer, &[topic])?;
-    let mut mix = Mix::read(&text)?;
-    for producer in &mut mix.producers {
-        let args = &mut producer.args;
-        args.duration = args.duration.or(args.rate.as_ref().and_then(|rate| rate.length())).or(Some(stacks.duration));
-    }
-    Ok((text, mix))
-}
-
-/// The producers and groups with the brokers of the command line.
-fn planned(
-    asked: &Asked,
-    run: u64,
-    part: Part,
-    connection: &Connection,
-    project: &Project,
-) -> anyhow::Result<(Vec<Sending>, Vec<Group>)> {
-    let mut senders = Vec::new();
-    for (number, producer) in (0..).zip(&asked.mix.producers) {
-        let mut config = produce::config_at(&producer.args, connection.clone(), project)?;
-        config.run = run.wrapping_add(number);
-        config.part = part;
-        let name = || format!("producer {}", producer.name);
-        config.validate().with_context(name).map_err(refused)?;
-        senders.push(Sending { name: producer.name.clone(), after: producer.after, config });
-    }
-    let groups = asked.mix.groups.iter().map(|group| Group {
-        name: group.name.clone(),
-        after: group.after,
-        members: group.members,
-        config: consume::config(&group.args, connection.clone(), project.stack()),
-    });
-    Ok((senders, groups.collect()))
 }
 
 fn topics(senders: &[Sending], groups: &[Group]) -> Vec<String> {
@@ -153,7 +84,7 @@ fn topics(senders: &[Sending], groups: &[Group]) -> Vec<String> {
 fn here(asked: &Asked, args: &Load, project: &Project) -> anyhow::Result<Outcome> {
     let connection = connection(asked.brokers, project)?;
     let (run, part) = (args.run_id.unwrap_or_else(new_run), args.part.unwrap_or(Part::WHOLE));
-    let (senders, groups) = planned(asked, run, part, &connection, project)?;
+    let (senders, groups) = plan_mix(&asked.mix, run, part, &connection, project)?;
     let cluster = connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&topics(&senders, &groups), &cluster)?;
     let order = order(asked, run, &senders, Vec::new(), project);
@@ -162,8 +93,8 @@ fn here(asked: &Asked, args: &Load, project: &Project) -> anyhow::Result<Outcome
         eprintln!("stopped at once: it is unknown whether the unacknowledged records were written")
     })?;
     let mix = load::mix::Mix { part, start_at: args.start_at, drain: asked.mix.drain, senders, groups };
-    let mut seconds = Seconds::new(args.part.is_some());
-    let ran = load::mix::run(&mix, stopping.flag(), &mut |second| seconds.take(second));
+    let mut shown = Shown::new(args.part.is_some());
+    let ran = load::mix::run(&mix, stopping.flag(), &mut |second| shown.show(second));
     let finished = ran.and_then(|report| {
         if args.part.is_some() {
             let stopped = report.producers.values().any(|one| one.summary.stopped) || stopping.was_asked();
@@ -187,7 +118,7 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     }
     let connection = connection(asked.brokers, project)?;
     let run = new_run();
-    let (senders, groups) = planned(asked, run, Part::WHOLE, &connection, project)?;
+    let (senders, groups) = plan_mix(&asked.mix, run, Part::WHOLE, &connection, project)?;
     ensure_topics_from_here(&topics(&senders, &groups), &connection)?;
     let engine = engine(asked.machines, &asked.brokers.which, project)?;
     let mut arguments = vec!["load".to_owned(), FILE.to_owned()];
@@ -196,7 +127,7 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     let order = order(asked, run, &senders, arguments, project);
     let record = record::begin_if_possible(project, "load", Some(order.work.run.clone()), environment(project));
     let stopping = Stopping::begin(|| eprintln!("ended at once: what runs on the machines may run on"))?;
-    let mut shown = Shown::default();
+    let mut shown = ShownOfMachines::default();
     let mixed = clients::load(&engine, &order, stopping.flag(), &mut |event| shown.show(&event));
     let finished = mixed.and_then(|mixed| match mixed {
         Some(mixed) => ended(asked, mixed, stopping.was_asked(), &record),
@@ -248,36 +179,16 @@ fn ended(asked: &Asked, mut mixed: Mixed, was_stopped: bool, record: &Record) ->
     if asked.json {
         out::document(&mixed)?;
     } else {
-        print(&mixed);
+        println!("{}", text::load::mixed(&mixed));
     }
-    Ok(outcome(&asked.mix, &mixed))
+    Ok(ending::of_mixed(&mixed, asked.mix.producers.iter().map(|one| one.args.slo.as_ref())))
 }
 
-fn outcome(asked: &Mix, mixed: &Mixed) -> Outcome {
-    let results = || mixed.producers.iter().map(|one| &one.result);
-    let objectives = || results().flat_map(|one| &one.slo).chain(mixed.groups.iter().flat_map(|one| &one.slo));
-    let mut of_producers = results().zip(&asked.producers);
-    if mixed.stopped {
-        Outcome::Interrupted
-    } else if of_producers.any(|(one, asked)| has_lost_records(one, asked.args.slo.as_ref()))
-        || mixed.groups.iter().any(|one| one.corrupted > 0)
-    {
-        Outcome::RecordsLost
-    } else if mixed.standing != Standing::Whole {
-        Outcome::Inconclusive
-    } else if objectives().any(|judged| !judged.kept) {
-        Outcome::Missed
-    } else {
-        Outcome::Done
-    }
-}
-
-/// The newest second of each producer and member.
-struct Seconds {
+/// Shows the seconds of a load: a line each, or one now and then.
+struct Shown {
     is_part: bool,
-    sent: std::collections::BTreeMap<String, Tick>,
-    read: std::collections::BTreeMap<(String, u16), ReadTick>,
-    begun: std::time::Instant,
+    seconds: Seconds,
+    begun: Instant,
     last_s: f64,
 }
 
@@ -286,95 +197,28 @@ struct Seconds {
 struct Line {
     schema: &'static str,
     at_s: f64,
-    offered_per_s: f64,
-    acknowledged_per_s: f64,
-    read_per_s: f64,
+    #[serde(flatten)]
+    rates: Rates,
 }
 
-impl Seconds {
-    fn new(is_part: bool) -> Seconds {
-        let begun = std::time::Instant::now();
-        Seconds { is_part, sent: Default::default(), read: Default::default(), begun, last_s: 0.0 }
+impl Shown {
+    fn new(is_part: bool) -> Shown {
+        Shown { is_part, seconds: Seconds::default(), begun: Instant::now(), last_s: 0.0 }
     }
 
-    fn take(&mut self, second: Second) {
-        let notes = match second {
-            Second::Sent(name, tick) => {
-                let notes = tick.notes.clone();
-                self.sent.insert(name, *tick);
-                notes
-            }
-            Second::Read(name, member, tick) => {
-                let notes = tick.notes.clone();
-                self.read.insert((name, member), *tick);
-                notes
-            }
-        };
-        notes.iter().for_each(|note| eprintln!("client: {note}"));
+    fn show(&mut self, second: Second) {
+        self.seconds.take(second).iter().for_each(|note| eprintln!("client: {note}"));
         let (at_s, every) = (self.begun.elapsed().as_secs_f64(), if self.is_part { 1.0 } else { LINE_EVERY });
         if at_s - self.last_s < every {
             return;
         }
         self.last_s = at_s;
-        let line = Line {
-            schema: clients::SECOND_SCHEMA,
-            at_s,
-            offered_per_s: self.sent.values().map(|tick| tick.sample.offered_per_s).sum(),
-            acknowledged_per_s: self.sent.values().map(|tick| tick.sample.acknowledged_per_s).sum(),
-            read_per_s: self.read.values().map(|tick| tick.read_per_s).sum(),
-        };
+        let rates = self.seconds.rates();
         if self.is_part {
             // As in `kgen produce`.
-            let _ = out::json_line(&line);
+            let _ = out::json_line(&Line { schema: clients::SECOND_SCHEMA, at_s, rates });
             return;
         }
-        eprintln!(
-            "{at_s:.0} s: {:.0} records/s due, {:.0} acknowledged, {:.0} read",
-            line.offered_per_s, line.acknowledged_per_s, line.read_per_s
-        );
+        eprintln!("{at_s:.0} s: {}", text::load::rates(rates));
     }
-}
-
-fn print(mixed: &Mixed) {
-    for one in &mixed.producers {
-        println!("producer {}", one.name);
-        print_producer(&one.result);
-        println!();
-    }
-    mixed.groups.iter().for_each(print_group);
-    match mixed.standing {
-        Standing::Whole => {}
-        Standing::Partial => println!("partial: a part of the load is missing, as named above"),
-        Standing::Void => println!("void: this was not the load that was asked for, as named above"),
-    }
-}
-
-fn print_group(group: &MixedGroup) {
-    println!(
-        "consumer {}: {} records ({} bytes) of {} by {} members in {:.1} s, {:.1} records/s, lag {} at the end, {} at most of one",
-        group.name,
-        group.read,
-        group.bytes,
-        group.topic,
-        group.members,
-        group.duration_s,
-        group.read_per_s,
-        consume::count(group.lag),
-        consume::count(group.lag_max)
-    );
-    if group.corrupted > 0 {
-        println!("{} records are damaged", group.corrupted);
-    }
-    if let Some(times) = &group.end_to_end {
-        let by = match group.clock_uncertainty_ms {
-            Some(0.0) => "by the clock of this machine".to_owned(),
-            Some(ms) => format!("uncertain by {ms:.0} ms, because clocks of several machines are compared"),
-            None => "by clocks of different machines, which were not compared: they say little".to_owned(),
-        };
-        println!("{}, {by}", consume::end_to_end(times));
-    }
-    for fault in &group.faults {
-        println!("{}: {}", fault.machine, crate::visible::line(&fault.reason));
-    }
-    print_objectives(&group.slo);
 }

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use super::{
-    delivery,
     documents::{self, Planned},
     progress::Progress,
-    working_dir::{self, ended},
+    working_dir,
 };
 use crate::{
     change::await_earlier,
-    cli::{Outcome, Plan},
+    cli::{Outcome, Plan, refused},
     project::Project,
     terraform::{Goal, plan::Changes},
 };
@@ -27,11 +26,11 @@ pub fn run(project: &Path, args: &Plan) -> anyhow::Result<Outcome> {
     let working_dir = working_dir::lock(project, &args.terraform, Some(&args.locking))?;
     let mut progress = Progress::new();
     await_earlier(&working_dir, &mut |event| progress.see(event))?;
-    let without_kgen = delivery::prepare(project)?;
+    let without_kgen = Project::open(project).map_err(refused)?.deliver_own()?;
     progress.phase("planning");
     let plan = match working_dir.plan(Goal::Apply, &mut |seen| progress.show(seen)) {
         Ok(plan) => plan,
-        Err(error) => return ended(error, &mut progress),
+        Err(error) => return progress.failed(error),
     };
     progress.clear();
     without_kgen.iter().chain(&notes(project, &plan.changes)).for_each(|note| progress.line(&format!("note: {note}")));

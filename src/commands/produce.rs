@@ -2,30 +2,28 @@
 
 use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
-use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    look::naming,
     out,
-    place::{Found, Reached, reached},
-    record::{self, Record, environment},
+    place::Found,
+    record::{self, Record, environment, telling},
     stopping::Stopping,
-    watching::{naming, telling},
 };
 use crate::{
     change::{ClusterView, INTERVAL},
     cli::{Outcome, load::Produce, refused},
-    kafka::{ClusterMetadata, Connection, REACHABLE_WITHIN},
+    kafka::REACHABLE_WITHIN,
     load::{
-        latency::Quantiles,
-        merge::Report,
-        part::Part,
-        payload::Payload,
-        producer::{self, Load, ProducerConfig, Summary, Tick, new_run},
-        slo::{Figure, Judged, Slo},
+        ending,
+        merge::PartReport,
+        producer::{self, ProducerConfig, Tick},
     },
     project::Project,
     run::{Environment, Event, Mark},
+    selection::load::{ensure_topics, producer_config},
+    text,
     watch::{Marks, News, Place},
 };
 
@@ -34,7 +32,7 @@ const LINE_EVERY: f64 = 10.0;
 
 pub fn run(args: Produce, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
-    let (config, found) = config(&args, &project)?;
+    let (config, found) = producer_config(&args, &project)?;
     config.validate().map_err(refused)?;
     let cluster = config.connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&config.load.topics, &cluster)?;
@@ -84,100 +82,23 @@ fn send(
         .map_or("as many as possible".to_owned(), |rate| format!("{rate} records/s"));
     record.tell(Event::mark(Mark::Onset, format!("{rate} to {}", config.load.topics.join(", "))))?;
     let mut progress = Progress::new(config, args.json_stream || args.part.is_some(), record.clone());
-    let summary = producer::run(config, stop, &mut |tick| progress.show(tick))?;
+    let mut summary = producer::run(config, stop, &mut |tick| progress.show(tick))?;
     progress.finish();
     drop(beside);
-    let (summary, outcome) = judged(summary, args.slo.as_ref());
+    summary.slo = args.slo.as_ref().map(|slo| slo.judge_produced(&summary)).unwrap_or_default();
+    let outcome = ending::of_produced(&summary, args.slo.as_ref());
     record.result("load", &summary)?;
     record.close();
     if args.json {
         out::document(&summary)?;
     } else if let Some(part) = args.part {
-        out::json_line(&Report::of(part, summary)?)?;
+        out::json_line(&PartReport::of(part, summary)?)?;
     } else if args.json_stream {
         let _ = out::json_line(&summary);
     } else {
-        print_summary(&summary);
+        println!("{}", text::load::produced(&summary));
     }
     Ok(outcome)
-}
-
-/// # Errors
-/// Refused: one of them is not there.
-pub fn ensure_topics(topics: &[String], cluster: &ClusterMetadata) -> anyhow::Result<()> {
-    match topics.iter().find(|topic| !cluster.topics.contains_key(*topic)) {
-        Some(topic) => {
-            Err(refused(anyhow::anyhow!("there is no topic `{topic}` (`kgen topic create {topic}` creates it)")))
-        }
-        None => Ok(()),
-    }
-}
-
-/// The summary with its objectives judged, and how the command ends.
-fn judged(mut summary: Summary, slo: Option<&Slo>) -> (Summary, Outcome) {
-    summary.slo = slo.map(|slo| slo.judge_produced(&summary)).unwrap_or_default();
-    // Whoever says how many errors are too many does not mean "none".
-    let errors_are_judged = slo.is_some_and(|slo| slo.has(Figure::Errors));
-    let outcome = match &summary {
-        summary if summary.stopped => Outcome::Interrupted,
-        summary if !errors_are_judged && summary.failed_total() + summary.unsent + summary.lost_track > 0 => {
-            Outcome::RecordsLost
-        }
-        summary if summary.generator_bound => Outcome::Inconclusive,
-        summary if summary.slo.iter().any(|judged| !judged.kept) => Outcome::Missed,
-        _ => Outcome::Done,
-    };
-    (summary, outcome)
-}
-
-/// What is sent where, and the cluster if it was looked up.
-pub fn config(args: &Produce, project: &Project) -> anyhow::Result<(ProducerConfig, Option<Found>)> {
-    ensure_sizes_apply(args)?;
-    let Reached { connection, cluster } = reached(&args.brokers, project)?;
-    Ok((config_at(args, connection, project)?, cluster))
-}
-
-fn ensure_sizes_apply(args: &Produce) -> anyhow::Result<()> {
-    if matches!(args.payload, Payload::Lines(_)) && args.record_size.is_some() {
-        return Err(refused(anyhow::anyhow!(
-            "--record-size applies only to --payload json and random: lines have their own sizes"
-        )));
-    }
-    Ok(())
-}
-
-/// What is sent to brokers that are known.
-///
-/// # Errors
-/// Refused: options that do not go together.
-pub fn config_at(args: &Produce, connection: Connection, project: &Project) -> anyhow::Result<ProducerConfig> {
-    ensure_sizes_apply(args)?;
-    let default = Load::of_stack(project.stack());
-    let rate = args.rate.clone().unwrap_or(default.rate);
-    Ok(ProducerConfig {
-        run: args.run_id.unwrap_or_else(new_run),
-        load: Load {
-            topics: if args.topic.is_empty() { default.topics } else { args.topic.clone() },
-            duration: args.duration.or(rate.length()).unwrap_or(default.duration),
-            rate,
-            max_records: args.records.unwrap_or(u64::MAX),
-            record_size: args.record_size.unwrap_or(default.record_size),
-            keys: args.keys.unwrap_or(default.keys),
-            payload: args.payload.clone(),
-            headers: args.headers.clone(),
-            seed: args.seed,
-        },
-        connection,
-        acks: args.acks,
-        idempotent: args.idempotent,
-        transactions: args.transactions,
-        compression: args.compression.clone(),
-        clients: args.clients,
-        part: args.part.unwrap_or(Part::WHOLE),
-        start_at: args.start_at,
-        runs: project.runs_dir(),
-        flush_within: args.flush_within,
-    })
 }
 
 /// A bar on a terminal, else a line now and then; nothing while a screen shows it. Every second is recorded.
@@ -213,7 +134,7 @@ impl Progress {
         {
             self.print(&format!("note: {error:#}"));
         }
-        let line = line(tick);
+        let line = text::load::sent_second(tick);
         for note in &tick.notes {
             self.print(&format!("client: {note}"));
         }
@@ -240,117 +161,5 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-    }
-}
-
-fn line(tick: &Tick) -> String {
-    let ms = |time: Option<f64>| time.map_or("none".to_owned(), |time| format!("{time:.1} ms"));
-    let sample = &tick.sample;
-    let mut line = format!(
-        "{:.0} s: {:.0} records/s due, {:.0} acknowledged, {} outstanding, p50 {}, p99 {} (from the send {})",
-        tick.at_s,
-        sample.offered_per_s,
-        sample.acknowledged_per_s,
-        sample.outstanding,
-        ms(sample.p50_ms),
-        ms(sample.p99_ms),
-        ms(tick.service_p99_ms)
-    );
-    if tick.total_failed > 0 {
-        line += &format!(", {} failed so far", tick.total_failed);
-    }
-    if sample.generator_bound {
-        line += ", generator bound";
-    }
-    line
-}
-
-fn print_summary(summary: &Summary) {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    let asked = summary.rate_asked.map_or("as fast as possible".to_owned(), |rate| format!("{rate:.1} asked"));
-    table.add_row(["run".to_owned(), summary.run.clone()]);
-    table.add_row(["duration".to_owned(), format!("{:.1} s", summary.duration_s)]);
-    table.add_row(["records/s".to_owned(), format!("{:.1} reached, {asked}", summary.rate_reached)]);
-    table.add_row(["records due".to_owned(), summary.offered.to_string()]);
-    table.add_row(["acknowledged".to_owned(), summary.acknowledged.to_string()]);
-    let codes: Vec<_> = summary.failed.iter().map(|(code, count)| format!("{count} {code}")).collect();
-    table.add_row(["failed".to_owned(), if codes.is_empty() { "0".to_owned() } else { codes.join(", ") }]);
-    if summary.unsent > 0 {
-        table.add_row(["due, never sent".to_owned(), summary.unsent.to_string()]);
-    }
-    println!("{table}");
-    print_times(&[
-        ("response (from due)", &summary.response),
-        ("service (from sent)", &summary.service),
-        ("send error", &summary.send_error),
-    ]);
-    if summary.generator_bound {
-        println!(
-            "generator bound: {:.2} % of the records were sent more than 100 ms late or never ({} because the \
-             client's queue was full, {} because this machine was busy); these times say little about the cluster",
-            summary.late_share * 100.0,
-            summary.late_queue_full,
-            summary.late_generator
-        );
-    }
-    print_objectives(&summary.slo);
-    println!("proof: kgen consume --verify {} --topic {}", summary.run, summary.topic);
-}
-
-/// The quantiles of each kind of time that was measured.
-pub fn print_times(kinds: &[(&str, &Option<Quantiles>)]) {
-    let mut times = Table::new();
-    times.load_style(comfy_table::presets::NOTHING);
-    times.set_header(["ms", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"]);
-    for (name, q) in kinds.iter().filter_map(|(name, times)| Some((*name, times.as_ref()?))) {
-        let figures = [q.mean_ms, q.p50_ms, q.p90_ms, q.p95_ms, q.p99_ms, q.p99_9_ms, q.p99_99_ms, q.max_ms];
-        times.add_row(std::iter::once(name.to_owned()).chain(figures.iter().map(|ms| format!("{ms:.2}"))));
-    }
-    println!("{times}");
-}
-
-/// Each objective, what was reached, and whether that keeps it.
-pub fn print_objectives(slo: &[Judged]) {
-    for Judged { objective, reached, kept, .. } in slo {
-        let reached = reached.map_or("nothing was measured".to_owned(), |reached| format!("{reached:.3} reached"));
-        println!("objective {objective}: {}, {reached}", if *kept { "kept" } else { "missed" });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn summary(failed: u64, generator_bound: bool, stopped: bool) -> Summary {
-        let json = serde_json::json!({
-            "schema": "kgen.produce/1", "run": "0", "topic": "t", "stopped": stopped, "duration_s": 10.0, "offered": 1000,
-            "acknowledged": 1000 - failed, "failed": { "_MSG_TIMED_OUT": failed }, "unsent": 0, "lost_track": 0,
-            "rate_asked": 100.0, "rate_reached": 99.5, "acknowledged_bytes": 0, "late_share": 0.0, "late_queue_full": 0,
-            "late_generator": 0, "generator_bound": generator_bound, "cpu_s": 0.1, "ledgers": [], "latency_log": "",
-            "response": { "mean_ms": 5, "p50_ms": 5, "p90_ms": 5, "p95_ms": 5, "p99_ms": 40, "p99_9_ms": 50,
-                          "p99_99_ms": 60, "max_ms": 60 },
-            "service": null, "send_error": null,
-        });
-        serde_json::from_value(json).unwrap()
-    }
-
-    #[test]
-    fn a_run_ends_by_what_weighs_most() {
-        let check = |summary: Summary, slo: &str, expected: Outcome| {
-            let slo = (!slo.is_empty()).then(|| slo.parse::<Slo>().unwrap());
-            assert_eq!(judged(summary, slo.as_ref()).1, expected, "{slo:?}");
-        };
-        check(summary(0, false, false), "", Outcome::Done);
-        check(summary(3, false, false), "", Outcome::RecordsLost);
-        check(summary(0, false, false), "p99=50ms,errors=0,rate=99", Outcome::Done);
-        check(summary(0, false, false), "p99=30ms", Outcome::Missed);
-        check(summary(0, false, false), "rate=100", Outcome::Missed);
-        check(summary(3, false, false), "errors=5", Outcome::Done);
-        check(summary(3, false, false), "errors=0.1%", Outcome::Missed);
-        check(summary(3, false, false), "p99=30ms", Outcome::RecordsLost);
-        // No figure about the cluster: neither kept nor missed.
-        check(summary(0, true, false), "p99=30ms", Outcome::Inconclusive);
-        check(summary(3, true, true), "p99=30ms", Outcome::Interrupted);
     }
 }

@@ -1,10 +1,12 @@
 //! `kgen resize`: another broker type, in the HCL and in the cluster, measured before and after.
 
+mod foreign;
+
 use std::path::Path;
 
 use super::{
     changing::{self, Words},
-    working_dir::ensure_confirmable,
+    console::ensure_confirmable,
 };
 use crate::{
     change::{self, Change, Request, Site},
@@ -13,7 +15,7 @@ use crate::{
 
 pub fn run(dir: &Path, args: &Resize) -> anyhow::Result<Outcome> {
     if let Some(foreign) = &args.dir {
-        return super::foreign::run(dir, foreign, args);
+        return foreign::run(dir, foreign, args);
     }
     if !args.dry_run {
         ensure_confirmable(args.yes, "resize")?;

@@ -1,19 +1,17 @@
 //! `kgen resume`: resumes an interrupted, killed or failed demo, resize or scale-out.
 
-mod demo;
-
 use std::path::Path;
 
 use super::{
     changing::{self, Words},
-    working_dir::{confirmed, ensure_confirmable},
+    console::{confirmed, ensure_confirmable},
 };
 use crate::{
     change::{
         Site,
         resume::{Found, find},
     },
-    cli::{Outcome, Resume, refused},
+    cli::{Outcome, Resume, recorded, refused},
     run::Run,
     terraform::Terraform,
 };
@@ -33,7 +31,7 @@ pub fn run(dir: &Path, args: &Resume) -> anyhow::Result<Outcome> {
 /// A demo is played again from its beginning: its brokers are gone with its lab, and a load that stood still for who knows how
 /// long would prove nothing.
 fn again(dir: &Path, run: &Run, args: &Resume) -> anyhow::Result<Outcome> {
-    let (demo, dropped) = demo::demo(&run.head, &args.terraform, args.json).map_err(refused)?;
+    let (demo, dropped) = recorded::demo(&run.head.id, &run.head.args, &args.terraform, args.json).map_err(refused)?;
     ensure_confirmable(args.yes, "resume")?;
     let program = Terraform::find(demo.terraform.terraform_bin.as_deref()).map_err(refused)?;
     eprintln!(
@@ -44,7 +42,7 @@ fn again(dir: &Path, run: &Run, args: &Resume) -> anyhow::Result<Outcome> {
     if !dropped.is_empty() {
         eprintln!("note: {} of the recorded command line applies only if it is given again", dropped.join(", "));
     }
-    let command = demo::demo_command(&demo);
+    let command = recorded::demo_command(&demo);
     eprintln!("this runs `{command}` in {}, with {} as terraform", dir.display(), program.display());
     if !args.yes && !confirmed(&format!("Play {} again?", run.head.id))? {
         eprintln!("nothing was done");

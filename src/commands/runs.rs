@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use comfy_table::Table;
 
 use super::{
-    documents::{self, Pruned, Recorded, RecordedRun},
+    console::{confirmed, ensure_confirmable},
+    documents::{self, Pruned, Recorded},
     out,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Outcome, Runs, RunsAction, refused},
     files::own,
     project::Project,
-    run::{Head, Listed, list},
+    run::{Listed, list},
+    text::{self, runs::cell},
     visible,
 };
 
@@ -34,9 +34,9 @@ pub fn run(args: &Runs, project: &Path) -> anyhow::Result<Outcome> {
                 ids.for_each(|id| println!("{verb} {}", visible::line(&id)));
             }
         }
-        None if args.json => documents::print(Recorded { runs: runs.iter().map(document).collect() })?,
+        None if args.json => documents::print(Recorded { runs: runs.iter().map(Into::into).collect() })?,
         None if runs.is_empty() => eprintln!("no run is recorded in {} (`kgen demo` records one)", folder.display()),
-        None => print(&runs),
+        None => println!("{}", text::runs::table(&runs)),
     }
     Ok(Outcome::Done)
 }
@@ -62,57 +62,4 @@ fn prune(runs: &[Listed], keep: usize, dry_run: bool, yes: bool) -> anyhow::Resu
         own::remove_folder(&listed.dir).with_context(|| format!("deleting {}", listed.dir.display()))?;
     }
     Ok((surplus, true))
-}
-
-fn outcome(listed: &Listed) -> &str {
-    match &listed.end {
-        Some(end) => &end.outcome,
-        None if listed.is_running => "running",
-        // A kill or a crash leaves no time to say how it ended.
-        None => "killed",
-    }
-}
-
-fn seconds(listed: &Listed) -> f64 {
-    listed.last.duration_since(listed.head.started).as_secs_f64()
-}
-
-fn document(listed: &Listed) -> RecordedRun {
-    let Head { id, command, args, started, environment, .. } = listed.head.clone();
-    RecordedRun {
-        id,
-        command,
-        args,
-        started: started.to_string(),
-        duration_s: seconds(listed),
-        outcome: outcome(listed).to_owned(),
-        exit_code: listed.end.as_ref().map(|end| end.exit_code),
-        cluster: environment.cluster,
-        lab_scale: environment.lab_scale,
-        dir: listed.dir.clone(),
-        bytes: listed.bytes,
-    }
-}
-
-fn print(runs: &[Listed]) {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["run", "command", "started", "duration", "outcome", "cluster"]);
-    for listed in runs {
-        let started = listed.head.started.to_zoned(jiff::tz::TimeZone::system());
-        table.add_row([
-            cell(&listed.head.id),
-            cell(&listed.head.command),
-            started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-            format!("{:.0} s", seconds(listed)),
-            cell(outcome(listed)),
-            cell(listed.head.environment.cluster.as_deref().unwrap_or("-")),
-        ]);
-    }
-    println!("{table}");
-}
-
-/// What a record says, which may be someone else's: a line break in it would begin a row.
-fn cell(text: &str) -> String {
-    visible::line(text).into_owned()
 }

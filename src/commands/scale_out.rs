@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     changing::{self, Words},
-    working_dir::ensure_confirmable,
+    console::ensure_confirmable,
 };
 use crate::{
     change::{self, Change, Request, Site},

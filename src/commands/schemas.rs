@@ -1,74 +1,21 @@
 //! `kgen schema`: the JSON schemas of what `--json` prints.
 
-use std::path::Path;
-
 use anyhow::{Context as _, anyhow};
-use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 
-use super::{consume, diagnose, doctor, documents::*, look::Line, out, size};
+use super::{
+    documents::schemas::{PUBLISHED, file_name, schema},
+    out,
+};
 use crate::{
-    benchmark,
     cli::{self, Outcome, refused},
-    guard, kafka,
-    lab_api::LabStatus,
-    load::{consumer, merge, mix, producer},
     visible,
 };
-
-type Published = (&'static str, fn() -> Schema);
-
-/// Every published schema: its name, and how it is made. docs/schemas has a file for each.
-const PUBLISHED: &[Published] = &[
-    (Applied::SCHEMA, of::<Named<Applied>>),
-    (benchmark::Scores::SCHEMA, of::<Named<benchmark::Scores>>),
-    (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
-    (Listed::SCHEMA, of::<Named<Listed>>),
-    (guard::Line::SCHEMA, of::<guard::Line<'static>>),
-    (guard::Report::SCHEMA, of::<Named<guard::Report>>),
-    (Settings::SCHEMA, of::<Named<Settings>>),
-    (ComparedRuns::SCHEMA, of::<Named<ComparedRuns<'static>>>),
-    (consumer::SCHEMA, of::<consumer::Consumed>),
-    (consumer::TICK_SCHEMA, of::<consumer::ReadTick>),
-    (Played::SCHEMA, of::<Named<Played<'static>>>),
-    (Destroyed::SCHEMA, of::<Named<Destroyed>>),
-    (diagnose::DiagnosisDocument::SCHEMA, of::<diagnose::DiagnosisDocument<'static>>),
-    (doctor::Document::SCHEMA, of::<doctor::Document>),
-    (Explanations::SCHEMA, of::<Named<Explanations>>),
-    (Fixed::SCHEMA, of::<Named<Fixed>>),
-    (LabStatus::SCHEMA, of::<Named<LabStatus>>),
-    (LabDown::SCHEMA, of::<Named<LabDown>>),
-    (LabEnv::SCHEMA, of::<Named<LabEnv>>),
-    (ListedFaults::SCHEMA, of::<Named<ListedFaults>>),
-    (Outputs::SCHEMA, of::<Named<Outputs>>),
-    (Planned::SCHEMA, of::<Named<Planned>>),
-    (Prepared::SCHEMA, of::<Named<Prepared>>),
-    (Pruned::SCHEMA, of::<Named<Pruned>>),
-    (producer::SCHEMA, of::<producer::Summary>),
-    (merge::SCHEMA, of::<merge::Merged>),
-    (merge::REPORT_SCHEMA, of::<merge::Report>),
-    (mix::SCHEMA, of::<mix::Mixed>),
-    (mix::REPORT_SCHEMA, of::<mix::MixReport>),
-    (producer::TICK_SCHEMA, of::<producer::Tick>),
-    (Recorded::SCHEMA, of::<Named<Recorded>>),
-    (RenderedFiles::SCHEMA, of::<Named<RenderedFiles<'static>>>),
-    (WrittenReport::SCHEMA, of::<Named<WrittenReport>>),
-    (Resized::SCHEMA, of::<Named<Resized>>),
-    (ScaledOut::SCHEMA, of::<Named<ScaledOut>>),
-    (size::Sized::SCHEMA, of::<Named<size::Sized>>),
-    (Measured::SCHEMA, of::<Named<Measured>>),
-    (Line::SCHEMA, of::<Line<'static>>),
-    (kafka::admin::Topic::SCHEMA, of::<Named<kafka::admin::Topic>>),
-    (TopicChange::SCHEMA, of::<Named<TopicChange>>),
-    (consume::Document::SCHEMA, of::<consume::Document<'static>>),
-];
 
 pub fn run(args: &cli::Schema) -> anyhow::Result<Outcome> {
     if let Some(dir) = &args.dir {
         std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-        for (name, make) in PUBLISHED {
-            let path = dir.join(file_name(name));
-            let text = format!("{:#}\n", named(name, make()).to_value());
-            out::write_file(&path, &text)?;
+        for published @ (name, _) in PUBLISHED {
+            out::write_file(&dir.join(file_name(name)), &format!("{:#}\n", schema(published)))?;
         }
         return Ok(Outcome::Done);
     }
@@ -77,53 +24,8 @@ pub fn run(args: &cli::Schema) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     };
     let found = PUBLISHED.iter().find(|(name, _)| name == wanted);
-    let (name, make) = found
+    let published = found
         .ok_or_else(|| refused(anyhow!("there is no schema `{}` (`kgen schema` lists them)", visible::line(wanted))))?;
-    out::document(&named(name, make()).to_value())?;
+    out::document(&schema(published))?;
     Ok(Outcome::Done)
-}
-
-/// `sample-1.json` for `kgen.sample/1`.
-fn file_name(name: &str) -> impl AsRef<Path> {
-    format!("{}.json", name.trim_start_matches("kgen.").replace('/', "-"))
-}
-
-fn of<T: JsonSchema>() -> Schema {
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
-}
-
-/// `schema` as that of the documents whose field `schema` says `name`.
-fn named(name: &str, mut schema: Schema) -> Schema {
-    schema.insert("title".to_owned(), name.into());
-    if let Some(field) = schema.get_mut("properties").and_then(|properties| properties.get_mut("schema")) {
-        *field = serde_json::json!({ "const": name });
-    }
-    schema
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_schema_names_its_documents() {
-        for (name, make) in PUBLISHED {
-            let schema = named(name, make()).to_value();
-            assert_eq!(schema["properties"]["schema"]["const"], *name);
-            let required = schema["required"].as_array().unwrap();
-            assert!(required.contains(&"schema".into()), "{name}: {required:?}");
-            assert!(jsonschema::validator_for(&schema).is_ok(), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_published_files_are_current() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
-        for (name, make) in PUBLISHED {
-            let there = std::fs::read_to_string(dir.join(file_name(name))).unwrap_or_default();
-            let current = format!("{:#}\n", named(name, make()).to_value());
-            assert!(there == current, "docs/schemas is stale for {name}: run scripts/generate");
-        }
-        assert_eq!(std::fs::read_dir(dir).unwrap().count(), PUBLISHED.len(), "docs/schemas has a file too many");
-    }
 }

@@ -3,43 +3,26 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::{
-    documents::{self, Document},
+    console::{confirmed, ensure_confirmable},
+    documents::{self, Sized},
     look::{open_named, runtime},
     out,
-    working_dir::{confirmed, ensure_confirmable},
 };
 use crate::{
     cli::{Look, Outcome, Size, SourceChoice, refused},
     diagnose::Context,
     metrics::{Resolution, Source},
-    process::shell_word,
     project::Project,
     sample::Sample,
-    sizing::{Advice, Current, Exclude, Question, Sizing, size},
+    sizing::{Advice, Current, Exclude, Question, size},
     text::{self, headline},
     visible, watch,
 };
 
 /// A read that costs more is only made after asking, USD.
 const ASK_ABOVE_USD: f64 = 1.0;
-
-/// `kgen size --json`.
-#[derive(Serialize, JsonSchema)]
-pub struct Sized {
-    cluster: Context,
-    #[serde(flatten)]
-    sizing: Sizing,
-    /// Commands that carry out the advice, in order.
-    next: Vec<String>,
-}
-
-impl Document for Sized {
-    const SCHEMA: &'static str = "kgen.size/1";
-}
 
 pub fn run(args: &Size, project: &Path) -> anyhow::Result<Outcome> {
     let project = Project::open(project).map_err(refused)?;
@@ -62,7 +45,7 @@ pub fn run(args: &Size, project: &Path) -> anyhow::Result<Outcome> {
     };
     let is_own = args.from.is_none() && args.which.cluster.is_none()
         || project.kgen_toml().exists() && context.cluster == project.stack().cluster().name;
-    let next = next(args, &context, &sizing, is_own);
+    let next = watch::carry_out(&sizing, &context, args.dir.as_deref(), is_own);
     let outcome = match sizing.advice {
         Advice::Keep => Outcome::Done,
         Advice::Change { .. } => Outcome::Unhealthy,
@@ -131,37 +114,4 @@ async fn history(args: &Size, project: &Project) -> anyhow::Result<Read> {
 fn unknown_type(context: &Context) -> anyhow::Error {
     let (cluster, known) = (visible::line(&context.cluster), context.broker_type.as_deref().unwrap_or("unknown"));
     refused(anyhow!("the brokers of {cluster} are {}, a type that the catalogue does not have", visible::line(known)))
-}
-
-/// What carries out the advice.
-fn next(args: &Size, context: &Context, sizing: &Sizing, is_own: bool) -> Vec<String> {
-    let Advice::Change { shape, .. } = &sizing.advice else { return Vec::new() };
-    let now = sizing.current.shape;
-    let mut commands = Vec::new();
-    let arn = context.arn.as_deref().map_or("ARN".to_owned(), shell_word);
-    let region = shell_word(&context.region);
-    let aws = |command: &str, option: String| {
-        format!(
-            "aws kafka {command} --cluster-arn {arn} --current-version \"$(aws kafka describe-cluster-v2 --cluster-arn {arn} \
-             --query ClusterInfo.CurrentVersion --output text --region {region})\" {option} --region {region}"
-        )
-    };
-    if shape.broker_type != now.broker_type {
-        commands.push(match &args.dir {
-            Some(dir) => format!("kgen resize {} --dir {}", shape.broker_type, shell_word(&dir.to_string_lossy())),
-            None if is_own => format!("kgen resize {}", shape.broker_type),
-            None => aws("update-broker-type", format!("--target-instance-type {}", shape.broker_type)),
-        });
-    }
-    if shape.brokers > now.brokers {
-        commands.push(match is_own && args.dir.is_none() {
-            true => format!("kgen scale-out {}", shape.brokers),
-            false => aws("update-broker-count", format!("--target-number-of-broker-nodes {}", shape.brokers)),
-        });
-    }
-    if shape.brokers < now.brokers {
-        // kgen removes no brokers: partitions have to be moved away first.
-        commands.push(aws("update-broker-count", format!("--target-number-of-broker-nodes {}", shape.brokers)));
-    }
-    commands
 }

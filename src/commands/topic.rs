@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use comfy_table::Table;
-
 use super::{
+    console::{answer_to, ensure_confirmable},
     documents::{self, TopicChange, TopicOutcome},
     place::connection,
-    working_dir::{answer_to, ensure_confirmable},
 };
 use crate::{
     cli::{
@@ -16,11 +14,11 @@ use crate::{
         refused,
     },
     kafka::{
-        ClusterMetadata, REACHABLE_WITHIN,
+        REACHABLE_WITHIN,
         admin::{Admin, TopicError, TopicSpec},
     },
     project::Project,
-    visible::line,
+    text,
 };
 
 pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
@@ -38,7 +36,7 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
             let partitions = partitions.unwrap_or(stack.topic().partitions as i32);
             let replication_factor = replication_factor.unwrap_or(stack.topic().replication_factor as i32);
             let spec = TopicSpec { name: topic.clone(), partitions, replication_factor, configs };
-            let created = if dry_run { creatable(&spec, &cluster) } else { admin.create(&spec) };
+            let created = if dry_run { spec.check(&cluster) } else { admin.create(&spec) };
             let outcome = match created {
                 Ok(()) if dry_run => TopicOutcome::WouldCreate,
                 Ok(()) => TopicOutcome::Created,
@@ -62,27 +60,7 @@ pub fn run(args: Topic, project: &Path) -> anyhow::Result<Outcome> {
                 documents::print(topic)?;
                 return Ok(Outcome::Done);
             }
-            let mut table = Table::new();
-            table.load_style(comfy_table::presets::NOTHING);
-            table.set_header(["partition", "leader", "replicas", "in sync", "first offset", "next offset"]);
-            let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
-            for partition in &topic.partitions {
-                let (first, next) = partition.offsets.map_or((None, None), |(first, next)| (Some(first), Some(next)));
-                let or_none = |number: Option<i64>| number.map_or("none".to_owned(), |number| number.to_string());
-                table.add_row([
-                    partition.id.to_string(),
-                    or_none(partition.leader.map(i64::from)),
-                    ids(&partition.replicas),
-                    ids(&partition.in_sync_replicas),
-                    or_none(first),
-                    or_none(next),
-                ]);
-            }
-            println!("topic {}: {} partitions", line(&topic.name), topic.partitions.len());
-            for (name, value) in &topic.configs {
-                println!("{}={}", line(name), line(value));
-            }
-            println!("{table}");
+            println!("{}", text::topic::described(&topic));
         }
         TopicAction::Delete { topic, dry_run, yes, json, .. } => {
             let partitions = *cluster.topics.get(&topic).ok_or_else(|| refused(TopicError::Missing(topic.clone())))?;
@@ -106,29 +84,7 @@ fn show(change: TopicChange, json: bool) -> anyhow::Result<()> {
     if json {
         return documents::print(change);
     }
-    let TopicChange { topic, partitions, replication_factor, outcome } = change;
-    let replicas = replication_factor.map(|replicas| format!(", {replicas} replicas each")).unwrap_or_default();
-    match outcome {
-        TopicOutcome::Created => println!("created topic {topic}: {partitions} partitions{replicas}"),
-        TopicOutcome::WouldCreate => println!("would create topic {topic}: {partitions} partitions{replicas}"),
-        TopicOutcome::Exists => println!("topic {topic} already exists"),
-        TopicOutcome::Deleted => println!("deleted topic {topic}"),
-        TopicOutcome::WouldDelete => {
-            println!("would delete topic {topic}: {partitions} partitions and every record in them");
-        }
-    }
-    Ok(())
-}
-
-/// What can be determined without making it.
-fn creatable(spec: &TopicSpec, cluster: &ClusterMetadata) -> Result<(), TopicError> {
-    let (topic, brokers, replication_factor) = (spec.name.clone(), cluster.brokers.len(), spec.replication_factor);
-    if cluster.topics.contains_key(&topic) {
-        return Err(TopicError::Exists(topic));
-    }
-    if usize::try_from(replication_factor).is_ok_and(|replicas| replicas > brokers) {
-        return Err(TopicError::TooFewBrokers { topic, replication_factor, brokers });
-    }
+    println!("{}", text::topic::change(&change));
     Ok(())
 }
 

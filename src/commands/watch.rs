@@ -8,8 +8,7 @@ use tokio::time::{self, Instant};
 use super::{
     look::{INSIDE_INTERVAL, Opened, open_named, runtime},
     out,
-    record::{self, Record},
-    watching::telling,
+    record::{self, Record, telling},
 };
 use crate::{
     cli::{Outcome, Watch, refused},

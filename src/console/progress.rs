@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::{
     change::human,
     edge,
+    outcome::{Outcome, refused},
     terraform::{
-        Seen,
+        Seen, TerraformError,
         plan::{Action, Plan},
         progress::{Event, Severity, Summary},
     },
@@ -152,6 +153,20 @@ impl Progress {
                 self.line(&format!("{operation} complete: {add} created, {change} updated, {remove} destroyed"));
             }
             _ => {}
+        }
+    }
+
+    /// What a failed terraform command means for how kgen ends.
+    pub fn failed(&mut self, error: TerraformError) -> anyhow::Result<Outcome> {
+        self.clear();
+        match error {
+            TerraformError::Interrupted { .. } => {
+                self.line(&format!("{error}; run the same kgen command again to continue"));
+                Ok(Outcome::Interrupted)
+            }
+            // Where plans are kept, something is in the way: terraform was not started.
+            error @ TerraformError::PlanFile { .. } => Err(refused(error)),
+            error => Err(error.into()),
         }
     }
 

@@ -78,13 +78,7 @@ fn judge(window: &Window) -> Option<Finding> {
     if let Some(ms) = local.filter(|_| waits) {
         evidence_for.push(Evidence::measured(format!("leaders write within {ms:.1} ms"), ms, LOCAL_MS));
     }
-    for id in &shaped {
-        let text = match window.median(*id, allowances_exceeded).filter(|packets| *packets > 0.0) {
-            Some(packets) => format!("broker {id}: {packets:.0} packets a minute exceeded a network allowance"),
-            None => format!("broker {id}: TrafficShaping is above 0"),
-        };
-        evidence_for.push(Evidence::fact(text));
-    }
+    evidence_for.extend(shaped.iter().map(|id| shaping(window, *id)));
     let slow = slow_round_trips(window);
     for (id, ms, others) in &slow {
         let text = format!("broker {id}: responds after {ms:.0} ms, the others after {others:.0} ms");
@@ -95,14 +89,8 @@ fn judge(window: &Window) -> Option<Finding> {
     if brokers.is_empty() {
         missing.push("round-trip times, which would identify the broker".to_owned());
     }
-    // A leader that has not finished a request lately: it may be its disk that all wait for.
-    let stuck = |id: &BrokerId| {
-        let last = window.recent().iter().rev().take(LAST_SAMPLES).filter_map(|sample| sample.brokers.get(id));
-        let leads = window.median(*id, |broker| Some(broker.leader_count? as f64)).is_some_and(|count| count > 0.0);
-        leads && !last.clone().any(|broker| broker.produce.is_some())
-    };
     let stuck: Vec<BrokerId> =
-        window.brokers().into_iter().filter(|id| waits && brokers.is_empty() && stuck(id)).collect();
+        window.brokers().into_iter().filter(|id| waits && brokers.is_empty() && is_stuck(window, *id)).collect();
     if !stuck.is_empty() {
         missing.push(format!("local time of produce requests of {}", names(&stuck)));
     }
@@ -131,6 +119,21 @@ fn judge(window: &Window) -> Option<Finding> {
         brokers,
         ..Finding::default()
     })
+}
+
+/// What shows that AWS held back a broker's traffic.
+fn shaping(window: &Window, id: BrokerId) -> Evidence {
+    Evidence::fact(match window.median(id, allowances_exceeded).filter(|packets| *packets > 0.0) {
+        Some(packets) => format!("broker {id}: {packets:.0} packets a minute exceeded a network allowance"),
+        None => format!("broker {id}: TrafficShaping is above 0"),
+    })
+}
+
+/// A leader that has not finished a request lately: it may be its disk that all wait for.
+fn is_stuck(window: &Window, id: BrokerId) -> bool {
+    let mut last = window.recent().iter().rev().take(LAST_SAMPLES).filter_map(|sample| sample.brokers.get(&id));
+    let leads = window.median(id, |broker| Some(broker.leader_count? as f64)).is_some_and(|count| count > 0.0);
+    leads && !last.any(|broker| broker.produce.is_some())
 }
 
 /// Packets a minute that exceeded an allowance of bandwidth or packets.

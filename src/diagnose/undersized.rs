@@ -57,6 +57,26 @@ pub(super) fn all_saturated(window: &Window) -> Option<bool> {
     (saturated > 0).then_some(saturated == brokers.len() || close)
 }
 
+/// How busy a broker is, where its CPU is known.
+fn busy(window: &Window, id: BrokerId) -> Option<Evidence> {
+    let cpu = window.median(id, BrokerSample::cpu_percent)?;
+    Some(Evidence::measured(format!("broker {id}: CPU stays at {cpu:.0} % of its capacity"), cpu, CPU_PERCENT))
+}
+
+/// Why more brokers are not the first thing to do, or not the only one where there is no larger type.
+fn of_more_brokers(has_larger: bool) -> &'static str {
+    match has_larger {
+        true => {
+            "do not add brokers first: existing partitions stay where they are until they are reassigned, and reassigning \
+             adds load (AWS: never above 70 % CPU)"
+        }
+        false => {
+            "do not only add brokers: existing partitions stay where they are until they are reassigned; reassign \
+             them in a quiet hour, as that adds load (AWS: never above 70 % CPU)"
+        }
+    }
+}
+
 fn judge(window: &Window) -> Option<Finding> {
     if !all_saturated(window)? {
         return None;
@@ -64,12 +84,7 @@ fn judge(window: &Window) -> Option<Finding> {
     let brokers = window.brokers();
     let (mut evidence_for, mut evidence_against, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     let mut confidence: f64 = 0.6;
-    for id in &brokers {
-        if let Some(cpu) = window.median(*id, BrokerSample::cpu_percent) {
-            let text = format!("broker {id}: CPU stays at {cpu:.0} % of its capacity");
-            evidence_for.push(Evidence::measured(text, cpu, CPU_PERCENT));
-        }
-    }
+    evidence_for.extend(brokers.iter().filter_map(|id| busy(window, *id)));
     if !brokers.iter().all(|id| is_saturated(window, *id)) {
         confidence -= 0.1;
         evidence_against.push(Evidence::fact("not every broker is above the threshold all the time"));
@@ -114,16 +129,7 @@ fn judge(window: &Window) -> Option<Finding> {
     }
     let held_back = throttled.is_some_and(|throttled| throttled >= THROTTLED_PERCENT);
     let larger = window.next_larger("the load needs more CPU than the type has", held_back || cpu > 90.0);
-    let more_brokers = match larger {
-        Some(_) => {
-            "do not add brokers first: existing partitions stay where they are until they are reassigned, and reassigning \
-             adds load (AWS: never above 70 % CPU)"
-        }
-        None => {
-            "do not only add brokers: existing partitions stay where they are until they are reassigned; reassign \
-             them in a quiet hour, as that adds load (AWS: never above 70 % CPU)"
-        }
-    };
+    let more_brokers = of_more_brokers(larger.is_some());
     let remedy = larger.or_else(|| window.more_brokers());
     if remedy.is_none() {
         missing.push("the broker type in the catalogue: without it, a larger one cannot be recommended".to_owned());

@@ -12,10 +12,10 @@ pub use markdown::markdown;
 pub use proposal::{branch, proposal};
 pub use text::text;
 
-use super::report::{Report, Standing};
+use super::report::{RoundReport, Standing};
 
 /// What could not be seen, a line each.
-fn unseen(report: &Report) -> Vec<String> {
+fn unseen(report: &RoundReport) -> Vec<String> {
     let of_place = |failure: &crate::watch::fleet::Failure| {
         let caller = failure.caller.as_ref().map(|caller| format!(" with {caller}")).unwrap_or_default();
         format!("{}{caller}: {}", failure.region, failure.error)

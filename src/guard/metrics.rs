@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::report::{Report, Seen, Stage};
+use super::report::{RoundReport, Seen, Stage};
 use crate::listen;
 
 /// The page as it is now.
@@ -53,7 +53,7 @@ pub struct Health {
 
 impl Page {
     /// Shows `report`, if there was a round, and the guard's health.
-    pub fn set(&self, report: Option<&Report>, health: Health) {
+    pub fn set(&self, report: Option<&RoundReport>, health: Health) {
         *self.0.lock() = page(report, health);
     }
 
@@ -75,7 +75,7 @@ impl Page {
 }
 
 /// The page in Prometheus's text format.
-fn page(report: Option<&Report>, health: Health) -> String {
+fn page(report: Option<&RoundReport>, health: Health) -> String {
     let mut page = Writer::default();
     page.one("kgen_guard_rounds_total", "counter", "Rounds that were read.", health.rounds as f64);
     page.one(
@@ -105,7 +105,7 @@ fn page(report: Option<&Report>, health: Health) -> String {
     page.text
 }
 
-fn of_round(page: &mut Writer, report: &Report) {
+fn of_round(page: &mut Writer, report: &RoundReport) {
     let seconds = |at: Timestamp| at.as_millisecond() as f64 / 1000.0;
     page.one("kgen_guard_round_timestamp_seconds", "gauge", "When the last round ended.", seconds(report.at));
     page.one("kgen_guard_round_usd", "gauge", "What the last round cost, USD.", report.usd);
@@ -136,7 +136,7 @@ fn of_round(page: &mut Writer, report: &Report) {
 }
 
 /// The figures of each cluster.
-fn of_clusters(page: &mut Writer, report: &Report) {
+fn of_clusters(page: &mut Writer, report: &RoundReport) {
     for (name, help, figure) in FIGURES {
         page.head(name, "gauge", help);
         for seen in &report.clusters {

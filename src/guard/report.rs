@@ -13,7 +13,7 @@ use crate::{
 
 /// One round.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
-pub struct Report {
+pub struct RoundReport {
     /// When it ended.
     #[schemars(with = "String")]
     pub at: Timestamp,
@@ -82,7 +82,7 @@ impl Stage {
     }
 }
 
-impl Report {
+impl RoundReport {
     /// Findings that nobody has silenced.
     pub fn unsilenced(&self) -> impl Iterator<Item = &Standing> {
         self.findings.iter().filter(|finding| finding.stage != Stage::Silenced)

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     budget::{Decision, Spent},
     config::Config,
-    report::{Report, Seen, Stage, Standing},
+    report::{RoundReport, Seen, Stage, Standing},
 };
 use crate::{
     alert::{Book, Look, Observation, Policy, Severity, Subject, has_root, id, look},
@@ -135,13 +135,13 @@ impl Round {
     }
 
     /// What the round says, once `book` has taken in its observations.
-    pub fn report(self, at: Timestamp, standings: Vec<Standing>, usd_today: f64) -> Report {
+    pub fn report(self, at: Timestamp, standings: Vec<Standing>, usd_today: f64) -> RoundReport {
         let usd = self.usd();
         let newest = |reading: &Reading| {
             let ms = reading.judged.as_ref()?.newest_ms?;
             Timestamp::from_millisecond(ms).ok()
         };
-        Report {
+        RoundReport {
             at,
             clusters: self.clusters.into_iter().map(|read| Seen { newest: newest(&read), row: read.row }).collect(),
             findings: standings,

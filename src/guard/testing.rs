@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::report::{Report, Seen, Stage, Standing};
+use super::report::{RoundReport, Seen, Stage, Standing};
 use crate::{
     alert::{Content, Message, Severity, Status, Subject, id},
     diagnose::{Evidence, Verdict},
@@ -75,10 +75,10 @@ pub fn row(name: &str, verdict: Option<Verdict>) -> Row {
 }
 
 /// A round over three clusters: one with a cause, one healthy, one that could not be read; and a region that could not be listed.
-pub fn report() -> Report {
+pub fn report() -> RoundReport {
     let seen = |row| Seen { row, newest: None };
     let subject = subject();
-    Report {
+    RoundReport {
         at: Timestamp::UNIX_EPOCH,
         clusters: vec![
             seen(row("orders", Some(Verdict::CauseFound))),

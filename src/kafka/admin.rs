@@ -11,7 +11,7 @@ use rdkafka::{
 };
 use serde::Serialize;
 
-use super::{ConnectError, Connection, Context, Notes};
+use super::{ClusterMetadata, ConnectError, Connection, Context, Notes};
 use crate::sample::BrokerId;
 
 /// How long a broker may take for an answer.
@@ -43,6 +43,23 @@ pub struct TopicSpec {
     pub replication_factor: i32,
     /// Topic settings by Kafka's names, such as `min.insync.replicas`.
     pub configs: BTreeMap<String, String>,
+}
+
+impl TopicSpec {
+    /// Checks what can be determined without creating it.
+    ///
+    /// # Errors
+    /// The cluster has it, or too few brokers for it.
+    pub fn check(&self, cluster: &ClusterMetadata) -> Result<(), TopicError> {
+        let (topic, brokers, replication_factor) = (self.name.clone(), cluster.brokers.len(), self.replication_factor);
+        if cluster.topics.contains_key(&topic) {
+            return Err(TopicError::Exists(topic));
+        }
+        if usize::try_from(replication_factor).is_ok_and(|replicas| replicas > brokers) {
+            return Err(TopicError::TooFewBrokers { topic, replication_factor, brokers });
+        }
+        Ok(())
+    }
 }
 
 /// A topic as the brokers have it.

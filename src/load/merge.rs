@@ -28,7 +28,7 @@ use super::{
     slo::Judged,
 };
 
-/// Names the form of a [`Report`] in JSON.
+/// Names the form of a [`PartReport`] in JSON.
 pub const REPORT_SCHEMA: &str = "kgen.produce-part/1";
 /// Names the form of a [`Merged`] in JSON.
 pub const SCHEMA: &str = "kgen.produce-clients/1";
@@ -38,7 +38,8 @@ pub const LATE_MS: f64 = 50.0;
 
 /// What one machine hands back of a load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Report {
+#[schemars(rename = "Report")] // as in the published schemas
+pub struct PartReport {
     pub schema: String,
     pub part: Part,
     pub start: Option<Start>,
@@ -53,12 +54,12 @@ pub struct Report {
     pub ledgers: BTreeMap<String, String>,
 }
 
-impl Report {
+impl PartReport {
     /// What this machine hands back, with the files that `summary` names.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn of(part: Part, summary: Summary) -> anyhow::Result<Report> {
+    pub fn of(part: Part, summary: Summary) -> anyhow::Result<PartReport> {
         let text = |path: &Path| {
             let bytes = own::read(path).with_context(|| format!("reading {}", path.display()))?;
             String::from_utf8(bytes).with_context(|| format!("reading {}", path.display()))
@@ -67,7 +68,7 @@ impl Report {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Ok((name, text(path)?))
         };
-        Ok(Report {
+        Ok(PartReport {
             schema: REPORT_SCHEMA.to_owned(),
             part,
             start: summary.start,
@@ -120,8 +121,8 @@ pub enum Silence {
 
 /// What one machine came to.
 #[derive(Debug, Clone)]
-pub enum Ended {
-    Reported(Box<Report>),
+pub enum PartEnd {
+    Reported(Box<PartReport>),
     Silent(Silence, String),
 }
 
@@ -131,7 +132,7 @@ pub struct Machine {
     /// An instance id, or a host.
     pub name: String,
     pub clock: Option<Clock>,
-    pub ended: Ended,
+    pub ended: PartEnd,
 }
 
 /// What is wrong with the part of a machine.
@@ -230,11 +231,11 @@ pub fn merge(
         .zip(machines)
         .map(|(part, machine)| (part, checked(machine, part, run)))
         .collect();
-    let reports: Vec<&Report> = machines.iter().filter_map(|(_, machine)| machine.ended.report()).collect();
+    let reports: Vec<&PartReport> = machines.iter().filter_map(|(_, machine)| machine.ended.report()).collect();
     let seconds = merge_seconds(&reports, log)?;
     let shares: Vec<Share> = machines.iter().map(|(part, machine)| share(*part, machine)).collect();
     let mut merged = sums(&reports);
-    let times = |of: fn(&Report) -> &str| -> Times {
+    let times = |of: fn(&PartReport) -> &str| -> Times {
         let mut all = Times::default();
         // Every one of them was decoded before, in `checked`.
         reports.iter().filter_map(|report| latency_log::decoded(of(report)).ok()).for_each(|times| all.add(&times));
@@ -252,11 +253,11 @@ pub fn merge(
     Ok(merged)
 }
 
-impl Ended {
-    pub fn report(&self) -> Option<&Report> {
+impl PartEnd {
+    pub fn report(&self) -> Option<&PartReport> {
         match self {
-            Ended::Reported(report) => Some(report),
-            Ended::Silent(..) => None,
+            PartEnd::Reported(report) => Some(report),
+            PartEnd::Silent(..) => None,
         }
     }
 }
@@ -265,12 +266,12 @@ impl Ended {
 fn checked(machine: Machine, part: Part, run: &str) -> Machine {
     let wrong = machine.ended.report().and_then(|report| check(report, part, run).err());
     match wrong {
-        Some(error) => Machine { ended: Ended::Silent(Silence::Mistaken, format!("{error:#}")), ..machine },
+        Some(error) => Machine { ended: PartEnd::Silent(Silence::Mistaken, format!("{error:#}")), ..machine },
         None => machine,
     }
 }
 
-fn check(report: &Report, part: Part, run: &str) -> anyhow::Result<()> {
+fn check(report: &PartReport, part: Part, run: &str) -> anyhow::Result<()> {
     ensure!(report.schema == REPORT_SCHEMA, "its report has the form {:?}", report.schema);
     ensure!(report.part == part, "it sent part {}/{}", report.part.index, report.part.of);
     ensure!(report.summary.run == run, "its report is of run {}", report.summary.run);
@@ -290,7 +291,7 @@ fn check(report: &Report, part: Part, run: &str) -> anyhow::Result<()> {
 }
 
 /// Adds the histograms of each second and writes it. Returns those of all seconds.
-fn merge_seconds(reports: &[&Report], log: &mut dyn io::Write) -> anyhow::Result<Times> {
+fn merge_seconds(reports: &[&PartReport], log: &mut dyn io::Write) -> anyhow::Result<Times> {
     let begun = reports.iter().filter_map(|report| report.start).map(|start| start.at_ms).reduce(f64::min);
     log.write_all(latency_log::head(begun.unwrap_or(0.0) / 1000.0).as_bytes())?;
     let mut open: Vec<Peekable<_>> = Vec::new();
@@ -328,8 +329,8 @@ fn share(part: Part, machine: &Machine) -> Share {
         faults.push(Fault::ClockOff { at_least_ms: clock.certainly_off_ms() });
     }
     match &machine.ended {
-        Ended::Silent(why, reason) => faults.push(Fault::Silent { why: *why, reason: reason.clone() }),
-        Ended::Reported(report) => {
+        PartEnd::Silent(why, reason) => faults.push(Fault::Silent { why: *why, reason: reason.clone() }),
+        PartEnd::Reported(report) => {
             let late_ms = report.start.map_or(0.0, |start| start.late_ms);
             if late_ms > LATE_MS {
                 faults.push(Fault::StartedLate { late_ms });
@@ -369,12 +370,12 @@ fn standing(shares: &[Share]) -> Standing {
     void.max(missing).unwrap_or(Standing::Whole)
 }
 
-fn spread(reports: &[&Report]) -> Option<f64> {
+fn spread(reports: &[&PartReport]) -> Option<f64> {
     let starts = || reports.iter().filter_map(|report| report.start).map(|start| start.at_ms);
     Some(starts().reduce(f64::max)? - starts().reduce(f64::min)?)
 }
 
-fn sums(reports: &[&Report]) -> Merged {
+fn sums(reports: &[&PartReport]) -> Merged {
     let sum = |of: fn(&Summary) -> u64| reports.iter().map(|report| of(&report.summary)).sum();
     let mut failed = BTreeMap::new();
     for (code, count) in reports.iter().flat_map(|report| &report.summary.failed) {

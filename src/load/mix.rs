@@ -1,5 +1,7 @@
 //! Several producers and consumer groups as one load: run together on one machine, and merged from several.
 
+mod seconds;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::{
@@ -12,13 +14,14 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, ensure};
+pub use seconds::{Rates, Seconds};
 use serde::{Deserialize, Serialize};
 
 use super::{
     consumer::{self, Commands, Consumed, ConsumerConfig, ReadTick},
     latency::{Quantiles, Times},
     latency_log,
-    merge::{self, Clock, Ended, Machine, Merged, Report, Silence, Standing},
+    merge::{self, Clock, Machine, Merged, PartEnd, PartReport, Silence, Standing},
     part::Part,
     producer::{self, ProducerConfig, Summary, Tick},
     slo::Judged,
@@ -79,7 +82,7 @@ pub struct MixReport {
     pub schema: String,
     pub part: Part,
     /// By the names of the producers.
-    pub producers: BTreeMap<String, Report>,
+    pub producers: BTreeMap<String, PartReport>,
     /// By the names of the groups.
     pub groups: BTreeMap<String, GroupReport>,
 }
@@ -248,7 +251,7 @@ fn report(
 ) -> anyhow::Result<MixReport> {
     let mut producers = BTreeMap::new();
     for (sending, summary) in produced {
-        producers.insert(sending.name.clone(), Report::of(part, summary?)?);
+        producers.insert(sending.name.clone(), PartReport::of(part, summary?)?);
     }
     let mut all: BTreeMap<String, (GroupReport, Times)> = BTreeMap::new();
     for (name, consumed) in read {
@@ -404,10 +407,10 @@ fn checked(machine: MixMachine, part: Part) -> MixMachine {
 
 fn of_producer(machine: &MixMachine, name: &str) -> Machine {
     let ended = match &machine.ended {
-        Err((why, reason)) => Ended::Silent(*why, reason.clone()),
+        Err((why, reason)) => PartEnd::Silent(*why, reason.clone()),
         Ok(report) => match report.producers.get(name) {
-            Some(report) => Ended::Reported(Box::new(report.clone())),
-            None => Ended::Silent(Silence::Mistaken, format!("its report has no producer {name}")),
+            Some(report) => PartEnd::Reported(Box::new(report.clone())),
+            None => PartEnd::Silent(Silence::Mistaken, format!("its report has no producer {name}")),
         },
     };
     Machine { name: machine.name.clone(), clock: machine.clock, ended }

@@ -21,7 +21,7 @@ use self::{
     in_flight::Places,
     native::Native,
     summary::Tally,
-    worker::{Report, Worker},
+    worker::{ClientInterval, Worker},
 };
 use super::{
     keys::Keys,
@@ -278,7 +278,7 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
             })
             .collect::<Result<_, _>>()?;
         drop(reports);
-        while let Ok(Report { client, interval }) = inbox.recv() {
+        while let Ok(ClientInterval { client, interval }) = inbox.recv() {
             if let Some(tick) = tally.take(client, interval, notes.take()) {
                 on_tick(&tick);
             }

@@ -4,7 +4,7 @@
 //! Both are of this machine. What kgen renders has only a variable, so that it is the same on every machine.
 
 use std::{
-    io,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::Project;
 use crate::{
+    doctor::binary_needs,
     files::{self, bounded, own},
+    outcome::refused,
     stack::delivery::{APPLYING_DIR, SUM_VARIABLE},
 };
 
@@ -25,11 +27,14 @@ const VALUES: &str = "kgen.auto.tfvars.json";
 const VALUES_MAX: u64 = 4096;
 
 /// Bytes of an executable that is delivered: a packaged kgen has less than half of it, a debug build three times as much.
-pub const DELIVERED_MAX: u64 = 100_000_000;
+const DELIVERED_MAX: u64 = 100_000_000;
+
+/// The executable of this process, even if another one has taken its place.
+const OWN: &str = "/proc/self/exe";
 
 /// Who decides what the client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientGets {
+enum ClientGets {
     /// kgen.toml, or Terraform that is not rendered from it.
     WhatIsNamed,
     /// The kgen that was delivered before. It stays: another one replaces the instance.
@@ -43,7 +48,7 @@ impl Project {
     ///
     /// # Errors
     /// The file with the checksum cannot be read, or is not what kgen writes.
-    pub fn client_gets(&self) -> anyhow::Result<ClientGets> {
+    fn client_gets(&self) -> anyhow::Result<ClientGets> {
         let rendered = files::text(&self.terraform_dir().join("delivery.tf"))?.unwrap_or_default();
         if !self.stack().client().gets_applying_kgen() || !rendered.contains(&format!("variable \"{SUM_VARIABLE}\"")) {
             return Ok(ClientGets::WhatIsNamed);
@@ -55,12 +60,33 @@ impl Project {
         })
     }
 
+    /// Sees to it that the client of a project that is locked gets this kgen, where kgen.toml leaves that to kgen. Returns why it
+    /// gets none.
+    ///
+    /// # Errors
+    /// Refused: the project cannot be read. The executable cannot be copied.
+    pub fn deliver_own(&self) -> anyhow::Result<Option<String>> {
+        if self.client_gets().map_err(refused)? != ClientGets::Nothing {
+            return Ok(None);
+        }
+        let architecture = self.stack().client().architecture().of_rust();
+        Ok(match executable(architecture) {
+            Ok(executable) => {
+                self.deliver(&executable).context("delivering kgen to the client")?;
+                None
+            }
+            Err(reason) => Some(format!(
+                "the client gets no kgen: {reason}. Use a packaged kgen, or set client.kgen_file, or client.kgen to \"none\""
+            )),
+        })
+    }
+
     /// Puts `executable` where Terraform finds it, and returns its SHA-256. Only for a project whose client gets
     /// [`ClientGets::Nothing`], while it is locked.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn deliver(&self, executable: &[u8]) -> anyhow::Result<String> {
+    fn deliver(&self, executable: &[u8]) -> anyhow::Result<String> {
         let sum: String = Sha256::digest(executable).iter().map(|byte| format!("{byte:02x}")).collect();
         let path = self.delivered(&sum);
         let writing = |path: &Path| format!("writing {}", path.display());
@@ -103,6 +129,21 @@ impl Project {
                 path.display()
             ),
         }
+    }
+}
+
+/// This executable, if it runs on a client instance with this processor.
+fn executable(architecture: &str) -> Result<Vec<u8>, String> {
+    let unread = |error: std::io::Error| format!("this executable cannot be read ({error})");
+    let bytes = fs::metadata(OWN).map_err(unread)?.len();
+    if bytes > DELIVERED_MAX {
+        let mb = |bytes| bytes / 1_000_000;
+        return Err(format!("this executable is a build of {} MB, more than {} MB", mb(bytes), mb(DELIVERED_MAX)));
+    }
+    let elf = fs::read(OWN).map_err(unread)?;
+    match binary_needs(&elf, env::consts::ARCH)?.refused_by_client(architecture) {
+        Some(reason) => Err(reason),
+        None => Ok(elf),
     }
 }
 

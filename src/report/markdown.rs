@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::view::View;
+use super::view::{Distribution, Repair, Told, View};
 use crate::visible;
 
 pub fn markdown(view: &View) -> String {
@@ -22,33 +22,10 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
     }
     writeln!(out, "{}\n", text(&view.story))?;
     if !view.rows.is_empty() {
-        writeln!(out, "| figure | before | after | change | 95 % interval | verdict |\n|---|--:|--:|--:|--:|---|")?;
-        for row in &view.rows {
-            let unit = if row.unit.is_empty() { String::new() } else { format!(", {}", row.unit) };
-            writeln!(
-                out,
-                "| {}{unit} | {} | {} | {} | {} | {} |",
-                row.name,
-                row.before,
-                row.after,
-                row.change,
-                row.interval,
-                format!("{} {}", row.symbol, row.verdict).trim()
-            )?;
-        }
-        if let Some(measured) = &view.measured {
-            writeln!(out, "\nMeans over {measured}.")?;
-        }
-        writeln!(out)?;
+        figures(out, view)?;
     }
     if let Some(distribution) = &view.distribution {
-        let (head, rule) = if distribution.compared { ("before | after", "--:|--:") } else { ("all", "--:") };
-        writeln!(out, "| response time, ms | {head} |\n|---|{rule}|")?;
-        for (name, before, after) in &distribution.rows {
-            let after = if distribution.compared { format!(" {after} |") } else { String::new() };
-            writeln!(out, "| {name} | {before} |{after}")?;
-        }
-        writeln!(out)?;
+        response_times(out, distribution)?;
     }
     if !view.marks.is_empty() {
         writeln!(out, "| mark | at | what was observed |\n|---|--:|---|")?;
@@ -57,53 +34,12 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
         }
         writeln!(out)?;
     }
-    for finding in &view.findings {
-        writeln!(out, "### {}\n", text(&finding.title))?;
-        writeln!(
-            out,
-            "{}, {}, first seen at {}, confidence {}\n",
-            code(&finding.id),
-            text(&finding.subject),
-            finding.at,
-            finding.confidence
-        )?;
-        writeln!(out, "Cause: {}.\n", text(&finding.cause))?;
-        let check: Vec<String> = finding.check.iter().cloned().collect();
-        for (name, items) in [
-            ("Evidence", &finding.evidence_for),
-            ("Evidence against", &finding.evidence_against),
-            ("Not observed", &finding.missing),
-            ("To confirm", &check),
-            ("Do not", &finding.not_a_fix),
-        ] {
-            if items.is_empty() {
-                continue;
-            }
-            writeln!(out, "{name}:\n")?;
-            items.iter().try_for_each(|item| writeln!(out, "- {}", text(item)))?;
-            writeln!(out)?;
-        }
-    }
+    view.findings.iter().try_for_each(|of| finding(out, of))?;
     if view.more_findings > 0 {
         writeln!(out, "{} more findings are in the record.\n", view.more_findings)?;
     }
-    if let Some(fix) = &view.fix {
-        let title = if fix.done { "The fix, as applied" } else { "The recommended fix, not applied in this run" };
-        writeln!(out, "### {title}\n\n{}\n", text(&fix.summary))?;
-        fix.notes.iter().try_for_each(|note| writeln!(out, "- {}", text(note)))?;
-        if !fix.notes.is_empty() {
-            writeln!(out)?;
-        }
-        if let Some(command) = &fix.kgen {
-            block(out, "sh", &visible::line(command))?;
-        }
-        if let Some(diff) = &fix.diff {
-            let lines: Vec<&str> = diff.iter().map(|(_, line)| line.as_str()).collect();
-            block(out, "diff", &lines.join("\n"))?;
-        }
-        if let Some(command) = &fix.aws_cli {
-            block(out, "sh", &visible::line(command))?;
-        }
+    if let Some(of) = &view.fix {
+        fix(out, of)?;
     }
     if !view.missing.is_empty() {
         writeln!(out, "Not here:\n")?;
@@ -112,6 +48,87 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
     }
     writeln!(out, "Run {}, started {}, by kgen {}.", code(&view.run), view.started, env!("CARGO_PKG_VERSION"))?;
     block(out, "sh", &visible::line(&view.command))
+}
+
+/// Before and after, a row a figure.
+fn figures(out: &mut String, view: &View) -> std::fmt::Result {
+    writeln!(out, "| figure | before | after | change | 95 % interval | verdict |\n|---|--:|--:|--:|--:|---|")?;
+    for row in &view.rows {
+        let unit = if row.unit.is_empty() { String::new() } else { format!(", {}", row.unit) };
+        writeln!(
+            out,
+            "| {}{unit} | {} | {} | {} | {} | {} |",
+            row.name,
+            row.before,
+            row.after,
+            row.change,
+            row.interval,
+            format!("{} {}", row.symbol, row.verdict).trim()
+        )?;
+    }
+    if let Some(measured) = &view.measured {
+        writeln!(out, "\nMeans over {measured}.")?;
+    }
+    writeln!(out)
+}
+
+fn response_times(out: &mut String, distribution: &Distribution) -> std::fmt::Result {
+    let (head, rule) = if distribution.compared { ("before | after", "--:|--:") } else { ("all", "--:") };
+    writeln!(out, "| response time, ms | {head} |\n|---|{rule}|")?;
+    for (name, before, after) in &distribution.rows {
+        let after = if distribution.compared { format!(" {after} |") } else { String::new() };
+        writeln!(out, "| {name} | {before} |{after}")?;
+    }
+    writeln!(out)
+}
+
+fn finding(out: &mut String, finding: &Told) -> std::fmt::Result {
+    writeln!(out, "### {}\n", text(&finding.title))?;
+    writeln!(
+        out,
+        "{}, {}, first seen at {}, confidence {}\n",
+        code(&finding.id),
+        text(&finding.subject),
+        finding.at,
+        finding.confidence
+    )?;
+    writeln!(out, "Cause: {}.\n", text(&finding.cause))?;
+    let check: Vec<String> = finding.check.iter().cloned().collect();
+    for (name, items) in [
+        ("Evidence", &finding.evidence_for),
+        ("Evidence against", &finding.evidence_against),
+        ("Not observed", &finding.missing),
+        ("To confirm", &check),
+        ("Do not", &finding.not_a_fix),
+    ] {
+        if items.is_empty() {
+            continue;
+        }
+        writeln!(out, "{name}:\n")?;
+        items.iter().try_for_each(|item| writeln!(out, "- {}", text(item)))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn fix(out: &mut String, fix: &Repair) -> std::fmt::Result {
+    let title = if fix.done { "The fix, as applied" } else { "The recommended fix, not applied in this run" };
+    writeln!(out, "### {title}\n\n{}\n", text(&fix.summary))?;
+    fix.notes.iter().try_for_each(|note| writeln!(out, "- {}", text(note)))?;
+    if !fix.notes.is_empty() {
+        writeln!(out)?;
+    }
+    if let Some(command) = &fix.kgen {
+        block(out, "sh", &visible::line(command))?;
+    }
+    if let Some(diff) = &fix.diff {
+        let lines: Vec<&str> = diff.iter().map(|(_, line)| line.as_str()).collect();
+        block(out, "diff", &lines.join("\n"))?;
+    }
+    if let Some(command) = &fix.aws_cli {
+        block(out, "sh", &visible::line(command))?;
+    }
+    Ok(())
 }
 
 /// Text on one line that Markdown and HTML take for nothing else, in a table too.

@@ -35,6 +35,23 @@ pub struct Listed {
     pub bytes: u64,
 }
 
+impl Listed {
+    /// How it ended, in a word: such as `done`, `running` or `killed`.
+    pub fn outcome(&self) -> &str {
+        match &self.end {
+            Some(end) => &end.outcome,
+            None if self.is_running => "running",
+            // A kill or a crash leaves no time to say how it ended.
+            None => "killed",
+        }
+    }
+
+    /// Time from its start to what was written last, s.
+    pub fn seconds(&self) -> f64 {
+        self.last.duration_since(self.head.started).as_secs_f64()
+    }
+}
+
 /// The runs in `runs`, the oldest first. Folders without a readable record are left out.
 ///
 /// # Errors

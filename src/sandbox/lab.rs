@@ -14,7 +14,7 @@ use crate::{
         install::moto_server,
         service::{Folder, Running, Unproven},
     },
-    lab_api::{FaultOrder, LabFault},
+    lab_api::{FaultOrder, LabFault, LabStatus},
     outcome::refused,
     process::{absolute, await_until, start_detached},
     project::Project,
@@ -81,6 +81,38 @@ pub fn unset() -> Vec<String> {
 pub fn env_of_programs(folder: &Folder, running: &Running, region: &str) -> Vec<(String, String)> {
     let emptied = unset().into_iter().map(|name| (name, String::new()));
     emptied.chain(env(folder, running, region)).collect()
+}
+
+/// The lab that runs in `folder`.
+///
+/// # Errors
+/// Refused when there is none, or when it is unknown which process it is.
+pub fn running(folder: &Folder) -> anyhow::Result<Running> {
+    folder
+        .running()
+        .map_err(refused)?
+        .ok_or_else(|| refused(anyhow!("no lab is running in {} (`kgen lab up` starts one)", folder.path().display())))
+}
+
+/// The status of the lab.
+///
+/// # Errors
+/// It does not respond.
+pub fn asked(project: &Project, running: &Running) -> anyhow::Result<LabStatus> {
+    runtime()?.block_on(async {
+        let aws = Aws::connect_to(project.stack().region(), &running.endpoint).await;
+        aws.lab().await.with_context(|| format!("the lab at {} does not respond", running.endpoint))
+    })
+}
+
+/// The faults that run on the stack's cluster and on client instances.
+///
+/// # Errors
+/// The lab does not answer.
+pub fn faults(project: &Project, running: &Running) -> anyhow::Result<Vec<LabFault>> {
+    let status = asked(project, running)?;
+    let own = status.clusters.into_iter().filter(|cluster| cluster.name == project.stack().cluster().name);
+    Ok(own.flat_map(|cluster| cluster.faults).chain(status.instance_faults).collect())
 }
 
 /// Starts the lab and waits until it answers; one that runs already is left as it is.

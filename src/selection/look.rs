@@ -15,7 +15,7 @@ use crate::{
     watch::{self, Naming, Place, Regions, Request, Target, View, Wanted},
 };
 
-pub use crate::watch::{Line, Opened, collected, refresh, runtime};
+pub use crate::watch::{Opened, collected, refresh, runtime};
 
 /// Time between two samples from inside.
 pub const INSIDE_INTERVAL: Duration = Duration::from_secs(1);
@@ -124,6 +124,13 @@ async fn regions(flag: Option<&str>, project: &Project) -> anyhow::Result<Region
         default_profile: default,
         default: region,
     })
+}
+
+/// How printed commands name the cluster: without the project's Terraform where it is not the project's.
+pub fn naming(project: &Project, cluster: &str, region: &str) -> Naming {
+    let stack = project.stack();
+    let is_own = cluster == stack.cluster().name && region == stack.region();
+    if is_own { Naming::of_project(&project.terraform_dir()) } else { Naming::default() }
 }
 
 /// Samples of a run's record, or that `kgen watch --json` wrote, and the cluster as it was at the last of them.

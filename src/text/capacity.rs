@@ -2,7 +2,7 @@
 
 use super::headline;
 use crate::{
-    capacity::{Answer, Found, Round},
+    capacity::{Answer, Found, Held, Round, Trial},
     documents::Measured,
 };
 
@@ -51,8 +51,25 @@ fn capacity(measured: &Measured, answer: &Answer) -> Vec<String> {
     lines
 }
 
+/// What came of a trial, in a line.
+pub fn tried(trial: &Trial) -> String {
+    let held = match trial.held() {
+        Held::Yes => "holds".to_owned(),
+        Held::No { limit, is_clear: true } => format!("fails: {limit}"),
+        Held::No { limit, is_clear: false } => format!("may fail: {limit}"),
+        Held::GeneratorBound => "the load generator was late: nothing is learnt".to_owned(),
+    };
+    format!(
+        "{:.0} records/s: {:.0} acknowledged, p99 {}, CPU {}; {held}",
+        trial.asked_per_s,
+        trial.acknowledged_per_s,
+        number(trial.p99_ms, " ms"),
+        number(trial.cpu_percent, " %"),
+    )
+}
+
 /// A figure, where it was seen.
-pub fn number(value: Option<f64>, unit: &str) -> String {
+fn number(value: Option<f64>, unit: &str) -> String {
     value.map_or("not seen".to_owned(), |value| format!("{value:.1}{unit}"))
 }
 

@@ -5,20 +5,12 @@ use std::path::Path;
 use super::headline;
 use crate::{
     diagnose::{Context, Diagnosis, Evidence, Finding, Verdict},
+    documents::Diagnosed,
     remedy::Rendered,
     sample::Sample,
     visible::line,
     watch::{Naming, Seen},
 };
-
-/// A cluster that was diagnosed: through which view, from which samples, and how commands name it.
-#[derive(Debug, Clone, Copy)]
-pub struct Diagnosed<'a> {
-    pub context: &'a Context,
-    pub samples: &'a [Sample],
-    pub seen: Seen,
-    pub naming: &'a Naming,
-}
 
 /// The diagnosis, with the fix of each finding.
 pub fn diagnosis(of: Diagnosed<'_>, diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {

@@ -4,9 +4,9 @@ use std::env;
 
 use anyhow::Context as _;
 
-use super::super::working_dir::{confirmed, ensure_confirmable};
 use crate::{
     cli::{Doctor, Outcome},
+    console::{confirmed, ensure_confirmable},
     doctor::{Answer, Fix, State, script},
     lab::install,
     process::{Tool, shell_word},

@@ -3,7 +3,6 @@
 use anyhow::anyhow;
 use comfy_table::Table;
 
-use super::{asked, folder, running};
 use crate::{
     cli::{
         Outcome,
@@ -14,12 +13,11 @@ use crate::{
     lab::{
         fault::{Abilities, FAULTS, find},
         limits::Means,
-        service::Running,
         ssm::harm,
     },
-    lab_api::{FaultOrder, LabFault},
+    lab_api::FaultOrder,
     project::Project,
-    sandbox::lab::{start_fault, stop_faults},
+    sandbox::lab::{faults, folder, running, start_fault, stop_faults},
 };
 
 pub fn run(project: &Project, command: &FaultCommand) -> anyhow::Result<Outcome> {
@@ -114,14 +112,4 @@ fn list(project: &Project, json: bool) -> anyhow::Result<()> {
     }
     println!("{table}");
     Ok(())
-}
-
-/// The faults that run on the stack's cluster and on client instances.
-///
-/// # Errors
-/// The lab does not answer.
-fn faults(project: &Project, running: &Running) -> anyhow::Result<Vec<LabFault>> {
-    let status = asked(project, running)?;
-    let own = status.clusters.into_iter().filter(|cluster| cluster.name == project.stack().cluster().name);
-    Ok(own.flat_map(|cluster| cluster.faults).chain(status.instance_faults).collect())
 }

@@ -3,11 +3,11 @@
 use super::{commands, unseen};
 use crate::{
     alert::Severity,
-    guard::report::{Report, Stage},
+    guard::report::{RoundReport, Stage},
 };
 
 /// A round as workflow commands, and its summary.
-pub fn github(report: &Report) -> String {
+pub fn github(report: &RoundReport) -> String {
     let mut lines = Vec::new();
     for finding in &report.findings {
         let level = match (finding.stage, finding.severity) {

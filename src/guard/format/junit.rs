@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use super::commands;
 use crate::{
     diagnose::Verdict,
-    guard::report::{Report, Stage},
+    guard::report::{RoundReport, Stage},
 };
 
 /// A round as a JUnit report.
-pub fn junit(report: &Report) -> String {
+pub fn junit(report: &RoundReport) -> String {
     let mut cases = String::new();
     let (mut failures, mut errors, mut skipped) = (0, 0, 0);
     for seen in &report.clusters {

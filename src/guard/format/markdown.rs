@@ -3,14 +3,14 @@
 use super::{commands, unseen};
 use crate::{
     diagnose::Verdict,
-    guard::report::{Report, Standing},
+    guard::report::{RoundReport, Standing},
 };
 
 /// The first line: whoever posts the comment updates the one that begins with it.
 pub const MARKER: &str = "<!-- kgen-guard -->";
 
 /// A round as Markdown.
-pub fn markdown(report: &Report) -> String {
+pub fn markdown(report: &RoundReport) -> String {
     let mut lines = vec![MARKER.to_owned(), "## MSK clusters".to_owned(), String::new()];
     lines.extend(table(report));
     lines.extend(report.findings.iter().flat_map(section));
@@ -24,7 +24,7 @@ pub fn markdown(report: &Report) -> String {
 }
 
 /// A row a cluster.
-fn table(report: &Report) -> Vec<String> {
+fn table(report: &RoundReport) -> Vec<String> {
     let mut lines =
         vec!["| cluster | region | state | verdict | CPU | disk |".to_owned(), "|---|---|---|---|---|---|".to_owned()];
     let percent = |value: Option<f64>| value.map_or_else(|| "no data".to_owned(), |value| format!("{value:.0} %"));

@@ -1,10 +1,10 @@
 //! For a commit and the pull request that is opened from it: the edit that a finding asks for, and why.
 
 use super::markdown::{cell, evidence};
-use crate::guard::report::{Report, Standing};
+use crate::guard::report::{RoundReport, Standing};
 
 /// Title and body of the commit that changes the broker type of a finding's cluster; `notes` are what was not checked.
-pub fn proposal(report: &Report, finding: &Standing, notes: &[String]) -> (String, String) {
+pub fn proposal(report: &RoundReport, finding: &Standing, notes: &[String]) -> (String, String) {
     let content = &finding.content;
     let summary = content.fix.as_ref().map(|fix| fix.summary.as_str()).unwrap_or_default();
     let title = format!("{}: {summary}", finding.subject.name);

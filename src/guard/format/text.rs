@@ -1,10 +1,10 @@
 //! For people.
 
 use super::{commands, unseen};
-use crate::guard::report::Report;
+use crate::guard::report::RoundReport;
 
 /// A round in plain text.
-pub fn text(report: &Report) -> String {
+pub fn text(report: &RoundReport) -> String {
     let mut lines = Vec::new();
     for finding in &report.findings {
         let content = &finding.content;

@@ -1,7 +1,7 @@
 use super::*;
 
 /// A report of part `index` of `of` with these times, second by second, µs.
-fn report(index: u16, of: u16, seconds: &[Vec<u64>]) -> Report {
+fn report(index: u16, of: u16, seconds: &[Vec<u64>]) -> PartReport {
     let mut log = latency_log::head(1000.0);
     let mut all = Times::default();
     for (second, times) in seconds.iter().enumerate() {
@@ -19,7 +19,7 @@ fn report(index: u16, of: u16, seconds: &[Vec<u64>]) -> Report {
         "late_queue_full": 0, "late_generator": 0, "generator_bound": false, "cpu_s": 0.1, "ledgers": [],
         "latency_log": "", "response": all.quantiles(), "service": null, "send_error": null,
     });
-    Report {
+    PartReport {
         schema: REPORT_SCHEMA.to_owned(),
         part: Part { index, of },
         start: Some(Start { at_ms: 1_000_000.0 + f64::from(index), late_ms: f64::from(index) }),
@@ -31,8 +31,8 @@ fn report(index: u16, of: u16, seconds: &[Vec<u64>]) -> Report {
     }
 }
 
-fn machine(report: Report) -> Machine {
-    Machine { name: format!("i-{}", report.part.index), clock: None, ended: Ended::Reported(Box::new(report)) }
+fn machine(report: PartReport) -> Machine {
+    Machine { name: format!("i-{}", report.part.index), clock: None, ended: PartEnd::Reported(Box::new(report)) }
 }
 
 fn merged(machines: Vec<Machine>) -> (Merged, String) {
@@ -103,10 +103,10 @@ fn check(change: impl FnOnce(&mut Machine), expected: Standing, fault: Option<Fa
     assert_eq!(merged.offered, 10 * u64::from(merged.reported));
 }
 
-fn with(change: impl FnOnce(&mut Report)) -> impl FnOnce(&mut Machine) {
+fn with(change: impl FnOnce(&mut PartReport)) -> impl FnOnce(&mut Machine) {
     |machine| match &mut machine.ended {
-        Ended::Reported(report) => change(report),
-        Ended::Silent(..) => unreachable!(),
+        PartEnd::Reported(report) => change(report),
+        PartEnd::Silent(..) => unreachable!(),
     }
 }
 
@@ -124,7 +124,7 @@ fn what_a_machine_lacks_is_told_by_its_name() {
     check(with(|report| report.summary.stopped = true), Standing::Partial, Some(Fault::Stopped));
     for why in [Silence::Died, Silence::Refused, Silence::DiskFull, Silence::LostContact] {
         let reason = "it ended with a signal".to_owned();
-        let silent = Ended::Silent(why, reason.clone());
+        let silent = PartEnd::Silent(why, reason.clone());
         check(|machine| machine.ended = silent, Standing::Partial, Some(Fault::Silent { why, reason }));
     }
 }
@@ -143,7 +143,7 @@ fn a_clock_is_off_only_when_that_is_certain() {
 
 #[test]
 fn a_report_that_is_not_of_its_part_counts_for_nothing() {
-    let mistaken = |change: fn(&mut Report), words: &str| {
+    let mistaken = |change: fn(&mut PartReport), words: &str| {
         let mut machines: Vec<Machine> = (0..2).map(|i| machine(report(i, 2, &[vec![1000; 10]]))).collect();
         with(change)(&mut machines[1]);
         let (merged, _) = merged(machines);
@@ -164,7 +164,7 @@ fn a_report_that_is_not_of_its_part_counts_for_nothing() {
 
 #[test]
 fn without_a_report_there_is_no_figure() {
-    let silent = Machine { name: "i-0".into(), clock: None, ended: Ended::Silent(Silence::Died, "gone".into()) };
+    let silent = Machine { name: "i-0".into(), clock: None, ended: PartEnd::Silent(Silence::Died, "gone".into()) };
     let (merged, _) = merged(vec![silent.clone(), silent]);
     assert_eq!((merged.standing, merged.offered, merged.response), (Standing::Void, 0, None));
     assert!(merge("r", "t", None, Vec::new(), &mut Vec::new()).is_err());

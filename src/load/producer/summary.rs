@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ProducerConfig,
-    worker::{Ended, Interval},
+    worker::{ClientEnd, Interval},
 };
 use crate::{
     files::own,
@@ -141,7 +141,7 @@ pub struct Tally {
     topic: String,
     started_at: SystemTime,
     waiting: Vec<Option<Interval>>,
-    ended: Vec<Ended>,
+    ended: Vec<ClientEnd>,
     total: Interval,
     log: BufWriter<File>,
     log_path: PathBuf,
@@ -213,7 +213,7 @@ impl Tally {
         })
     }
 
-    pub fn ended(&mut self, ended: Ended) {
+    pub fn ended(&mut self, ended: ClientEnd) {
         self.ended.push(ended);
     }
 

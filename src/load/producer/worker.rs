@@ -62,14 +62,14 @@ pub struct Interval {
 
 /// An interval on its way to the caller.
 #[derive(Debug)]
-pub struct Report {
+pub struct ClientInterval {
     pub client: u16,
     pub interval: Interval,
 }
 
 /// How a client ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ClientEnd {
     pub ledger: PathBuf,
     /// Due by the schedule and never sent, because the run was stopped or the queue stayed full.
     pub unsent: u64,
@@ -195,7 +195,7 @@ impl Worker {
         }
     }
 
-    pub fn run(mut self, stop: &AtomicBool, reports: &mpsc::Sender<Report>) -> anyhow::Result<Ended> {
+    pub fn run(mut self, stop: &AtomicBool, reports: &mpsc::Sender<ClientInterval>) -> anyhow::Result<ClientEnd> {
         let (mut next_tick, mut next_ledger) = (SECOND, LEDGER_EVERY);
         let mut flush_until: Option<u64> = None;
         let mut purged = false;
@@ -261,7 +261,7 @@ impl Worker {
             self.books.ledger.write(self.sequence)?;
             PathBuf::new()
         };
-        Ok(Ended { ledger, unsent, lost_track, schedule_end, last_answer: self.books.last_answer })
+        Ok(ClientEnd { ledger, unsent, lost_track, schedule_end, last_answer: self.books.last_answer })
     }
 
     /// Sends what is due. Returns when to come back, `None` when the schedule is over or more is due right now.
@@ -442,7 +442,7 @@ impl Worker {
         }
     }
 
-    fn report(&mut self, now: u64, unsent: u64, over: bool, reports: &mpsc::Sender<Report>) {
+    fn report(&mut self, now: u64, unsent: u64, over: bool, reports: &mpsc::Sender<ClientInterval>) {
         let backlog = if over { unsent } else { self.pacer.backlog(now) };
         let offered = self.sequence + backlog;
         let mut interval = std::mem::replace(&mut self.books.interval, Interval { from: now, ..Interval::default() });
@@ -451,7 +451,7 @@ impl Worker {
         self.offered_before = self.offered_before.max(offered);
         interval.outstanding = self.outstanding() + if over { 0 } else { backlog };
         // Nobody listens any more only when the run is given up.
-        let _ = reports.send(Report { client: self.client, interval });
+        let _ = reports.send(ClientInterval { client: self.client, interval });
     }
 
     fn outstanding(&self) -> u64 {

@@ -3,8 +3,9 @@
 use crate::{
     edge,
     project::Project,
-    run::Environment,
+    run::{Environment, Event},
     screen::{self, Live},
+    watch::Tell,
 };
 
 pub use crate::record::{Record, environment};
@@ -13,7 +14,7 @@ pub use crate::record::{Record, environment};
 pub fn begin_if_possible(project: &Project, command: &str, id: Option<String>, environment: Environment) -> Record {
     let (record, why_not) = Record::begin_if_possible(project, command, id, environment);
     if let Some(why) = why_not {
-        eprintln!("note: this run is not recorded: {why}");
+        edge::message(format_args!("note: this run is not recorded: {why}\n"));
     }
     record
 }
@@ -25,6 +26,16 @@ pub fn show(record: &Record, is_unwanted: bool) {
     }
     match Live::open(record.head(), edge::palette(true), edge::release) {
         Ok(screen) => record.draw_on(screen),
-        Err(error) => eprintln!("note: nothing is drawn: {error}"),
+        Err(error) => edge::message(format_args!("note: nothing is drawn: {error}\n")),
     }
+}
+
+/// Records what happens to a cluster that is watched. A note is also for whoever reads the messages; the screen shows it once, from the record.
+pub fn telling(record: Record) -> Tell {
+    Box::new(move |at, event, _| {
+        if let Event::Note { text } = &event {
+            edge::aside(format_args!("note: {text}\n"));
+        }
+        record.tell_at(at, event)
+    })
 }

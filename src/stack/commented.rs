@@ -1,7 +1,7 @@
 //! A kgen.toml with every key in it: those that were chosen as they are, the others as comments with their defaults. Pure.
 
 /// The example, which shows every key with its default.
-const EXAMPLE: &str = include_str!("../../../kgen.example.toml");
+const EXAMPLE: &str = include_str!("../../kgen.example.toml");
 
 const HEAD: &str = "# Written by `kgen init`. A line that begins with # shows a default, or an example: remove the # to set it.\n\
                     # `kgen config` shows every setting and where it comes from; docs/stack.md says what goes together.\n";

@@ -1,10 +1,9 @@
-//! `--propose`: the fixes of a round as branches of somebody's Terraform.
+//! The fixes of a round of the guard, proposed as branches of somebody's Terraform. Nothing is applied.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use crate::commands::out;
 use crate::{
     change::{
         Event, Observer, Question, Site,
@@ -14,19 +13,27 @@ use crate::{
             plan,
         },
     },
+    edge,
     guard::{
-        Report,
+        RoundReport,
         format::{branch, proposal},
         report::Standing,
     },
     visible::line,
 };
 
-/// Proposes what can be proposed of `report` in the Terraform of `terraform`; `say` prints a line of the result.
+/// Proposes what can be proposed of `report` in the Terraform of `terraform`; `note` is told what
+/// becomes of each finding, and `say` a line of the result.
 ///
 /// # Errors
 /// There was something to propose, and none of it could be.
-pub fn run(report: &Report, project: &Path, terraform: &Path, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+pub fn propose_all(
+    report: &RoundReport,
+    project: &Path,
+    terraform: &Path,
+    note: &dyn Fn(&str),
+    say: &dyn Fn(&str),
+) -> anyhow::Result<()> {
     let fixable = report.unsilenced().filter_map(|finding| Some((finding, finding.content.broker_type.as_deref()?)));
     let (mut made, mut refused) = (0, 0);
     for (finding, broker_type) in fixable {
@@ -35,24 +42,24 @@ pub fn run(report: &Report, project: &Path, terraform: &Path, say: &dyn Fn(&str)
                 made += 1;
                 let is = if branch.is_known { "is already" } else { "is" };
                 let name = line(&finding.subject.name);
-                eprintln!("note: the fix of {} for {name} {is} on the branch {}", finding.cause, branch.name);
+                note(&format!("the fix of {} for {name} {is} on the branch {}", finding.cause, branch.name));
                 say(&branch.publish);
             }
             Err(error) => {
                 refused += 1;
-                eprintln!("note: no proposal for {}: {error:#}", line(&finding.subject.name));
+                note(&format!("no proposal for {}: {error:#}", line(&finding.subject.name)));
             }
         }
     }
     if made + refused == 0 {
-        eprintln!("note: nothing to propose: no finding has another broker type as its fix");
+        note("nothing to propose: no finding has another broker type as its fix");
     }
     ensure!(made > 0 || refused == 0, "nothing could be proposed; the reasons are above");
     Ok(())
 }
 
 fn proposed(
-    report: &Report,
+    report: &RoundReport,
     finding: &Standing,
     broker_type: &str,
     project: &Path,
@@ -72,13 +79,13 @@ fn proposed(
     let planned = plan(&request, &Site::new(project, None), &mut Silent)?;
     ensure_same(report, finding, &planned)?;
     let (title, body) = proposal(report, finding, &planned.edited.notes);
-    let (title, body) = (out::redacted(&title), out::redacted(&body));
-    let name = branch(&finding.subject.region, &out::redacted(&finding.subject.name), broker_type);
+    let (title, body) = (edge::redacted(&title), edge::redacted(&body));
+    let name = branch(&finding.subject.region, &edge::redacted(&finding.subject.name), broker_type);
     propose(terraform, &planned, &Proposal { branch: &name, title: &title, body: &body }).context("proposing the edit")
 }
 
 /// Checks that the Terraform is that of the finding's cluster, as it is now.
-fn ensure_same(report: &Report, finding: &Standing, planned: &Planned) -> anyhow::Result<()> {
+fn ensure_same(report: &RoundReport, finding: &Standing, planned: &Planned) -> anyhow::Result<()> {
     let located = &planned.located;
     if let Some(region) = &located.region {
         let (dir, is) = (located.edit.file.display(), &finding.subject.region);

@@ -1,4 +1,4 @@
-//! The Terraform working directory of a project, for the commands that drive terraform.
+//! The Terraform working directory that the arguments select, for the commands that drive terraform.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,12 +6,11 @@ use std::{
 };
 
 use super::place::Place;
-pub use crate::console::{answer_to, confirmed, ensure_confirmable};
 use crate::{
-    cli::{Locking, Outcome, TerraformArgs, refused},
-    console::Progress,
+    cli::{Locking, TerraformArgs, refused},
+    edge,
     project::{LockError, Patience, WorkingDir},
-    terraform::{Terraform, TerraformError},
+    terraform::Terraform,
 };
 
 /// `terraform/` of a project and its terraform, to read outputs only.
@@ -29,7 +28,7 @@ pub fn readable(project: &Path, args: &TerraformArgs) -> anyhow::Result<(PathBuf
 /// Refused: the project has no Terraform, the machine has no terraform, or another kgen is at work.
 pub fn lock(project: &Path, args: &TerraformArgs, locking: Option<&Locking>) -> anyhow::Result<WorkingDir> {
     let time = locking.map_or(Duration::ZERO, |locking| locking.lock_timeout);
-    let waiting = |held: &LockError| eprintln!("waiting at most {time:?}: {held}");
+    let waiting = |held: &LockError| edge::message(format_args!("waiting at most {time:?}: {held}\n"));
     let patience = locking.map(|_| Patience { time, waiting: &waiting });
     let env = || Place::Environment.env();
     WorkingDir::lock(project, args.terraform_bin.as_deref(), patience, env).map_err(refused)
@@ -40,18 +39,4 @@ pub fn lock_rendered(project: &Path, args: &TerraformArgs, locking: Option<&Lock
     let locked = lock(project, args, locking)?;
     locked.check_rendered(project).map_err(refused)?;
     Ok(locked)
-}
-
-/// What a failed terraform command means for how kgen ends.
-pub fn ended(error: TerraformError, progress: &mut Progress) -> anyhow::Result<Outcome> {
-    progress.clear();
-    match error {
-        TerraformError::Interrupted { .. } => {
-            progress.line(&format!("{error}; run the same kgen command again to continue"));
-            Ok(Outcome::Interrupted)
-        }
-        // Where plans are kept, something is in the way: terraform was not started.
-        error @ TerraformError::PlanFile { .. } => Err(refused(error)),
-        error => Err(error.into()),
-    }
 }

@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::super::look::runtime;
 use crate::{
     aws,
     doctor::{Binary, CpuLimits, Credentials, Found, Lab, Platform, Program, Provider, binary_needs, provider_sources},
@@ -19,6 +18,7 @@ use crate::{
     project::Project,
     sandbox::lab::folder,
     terraform::Terraform,
+    watch::runtime,
 };
 
 /// The port that `kgen lab up` takes unless told otherwise.
@@ -30,6 +30,10 @@ const REGISTRY: &str = "https://registry.terraform.io/.well-known/terraform.json
 /// How long an endpoint may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
+/// What `kgen doctor` judges.
+///
+/// # Errors
+/// The system does not answer: no runtime, no figures of the disk.
 pub fn look(project: &Project, terraform_bin: Option<&Path>) -> anyhow::Result<Found> {
     let terraform = Terraform::find(terraform_bin).ok();
     let means = Means::detect();

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{
-    changing::{Words, conclude, prepared_files},
-    documents::{self, Prepared},
-    working_dir::ensure_confirmable,
+use crate::commands::{
+    changing::{Words, conclude},
+    console::ensure_confirmable,
+    documents::{self, Prepared, prepared_files},
 };
 use crate::{
     change::{
