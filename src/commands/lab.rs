@@ -1,5 +1,6 @@
 //! `kgen lab`: the local MSK, up and down.
 
+mod clients;
 pub mod fault;
 
 use std::{ffi::OsString, path::Path, sync::Arc, time::Duration};
@@ -141,6 +142,7 @@ fn options(args: &LabUp) -> service::Options {
         timing: Timing { period: Duration::from_secs(args.metrics_period), delay: Duration::from_secs(3) },
         without_brokers: args.without_brokers,
         denied: args.deny.iter().cloned().collect(),
+        client_programs: Arc::new(clients::programs),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
         Say,
         brokers::{BrokerEndpoints, Fleet, FleetConfig, Machine},
         cluster::{CrewReport, Endpoints, Job, Start, Work},
-        fault::{carry::Faults, unmount},
+        fault::{ClientPrograms, carry::Faults, unmount},
         monitoring::Monitoring,
         tls::Certificates,
         topics::{self, TopicCall, Topics},
@@ -82,6 +82,7 @@ pub struct FleetCrew {
     pub machine: Arc<Machine>,
     pub certificates: Certificates,
     pub monitoring: Monitoring,
+    pub client_programs: ClientPrograms,
     pub say: Say,
 }
 
@@ -107,7 +108,9 @@ impl FleetCrew {
                     }
                     report(CrewReport::Started(told(&started, endpoints)));
                     fleet = started.ok();
-                    faults = fleet.as_mut().map(|fleet| Faults::open(dir.join("faults"), fleet, &*self.say));
+                    faults = fleet.as_mut().map(|fleet| {
+                        Faults::open(dir.join("faults"), Arc::clone(&self.client_programs), fleet, &*self.say)
+                    });
                 }
                 Some(Task::Job(Job::Operate { operation, work })) => {
                     let gets_machines = matches!(work, Work::ChangeType(_));

@@ -14,6 +14,8 @@ pub use abilities::Abilities;
 pub use network::clean_up as clean_up_network;
 pub use volume::{clean_up as clean_up_volumes, is_mounted, unmount};
 
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
 use crate::finding_id;
 
 /// A scenario that the lab can make.
@@ -107,15 +109,58 @@ pub enum Act {
 /// A program that the lab runs beside the brokers until the fault is stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Client {
-    /// `kgen produce` with these options; with a limit of its CPU, cores.
-    Produce { rate: String, options: Vec<String>, cores: Option<f64> },
-    /// `kgen consume` in groups of this name with a number.
-    Consume { group: &'static str, groups: u32, options: Vec<String> },
+    Produce(Producing),
+    Consume(Consuming),
     /// New connections a second over all brokers, and how many stay open.
-    Connect { per_s: u32, held: u32 },
+    Connect {
+        per_s: u32,
+        held: u32,
+    },
     /// Busy loops, so many for each core of the machine.
-    Burn { per_core: u32 },
+    Burn {
+        per_core: u32,
+    },
 }
+
+/// A producer of a fault.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Producing {
+    /// Records/s, as a [`Rate`](crate::load::pacer::Rate) is written.
+    pub rate: String,
+    pub record_bytes: Option<u32>,
+    /// As [`Keys`](crate::load::keys::Keys) are written.
+    pub keys: Option<&'static str>,
+    /// Values that no codec makes smaller.
+    pub has_random_values: bool,
+    /// Of librdkafka.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// Limit of its CPU, cores.
+    pub cores: Option<f64>,
+}
+
+/// Consumers of a fault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Consuming {
+    /// Each group has this name with a number, and one member.
+    pub group: &'static str,
+    pub groups: u32,
+    /// Time for each record.
+    pub delay: Duration,
+    /// When they stop to read, and stay in the group.
+    pub stalled_after: Option<Duration>,
+    /// Read what comes from now on, not what is there.
+    pub from_end: bool,
+}
+
+/// A program with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    pub path: PathBuf,
+    pub args: Vec<String>,
+}
+
+/// What the programs of a client are, for the brokers at the first text and the topic of the second. The lab's caller decides that.
+pub type ClientPrograms = Arc<dyn Fn(&Client, &str, &str) -> anyhow::Result<Vec<Program>> + Send + Sync>;
 
 /// What a machine must have for an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,7 +187,7 @@ pub static FAULTS: &[Fault] = &[
         hits: Hits::Clients,
         acts: |s| {
             let bursts: Vec<String> = (0..360).map(|_| format!("{:.0}x3s,10x7s", 1000.0 * s)).collect();
-            vec![produce(bursts.join(","), &["--record-size", "500"])]
+            vec![produce(Producing { rate: bursts.join(","), record_bytes: Some(500), ..Producing::default() })]
         },
     },
     Fault {
@@ -167,7 +212,10 @@ pub static FAULTS: &[Fault] = &[
         id: finding_id::PARTITION_HOT_KEY,
         does: "a producer sends 80 % of its records with 2 keys",
         hits: Hits::Clients,
-        acts: |s| vec![produce(per_s(900.0 * s), &["--record-size", "500", "--keys", "hot:80:2:1000"])],
+        acts: |s| {
+            let keys = Some("hot:80:2:1000");
+            vec![produce(Producing { rate: per_s(900.0 * s), record_bytes: Some(500), keys, ..Producing::default() })]
+        },
     },
     Fault {
         id: finding_id::LEADERS_NOT_PREFERRED,
@@ -197,22 +245,29 @@ pub static FAULTS: &[Fault] = &[
         id: finding_id::CONSUMER_SLOW,
         does: "a consumer needs 20 ms for each record",
         hits: Hits::Clients,
-        acts: |s| vec![consume("slow", 1, &["--delay", &format!("{:.0}ms", 20.0 * s)])],
+        acts: |s| vec![consume(Consuming { delay: Duration::from_millis((20.0 * s).round() as u64), ..READING })],
     },
     Fault {
         id: finding_id::CONSUMER_STALLED,
         does: "a consumer stops reading after 3 s",
         hits: Hits::Clients,
-        acts: |_| vec![consume("stalled", 1, &["--stall", "24h@3s"])],
+        acts: |_| {
+            let stalled_after = Some(Duration::from_secs(3));
+            vec![consume(Consuming { group: "stalled", stalled_after, ..READING })]
+        },
     },
     Fault {
         id: finding_id::CLIENT_TINY_BATCHES,
         does: "a producer sends each record of 100 B in its own request",
         hits: Hits::Clients,
         acts: |s| {
-            let size = ["--record-size", "100", "--payload", "random"];
-            let options = [&size[..], &["--set", "linger.ms=0", "--set", "batch.num.messages=1"]].concat();
-            vec![produce(per_s(1500.0 * s), &options)]
+            vec![produce(Producing {
+                rate: per_s(1500.0 * s),
+                record_bytes: Some(100),
+                has_random_values: true,
+                settings: &[("linger.ms", "0"), ("batch.num.messages", "1")],
+                ..Producing::default()
+            })]
         },
     },
     Fault {
@@ -260,7 +315,7 @@ pub static FAULTS: &[Fault] = &[
         id: finding_id::NETWORK_EGRESS_FANOUT,
         does: "four consumer groups read all records",
         hits: Hits::Clients,
-        acts: |_| vec![consume("fanout", 4, &["--from", "end"])],
+        acts: |_| vec![consume(Consuming { group: "fanout", groups: 4, from_end: true, ..READING })],
     },
     Fault {
         id: finding_id::BROKER_HEAP_PRESSURE,
@@ -286,8 +341,8 @@ pub static FAULTS: &[Fault] = &[
         does: "a load generator is limited to 4 % of a core",
         hits: Hits::Clients,
         acts: |s| {
-            let options = owned(&["--record-size", "500"]);
-            vec![Act::Client(Client::Produce { rate: per_s(20_000.0), options, cores: Some(0.04 / s) })]
+            let (rate, cores) = (per_s(20_000.0), Some(0.04 / s));
+            vec![produce(Producing { rate, record_bytes: Some(500), cores, ..Producing::default() })]
         },
     },
     Fault {
@@ -319,16 +374,16 @@ fn per_s(rate: f64) -> String {
     format!("{rate:.0}")
 }
 
-fn produce(rate: String, options: &[&str]) -> Act {
-    Act::Client(Client::Produce { rate, options: owned(options), cores: None })
+/// A group that reads all at once.
+const READING: Consuming =
+    Consuming { group: "slow", groups: 1, delay: Duration::ZERO, stalled_after: None, from_end: false };
+
+fn produce(producing: Producing) -> Act {
+    Act::Client(Client::Produce(producing))
 }
 
-fn consume(group: &'static str, groups: u32, options: &[&str]) -> Act {
-    Act::Client(Client::Consume { group, groups, options: owned(options) })
-}
-
-fn owned(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
+fn consume(consuming: Consuming) -> Act {
+    Act::Client(Client::Consume(consuming))
 }
 
 impl Fault {
@@ -367,37 +422,8 @@ impl Act {
                 | Act::TopicSetting { .. }
                 | Act::NoSpareReplica
                 | Act::ReplicationThrottle { .. }
-                | Act::Client(Client::Produce { .. } | Client::Consume { .. })
+                | Act::Client(Client::Produce(_) | Client::Consume(_))
         )
-    }
-}
-
-impl Client {
-    /// The command lines of kgen that it is, for brokers at `bootstrap`; none for what is no kgen.
-    pub fn commands(&self, bootstrap: &str, topic: &str) -> Vec<Vec<String>> {
-        match self {
-            Client::Produce { rate, options, .. } => {
-                let mut command =
-                    owned(&["produce", "--bootstrap-servers", bootstrap, "--topic", topic, "--rate", rate]);
-                command.extend(owned(&["--duration", "24h", "--json-stream"]));
-                command.extend(options.iter().cloned());
-                vec![command]
-            }
-            Client::Consume { group, groups, options } => (1..=*groups)
-                .map(|number| {
-                    let name = format!("kgen-fault-{group}-{number}");
-                    let mut command = owned(&["consume", "--bootstrap-servers", bootstrap, "--topic", topic]);
-                    command.extend(owned(&["--group", &name, "--duration", "24h", "--json-stream"]));
-                    command.extend(options.iter().cloned());
-                    command
-                })
-                .collect(),
-            Client::Connect { per_s, held } => {
-                let (per_s, held) = (per_s.to_string(), held.to_string());
-                vec![owned(&["lab", "open-connections", bootstrap, "--per-second", &per_s, "--held", &held])]
-            }
-            Client::Burn { .. } => Vec::new(),
-        }
     }
 }
 
@@ -427,7 +453,7 @@ mod tests {
         };
         assert!(share(1.3) < share(1.0) && share(1.0) < share(0.7));
         let rate = |s| match &find("client.tiny-batches").unwrap().acts(s)[..] {
-            [Act::Client(Client::Produce { rate, .. })] => rate.parse::<u32>().unwrap(),
+            [Act::Client(Client::Produce(Producing { rate, .. }))] => rate.parse::<u32>().unwrap(),
             other => panic!("{other:?}"),
         };
         assert_eq!((rate(1.0), rate(2.0)), (1500, 3000));
@@ -451,18 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_command_lines() {
-        let commands = |id: &str| match &find(id).unwrap().acts(1.0)[..] {
-            [Act::Client(client)] => client.commands("h:1,h:2", "t"),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(commands("network.egress-fanout").len(), 4);
-        let slow = commands("consumer.slow").remove(0).join(" ");
-        assert_eq!(
-            slow,
-            "consume --bootstrap-servers h:1,h:2 --topic t --group kgen-fault-slow-1 --duration 24h --json-stream --delay 20ms"
-        );
-        assert!(commands("lab.host-contention").is_empty());
+    fn what_is_about_a_topic_needs_one() {
         assert!(find("consumer.slow").unwrap().needs_topic() && !find("broker.down").unwrap().needs_topic());
     }
 }

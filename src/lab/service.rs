@@ -222,13 +222,15 @@ fn is_lab(holder: &Holder) -> bool {
 }
 
 /// What a lab is besides its hardware.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     pub timing: Timing,
     /// Clusters have no brokers and synthetic metrics.
     pub without_brokers: bool,
     /// Actions of IAM that are denied from the start.
     pub denied: BTreeSet<String>,
+    /// What runs as the clients of faults.
+    pub client_programs: fault::ClientPrograms,
 }
 
 /// Runs the lab until SIGTERM, SIGINT or SIGHUP. Call it on the main thread: the emulator lives no longer than it.
@@ -292,7 +294,8 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
         let scale = hardware.scale;
         Arc::new(move |assignment| run_with_metrics(assignment, &metrics, scale))
     } else {
-        let crew = FleetCrew { machine, certificates, monitoring, say };
+        let client_programs = Arc::clone(&options.client_programs);
+        let crew = FleetCrew { machine, certificates, monitoring, client_programs, say };
         Arc::new(move |assignment| crew.run(assignment))
     };
     let config = LabConfig { state_dir: folder.path().to_owned(), crew, facts };

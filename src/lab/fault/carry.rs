@@ -7,7 +7,10 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Abilities, Act, Client, Fault, Hits, STRENGTHS, find, network::Shaping, undo::Undo, volume};
+use super::{
+    Abilities, Act, Client, ClientPrograms, Fault, Hits, Producing, Program, STRENGTHS, find, network::Shaping,
+    undo::Undo, volume,
+};
 use crate::{
     files::own,
     kafka::{
@@ -40,6 +43,7 @@ const NO_BALANCING: [(&str, &str); 1] = [("auto.leader.rebalance.enable", "false
 pub struct Faults {
     /// The folder of the clients and of what is written down.
     dir: PathBuf,
+    programs: ClientPrograms,
     running: Vec<Running>,
 }
 
@@ -69,9 +73,10 @@ impl Beside {
 }
 
 impl Faults {
-    /// The faults of the cluster in `dir`; undoes what a lab before left behind there, and tells `say` what it cannot.
-    pub fn open(dir: PathBuf, fleet: &mut Fleet, say: &dyn Fn(&str)) -> Faults {
-        let faults = Faults { dir, running: Vec::new() };
+    /// The faults of the cluster in `dir`, whose clients are `programs`; undoes what a lab before left behind there, and tells
+    /// `say` what it cannot.
+    pub fn open(dir: PathBuf, programs: ClientPrograms, fleet: &mut Fleet, say: &dyn Fn(&str)) -> Faults {
+        let faults = Faults { dir, programs, running: Vec::new() };
         let left: Vec<Undo> =
             own::read(&faults.record()).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         // Nothing else is ever written down.
@@ -379,32 +384,27 @@ impl Faults {
 
     /// Starts the programs of a client. They end with the thread that starts them, which is the brokers' own.
     fn run_client(&mut self, fleet: &Fleet, client: &Client, topic: &str) -> anyhow::Result<()> {
-        let own = std::env::current_exe().context("finding kgen itself")?;
-        let mut programs: Vec<(PathBuf, Vec<String>)> = client
-            .commands(&fleet.bootstrap(), topic)
-            .into_iter()
-            .map(|command| {
-                let project = ["-C".to_owned(), self.dir.to_string_lossy().into_owned()];
-                (own.clone(), project.into_iter().chain(command).collect())
-            })
-            .collect();
+        let mut programs = (self.programs)(client, &fleet.bootstrap(), topic)?;
         if let Client::Burn { per_core } = client {
             let loops = *per_core as usize * crate::lab::hardware::machine_cores();
-            let busy = || (PathBuf::from("sh"), vec!["-c".to_owned(), "while :; do :; done".to_owned()]);
+            let busy = || Program { path: "sh".into(), args: vec!["-c".to_owned(), "while :; do :; done".to_owned()] };
             programs.extend((0..loops).map(|_| busy()));
         }
-        for (program, args) in programs {
+        for Program { path, mut args } in programs {
+            if !matches!(client, Client::Burn { .. }) {
+                args.splice(0..0, ["-C".to_owned(), self.dir.to_string_lossy().into_owned()]);
+            }
             let number = self.running.iter().map(|running| running.clients.len()).sum::<usize>() + 1;
             let id = self.last().fault.id;
             let log = self.dir.join(format!("{id}-{number}.log"));
             let _ = own::remove_file(&log);
-            let command = std::iter::once(program.to_string_lossy().into_owned()).chain(args.iter().cloned());
+            let command = std::iter::once(path.to_string_lossy().into_owned()).chain(args.iter().cloned());
             let command = command.collect::<Vec<_>>().join(" ");
             // A client of a fault speaks to the brokers alone.
-            let starting = StartingServer::start(id, &program, args, &[], &self.dir, &log)?;
+            let starting = StartingServer::start(id, &path, args, &[], &self.dir, &log)?;
             let server = starting.ready(CLIENT_GRACE, || Readiness::Ready)?;
             let limit = match client {
-                Client::Produce { cores: Some(cores), .. } => {
+                Client::Produce(Producing { cores: Some(cores), .. }) => {
                     let limit = fleet.machine().means.limit(&format!("client-{number}"), server.pid());
                     let limit = limit.with_context(|| format!("limiting the client of {id}"))?;
                     limit.set_cores(Some(*cores)).with_context(|| format!("limiting the client of {id}"))?;
