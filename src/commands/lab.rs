@@ -27,7 +27,7 @@ use crate::{
         hardware::Hardware,
         service::{self, Folder, Running},
     },
-    lab_api::{self, LabBroker, LabCluster, LabEndpoints},
+    lab_api::{self, LabBroker, LabCluster, LabEndpoints, LabInstance, UserData},
     process::{absolute, shell_quoted},
     project::Project,
     sandbox::{
@@ -153,7 +153,26 @@ fn status(project: &Project, args: &LabStatus) -> anyhow::Result<Outcome> {
         let text = format!("fault {}, {instance}: {}, since {}", fault.id, fault.does, fault.since);
         println!("{}", visible::line(&text));
     }
+    status.instances.iter().for_each(show_instance);
     Ok(Outcome::Done)
+}
+
+/// What became of an instance's user data.
+fn show_instance(instance: &LabInstance) {
+    let UserData { code, why_not, replaced, printed, log } = &instance.user_data;
+    let state = match (why_not, code) {
+        (Some(why), _) => format!("not applied: {why}"),
+        (None, Some(0)) => "applied, as far as it can be offline".to_owned(),
+        (None, Some(code)) => format!("failed with exit code {code}"),
+        (None, None) => "being applied".to_owned(),
+    };
+    let line = |text: String| println!("{}", visible::line(&text));
+    line(format!("client instance {}: user data {state}", instance.id));
+    replaced.iter().for_each(|note| line(format!("  replaced: {note}")));
+    printed.iter().for_each(|text| line(format!("  it said: {text}")));
+    if let Some(log) = log.as_ref().filter(|_| *code != Some(0)) {
+        line(format!("  all of it is in {log}"));
+    }
 }
 
 /// The status of the lab.
