@@ -1,6 +1,6 @@
 //! `kgen produce --on clients` and `--hosts FILE`: a load from many machines, with one result; and what `kgen load` shares with it.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum as _;
@@ -19,11 +19,12 @@ use crate::{
         load::{Brokers, Machines, Produce},
         refused,
     },
-    clients::{self, Chosen, Engine, Event, Hosts, Order, Progress, Ssm, Work},
+    clients::{self, Chosen, Demand, Engine, Event, Hosts, Order, Progress, Ssm, Work},
     files::bounded,
     kafka::{Connection, REACHABLE_WITHIN, Security},
     load::{
         merge::{Fault, Merged, Silence, Standing},
+        mix::{Group, Sending},
         payload::Payload,
         producer::ProducerConfig,
         slo::{Figure, Slo},
@@ -51,6 +52,12 @@ pub fn run(args: &Produce, project: &Path) -> anyhow::Result<Outcome> {
         duration: config.load.duration,
         end_within: config.flush_within * 2,
         start_in: args.machines.start_in,
+        demand: demand(
+            &args.machines,
+            vec![Sending { name: String::new(), after: Duration::ZERO, config: config.clone() }],
+            Vec::new(),
+            project,
+        ),
     };
     let order = Order {
         work,
@@ -144,6 +151,13 @@ pub fn engine(machines: &Machines, which: &Which, project: &Project) -> anyhow::
     Ok(Engine::Ssm(Box::new(ssm)))
 }
 
+/// What a load means for the network of these machines.
+pub fn demand(machines: &Machines, senders: Vec<Sending>, groups: Vec<Group>, project: &Project) -> Demand {
+    let is_of_the_stack = machines.on.is_some() && machines.client_tag.is_none();
+    let instance_type = is_of_the_stack.then(|| project.stack().client().instance_type.clone());
+    Demand { senders, groups, instance_type, beyond_baseline: machines.beyond_baseline }
+}
+
 /// The names that the stack gives its client instances.
 fn of_the_stack(project: &Project) -> Chosen {
     let stack = project.stack();
@@ -164,7 +178,7 @@ fn arguments(args: &Produce, config: &ProducerConfig) -> anyhow::Result<Vec<Stri
     }
     ensure_no_secret(&args.brokers)?;
     let acks = args.acks.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    let seconds = |time: std::time::Duration| format!("{}s", time.as_secs_f64());
+    let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
     let mut words = vec!["produce".to_owned()];
     let mut put = |name: &str, value: String| words.extend([format!("--{name}"), value]);
     put("bootstrap-servers", config.connection.bootstrap_servers.clone());
@@ -226,6 +240,7 @@ impl Shown {
             Event::Ready { machines, version, start_in } => {
                 eprintln!("{machines} machines are ready with {version}; the load starts in {} s", start_in.as_secs());
             }
+            Event::Note(note) => eprintln!("note: {note}"),
             Event::Progress(Progress::States { running, ended, of }) if *ended != self.ended => {
                 eprintln!("{ended} of {of} machines have ended, {running} are under way");
                 self.ended = *ended;

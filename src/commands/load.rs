@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use super::{
     clients::{
-        Shown, connecting, engine, ensure_no_secret, ensure_topics_from_here, has_lost_records, print as print_producer,
+        Shown, connecting, demand, engine, ensure_no_secret, ensure_topics_from_here, has_lost_records,
+        print as print_producer,
     },
     consume, out,
     place::connection,
@@ -22,7 +23,7 @@ use crate::{
         mix::{self as file, Mix},
         refused,
     },
-    clients::{self, MixOrder, Work},
+    clients::{self, Demand, MixOrder, Work},
     files::bounded,
     kafka::{Connection, REACHABLE_WITHIN},
     load::{
@@ -156,7 +157,7 @@ fn here(asked: &Asked, args: &Load, project: &Project) -> anyhow::Result<Outcome
     let (senders, groups) = planned(asked, run, part, &connection, project)?;
     let cluster = connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&topics(&senders, &groups), &cluster)?;
-    let order = order(asked, run, &senders, Vec::new(), project);
+    let order = order(asked, run, &senders, Vec::new(), Demand::default(), project);
     let record = record::begin_if_possible(project, "load", Some(order.work.run.clone()), environment(project));
     let stopping = Stopping::begin(|| {
         eprintln!("stopped at once: it is unknown whether the unacknowledged records were written")
@@ -193,7 +194,8 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     let mut arguments = vec!["load".to_owned(), FILE.to_owned()];
     arguments.extend(["--bootstrap-servers".to_owned(), connection.bootstrap_servers.clone()]);
     arguments.extend(connecting(asked.brokers));
-    let order = order(asked, run, &senders, arguments, project);
+    let demand = demand(asked.machines, senders.clone(), groups, project);
+    let order = order(asked, run, &senders, arguments, demand, project);
     let record = record::begin_if_possible(project, "load", Some(order.work.run.clone()), environment(project));
     let stopping = Stopping::begin(|| eprintln!("ended at once: what runs on the machines may run on"))?;
     let mut shown = Shown::default();
@@ -209,7 +211,14 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     finished
 }
 
-fn order(asked: &Asked, run: u64, senders: &[Sending], arguments: Vec<String>, project: &Project) -> MixOrder {
+fn order(
+    asked: &Asked,
+    run: u64,
+    senders: &[Sending],
+    arguments: Vec<String>,
+    demand: Demand,
+    project: &Project,
+) -> MixOrder {
     let sent = senders.iter().map(|one| (one.after + one.config.load.duration, one.config.flush_within * 2));
     let read = asked.mix.groups.iter().filter_map(|one| Some((one.after + one.args.duration?, Duration::ZERO)));
     let (lasts, flush) =
@@ -228,6 +237,7 @@ fn order(asked: &Asked, run: u64, senders: &[Sending], arguments: Vec<String>, p
             duration: lasts,
             end_within: flush + asked.mix.drain,
             start_in: asked.machines.start_in,
+            demand,
         },
         producers: producers.collect(),
         groups: asked.mix.groups.iter().map(|one| one.name.clone()).collect(),

@@ -95,7 +95,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "guard",
         &["alert", "aws", "diagnose", "exposition", "finding_id", "listen", "metrics", "outcome", "project", "watch"],
     ),
-    ("clients", &["aws", "load", "outcome", "process"]),
+    ("clients", &["aws", "catalogue", "load", "outcome", "process"]),
     ("sandbox", &["aws", "lab", "lab_api", "outcome", "process", "project", "watch"]),
     (
         "demo",
