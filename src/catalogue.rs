@@ -3,6 +3,7 @@
 //! Everything here is data with a source (`data/README.md`); a new broker type or metric is one row there.
 
 mod broker_type;
+pub mod client_type;
 mod cluster_kind;
 mod kafka_version;
 mod metric;

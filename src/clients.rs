@@ -7,6 +7,7 @@ mod preflight;
 mod script;
 mod ssm;
 mod task;
+mod traffic;
 
 use std::{
     collections::BTreeMap,
@@ -23,10 +24,12 @@ pub use self::{
     hosts::{Hosts, SECOND_SCHEMA},
     ssm::{Chosen, Ssm},
     task::Progress,
+    traffic::Demand,
 };
 use self::{
     script::Script,
     task::{EndedBy, Ran, Task},
+    traffic::{Network, Traffic},
 };
 use crate::{
     files::own,
@@ -58,6 +61,8 @@ pub struct Work {
     pub end_within: Duration,
     /// How far ahead the agreed start is: every machine must have the command by then.
     pub start_in: Duration,
+    /// What it means for the network.
+    pub demand: Demand,
 }
 
 /// A load of one producer for many machines.
@@ -90,6 +95,8 @@ pub enum Event {
         version: String,
         start_in: Duration,
     },
+    /// What a person should know before it starts.
+    Note(String),
     Progress(Progress),
 }
 
@@ -185,12 +192,37 @@ fn run(
         return Ok(None);
     }
     let ready = preflight::judge(&asked, work.duration).map_err(refused)?;
+    ensure_carried(engine, work, &tasks, &ready.products, tell).map_err(refused)?;
     tell(Event::Ready { machines: tasks.len(), version: ready.version, start_in: work.start_in });
     let start = SystemTime::now() + work.start_in;
     let script = Script::load(work, tasks.len(), start);
     let within = work.start_in + work.duration + work.end_within + HAND_OVER;
     let ran = engine.run(&tasks, &script, within, stop, &mut |progress| tell(Event::Progress(progress)))?;
     Ok(Some(ran.into_iter().zip(ready.clocks).map(|(ran, clock)| Answer { ran, clock }).collect()))
+}
+
+/// Whether the network of the machines carries the load.
+///
+/// # Errors
+/// It does not, by name and figures.
+fn ensure_carried(
+    engine: &Engine,
+    work: &Work,
+    tasks: &[Task],
+    products: &[Option<String>],
+    tell: &mut dyn FnMut(Event),
+) -> anyhow::Result<()> {
+    let Demand { senders, groups, instance_type, beyond_baseline } = &work.demand;
+    let network =
+        Network { instance_type: instance_type.clone(), is_lab: engine.is_lab(), beyond_baseline: *beyond_baseline };
+    let names = tasks.iter().map(|task| task.machine.as_str());
+    let machines: Vec<_> = names.zip(products.iter().cloned()).collect();
+    let compared = Traffic::of(senders, groups, tasks.len()).compare(&network, &machines);
+    compared.notes.into_iter().for_each(|note| tell(Event::Note(note)));
+    match compared.over {
+        Some(over) => Err(anyhow!("nothing was sent, because the network does not carry it: {over}")),
+        None => Ok(()),
+    }
 }
 
 /// Texts of ledgers by the names of their files.

@@ -46,6 +46,39 @@ pub struct LabStatus {
     pub clusters: Vec<LabCluster>,
     /// Faults of client instances that run.
     pub instance_faults: Vec<LabFault>,
+    /// Client instances that have had a command or a session.
+    pub instances: Vec<LabInstance>,
+}
+
+/// A client instance.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LabInstance {
+    pub id: String,
+    pub user_data: UserData,
+}
+
+/// What became of an instance's user data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct UserData {
+    /// Exit code of the script; not there while it has not ended.
+    pub code: Option<i32>,
+    /// Why it is not carried out.
+    pub why_not: Option<String>,
+    /// What the lab gave instead of packages and of what the internet has, or left out.
+    pub replaced: Vec<String>,
+    /// What the script printed last.
+    pub printed: Vec<String>,
+    /// The file of all that it printed.
+    pub log: Option<String>,
+}
+
+/// `POST /_lab/sessions`: a shell on a client instance is to be opened. The answer is the faults that run on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionOrder {
+    pub instance: String,
+    pub region: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -12,6 +12,8 @@ pub enum Outcome {
     RecordsLost,
     Missed,
     Interrupted,
+    /// As a program that ran in its place, with this exit code.
+    Program(u8),
 }
 
 impl Outcome {
@@ -25,6 +27,7 @@ impl Outcome {
             Outcome::RecordsLost => 5,
             Outcome::Missed => 6,
             Outcome::Interrupted => 130,
+            Outcome::Program(code) => code,
         }
     }
 
@@ -40,6 +43,7 @@ impl Outcome {
             Outcome::RecordsLost => "records_lost",
             Outcome::Missed => "missed",
             Outcome::Interrupted => "interrupted",
+            Outcome::Program(_) => "ended",
         }
     }
 }

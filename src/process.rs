@@ -14,7 +14,7 @@ mod streamed;
 mod tool;
 mod wait;
 
-pub use contained::{Contained, Containment, Script};
+pub use contained::{Around, Contained, Containment, Script};
 pub use descriptors::ensure_descriptors;
 pub use detached::start_detached;
 pub use holder::Holder;

@@ -1,5 +1,6 @@
 //! A project with its own lab, below `.kgen` of another project: created, used, and removed again.
 
+pub mod client;
 pub mod lab;
 
 use std::{

@@ -10,7 +10,7 @@ use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 
 use super::{Action, Aws, AwsError, bounds::body_within};
-use crate::lab_api::{FaultOrder, LabFault, LabRefusal, LabStatus, TargetGroup};
+use crate::lab_api::{FaultOrder, LabFault, LabRefusal, LabStatus, SessionOrder, TargetGroup};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -50,6 +50,16 @@ impl Aws {
         self.permitted()?;
         let url = self.lab_url(&path).ok_or_else(|| unreachable("no lab".to_owned()))?;
         answered(self.http.delete(url).query(&[("cluster", cluster)])).await
+    }
+
+    /// Has the lab make a client instance ready for a shell. Returns the faults that run on it.
+    ///
+    /// # Errors
+    /// The lab does not answer, or refuses with its reason: the instance is not online.
+    pub async fn open_session(&self, order: &SessionOrder) -> Result<Vec<LabFault>, AwsError> {
+        self.permitted()?;
+        let url = self.lab_url("_lab/sessions").ok_or_else(|| unreachable("no lab".to_owned()))?;
+        answered(self.http.post(url).json(order)).await
     }
 
     /// Begins a cluster with a plaintext listener and the monitoring level PER_BROKER in the lab.

@@ -227,6 +227,9 @@ pub struct Machines {
     /// S3 bucket for reports longer than the 24,000 characters that Systems Manager returns [default: the stack's]
     #[arg(long, value_name = "BUCKET", requires = "on")]
     pub results_bucket: Option<String>,
+    /// Send more than the network baseline of the machines' instance type; bursts above it last for minutes
+    #[arg(long)]
+    pub beyond_baseline: bool,
     /// Time until all machines start together
     #[arg(long, value_name = "TIME", default_value = "10", value_parser = duration)]
     pub start_in: Duration,

@@ -114,12 +114,17 @@ pub struct Output {
 /// Open a shell on the client instance through AWS Systems Manager
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs the AWS CLI and its session-manager-plugin. Refused in the lab, which runs no instances.
+Needs the AWS CLI and its session-manager-plugin. Neither is needed in the lab, where the shell runs on this machine, in the \
+instance's sandbox; there, the exit code is the shell's, and standard input may have the commands.
 
 Examples:
   kgen connect
+  kgen connect --instance i-0a1b   # another one than the first
   kgen connect --dry-run           # the command, for another machine")]
 pub struct Connect {
+    /// Instance to connect to [default: the stack's first]
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<String>,
     /// Print the command without running it
     #[arg(long)]
     pub dry_run: bool,

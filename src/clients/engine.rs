@@ -30,6 +30,14 @@ impl Engine {
         }
     }
 
+    /// Whether the machines are the lab's.
+    pub fn is_lab(&self) -> bool {
+        match self {
+            Engine::Ssm(ssm) => ssm.is_lab(),
+            Engine::Hosts(_) => false,
+        }
+    }
+
     /// Runs `script` on every machine until all have ended, `within` is over or `stop` is set. What a machine does not
     /// answer is in its [`Ran::lost`].
     ///

@@ -22,13 +22,15 @@ pub struct Ready {
     pub version: String,
     /// One for each machine, in their order.
     pub clocks: Vec<Option<Clock>>,
+    /// What each says of its kind, likewise: on EC2, its instance type.
+    pub products: Vec<Option<String>>,
 }
 
 /// # Errors
 /// Every machine that is not ready, by name.
 pub fn judge(asked: &[Ran], duration: Duration) -> anyhow::Result<Ready> {
     let need_kib = FREE_KIB + FREE_KIB_PER_S * duration.as_secs();
-    let (mut wrong, mut clocks) = (Vec::new(), Vec::new());
+    let (mut wrong, mut clocks, mut products) = (Vec::new(), Vec::new(), Vec::new());
     let mut kinds: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     for ran in asked {
         let name = ran.machine.as_str();
@@ -36,6 +38,7 @@ pub fn judge(asked: &[Ran], duration: Duration) -> anyhow::Result<Ready> {
         let number = |fact: &str| facts.get(fact).and_then(|text| text.trim().parse::<u64>().ok());
         let clock = number("clock_ns").map(|ns| Clock::read(ns as f64 / 1e6, ran.asked_ms, ran.answered_ms));
         clocks.push(clock);
+        products.push(facts.get("type").map(|product| product.trim().to_owned()));
         if let Some(lost) = &ran.lost {
             wrong.push(format!("{name} does not respond: {lost}"));
             continue;
@@ -70,7 +73,7 @@ pub fn judge(asked: &[Ran], duration: Duration) -> anyhow::Result<Ready> {
         bail!("nothing was sent, because not all machines are ready: {}", wrong.join("; "));
     }
     let version = kinds.into_keys().next().map(|(version, _)| version).unwrap_or_default();
-    Ok(Ready { version, clocks })
+    Ok(Ready { version, clocks, products })
 }
 
 #[cfg(test)]

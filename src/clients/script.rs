@@ -22,7 +22,8 @@ pub struct Script {
 const PATH: &str = "PATH=$PATH:/usr/local/bin; export PATH\n";
 
 impl Script {
-    /// Asks for what has to be the same, or enough, on all of them. A line each; the clock last, so that it is fresh.
+    /// Asks for what has to be the same, or enough, on all of them. A line each; the clock last, so that it is fresh. On an EC2
+    /// instance, the product's name is the instance type.
     pub fn preflight() -> Script {
         let program = "\
 kgen=$(command -v kgen) || { echo 'kgen is not on the PATH' >&2; exit 127; }
@@ -30,6 +31,7 @@ echo \"version $(kgen --version)\"
 echo \"sha256 $(sha256sum \"$kgen\" | cut -d ' ' -f 1)\"
 echo \"free_kib $(df -Pk \"${TMPDIR:-/var/tmp}\" | awk 'NR == 2 { print $4 }')\"
 echo \"descriptors $(ulimit -n)\"
+echo \"type $(cat /sys/devices/virtual/dmi/id/product_name 2>/dev/null)\"
 echo \"clock_ns $(date +%s%N)\"";
         let program = format!("{{\n{program}\n}}");
         Script { before: PATH.to_owned(), program, stop: None, prefix: "kgen/preflight".to_owned() }
@@ -120,6 +122,7 @@ mod tests {
             duration: Duration::ZERO,
             end_within: Duration::ZERO,
             start_in: Duration::ZERO,
+            demand: Default::default(),
         };
         let script = Script::load(&work, 2, start);
         let text = script.for_instances(&tasks);

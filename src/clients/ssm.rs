@@ -102,6 +102,10 @@ impl Ssm {
         Ok(self)
     }
 
+    pub fn is_lab(&self) -> bool {
+        self.runtime.block_on(self.aws.lab()).is_some()
+    }
+
     /// The instances that are online, in the order of their ids.
     ///
     /// # Errors

@@ -71,6 +71,10 @@ impl Field {
     }
 
     fn produce(&self, hosts: &str, stop: &AtomicBool) -> anyhow::Result<(Merged, Vec<Event>)> {
+        self.produce_with(hosts, stop, Demand::default())
+    }
+
+    fn produce_with(&self, hosts: &str, stop: &AtomicBool, demand: Demand) -> anyhow::Result<(Merged, Vec<Event>)> {
         let engine = Engine::Hosts(Hosts::read(self.0.path().join("ssh"), hosts).unwrap());
         let work = Work {
             run: "00000000000000ff".into(),
@@ -79,6 +83,7 @@ impl Field {
             duration: Duration::from_secs(1),
             end_within: Duration::from_secs(2),
             start_in: Duration::ZERO,
+            demand,
         };
         let order = Order { work, topic: "t".into(), rate_asked: Some(30.0), folder: self.0.path().join("results") };
         let mut events = Vec::new();
@@ -168,6 +173,32 @@ fn nothing_is_sent_unless_all_machines_are_ready() {
         assert!(!field.0.path().join(host).join("sent").exists(), "{host}");
     }
     assert!(Hosts::read("ssh".into(), "-oProxyCommand=x").is_err() && Hosts::read("ssh".into(), "a\na").is_err());
+}
+
+#[test]
+fn more_than_the_network_carries_is_sent_only_if_that_is_meant() {
+    let sent = "touch \"$here/sent\"; report 0";
+    let field = Field::new(&[("a", sent), ("b", sent)]);
+    let produce = |rate: &str, beyond_baseline: bool| {
+        let demand = Demand {
+            senders: vec![traffic::tests::sender(rate, 0)],
+            groups: Vec::new(),
+            instance_type: Some("t3.small".into()),
+            beyond_baseline,
+        };
+        field.produce_with("a\nb", &AtomicBool::new(false), demand)
+    };
+    let error = produce("50000", false).unwrap_err();
+    assert!(error.is::<crate::outcome::Refused>(), "{error:#}");
+    let said = error.to_string();
+    assert!(said.contains("a, b (t3.small) would send at least 25.0 MB/s each"), "{said}");
+    assert!(!field.0.path().join("a/sent").exists());
+    let notes = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::Note(_))).count();
+    let (merged, events) = produce("50000", true).unwrap();
+    assert_eq!((merged.reported, notes(&events)), (2, 1), "{events:?}");
+    let (merged, events) = produce("5000", false).unwrap();
+    assert_eq!((merged.reported, notes(&events)), (2, 0), "{events:?}");
+    assert!(field.0.path().join("a/sent").exists());
 }
 
 /// Processes of this machine whose command line holds `mark`.

@@ -1,6 +1,6 @@
 //! `kgen produce --on clients` and `--hosts FILE`: a load from many machines, with one result.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{
     out,
@@ -10,11 +10,11 @@ use super::{
 use crate::{
     cli::{Outcome, load::Produce, onward::arguments, refused},
     clients::{self, Event, Order, Progress, Work},
-    load::{ending, merge::Merged},
+    load::{ending, merge::Merged, mix::Sending},
     project::Project,
     selection::{
         load::{ensure_topics_from_here, producer_config},
-        machines::engine,
+        machines::{demand, engine},
     },
     text,
 };
@@ -37,6 +37,12 @@ pub fn run(args: &Produce, project: &Path) -> anyhow::Result<Outcome> {
         duration: config.load.duration,
         end_within: config.flush_within * 2,
         start_in: args.machines.start_in,
+        demand: demand(
+            &args.machines,
+            vec![Sending { name: String::new(), after: Duration::ZERO, config: config.clone() }],
+            Vec::new(),
+            project,
+        ),
     };
     let order = Order {
         work,
@@ -87,6 +93,7 @@ impl Shown {
             Event::Ready { machines, version, start_in } => {
                 eprintln!("{machines} machines are ready with {version}; the load starts in {} s", start_in.as_secs());
             }
+            Event::Note(note) => eprintln!("note: {note}"),
             Event::Progress(Progress::States { running, ended, of }) if *ended != self.ended => {
                 eprintln!("{ended} of {of} machines have ended, {running} are under way");
                 self.ended = *ended;

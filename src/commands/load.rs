@@ -23,7 +23,7 @@ use crate::{
         onward::{connecting, ensure_no_secret},
         refused,
     },
-    clients::{self, MixOrder, Work},
+    clients::{self, Demand, MixOrder, Work},
     files::bounded,
     kafka::REACHABLE_WITHIN,
     load::{
@@ -36,7 +36,7 @@ use crate::{
     project::Project,
     selection::{
         load::{ensure_topics, ensure_topics_from_here, plan_mix, read_mix},
-        machines::engine,
+        machines::{demand, engine},
     },
     text,
 };
@@ -87,7 +87,7 @@ fn here(asked: &Asked, args: &Load, project: &Project) -> anyhow::Result<Outcome
     let (senders, groups) = plan_mix(&asked.mix, run, part, &connection, project)?;
     let cluster = connection.ensure_reachable(REACHABLE_WITHIN).map_err(refused)?;
     ensure_topics(&topics(&senders, &groups), &cluster)?;
-    let order = order(asked, run, &senders, Vec::new(), project);
+    let order = order(asked, run, &senders, Vec::new(), Demand::default(), project);
     let record = record::begin_if_possible(project, "load", Some(order.work.run.clone()), environment(project));
     let stopping = Stopping::begin(|| {
         eprintln!("stopped at once: it is unknown whether the unacknowledged records were written")
@@ -124,7 +124,8 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     let mut arguments = vec!["load".to_owned(), FILE.to_owned()];
     arguments.extend(["--bootstrap-servers".to_owned(), connection.bootstrap_servers.clone()]);
     arguments.extend(connecting(asked.brokers));
-    let order = order(asked, run, &senders, arguments, project);
+    let demand = demand(asked.machines, senders.clone(), groups, project);
+    let order = order(asked, run, &senders, arguments, demand, project);
     let record = record::begin_if_possible(project, "load", Some(order.work.run.clone()), environment(project));
     let stopping = Stopping::begin(|| eprintln!("ended at once: what runs on the machines may run on"))?;
     let mut shown = ShownOfMachines::default();
@@ -140,7 +141,14 @@ fn everywhere(asked: &Asked, project: &Project) -> anyhow::Result<Outcome> {
     finished
 }
 
-fn order(asked: &Asked, run: u64, senders: &[Sending], arguments: Vec<String>, project: &Project) -> MixOrder {
+fn order(
+    asked: &Asked,
+    run: u64,
+    senders: &[Sending],
+    arguments: Vec<String>,
+    demand: Demand,
+    project: &Project,
+) -> MixOrder {
     let sent = senders.iter().map(|one| (one.after + one.config.load.duration, one.config.flush_within * 2));
     let read = asked.mix.groups.iter().filter_map(|one| Some((one.after + one.args.duration?, Duration::ZERO)));
     let (lasts, flush) =
@@ -159,6 +167,7 @@ fn order(asked: &Asked, run: u64, senders: &[Sending], arguments: Vec<String>, p
             duration: lasts,
             end_within: flush + asked.mix.drain,
             start_in: asked.machines.start_in,
+            demand,
         },
         producers: producers.collect(),
         groups: asked.mix.groups.iter().map(|one| one.name.clone()).collect(),

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     files::own,
     lab_api::LabStatus,
-    process::{Holder, Readiness, Server, StartingServer},
+    process::{Holder, Readiness, Server, StartingServer, absolute},
 };
 
 /// How long a lock is waited for: a lab that is being killed has it for a moment, and so has whoever looks.
@@ -87,6 +87,19 @@ impl Folder {
     /// What clients of the TLS listeners trust, as long as a lab has run here.
     pub fn ca(&self) -> PathBuf {
         Certificates::in_dir(&self.tls()).ca
+    }
+
+    /// Where client instances are, with what they find there, in the lab that answers at `endpoint`.
+    ///
+    /// # Errors
+    /// This kgen does not know where it is itself.
+    pub fn place(&self, endpoint: &str) -> anyhow::Result<ssm::Place> {
+        Ok(ssm::Place {
+            folder: absolute(&self.0.join("clients")),
+            tools: absolute(&self.tools()),
+            kgen: std::env::current_exe().context("finding kgen itself for the client instances")?,
+            endpoint: endpoint.to_owned(),
+        })
     }
 
     fn tls(&self) -> PathBuf {
@@ -266,13 +279,10 @@ pub fn run(folder: &Folder, port: u16, hardware: Hardware, options: Options, say
     if timing.period.as_secs() != 60 {
         say(&format!("datapoints of CloudWatch cover {} s, not the 60 s of MSK", timing.period.as_secs()));
     }
-    let ssm = Ssm::new(ssm::Place {
-        folder: folder.path().join("clients"),
-        tools: folder.tools(),
-        kgen: std::env::current_exe().context("finding kgen itself for the client instances")?,
-        endpoint: endpoint.clone(),
-        emulator: emulator_address,
-    })?;
+    let place = folder.place(&endpoint)?;
+    // The emulator has just been started, so the instances of an earlier lab are no more.
+    own::remove_folder(&place.folder).context("removing the client instances of the last start")?;
+    let ssm = Ssm::new(place, emulator_address)?;
     let facts = LabStatus {
         client_instances: Ssm::containment().to_owned(),
         scale: Some(hardware.scale),

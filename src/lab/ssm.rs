@@ -4,17 +4,19 @@
 //! A command has a thread, which starts its scripts and lives as long as they do: they die with it.
 
 mod command;
+mod disk;
 mod document;
 mod emulator;
 mod fault;
 pub mod harm;
 mod instances;
+pub mod machine;
+mod user_data;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    ffi::OsString,
     fs::File,
-    io::{self, Write as _},
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -32,10 +34,11 @@ use self::{
     fault::Fault,
     harm::Faults,
     instances::Instance,
+    machine::Machine,
 };
 use crate::{
     files::own,
-    lab_api::{FaultOrder, LabFault},
+    lab_api::{FaultOrder, LabFault, LabInstance, SessionOrder},
     process::{Contained, Containment, Script},
 };
 
@@ -52,9 +55,6 @@ const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
 /// Exit code where no shell could be started, as of a shell that finds no program.
 const NOT_STARTED: i32 = 127;
 
-/// What documents run as another user, an instance runs as whoever runs the lab.
-const RUNUSER: &str = "#!/bin/sh\nwhile [ $# -gt 0 ] && [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n";
-
 /// The calls that the lab answers itself; the emulator has all others, documents and parameters among them.
 const CALLS: [&str; 6] = [
     "CancelCommand",
@@ -68,7 +68,7 @@ const CALLS: [&str; 6] = [
 /// Where the instances' files are, and what their commands find.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// A folder for each instance goes here.
+    /// A folder for each instance goes here. Absolute, as the other paths.
     pub folder: PathBuf,
     /// What is on their PATH before this machine's own.
     pub tools: PathBuf,
@@ -76,15 +76,17 @@ pub struct Place {
     pub kgen: PathBuf,
     /// The lab's endpoint.
     pub endpoint: String,
-    pub emulator: SocketAddr,
 }
 
 /// Systems Manager of all regions.
 pub struct Ssm {
     place: Place,
+    emulator: SocketAddr,
     http: reqwest::Client,
     commands: Mutex<Commands>,
     faults: Mutex<Faults>,
+    /// Held while it is decided what becomes of an instance's user data.
+    deciding: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -103,9 +105,16 @@ pub fn operation(target: Option<&str>) -> Option<&'static str> {
 impl Ssm {
     /// # Errors
     /// No client for the emulator can be made.
-    pub fn new(place: Place) -> anyhow::Result<Arc<Ssm>> {
+    pub fn new(place: Place, emulator: SocketAddr) -> anyhow::Result<Arc<Ssm>> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Arc::new(Ssm { place, http, commands: Mutex::default(), faults: Mutex::default() }))
+        Ok(Arc::new(Ssm {
+            place,
+            emulator,
+            http,
+            commands: Mutex::default(),
+            faults: Mutex::default(),
+            deciding: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// How the instances' commands are held apart, for `kgen lab status`.
@@ -166,8 +175,58 @@ impl Ssm {
         self.faults.lock().shown()
     }
 
+    /// The instances that have had a command or a session.
+    pub fn seen(&self) -> Vec<LabInstance> {
+        user_data::instances(&self.place.folder)
+    }
+
+    /// Makes an instance ready for a session that another process opens. Returns the faults that run on it.
+    ///
+    /// # Errors
+    /// It is not online, or its folder cannot be written.
+    pub async fn open_session(&self, order: &SessionOrder) -> Result<Vec<LabFault>, Fault> {
+        let SessionOrder { instance, region } = order;
+        let all = self.all(region).await?;
+        let is_off = self.faults.lock().is_off(instance);
+        if is_off || !all.iter().any(|one| one.id == *instance && one.is_online()) {
+            return Err(Fault::new(
+                "TargetNotConnected",
+                format!(
+                    "{instance} is not online: it does not run, a fault has silenced it, or it has no instance profile"
+                ),
+            ));
+        }
+        let failed = |error: io::Error| Fault::new("InternalServerError", format!("preparing {instance}: {error}"));
+        let machine = Machine { place: &self.place, id: instance, region };
+        self.decide_user_data(machine).await.map_err(failed)?;
+        machine.prepare().map_err(failed)?;
+        let mut faults = self.faults();
+        faults.retain(|fault| fault.instance.as_ref() == Some(instance));
+        Ok(faults)
+    }
+
+    /// Before its first command or session, whether the instance's user data is carried out.
+    async fn decide_user_data(&self, machine: Machine<'_>) -> io::Result<()> {
+        let _alone = self.deciding.lock().await;
+        let folder = &machine.user_data();
+        if user_data::is_decided(folder) {
+            return Ok(());
+        }
+        if Containment::here() == Containment::ProcessGroup {
+            return user_data::forgo(folder, "this machine has no namespaces (unshare) in which it could be");
+        }
+        let script = match instances::user_data(self.emulator(machine.region), machine.id).await {
+            Ok(script) => script,
+            Err(error) => return user_data::forgo(folder, &format!("{error:#}")),
+        };
+        match (user_data::obstacle(script.as_deref()), script) {
+            (None, Some(script)) => user_data::stage(folder, &self.place.kgen, &script),
+            (why, _) => user_data::forgo(folder, why.unwrap_or_default()),
+        }
+    }
+
     fn emulator<'a>(&'a self, region: &'a str) -> Emulator<'a> {
-        Emulator { http: &self.http, at: self.place.emulator, region }
+        Emulator { http: &self.http, at: self.emulator, region }
     }
 
     async fn all(&self, region: &str) -> Result<Vec<Instance>, Fault> {
@@ -327,7 +386,7 @@ impl Ssm {
                 }
                 Reach::Now if running.len() >= most => true,
                 Reach::Now => {
-                    match self.begin(&command, *index) {
+                    match self.begin(&command, *index, runtime) {
                         Ok(run) => running.push(run),
                         Err(error) => {
                             let stderr = &command.invocations[*index].stderr;
@@ -369,54 +428,20 @@ impl Ssm {
         }
     }
 
-    fn begin(&self, command: &Command, index: usize) -> io::Result<Run> {
+    fn begin(&self, command: &Command, index: usize, runtime: &Handle) -> io::Result<Run> {
         let (order, one) = (&command.order, &command.invocations[index]);
-        let home = self.place.folder.join(&one.instance.id);
-        let (bin, tmp) = (home.join("bin"), home.join("tmp"));
+        let machine = Machine { place: &self.place, id: &one.instance.id, region: &order.region };
+        runtime.block_on(self.decide_user_data(machine))?;
+        machine.prepare()?;
+        let home = machine.home();
         let dir = one.stdout.parent().unwrap_or(&home);
-        for folder in [&home, &bin, &tmp, &dir.to_owned()] {
-            own::make_folder(folder, 0o700)?;
-        }
-        // The lab has no users of its own.
-        match own::create_new(&bin.join("runuser"), 0o700) {
-            Ok(mut file) => file.write_all(RUNUSER.as_bytes())?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-        let kgen = bin.join("kgen");
-        match std::os::unix::fs::symlink(&self.place.kgen, &kgen) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        own::make_folder(dir, 0o700)?;
         let script = dir.join("script");
         own::replace(&script, order.script.as_bytes())?;
         let (stdout, stderr): (File, File) = (own::create(&one.stdout, 0o600)?, own::create(&one.stderr, 0o600)?);
         let working_dir = order.working_dir.as_deref().unwrap_or(&home);
-        let mut env = self.environment(&home, &bin, &tmp, order, &one.instance);
-        let (before, without_network, date) = {
-            let faults = self.faults.lock();
-            let id = one.instance.id.as_str();
-            (faults.before(id), faults.is_without_network(id), faults.date(id))
-        };
-        if let Some(date) = date {
-            let folder = dir.join("bin");
-            own::make_folder(&folder, 0o700)?;
-            own::create_new(&folder.join("date"), 0o700)?.write_all(date.as_bytes())?;
-            let mut path = folder.into_os_string();
-            path.push(":");
-            path.extend(env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()));
-            env.retain(|(name, _)| name != "PATH");
-            env.push(("PATH".into(), path));
-        }
-        let script = Contained::start(Script {
-            path: &script,
-            dir: working_dir,
-            env: &env,
-            stdout,
-            stderr,
-            before: before.as_deref(),
-            without_network,
-        })?;
+        let entry = machine.entry(working_dir, dir, &self.faults.lock())?;
+        let script = Contained::start(Script { path: &script, stdout, stderr, around: entry.around() })?;
         self.change(&order.id, index, |one| {
             one.begun = Some(Timestamp::now());
             if one.state == State::Pending {
@@ -424,37 +449,6 @@ impl Ssm {
             }
         });
         Ok(Run { index, script, begun: Instant::now(), is_off: false })
-    }
-
-    /// Nothing of the lab's own environment but what finds programs.
-    fn environment(
-        &self,
-        home: &Path,
-        bin: &Path,
-        tmp: &Path,
-        order: &Order,
-        instance: &Instance,
-    ) -> Vec<(OsString, OsString)> {
-        let mut path = OsString::from(bin);
-        for more in [Some(self.place.tools.clone().into_os_string()), std::env::var_os("PATH")].into_iter().flatten() {
-            path.push(":");
-            path.push(more);
-        }
-        let mut env = vec![("PATH".into(), path), ("HOME".into(), home.into()), ("TMPDIR".into(), tmp.into())];
-        for (name, value) in [
-            ("LANG", "C.UTF-8"),
-            ("AWS_ENDPOINT_URL", self.place.endpoint.as_str()),
-            ("AWS_ACCESS_KEY_ID", "lab"),
-            ("AWS_SECRET_ACCESS_KEY", "lab"),
-            ("AWS_REGION", order.region.as_str()),
-            ("AWS_DEFAULT_REGION", order.region.as_str()),
-            // As the agent of Systems Manager sets them.
-            ("AWS_SSM_INSTANCE_ID", instance.id.as_str()),
-            ("AWS_SSM_REGION_NAME", order.region.as_str()),
-        ] {
-            env.push((name.into(), value.into()));
-        }
-        env
     }
 
     /// How a script ended, if it has or is to.
@@ -514,7 +508,7 @@ impl Ssm {
         }
         anyhow::ensure!(length <= MOST_OUTPUT, "an output of {length} bytes is too long");
         let bytes = own::read(path).context("reading the output")?;
-        let url = format!("http://{}/{bucket}/{key}", self.place.emulator);
+        let url = format!("http://{}/{bucket}/{key}", self.emulator);
         let answer =
             self.http.put(url).body(bytes).timeout(UPLOAD_WITHIN).send().await.context("storing the output")?;
         answer.error_for_status().context("storing the output")?;

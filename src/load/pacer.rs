@@ -45,6 +45,38 @@ impl Rate {
         }
     }
 
+    /// The rate at a moment of a run of this length, records/s; `None` for [`Rate::Max`].
+    pub fn at(&self, elapsed: Duration, duration: Duration) -> Option<f64> {
+        let rate = match self {
+            Rate::Max => return None,
+            Rate::Constant(rate) | Rate::Poisson(rate) => *rate,
+            Rate::Ramp(from, to) => from + (to - from) * elapsed.as_secs_f64() / duration.as_secs_f64().max(1e-9),
+            Rate::Steps(steps) => {
+                let mut end = Duration::ZERO;
+                let is_on = |step: &&Step| {
+                    end += step.length;
+                    elapsed < end
+                };
+                steps.iter().find(is_on).map_or(0.0, |step| step.rate)
+            }
+        };
+        Some(if elapsed < duration { rate } else { 0.0 })
+    }
+
+    /// The moments of a run of this length at which the rate changes, its start and its end among them.
+    pub fn changes(&self, duration: Duration) -> Vec<Duration> {
+        let mut changes = vec![Duration::ZERO];
+        if let Rate::Steps(steps) = self {
+            let mut end = Duration::ZERO;
+            changes.extend(steps.iter().map(|step| {
+                end += step.length;
+                end
+            }));
+        }
+        changes.push(duration);
+        changes
+    }
+
     /// How long the schedule is by itself: only steps have an end.
     pub fn length(&self) -> Option<Duration> {
         match self {

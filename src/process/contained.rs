@@ -2,7 +2,7 @@
 //! otherwise in a process group.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::File,
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -60,27 +60,61 @@ fn namespaces() -> Vec<&'static str> {
     NAMESPACES.into_iter().chain(AS_USER.into_iter().filter(|_| !is_root)).collect()
 }
 
-/// A POSIX shell script to run.
+/// What a program finds around it.
 #[derive(Debug)]
-pub struct Script<'a> {
-    pub path: &'a Path,
+pub struct Around<'a> {
     /// Its working directory.
     pub dir: &'a Path,
     /// All of its environment.
     pub env: &'a [(OsString, OsString)],
-    pub stdout: File,
-    pub stderr: File,
     /// Commands that change its namespaces, such as `mount`, run there before it. They need [`Containment::ProcessNamespace`].
     pub before: Option<&'a str>,
     /// It has no network, not even the loopback interface. Needs [`Containment::ProcessNamespace`], too.
     pub without_network: bool,
 }
 
-/// A running script. Dropping it kills it.
+/// A POSIX shell script to run.
+#[derive(Debug)]
+pub struct Script<'a> {
+    pub path: &'a Path,
+    pub stdout: File,
+    pub stderr: File,
+    pub around: Around<'a>,
+}
+
+/// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Contained {
     child: Child,
+    /// It is in a process group of its own.
+    has_group: bool,
     ended: Option<ExitStatus>,
+}
+
+impl Around<'_> {
+    /// `words` as a program of these namespaces.
+    fn command(&self, words: &[&OsStr]) -> io::Result<Command> {
+        let needs_namespaces = self.before.is_some() || self.without_network;
+        let mut first: Vec<&OsStr> = match Containment::here() {
+            Containment::ProcessNamespace => namespaces().into_iter().map(OsStr::new).collect(),
+            Containment::ProcessGroup if needs_namespaces => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "this machine allows no namespaces (unshare)"));
+            }
+            Containment::ProcessGroup => Vec::new(),
+        };
+        first.extend(self.without_network.then_some(OsStr::new("--net")));
+        let before = self.before.map(|before| format!("{before}\nexec \"$@\""));
+        if let Some(before) = &before {
+            first.extend(["sh", "-c", before, "sh"].map(OsStr::new));
+        }
+        first.extend(words);
+        let (program, arguments) = first.split_first().ok_or_else(|| io::Error::other("there is no program"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.dir).env_clear();
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        die_with_parent(&mut command);
+        Ok(command)
+    }
 }
 
 impl Contained {
@@ -89,32 +123,19 @@ impl Contained {
     /// # Errors
     /// No shell can be started, or this machine cannot give the script the namespaces that it asks for.
     pub fn start(script: Script<'_>) -> io::Result<Contained> {
-        let needs_namespaces = script.before.is_some() || script.without_network;
-        let mut words = match Containment::here() {
-            Containment::ProcessNamespace => namespaces(),
-            Containment::ProcessGroup if needs_namespaces => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "this machine allows no namespaces (unshare)"));
-            }
-            Containment::ProcessGroup => Vec::new(),
-        };
-        words.extend(script.without_network.then_some("--net"));
-        words.push("sh");
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        if let Some(before) = script.before {
-            command.args(["-c", &format!("{before}\nexec sh \"$1\""), "sh"]);
-        }
-        command
-            .arg(script.path)
-            .current_dir(script.dir)
-            .env_clear()
-            .envs(script.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(script.stdout)
-            .stderr(script.stderr)
-            .process_group(0);
-        die_with_parent(&mut command);
-        Ok(Contained { child: command.spawn()?, ended: None })
+        let mut command = script.around.command(&["sh".as_ref(), script.path.as_os_str()])?;
+        command.stdin(Stdio::null()).stdout(script.stdout).stderr(script.stderr).process_group(0);
+        Ok(Contained { child: command.spawn()?, has_group: true, ended: None })
+    }
+
+    /// Runs a program with the terminal, or with the input and the outputs, of this process. It dies with the thread that starts
+    /// it. Without namespaces, what it leaves in the background stays.
+    ///
+    /// # Errors
+    /// As [`Contained::start`].
+    pub fn attach(words: &[&OsStr], around: Around<'_>) -> io::Result<Contained> {
+        // A group of its own could not read from the terminal.
+        Ok(Contained { child: around.command(words)?.spawn()?, has_group: false, ended: None })
     }
 
     /// Its exit code if it has ended, 128 and the signal if one ended it.
@@ -134,12 +155,14 @@ impl Contained {
     pub fn kill(&mut self) {
         if self.ended.is_none() {
             self.kill_group();
+            // Of a group of its own it is a member.
+            let _ = self.child.kill();
             self.ended = self.child.wait().ok();
         }
     }
 
     fn kill_group(&self) {
-        if let Some(group) = Pid::from_raw(self.child.id() as i32) {
+        if let Some(group) = Pid::from_raw(self.child.id() as i32).filter(|_| self.has_group) {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -170,12 +193,9 @@ mod tests {
         let env = [("PATH".into(), std::env::var_os("PATH").unwrap()), ("MARK".into(), "m".into())];
         Contained::start(Script {
             path: &dir.join("script"),
-            dir,
-            env: &env,
             stdout: file("out"),
             stderr: file("err"),
-            before,
-            without_network,
+            around: Around { dir, env: &env, before, without_network },
         })
     }
 

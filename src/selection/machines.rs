@@ -6,8 +6,9 @@ use super::look;
 use crate::{
     aws::Aws,
     cli::{Which, load::Machines, refused},
-    clients::{Chosen, Engine, Hosts, Ssm},
+    clients::{Chosen, Demand, Engine, Hosts, Ssm},
     files::bounded,
+    load::mix::{Group, Sending},
     project::Project,
     stack::run_command,
     watch::{Place, runtime},
@@ -37,6 +38,13 @@ pub fn engine(machines: &Machines, which: &Which, project: &Project) -> anyhow::
     let ssm = Ssm::new(runtime, aws, of_the_stack(project), bucket);
     let ssm = ssm.with_document(&document, run_command::BUCKET_PARAMETER).map_err(refused)?;
     Ok(Engine::Ssm(Box::new(ssm)))
+}
+
+/// What a load means for the network of these machines.
+pub fn demand(machines: &Machines, senders: Vec<Sending>, groups: Vec<Group>, project: &Project) -> Demand {
+    let is_of_the_stack = machines.on.is_some() && machines.client_tag.is_none();
+    let instance_type = is_of_the_stack.then(|| project.stack().client().instance_type.clone());
+    Demand { senders, groups, instance_type, beyond_baseline: machines.beyond_baseline }
 }
 
 /// The names that the stack gives its client instances.

@@ -4,7 +4,7 @@ use comfy_table::Table;
 
 use crate::{
     lab::service::Running,
-    lab_api::{LabBroker, LabCluster, LabEndpoints, LabStatus},
+    lab_api::{LabBroker, LabCluster, LabEndpoints, LabInstance, LabStatus, UserData},
     visible,
 };
 
@@ -17,7 +17,24 @@ pub fn status(running: &Running, status: &LabStatus) -> String {
         let text = format!("fault {}, {instance}: {}, since {}", fault.id, fault.does, fault.since);
         lines.push(visible::line(&text).into_owned());
     }
+    status.instances.iter().for_each(|of| lines.extend(instance(of)));
     lines.join("\n")
+}
+
+/// What became of an instance's user data.
+fn instance(instance: &LabInstance) -> Vec<String> {
+    let UserData { code, why_not, replaced, printed, log } = &instance.user_data;
+    let state = match (why_not, code) {
+        (Some(why), _) => format!("not applied: {why}"),
+        (None, Some(0)) => "applied, as far as it can be offline".to_owned(),
+        (None, Some(code)) => format!("failed with exit code {code}"),
+        (None, None) => "being applied".to_owned(),
+    };
+    let mut lines = vec![format!("client instance {}: user data {state}", instance.id)];
+    lines.extend(replaced.iter().map(|note| format!("  replaced: {note}")));
+    lines.extend(printed.iter().map(|text| format!("  it said: {text}")));
+    lines.extend(log.iter().filter(|_| *code != Some(0)).map(|log| format!("  all of it is in {log}")));
+    lines.iter().map(|line| visible::line(line).into_owned()).collect()
 }
 
 fn machine(running: &Running, status: &LabStatus) -> Vec<String> {

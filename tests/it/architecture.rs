@@ -96,12 +96,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["alert", "aws", "diagnose", "exposition", "finding_id", "listen", "metrics", "outcome", "project", "watch"],
     ),
     ("proposals", &["change", "edge", "guard"]),
-    ("clients", &["aws", "load", "outcome", "process"]),
+    ("clients", &["aws", "catalogue", "load", "outcome", "process"]),
     ("sandbox", &["aws", "lab", "lab_api", "outcome", "process", "project", "watch"]),
-    (
-        "surroundings",
-        &["aws", "cli", "doctor", "fetch", "lab", "project", "sandbox", "selection", "terraform", "watch"],
-    ),
     (
         "surroundings",
         &["aws", "cli", "doctor", "fetch", "lab", "project", "sandbox", "selection", "terraform", "watch"],

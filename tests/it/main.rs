@@ -24,6 +24,7 @@ mod outside;
 mod outside_live;
 mod project;
 mod prose;
+mod quick_start;
 mod real;
 mod refusals;
 mod remedies;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     lab::{Lab, processes_of, text},
+    quick_start,
     remedies::{ensure_healthy, named, resized_as_told},
 };
 
@@ -27,10 +28,10 @@ fn terraform_and_the_aws_cli_work_by_hand_and_a_producer_loses_nothing() {
     let brokers = brokers["BootstrapBrokerString"].as_str().unwrap().to_owned();
     assert_eq!(brokers.split(',').count(), 3);
 
+    // On the client instance, where the topics are created that are used below.
+    quick_start::works_on_the_client(&lab, &brokers, "stress-demo", "mine");
+
     // Kafka's own tools.
-    lab.sh(&format!(
-        "kafka-topics.sh --bootstrap-server {brokers} --create --topic stress-demo --partitions 6 --replication-factor 2"
-    ));
     assert!(
         lab.sh(&format!("kafka-topics.sh --bootstrap-server {brokers} --describe --topic stress-demo"))
             .contains("Isr:")
@@ -40,7 +41,6 @@ fn terraform_and_the_aws_cli_work_by_hand_and_a_producer_loses_nothing() {
          --bootstrap-server {brokers}"
     ));
     assert!(sent.contains("1000 records sent"), "{sent}");
-    lab.sh("kafka-topics.sh --bootstrap-server $(kgen bootstrap) --create --topic mine --partitions 6 --replication-factor 2");
 
     // Brokers with TLS, whose certificates are checked. The rate asked for is the rate reached.
     let produced = lab.json(

@@ -146,7 +146,7 @@ fn what_is_named_is_not_there() {
     check(&["destroy"], &[], &[], 2, &["no terminal", "--yes"]);
     check(&["fix"], &[], &[], 2, &["no terminal", "--yes"]);
     check(&["fix", "--yes"], &[], &nobody, 2, &["127.0.0.1:9", "kgen lab up"]);
-    check(&["connect"], &[], &nobody, 2, &["not a real machine", "kgen bootstrap"]);
+    check(&["connect"], &[], &nobody, 2, &["127.0.0.1:9", "kgen lab up"]);
     check(&["topic", "delete", "x"], &[], &nobody, 2, &["127.0.0.1:9", "--bootstrap-servers"]);
     check(&["consume", "--verify", "nope"], &[], &nobody, 2, &["127.0.0.1:9", "--bootstrap-servers"]);
     check(&["consume", "--set", "x"], &[], &[], 2, &["--set", "NAME=VALUE"]);

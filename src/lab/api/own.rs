@@ -26,7 +26,8 @@ use crate::{
         ssm::{Ssm, harm},
     },
     lab_api::{
-        FaultOrder, LabBroker, LabCluster, LabEndpoints, LabFault, LabOutage, LabStateInfo, LabStatus, TargetGroup,
+        FaultOrder, LabBroker, LabCluster, LabEndpoints, LabFault, LabOutage, LabStateInfo, LabStatus, SessionOrder,
+        TargetGroup,
     },
     sample::BrokerId,
 };
@@ -39,6 +40,7 @@ pub fn routes() -> Router<Arc<Lab>> {
         .route("/_lab/outages", put(refuse))
         .route("/_lab/faults", post(start_fault).delete(stop_faults))
         .route("/_lab/faults/{id}", delete(stop_fault))
+        .route("/_lab/sessions", post(open_session))
 }
 
 /// Denies actions of IAM, and no others from now on: a list such as `["kafka:ListTopics"]`.
@@ -127,6 +129,15 @@ async fn stop_fault(
     lab.fault(&arn, FaultCall::Stop(Some(id))).await.map(Json)
 }
 
+/// Makes a client instance ready for a shell that the caller starts. Answers with the faults that run on it.
+async fn open_session(
+    Extension(ssm): Extension<Option<Arc<Ssm>>>,
+    Body(order): Body<SessionOrder>,
+) -> Result<Json<Vec<LabFault>>, Refusal> {
+    let ssm = ssm.ok_or_else(|| Refusal::bad("this lab has no client instances"))?;
+    ssm.open_session(&order).await.map(Json).map_err(|fault| Refusal::bad(fault.message))
+}
+
 /// The ARN of the cluster of this name; of the only one, when none is named.
 fn arn(lab: &Lab, name: Option<&str>) -> Result<String, Refusal> {
     let plane = lab.plane();
@@ -144,9 +155,10 @@ async fn status(State(lab): State<Arc<Lab>>, Extension(ssm): Extension<Option<Ar
     let clusters = clusters.map(|known| cluster(known, &lab.details(&known.arn), lab.faults(&known.arn))).collect();
     let (problem, denied) = (lab.problem(), lab.denied().into_iter().collect());
     let (outages, answered) = (lab.outages(), lab.answered());
-    let instance_faults = ssm.map(|ssm| ssm.faults()).unwrap_or_default();
+    let instance_faults = ssm.as_ref().map(|ssm| ssm.faults()).unwrap_or_default();
+    let instances = ssm.map(|ssm| ssm.seen()).unwrap_or_default();
     let facts = lab.facts().clone();
-    Json(LabStatus { running: true, problem, denied, outages, answered, clusters, instance_faults, ..facts })
+    Json(LabStatus { running: true, problem, denied, outages, answered, clusters, instance_faults, instances, ..facts })
 }
 
 fn cluster(cluster: &EmulatedCluster, details: &BTreeMap<BrokerId, LabBroker>, faults: Vec<LabFault>) -> LabCluster {

@@ -130,6 +130,17 @@ impl Faults {
         }
     }
 
+    /// The faults that [`Faults::shown`] has shown to another process. One of another version's is left out.
+    pub fn of_shown(shown: &[LabFault]) -> Faults {
+        let known = shown.iter().filter_map(|shown| {
+            let (instance, fault) = (shown.instance.clone()?, find(&shown.id)?);
+            let since = shown.since.parse().unwrap_or_default();
+            let harm = (fault.harm)(shown.strength);
+            Some(((instance, fault.id), Running { fault, harm, strength: shown.strength, since }))
+        });
+        Faults(known.collect())
+    }
+
     /// Ends the faults of this id, or all. Returns how many there were.
     pub fn stop(&mut self, id: Option<&str>) -> usize {
         let before = self.0.len();
@@ -221,6 +232,8 @@ mod tests {
         let shown: Vec<_> = faults.shown().into_iter().map(|fault| (fault.id, fault.instance)).collect();
         let on_a = || Some("i-a".to_owned());
         assert_eq!(shown, [("instance.killed".into(), on_a()), ("instance.slow-start".into(), on_a())]);
+        let known_elsewhere = Faults::of_shown(&faults.shown());
+        assert_eq!((known_elsewhere.is_off("i-a"), known_elsewhere.delay("i-a")), (true, Duration::from_secs(6)));
         assert_eq!(faults.stop(Some("instance.killed")), 1);
         assert!(!faults.is_off("i-a"));
         assert_eq!((faults.stop(None), faults.stop(None)), (1, 0));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
 use super::emulator::Emulator;
@@ -47,6 +48,38 @@ pub async fn list(emulator: Emulator<'_>) -> anyhow::Result<Vec<Instance>> {
     ensure!(status.is_success(), "the emulator answered {status} to DescribeInstances");
     ensure!(bytes.len() <= MOST_BYTES, "the emulator's answer is too long");
     read(std::str::from_utf8(&bytes).context("the instances")?)
+}
+
+/// The user data that the instance `id` was made with, if it was made with any.
+///
+/// # Errors
+/// As [`list`].
+pub async fn user_data(emulator: Emulator<'_>, id: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let form = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+    let asked = format!("Action=DescribeInstanceAttribute&Version=2016-11-15&Attribute=userData&InstanceId={id}");
+    let (status, bytes) =
+        emulator.post("ec2", &form, asked).await.context("asking the emulator for the user data of an instance")?;
+    ensure!(status.is_success(), "the emulator answered {status} to DescribeInstanceAttribute");
+    ensure!(bytes.len() <= MOST_BYTES, "the emulator's answer is too long");
+    let Some(text) = attribute(std::str::from_utf8(&bytes).context("the user data")?)? else { return Ok(None) };
+    Ok(Some(BASE64_STANDARD.decode(text.trim()).context("the user data is not Base64")?))
+}
+
+/// Reads an answer of DescribeInstanceAttribute.
+fn attribute(xml: &str) -> anyhow::Result<Option<String>> {
+    let (mut path, mut found): (Vec<&str>, _) = (Vec::new(), None);
+    for token in Tokenizer::from(xml) {
+        match token.context("the emulator's answer is not XML")? {
+            Token::ElementStart { local, .. } => path.push(local.as_str()),
+            Token::Text { text } if path == ["DescribeInstanceAttributeResponse", "userData", "value"] => {
+                found = Some(unescaped(text.as_str()));
+            }
+            Token::ElementEnd { end: ElementEnd::Close(..) | ElementEnd::Empty, .. } => drop(path.pop()),
+            _ => {}
+        }
+    }
+    ensure!(path.is_empty(), "the emulator's answer breaks off");
+    Ok(found)
 }
 
 /// Reads an answer of DescribeInstances.
@@ -96,6 +129,21 @@ fn unescaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_data_is_read() {
+        let read = |inner: &str| {
+            let xml = format!(
+                "<?xml version=\"1.0\"?><DescribeInstanceAttributeResponse xmlns=\"x\"><instanceId>i-1</instanceId>{inner}\
+                 </DescribeInstanceAttributeResponse>"
+            );
+            attribute(&xml).unwrap()
+        };
+        assert_eq!(read("<userData><value>IyEv</value></userData>").as_deref(), Some("IyEv"));
+        assert_eq!(read("<userData/>"), None);
+        assert_eq!(read("<userData><value/></userData>"), None);
+        assert!(attribute("<a").is_err());
+    }
 
     #[test]
     fn instances_are_read_with_their_tags() {

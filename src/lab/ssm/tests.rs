@@ -1,6 +1,7 @@
 //! Commands on instances of a stand-in for the emulator, which knows two.
 
 use axum::{Router, extract::Request, response::IntoResponse};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::*;
 
@@ -19,18 +20,31 @@ struct Running {
 }
 
 async fn start() -> Running {
+    start_with("").await
+}
+
+/// All instances were made with `user_data`.
+async fn start_with(user_data: &str) -> Running {
+    let user_data = format!(
+        "<DescribeInstanceAttributeResponse><userData><value>{}</value></userData></DescribeInstanceAttributeResponse>",
+        BASE64_STANDARD.encode(user_data)
+    );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let emulator = listener.local_addr().unwrap();
     let stored: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
     let kept = Arc::clone(&stored);
     let answer = move |request: Request| async move {
-        if request.method() == "PUT" {
-            let path = request.uri().path().to_owned();
-            let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
-            kept.lock().insert(path, String::from_utf8(body.to_vec()).unwrap());
-            return "".into_response();
+        let (is_put, path) = (request.method() == "PUT", request.uri().path().to_owned());
+        let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        match body.contains("Attribute=userData") {
+            _ if is_put => {
+                kept.lock().insert(path, body);
+                "".into_response()
+            }
+            true => user_data.into_response(),
+            false => INSTANCES.into_response(),
         }
-        INSTANCES.into_response()
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
     let dir = tempfile::tempdir().unwrap();
@@ -39,9 +53,8 @@ async fn start() -> Running {
         tools: dir.path().join("bin"),
         kgen: "/bin/true".into(),
         endpoint: "http://127.0.0.1:1".into(),
-        emulator,
     };
-    Running { ssm: Ssm::new(place).unwrap(), stored, _dir: dir }
+    Running { ssm: Ssm::new(place, emulator).unwrap(), stored, _dir: dir }
 }
 
 impl Running {
@@ -136,4 +149,78 @@ async fn a_command_is_cancelled_with_all_that_it_started_or_times_out() {
     let named = json!({ "CommandId": id, "InstanceId": "i-a" });
     let elsewhere = running.ssm.answer("GetCommandInvocation", "eu-west-1", &named);
     assert_eq!(elsewhere.await.unwrap_err().code, "InvalidCommandId");
+}
+
+/// As Terraform gives it to the default stack's client, with and without a kgen.
+const USER_DATA: &str = include_str!("../../../terraform/user_data.sh");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_data_of_an_instance_is_carried_out_before_its_first_command() {
+    let user_data = USER_DATA.replace("SHA256-TO-COME", &"0".repeat(64));
+    let running = start_with(&user_data).await;
+    let tools = running._dir.path().join("bin");
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::write(tools.join("kafka-topics.sh"), "echo of the lab\n").unwrap();
+    let made = ["/opt/kafka", "/home/ec2-user/scripts", "/usr/local/bin/kgen", "/etc/profile.d/kafka.sh"];
+    let before = made.map(|path| Path::new(path).exists());
+
+    let script = "sh /opt/kafka/bin/kafka-topics.sh && stat -c '%A %n' /home/ec2-user/scripts/hotspot_producer.py && \
+                  /usr/local/bin/kgen && tail -n 1 /usr/local/bin/kgen && cat /etc/profile.d/kafka.sh && ls /home | wc -l && \
+                  stat -c %U ~ec2-user";
+    let id = running.send(script, json!({})).await;
+    if Containment::here() == Containment::ProcessGroup {
+        running.wait_for(&id, ["Failed", "Terminated"]).await;
+        let why = running.ssm.seen()[0].user_data.why_not.clone().unwrap();
+        assert!(why.contains("unshare"), "{why}");
+        return;
+    }
+    for _ in 0..1000 {
+        if running.states(&id).await.iter().all(|state| ["Success", "Failed", "Terminated"].contains(&state.as_str())) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let result = running.result(&id, "i-a").await;
+    let output = result["StandardOutputContent"].as_str().unwrap();
+    assert_eq!(result["Status"], "Success", "{result} {:?}", running.ssm.seen());
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines[0], "of the lab");
+    assert_eq!(lines[1], "-rwxr-xr-x /home/ec2-user/scripts/hotspot_producer.py");
+    assert_eq!(lines[2], "exec '/bin/true' \"$@\"");
+    assert_eq!(lines[3], "PATH=$PATH:/opt/kafka/bin:/usr/local/bin");
+    let homes = std::fs::read_dir("/home").unwrap().count() + usize::from(!Path::new("/home/ec2-user").exists());
+    assert_eq!(lines[4..], [homes.to_string().as_str(), "root"]);
+    // This machine has no more than it had.
+    assert_eq!(made.map(|path| Path::new(path).exists()), before);
+
+    let seen = running.ssm.seen();
+    assert_eq!(seen.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["i-a", "i-b"]);
+    let told = &seen[0].user_data;
+    assert_eq!((told.code, &told.why_not), (Some(0), &None), "{told:?}");
+    let replaced = |of: &str| told.replaced.iter().any(|note| note.contains(of));
+    assert!(replaced("packages are not installed: java-17-amazon-corretto-headless tar gzip"), "{told:?}");
+    assert!(replaced("kgen is the lab's own, not s3://"), "{told:?}");
+    assert!(replaced("the SHA-256 of kgen is not checked"), "{told:?}");
+    assert!(replaced("/opt/kafka has the lab's tools"), "{told:?}");
+    assert!(replaced("https://archive.apache.org/ is not waited for"), "{told:?}");
+
+    // What a command writes there is there for the next one, of this instance alone.
+    let id = running.send("echo $AWS_SSM_INSTANCE_ID >/opt/kafka/mark", json!({})).await;
+    running.wait_for(&id, ["Success", "Success"]).await;
+    let id = running.send("cat /opt/kafka/mark", json!({})).await;
+    running.wait_for(&id, ["Success", "Success"]).await;
+    for instance in ["i-a", "i-b"] {
+        assert_eq!(running.result(&id, instance).await["StandardOutputContent"], format!("{instance}\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_data_that_kgen_did_not_render_is_left_alone() {
+    let running = start_with("#!/bin/bash\ntouch /opt/stranger\n").await;
+    let id = running.send("ls -d /opt/stranger", json!({ "MaxErrors": "100%" })).await;
+    running.wait_for(&id, ["Failed", "Failed"]).await;
+    let why: Vec<_> = running.ssm.seen().into_iter().map(|one| one.user_data.why_not.unwrap()).collect();
+    if Containment::here() == Containment::ProcessNamespace {
+        assert_eq!(why, ["kgen did not render it", "kgen did not render it"]);
+    }
 }
