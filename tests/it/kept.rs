@@ -77,7 +77,7 @@ fn a_run_of_a_newer_kgen_is_refused_with_the_way_forward() {
         ("other.run/1", "is not the record of a run"),
     ] {
         fs::write(dir.path().join("run.jsonl"), format!("{{\"schema\":\"{schema}\"}}\n")).unwrap();
-        let output = project::kgen(dir.path()).args(["report", "./run.jsonl"]).output().unwrap();
+        let output = project::kgen(dir.path()).arg("report").arg(dir.path().join("run.jsonl")).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && stderr.contains(expected), "{stderr}");
     }

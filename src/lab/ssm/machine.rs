@@ -104,7 +104,7 @@ impl Machine<'_> {
     pub fn entry(&self, dir: &Path, scratch: &Path, faults: &Faults) -> io::Result<Entry> {
         let mut env = self.environment();
         if let Some(date) = faults.date(self.id) {
-            let folder = scratch.join("bin");
+            let folder = scratch.join("faults");
             own::make_folder(&folder, 0o700)?;
             own::create(&folder.join("date"), 0o700)?.write_all(date.as_bytes())?;
             for (_, path) in env.iter_mut().filter(|(name, _)| name == "PATH") {
@@ -151,5 +151,42 @@ impl Machine<'_> {
             env.push((name.into(), value.into()));
         }
         env
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_ends_with_its_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place {
+            folder: dir.path().join("clients"),
+            tools: dir.path().join("bin"),
+            kgen: "/bin/true".into(),
+            endpoint: "http://127.0.0.1:1".into(),
+        };
+        let machine = Machine { place: &place, id: "i-a", region: "us-west-2" };
+        machine.prepare().unwrap();
+        let home = machine.home();
+        let path = |faults: &Faults| {
+            let entry = machine.entry(&home, &home, faults).unwrap();
+            let path = entry.env.into_iter().find(|(name, _)| name == "PATH").unwrap().1;
+            std::env::split_paths(&path).collect::<Vec<_>>()
+        };
+        let mut faults = Faults::default();
+        faults
+            .start(&serde_json::from_str(r#"{"id": "instance.clock-off"}"#).unwrap(), "i-a", Timestamp::now())
+            .unwrap();
+        let with_fault = path(&faults);
+        assert!(with_fault[0].join("date").exists());
+        assert_eq!(with_fault[1], home.join("bin"));
+        faults.stop(None);
+        let without = path(&faults);
+        assert_eq!(without, with_fault[1..]);
+        assert!(!without[0].join("date").exists());
     }
 }
