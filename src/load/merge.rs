@@ -398,8 +398,9 @@ fn sums(reports: &[&PartReport]) -> Merged {
         lost_track: sum(|summary| summary.lost_track),
         acknowledged_bytes: sum(|summary| summary.acknowledged_bytes),
         rate_asked: None,
-        rate_offered: reports.iter().map(|report| offered_per_s(&report.summary)).sum(),
-        rate_reached: reports.iter().map(|report| report.summary.rate_reached).sum(),
+        // From 0.0: the sum of no rates would be -0.0.
+        rate_offered: reports.iter().fold(0.0, |all, report| all + offered_per_s(&report.summary)),
+        rate_reached: reports.iter().fold(0.0, |all, report| all + report.summary.rate_reached),
         response: None,
         service: None,
         send_error: None,

@@ -469,7 +469,7 @@ fn group(name: &str, machines: &[MixMachine], clock_uncertainty_ms: Option<f64>)
         duration_s: members.iter().map(|one| one.duration_s).fold(0.0, f64::max),
         read: sum(|one| one.read),
         bytes: sum(|one| one.bytes),
-        read_per_s: members.iter().map(|one| one.read_per_s).sum(),
+        read_per_s: members.iter().fold(0.0, |all, one| all + one.read_per_s),
         corrupted: sum(|one| one.corrupted),
         lag: members.iter().map(|one| one.lag).sum(),
         lag_max: members.iter().filter_map(|one| one.lag_max).max(),

@@ -130,6 +130,14 @@ fn what_a_machine_lacks_is_told_by_its_name() {
 }
 
 #[test]
+fn machines_of_which_none_reported_have_a_rate_of_zero() {
+    let mut alone = machine(report(0, 1, &[vec![1000; 10]]));
+    alone.ended = PartEnd::Silent(Silence::Died, String::new());
+    let (merged, _) = merged(vec![alone]);
+    assert_eq!((merged.rate_offered.to_string(), merged.rate_reached.to_string()), ("0".to_owned(), "0".to_owned()));
+}
+
+#[test]
 fn a_clock_is_off_only_when_that_is_certain() {
     // Asked at 1000 ms, answered at 3000 ms: whatever it reads in between may be right.
     for (reading, off) in [(1000.0, 0.0), (2500.0, 0.0), (3000.0, 0.0), (3600.0, 600.0), (400.0, 600.0)] {
