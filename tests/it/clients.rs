@@ -192,21 +192,21 @@ fn nothing_is_sent_by_machines_that_are_not_ready(field: &Field) {
 
 fn each_fault_is_named_and_the_rest_counts(field: &Field) {
     let away = field.harm(3, "instance.no-network");
-    let full = field.harm(4, "instance.disk-filling --strength 0.25");
-    // The disk is full 24 s after the command has begun: not while a busy machine still checks, and before the end.
-    let command = field.command("--rate 1000 --duration 30 --start-in 6 --flush-within 1");
+    let full = field.harm(4, "instance.disk-filling --strength 0.4");
+    // The disk is full 15 s after the command has begun: not while a busy machine still checks, and before the end.
+    let command = field.command("--rate 1000 --duration 18 --start-in 6 --flush-within 1");
     let mut running = field.lab.spawn(&command, "faults");
     // The one without a network may have ended by now.
     await_until("the instances wait for the start", 60 * SECOND, || producers() >= 8 || running.ended().is_some());
     assert_eq!(running.ended(), None, "{}", field.lab.sh("cat faults.log"));
     field.harm(5, "instance.killed");
-    let code = await_some(120 * SECOND, || running.ended());
+    let code = await_some(240 * SECOND, || running.ended());
     let merged: Value = field.lab.json("cat faults.json");
     let killed = &field.instances[5];
     assert_eq!(faults(&merged, away), ["refused"], "{merged}");
     assert_eq!(faults(&merged, full), ["disk_full"], "{merged}");
     assert_eq!(faults(&merged, killed), ["lost_contact"], "{merged}");
-    assert_eq!((&merged["reported"], &merged["offered"], code), (&7.into(), &21_000.into(), Some(4)), "{merged}");
+    assert_eq!((&merged["reported"], &merged["offered"], code), (&7.into(), &12_600.into(), Some(4)), "{merged}");
     field.lab.sh("kgen lab fault stop");
     field.ensure_nothing_runs();
 
