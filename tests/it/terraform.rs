@@ -261,7 +261,7 @@ fn connect_starts_a_session_in_the_region_of_the_cluster() {
         .output()
         .unwrap();
     assert_eq!(lab.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&lab.stderr).contains("not a real machine"));
+    assert!(String::from_utf8_lossy(&lab.stderr).contains("no lab is running in"));
     std::fs::remove_file(project.path("stub/session-manager-plugin")).unwrap();
     let path = std::env::join_paths([project.path("stub"), "/bin".into()]).unwrap();
     let without = project.kgen(&["connect"]).env("PATH", path).output().unwrap();
