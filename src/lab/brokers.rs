@@ -9,6 +9,8 @@ mod layout;
 mod node;
 mod ports;
 
+pub use ports::bind_lasting;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     Say,
-    brokers::Machine,
+    brokers::{self, Machine},
     cloudwatch::{Metrics, Timing},
     control::{self, Lab, LabConfig},
     crew::{Crew, FleetCrew},
@@ -345,7 +345,7 @@ fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> 
 /// Starts moto on a free port.
 fn start_emulator(folder: &Folder, runtime: &Runtime, say: &dyn Fn(&str)) -> anyhow::Result<(Server, SocketAddr)> {
     let program = moto_server(say)?;
-    let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let port = brokers::bind_lasting()?.local_addr()?.port();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let starting = StartingServer::start(
         "moto",

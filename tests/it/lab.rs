@@ -304,8 +304,10 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// None of those that Linux gives to connections, nor of those that the lab gives to brokers: a lab that starts again finds it free.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(12_000..20_000)).take(1_000).find(is_free).expect("a free port")
 }
 
 /// Command lines of processes that name `dir`.

@@ -3,17 +3,52 @@
 //! The system gives a free port to whoever asks, also one that was let go of a moment ago. So every port of a fleet is held
 //! by a listener of this process from the moment it is chosen until the process that is to have it starts, and the ports of
 //! all other fleets in the lab's folder, running or not, are passed over.
+//!
+//! A broker that restarts lets go of its ports for seconds, and nobody holds them. So they are none of those that the system gives
+//! to connections and to whoever asks for any port.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{Ipv4Addr, TcpListener},
+    ops::Range,
 };
 
 use anyhow::{Context as _, bail};
 
 /// How often in a row the system may name a port that another fleet has: more often than a lab has ports.
 const TRIES: usize = 20_000;
+
+/// Ports from here up to those that the system gives away are the lab's choice: below are those of well-known servers.
+const FIRST: u16 = 20_000;
+
+/// Fewer ports than these are no choice.
+const LEAST: usize = 2_000;
+
+/// Where Linux says which ports it gives away (ip-sysctl: `ip_local_port_range`).
+const GIVEN_AWAY: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
+/// Listens on a port of 127.0.0.1 that stays free, when it is let go of, until somebody asks for this very port.
+///
+/// # Errors
+/// The system has no free port.
+pub fn bind_lasting() -> io::Result<TcpListener> {
+    let range = lasting(&std::fs::read_to_string(GIVEN_AWAY).unwrap_or_default());
+    for _ in 0..range.len() {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, rand::random_range(range.clone()))) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// The ports of [`bind_lasting`]; none where the system gives away almost all.
+fn lasting(given_away: &str) -> Range<u16> {
+    let lowest = given_away.split_whitespace().next().and_then(|port| port.parse::<u16>().ok());
+    let range = FIRST..lowest.unwrap_or(FIRST);
+    if range.len() < LEAST { FIRST..FIRST } else { range }
+}
 
 /// Chosen ports with what holds each.
 #[derive(Debug)]
@@ -35,7 +70,7 @@ impl Reserved {
     /// The system has none.
     pub fn choose(&mut self) -> anyhow::Result<u16> {
         self.choose_with(|| {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let listener = bind_lasting()?;
             Ok((listener.local_addr()?.port(), listener))
         })
     }
@@ -114,6 +149,17 @@ mod tests {
 
     fn reserved(taken: BTreeSet<u16>) -> Reserved<Held> {
         Reserved { held: BTreeMap::new(), taken }
+    }
+
+    #[test]
+    fn ports_are_none_that_the_system_gives_away() {
+        assert_eq!(lasting("32768\t60999\n"), 20_000..32_768);
+        for nothing in ["", "1024 65535", "21000 61000", "many"] {
+            assert!(lasting(nothing).is_empty(), "{nothing:?}");
+        }
+        let range = lasting(&std::fs::read_to_string(GIVEN_AWAY).unwrap_or_default());
+        let port = bind_lasting().unwrap().local_addr().unwrap().port();
+        assert!(range.is_empty() || range.contains(&port), "{port} is not in {range:?}");
     }
 
     #[test]
