@@ -471,6 +471,22 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_is_stopped_has_sent_all_that_was_due() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(cluster.bootstrap_servers(), dir.path());
+        (config.load.rate, config.load.duration) = (Rate::Constant(500.0), Duration::from_secs(60));
+        for _ in 0..3 {
+            config.run = new_run();
+            let stop = AtomicBool::new(false);
+            let summary = run(&config, &stop, &mut |_| stop.store(true, Ordering::Relaxed)).unwrap();
+            assert!(summary.stopped && summary.acknowledged > 0, "{summary:?}");
+            assert_eq!((summary.unsent, summary.acknowledged), (0, summary.offered), "{summary:?}");
+        }
+    }
+
+    #[test]
     fn a_run_that_is_stopped_while_it_waits_sends_nothing() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("t", 1, 1).unwrap();

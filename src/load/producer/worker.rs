@@ -205,19 +205,17 @@ impl Worker {
             let mut busy = false;
             let mut wake_at = next_tick.min(next_ledger);
             if flush_until.is_none() {
-                // Looked at first: nothing is sent after a stop, not even what became due before it.
-                let is_stopped = stop.load(Ordering::Relaxed);
-                let over = is_stopped
-                    || match self.send(now, &mut busy)? {
-                        Some(at) => {
-                            wake_at = wake_at.min(at);
-                            false
-                        }
-                        None => !busy,
-                    };
+                let over = match self.send(now, &mut busy)? {
+                    Some(at) => {
+                        wake_at = wake_at.min(at);
+                        false
+                    }
+                    None => !busy,
+                };
                 // Records that were due and found no room in all this time are not sent at all.
                 let stuck = now > self.end.saturating_add(self.flush_within);
-                if over || stuck {
+                // Looked at last: what was due before a stop is sent, and nothing is left over.
+                if over || stuck || stop.load(Ordering::Relaxed) {
                     unsent = self.pacer.backlog(now);
                     schedule_end = now.min(self.end);
                     flush_until = Some(now.saturating_add(self.flush_within));
