@@ -303,10 +303,10 @@ impl Fleet {
     /// Requests of CloudWatch that reading takes at most, and those made so far to prepare it: the history is read of healthy
     /// clusters alone.
     pub fn requests(&self) -> Requests {
-        let mut all = Requests::default();
+        let mut all = self.made();
         for ready in &self.ready {
             let Ways::Outside { source, periods, savings } = &ready.source else { continue };
-            all += source.requests_of(*periods) + source.status().requests();
+            all += source.requests_of(*periods);
             if *savings {
                 all += requests_for_saving(source, &ready.context);
             }
