@@ -259,10 +259,12 @@ pub fn run(config: &ProducerConfig, stop: &AtomicBool, on_tick: &mut dyn FnMut(&
     }
     let (reports, inbox) = mpsc::channel();
     let start = config.start_at.map(|at| part::await_start(at, stop)).transpose()?.flatten();
-    // Without a start nothing of the schedule is due.
-    let never_began = config.start_at.is_some() && start.is_none();
-    let load = Load { max_records: if never_began { 0 } else { load.max_records }, ..load.clone() };
-    let config = &ProducerConfig { load, ..config.clone() };
+    let mut config = config.clone();
+    if config.start_at.is_some() && start.is_none() {
+        // Without a start nothing of the schedule is due.
+        config.load.max_records = 0;
+    }
+    let config = &config;
     let (started, started_at) = (Instant::now(), SystemTime::now());
     let mut tally = Tally::new(config, &dir, started_at)?;
     std::thread::scope(|scope| {

@@ -385,15 +385,15 @@ impl Faults {
     /// Starts the programs of a client. They end with the thread that starts them, which is the brokers' own.
     fn run_client(&mut self, fleet: &Fleet, client: &Client, topic: &str) -> anyhow::Result<()> {
         let mut programs = (self.programs)(client, &fleet.bootstrap(), topic)?;
+        for program in &mut programs {
+            program.args.splice(0..0, ["-C".to_owned(), self.dir.to_string_lossy().into_owned()]);
+        }
         if let Client::Burn { per_core } = client {
             let loops = *per_core as usize * crate::lab::hardware::machine_cores();
             let busy = || Program { path: "sh".into(), args: vec!["-c".to_owned(), "while :; do :; done".to_owned()] };
             programs.extend((0..loops).map(|_| busy()));
         }
-        for Program { path, mut args } in programs {
-            if !matches!(client, Client::Burn { .. }) {
-                args.splice(0..0, ["-C".to_owned(), self.dir.to_string_lossy().into_owned()]);
-            }
+        for Program { path, args } in programs {
             let number = self.running.iter().map(|running| running.clients.len()).sum::<usize>() + 1;
             let id = self.last().fault.id;
             let log = self.dir.join(format!("{id}-{number}.log"));
