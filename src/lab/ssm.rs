@@ -78,6 +78,19 @@ pub struct Place {
     pub endpoint: String,
 }
 
+#[cfg(test)]
+impl Place {
+    /// Below `dir`, with a kgen that does nothing and an endpoint where nobody answers.
+    fn without_lab(dir: &Path) -> Place {
+        Place {
+            folder: dir.join("clients"),
+            tools: dir.join("bin"),
+            kgen: "/bin/true".into(),
+            endpoint: "http://127.0.0.1:1".into(),
+        }
+    }
+}
+
 /// Systems Manager of all regions.
 pub struct Ssm {
     place: Place,

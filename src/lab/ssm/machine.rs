@@ -163,12 +163,7 @@ mod tests {
     #[test]
     fn a_wrong_clock_ends_with_its_fault() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place {
-            folder: dir.path().join("clients"),
-            tools: dir.path().join("bin"),
-            kgen: "/bin/true".into(),
-            endpoint: "http://127.0.0.1:1".into(),
-        };
+        let place = Place::without_lab(dir.path());
         let machine = Machine { place: &place, id: "i-a", region: "us-west-2" };
         machine.prepare().unwrap();
         let home = machine.home();

@@ -48,12 +48,7 @@ async fn start_with(user_data: &str) -> Running {
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
     let dir = tempfile::tempdir().unwrap();
-    let place = Place {
-        folder: dir.path().join("clients"),
-        tools: dir.path().join("bin"),
-        kgen: "/bin/true".into(),
-        endpoint: "http://127.0.0.1:1".into(),
-    };
+    let place = Place::without_lab(dir.path());
     Running { ssm: Ssm::new(place, emulator).unwrap(), stored, _dir: dir }
 }
 
