@@ -69,6 +69,7 @@ impl Field {
         let mut instances: Vec<String> = ids.split_whitespace().map(str::to_owned).collect();
         instances.sort_unstable();
         assert_eq!(instances.len(), 10);
+        ensure_bucket_takes_tls_only(&lab);
         Field { lab, _cluster: cluster, brokers, instances }
     }
 
@@ -101,6 +102,21 @@ impl Field {
         let are_gone = await_some(30 * SECOND, || (producers() == 0 && left().is_empty()).then_some(()));
         assert!(are_gone.is_some(), "still running: {:?}", left());
     }
+}
+
+/// The bucket of the stack has its policy, and takes and gives an object all the same: the condition of its denial does not
+/// hold for clients of AWS.
+fn ensure_bucket_takes_tls_only(lab: &Lab) {
+    let buckets = lab.sh("aws s3api list-buckets --query \"Buckets[?contains(Name, '-load-')].Name\" --output text");
+    let bucket = buckets.trim();
+    let policy = lab.sh(&format!("aws s3api get-bucket-policy --bucket {bucket} --query Policy --output text"));
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    assert_eq!(policy["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"], "false", "{policy}");
+    let object = lab.sh(&format!(
+        "echo kept | aws s3 cp --quiet - s3://{bucket}/tried && aws s3 cp --quiet s3://{bucket}/tried - && \
+         aws s3 rm --quiet s3://{bucket}/tried"
+    ));
+    assert_eq!(object, "kept\n");
 }
 
 /// The faults of one machine: their kinds, or why it is silent.

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{denied, monitoring::Door};
+use super::{bucket_policy, denied, monitoring::Door};
 use crate::lab::cluster::{Kind, Refusal, is_region};
 
 /// The region that a request was signed for.
@@ -77,6 +77,9 @@ pub async fn front(State(door): State<Door>, mut request: Request, next: Next) -
         Some((region, "ssm")) if is_region(region) => {
             let region = region.to_owned();
             return door.systems_manager(&region, request).await;
+        }
+        Some((_, "s3")) if bucket_policy::is_policy(&request) => {
+            return bucket_policy::forward(&door.proxy, request).await;
         }
         _ => return door.proxy.forward(request).await,
     };
