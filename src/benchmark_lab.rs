@@ -1,6 +1,7 @@
 //! The runs of the benchmark, one after another on a lab of their own: load, calm, fault, recovery. What is right and how it is
 //! scored is in [`benchmark`](crate::benchmark).
 
+mod capacities;
 mod outside;
 mod recording;
 mod runs;
@@ -16,7 +17,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 
-pub use runs::{pack, runs_in};
+pub use capacities::{Measurements, measure, scale_of_shapes};
+pub use runs::{pack, pack_measurement, recorded_in, runs_in};
 
 use self::{
     recording::{Come, LiveView, Recording},

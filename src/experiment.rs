@@ -93,6 +93,12 @@ impl Seen {
         Some((context, samples.collect()))
     }
 
+    /// What was seen from `from_ms` to before `until_ms`, ms since the epoch.
+    pub fn between(&self, from_ms: i64, until_ms: i64) -> Vec<Observed> {
+        let is_of = |of: &&Observed| (from_ms..until_ms).contains(&of.sample.at_ms);
+        self.all().iter().filter(is_of).cloned().collect()
+    }
+
     /// The cluster as it was seen last.
     pub fn cluster(&self) -> Option<Context> {
         self.all().last().map(|of| of.cluster.clone())

@@ -26,6 +26,7 @@ mod comparison;
 mod diagnose;
 mod doctor;
 mod open_monitoring;
+mod prediction;
 mod proof;
 mod remedy;
 mod sizing;

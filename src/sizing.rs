@@ -34,6 +34,10 @@ const CHART_POINTS: usize = 300;
 /// CPU at which clients may have been held back, percent (a design choice).
 const SATURATED_PERCENT: f64 = 85.0;
 
+/// Between these multiples of the peak it is searched what a shape carries, by so many halvings.
+const CARRIED_TIMES: (f64, f64) = (1e-3, 1e4);
+const CARRIED_HALVINGS: u32 = 40;
+
 /// The cluster as it is now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Current {
@@ -231,6 +235,46 @@ pub fn size(current: &Current, samples: &[Sample], question: &Question) -> Resul
         current: now,
         shapes,
     })
+}
+
+/// What a shape carries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Carried {
+    /// Times the peak of the history.
+    pub times_peak: f64,
+    pub messages_per_s: f64,
+    /// What keeps it from more.
+    pub binding: Resource,
+}
+
+/// Returns the highest multiple of the peak that `shape` carries, by the same rules as [`size`], whatever the cluster may be
+/// changed to.
+///
+/// # Errors
+/// There is nothing to answer from.
+pub fn carried(
+    current: &Current,
+    samples: &[Sample],
+    shape: Shape,
+    question: &Question,
+) -> Result<Carried, SizingError> {
+    let history = History::new(current, samples, &question.exclude)?;
+    let model = Model::fit(current, &history);
+    let fullest = |times: f64| {
+        let judge = shape::Judge::new(current, &history, &model, question, (times - 1.0) * 100.0);
+        let uses = judge.judge(shape).uses.into_iter().filter(|of| of.resource.follows_load());
+        uses.max_by(|a, b| a.percent_after_loss.total_cmp(&b.percent_after_loss))
+    };
+    let (mut low, mut high) = CARRIED_TIMES;
+    for _ in 0..CARRIED_HALVINGS {
+        let middle = (low * high).sqrt();
+        match fullest(middle) {
+            Some(of) if of.percent_after_loss > 100.0 => high = middle,
+            _ => low = middle,
+        }
+    }
+    let binding = fullest(low).map(|of| of.resource).ok_or(SizingError::NoHistory)?;
+    Ok(Carried { times_peak: low, messages_per_s: history.peak().messages_per_s * low, binding })
 }
 
 /// Maxima of at most [`CHART_POINTS`] equal spans.

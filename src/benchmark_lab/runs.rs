@@ -11,15 +11,15 @@ use flate2::{Compression, GzBuilder};
 
 use crate::{
     benchmark::{self, Judged, TRUTH},
-    diagnose, edge,
+    diagnose, edge, prediction,
     run::{Entry, Environment, Event, FILE, Head, Observed, Run},
 };
 
 /// The recorded runs of a folder, by name.
 ///
 /// # Errors
-/// The folder or a run cannot be read, or there is none.
-pub fn runs_in(dir: &Path) -> anyhow::Result<Vec<Run>> {
+/// The folder or a run cannot be read.
+pub fn recorded_in(dir: &Path) -> anyhow::Result<Vec<Run>> {
     let entries = fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
     let is_run = |path: &PathBuf| {
         let name = path.to_string_lossy();
@@ -27,7 +27,15 @@ pub fn runs_in(dir: &Path) -> anyhow::Result<Vec<Run>> {
     };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_run).collect();
     paths.sort();
-    let runs: Vec<Run> = paths.iter().map(|path| Run::read(path).map(edge::redacted_run)).collect::<Result<_, _>>()?;
+    Ok(paths.iter().map(|path| Run::read(path).map(edge::redacted_run)).collect::<Result<_, _>>()?)
+}
+
+/// Those of [`recorded_in`], of which one at least is of the diagnosis benchmark.
+///
+/// # Errors
+/// The folder or a run cannot be read, or there is none.
+pub fn runs_in(dir: &Path) -> anyhow::Result<Vec<Run>> {
+    let runs = recorded_in(dir)?;
     let is_known = |run: &Run| benchmark::truth_of(run).is_some_and(|truth| benchmark::find(&truth.scenario).is_some());
     match runs.iter().any(is_known) {
         true => Ok(runs),
@@ -40,7 +48,23 @@ pub fn runs_in(dir: &Path) -> anyhow::Result<Vec<Run>> {
 /// # Errors
 /// The file cannot be written.
 pub fn pack(run: &Run, judged: &Judged, dir: &Path) -> anyhow::Result<()> {
-    let path = dir.join(format!("{}-{}.jsonl.gz", judged.truth.scenario, judged.truth.variation.number));
+    let name = format!("{}-{}", judged.truth.scenario, judged.truth.variation.number);
+    pack_as(run, &name, TRUTH, dir)
+}
+
+/// The same of a measured capacity; a run that is none is left out.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn pack_measurement(run: &Run, dir: &Path) -> anyhow::Result<()> {
+    let Some(truth) = prediction::truth_of(run) else { return Ok(()) };
+    let name = format!("{}-{}x{}", truth.workload, truth.shape.brokers, truth.shape.broker_type);
+    pack_as(run, &name, prediction::TRUTH, dir)
+}
+
+/// Writes a run's samples and the result that is its truth.
+fn pack_as(run: &Run, name: &str, truth: &str, dir: &Path) -> anyhow::Result<()> {
+    let path = dir.join(format!("{name}.jsonl.gz"));
     let mut lines = Vec::new();
     let mut line = |value: serde_json::Result<String>| -> anyhow::Result<()> {
         lines.extend_from_slice(value.context("writing a run")?.as_bytes());
@@ -66,7 +90,7 @@ pub fn pack(run: &Run, judged: &Judged, dir: &Path) -> anyhow::Result<()> {
                 let observed = Observed { cluster, verdict: None, findings: Vec::new(), ..(**observed).clone() };
                 line(serde_json::to_string(&Entry { at: entry.at, event: Event::Sample(Box::new(observed)) }))?;
             }
-            Event::Result(named) if named.name == TRUTH => line(serde_json::to_string(entry))?,
+            Event::Result(named) if named.name == truth => line(serde_json::to_string(entry))?,
             _ => {}
         }
     }

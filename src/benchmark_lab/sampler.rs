@@ -21,6 +21,9 @@ use crate::{
     watch::{Background, Place, Watcher, runtime},
 };
 
+/// Time between two samples where a capacity is measured, as in `kgen capacity`.
+pub const INTERVAL_OF_TRIALS: Duration = Duration::from_secs(1);
+
 /// Samples of the brokers, on a thread of its own. Dropping it ends it.
 pub enum Sampler {
     Inside { _background: Background },
@@ -32,15 +35,16 @@ impl Sampler {
     pub fn start((project, place): (&Project, &Place), view: LiveView, sender: Sender<Come>) -> Sampler {
         let (project, place) = (project.clone(), place.clone());
         match view {
-            LiveView::Inside => Sampler::inside(project, place, sender),
+            LiveView::Inside => Sampler::inside(project, place, INTERVAL, sender),
             LiveView::Outside { since_ms, period } => Sampler::outside(project, place, (since_ms, period), sender),
         }
     }
 
-    fn inside(project: Project, place: Place, sender: Sender<Come>) -> Sampler {
+    /// The same from inside, every `interval`.
+    pub fn inside(project: Project, place: Place, interval: Duration, sender: Sender<Come>) -> Sampler {
         let failures = sender.clone();
         let stack = project.stack();
-        let view = ClusterView::of(&stack.cluster().name, stack.region(), &place, INTERVAL);
+        let view = ClusterView::of(&stack.cluster().name, stack.region(), &place, interval);
         let open = async move || view.open().await;
         let tell = move |_, event, _: &_| match event {
             Event::Sample(observed) => {
@@ -51,7 +55,7 @@ impl Sampler {
         };
         let background = Background::start(
             open,
-            INTERVAL,
+            interval,
             move |cluster| Watcher::new(cluster, Box::new(tell)),
             move |error| drop(failures.send(Come::Failed(error))),
         );

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::lab::{T3Mode, metrics_period};
+use crate::sizing::Shape;
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
@@ -24,6 +25,16 @@ Examples:
   kgen bench score tests/traces --view outside
   kgen bench score .kgen/bench-runs --pack tests/traces")]
     Score(BenchScore),
+    /// Measure capacities on real brokers, and compare the predictions of `kgen size` with them
+    #[command(after_help = "\
+Each shape gets a lab of its own. Of every workload the capacity is measured as `kgen capacity` does, and histories of a third to two \
+thirds of it are recorded; from each history the capacity of the other shapes is predicted.
+
+Examples:
+  kgen bench size
+  kgen bench size --workload usual,small --shape 3xkafka.m5.large,3xkafka.m5.xlarge
+  kgen bench size --score tests/capacities")]
+    Size(BenchSize),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +79,39 @@ pub struct BenchScore {
     #[arg(long, value_enum, default_value_t = BenchView::Inside)]
     pub view: BenchView,
     /// Also write the scored runs to this folder, compressed and without what scoring does not need
+    #[arg(long, value_name = "DIR")]
+    pub pack: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchSize {
+    /// Score what is recorded in this folder, and measure nothing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["workload", "shape", "scale", "max_minutes", "out"])]
+    pub score: Option<PathBuf>,
+    /// Workloads to measure [default: all]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub workload: Vec<String>,
+    /// Shapes to measure, number of brokers and type
+    #[arg(
+        long,
+        value_name = "NxTYPE,…",
+        value_delimiter = ',',
+        default_value = "3xkafka.m5.large,3xkafka.m5.xlarge,6xkafka.m5.large"
+    )]
+    pub shape: Vec<Shape>,
+    /// Scale of the brokers compared with AWS, 1:N [default: half the size that `kgen lab up` gives them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub scale: Option<u32>,
+    /// End the search of one capacity after this many minutes
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=60))]
+    pub max_minutes: u32,
+    /// Folder for the recorded runs, one folder per run [default: .kgen/bench-capacities]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Also write the runs to this folder, compressed and without what scoring does not need
     #[arg(long, value_name = "DIR")]
     pub pack: Option<PathBuf>,
     /// Print one JSON document

@@ -10,6 +10,7 @@ use crate::{
     benchmark, guard, kafka,
     lab_api::LabStatus,
     load::{consumer, merge, mix, producer},
+    prediction,
     watch::Line,
 };
 
@@ -19,6 +20,7 @@ pub type Published = (&'static str, fn() -> Schema);
 pub const PUBLISHED: &[Published] = &[
     (Applied::SCHEMA, of::<Named<Applied>>),
     (benchmark::Scores::SCHEMA, of::<Named<benchmark::Scores>>),
+    (prediction::PredictionScores::SCHEMA, of::<Named<prediction::PredictionScores>>),
     (BootstrapBrokers::SCHEMA, of::<Named<BootstrapBrokers>>),
     (Listed::SCHEMA, of::<Named<Listed>>),
     (guard::Line::SCHEMA, of::<guard::Line<'static>>),

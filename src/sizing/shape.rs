@@ -1,9 +1,9 @@
 //! A shape judged: what each of its brokers would use of each limit at the peak, with nothing away and with what it has to
 //! survive away.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Current, Question, Survive,
@@ -31,11 +31,29 @@ fn gp2_mib_per_s(gib: u32) -> f64 {
 }
 
 /// Broker type and count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Shape {
     #[schemars(with = "String")]
     pub broker_type: BrokerType,
     pub brokers: u32,
+}
+
+/// Text that is no shape.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("{0:?} is not a shape: use the number of brokers and their type, such as 3xkafka.m5.large")]
+pub struct UnknownShape(String);
+
+/// Reads `3xkafka.m5.large`.
+impl FromStr for Shape {
+    type Err = UnknownShape;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (brokers, broker_type) = text.split_once('x')?;
+            Some(Shape { broker_type: broker_type.parse().ok()?, brokers: brokers.parse().ok().filter(|n| *n > 0)? })
+        };
+        read().ok_or_else(|| UnknownShape(text.to_owned()))
+    }
 }
 
 impl fmt::Display for Shape {
@@ -95,6 +113,11 @@ impl Resource {
             Resource::Heap => "heap",
             Resource::Connections => "connections",
         }
+    }
+
+    /// What grows with the load, however long it lasts.
+    pub fn follows_load(self) -> bool {
+        matches!(self, Resource::Cpu | Resource::Credits | Resource::Network | Resource::Volume | Resource::Quota)
     }
 
     /// What does not move to the others while a broker is away.

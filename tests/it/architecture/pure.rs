@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "lab_api",
     "locate",
     "open_monitoring",
+    "prediction",
     "proof",
     "redact",
     "remedy",
