@@ -60,7 +60,7 @@ const OBJECTIVE: &str = "p99=1000ms";
 const HISTORIES: [[f64; 3]; 2] = [[0.34, 0.5, 0.66], [0.6, 0.37, 0.47]];
 
 /// How long each of these rates is sent; the seconds at its start in which the load settles do not count.
-const RATE_FOR: Duration = Duration::from_secs(14);
+const RATE_FOR: Duration = Duration::from_secs(11);
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// The topic of all workloads; it is removed after each.

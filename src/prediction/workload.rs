@@ -31,18 +31,18 @@ const USUAL: Workload = Workload {
     replication_factor: 3,
     partitions: 12,
     readers: 0,
-    start_per_vcpu: 400.0,
+    start_per_vcpu: 250.0,
     is_tuning: false,
 };
 
 /// Every workload. Which of them tuning may use was decided before anything was measured.
 pub const WORKLOADS: [Workload; 6] = [
     Workload { is_tuning: true, ..USUAL },
-    Workload { name: "small", record_bytes: 200, linger_ms: 100, partitions: 3, start_per_vcpu: 800.0, ..USUAL },
-    Workload { name: "large", record_bytes: 10_000, partitions: 6, start_per_vcpu: 200.0, ..USUAL },
-    Workload { name: "compressed", compression: "lz4", linger_ms: 50, ..USUAL },
+    Workload { name: "large", record_bytes: 10_000, partitions: 6, start_per_vcpu: 150.0, ..USUAL },
+    Workload { name: "compressed", compression: "lz4", linger_ms: 50, partitions: 6, start_per_vcpu: 1000.0, ..USUAL },
     Workload { name: "leader-acks", linger_ms: 5, acks_all: false, replication_factor: 2, ..USUAL },
-    Workload { name: "fan-out", partitions: 6, readers: 2, start_per_vcpu: 300.0, ..USUAL },
+    Workload { name: "fan-out", partitions: 6, readers: 2, ..USUAL },
+    Workload { name: "small", record_bytes: 200, linger_ms: 5, ..USUAL },
 ];
 
 /// The workload of that name.
