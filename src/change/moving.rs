@@ -26,8 +26,9 @@ use crate::{
 const BATCH_WITHIN: Duration = Duration::from_secs(16 * 3600);
 /// How long brokers may be asked without success in the middle of a batch.
 const SILENCE: Duration = Duration::from_secs(120);
-/// How long an election may take to be seen.
+/// How long an election, and the end of a throttle, may take to be seen.
 const ELECTED_WITHIN: Duration = Duration::from_secs(30);
+const FREED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Replicas that each broker gets.
 pub type Replicas = BTreeMap<i32, usize>;
@@ -98,7 +99,7 @@ pub fn onto_all(ready: &Ready, bytes_per_s: u64, is_resumed: bool, journal: &Jou
         }
     };
     journal.end_phase();
-    let freed = freed(&partitions, &all, throttled, carried_out.is_err());
+    let freed = freed(&partitions, &all, throttled, carried_out.is_err(), journal.look_every());
     carried_out.map_err(|error| match &freed {
         Ok(()) => error,
         Err(left) => error.context(format!("the throttle is still set ({left:#}); `kgen fix` removes it")),
@@ -239,6 +240,7 @@ fn freed(
     all: &[(Partition, Vec<i32>)],
     found: Throttled,
     has_failed: bool,
+    look_every: Duration,
 ) -> anyhow::Result<()> {
     if has_failed {
         let ours: BTreeSet<&Partition> = all.iter().map(|(partition, _)| partition).collect();
@@ -248,11 +250,12 @@ fn freed(
     let topics = all.iter().map(|((topic, _), _)| topic.clone()).chain(found.topics).collect::<BTreeSet<_>>();
     let brokers = partitions.placement()?.brokers.into_keys().collect();
     partitions.unthrottle(&Throttled { topics: topics.into_iter().collect(), brokers })?;
-    let left = partitions.throttled()?;
-    if !left.is_none() {
-        bail!("still throttled: {}", described(&left));
-    }
-    Ok(())
+    // A broker shows the change when it has read it from the controller, and a busy one does so later.
+    let seen = await_until(FREED_WITHIN, look_every, || {
+        let left = partitions.throttled()?;
+        anyhow::Ok(if left.is_none() { ControlFlow::Break(()) } else { ControlFlow::Continue(left) })
+    });
+    seen?.or_else(|left| bail!("still throttled: {}", described(&left)))
 }
 
 /// Lets the first replicas of what was moved lead.
