@@ -63,6 +63,8 @@ pub struct MockKafka {
     pub never_moves: bool,
     /// Settings that were given, by kind and name of the resource and name of the setting.
     pub settings: BTreeMap<(i8, String, String), String>,
+    /// Settings of brokers that were taken away, which are shown once more: a broker reads of it later than the controller.
+    taken: BTreeMap<(i8, String, String), String>,
     /// Every setting that was ever given.
     pub was_set: BTreeSet<String>,
 }
@@ -242,12 +244,15 @@ fn metadata(cluster: &MockKafka, addresses: &[SocketAddr]) -> MetadataResponse {
         .with_topics(topics.collect())
 }
 
-fn settings(cluster: &MockKafka, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+fn settings(cluster: &mut MockKafka, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
     let results = request.resources.iter().map(|resource| {
         let (kind, name) = (resource.resource_type, resource.resource_name.to_string());
         // Topics have 1, brokers that were given it while they run 2 (Kafka protocol, DescribeConfigs).
         let source = if kind == 2 { 1 } else { 2 };
-        let given = cluster.settings.iter().filter(|((of, resource, _), _)| *of == kind && *resource == name);
+        let is_of = |(of, resource, _): &(i8, String, String)| *of == kind && *resource == name;
+        let taken = cluster.taken.extract_if(.., |key, _| is_of(key)).collect::<Vec<_>>();
+        let given = cluster.settings.iter().filter(|(key, _)| is_of(key));
+        let given = given.chain(taken.iter().map(|(key, value)| (key, value)));
         let given = given.map(|((.., name), value)| {
             DescribeConfigsResourceResult::default()
                 .with_name(text(name))
@@ -271,7 +276,10 @@ fn alter(cluster: &mut MockKafka, request: &IncrementalAlterConfigsRequest) {
                     cluster.was_set.insert(config.name.to_string());
                     cluster.settings.insert(key, value.to_string());
                 }
-                None => drop(cluster.settings.remove(&key)),
+                None => {
+                    let value = cluster.settings.remove(&key).filter(|_| key.0 == 4);
+                    cluster.taken.extend(value.map(|value| (key, value)));
+                }
             }
         }
     }
