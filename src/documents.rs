@@ -515,6 +515,18 @@ pub struct Sized {
 /// `kgen capacity --json`, and the result `capacity` of its run.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Measured {
+    #[serde(flatten)]
+    pub searched: Searched,
+    /// The run, for `replay` and `report`.
+    pub run: String,
+    /// The same search with each type of `--against`, in order; left out without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub against: Vec<Searched>,
+}
+
+/// What one search for a capacity found.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Searched {
     /// The cluster as it was seen last.
     pub cluster: Option<Context>,
     #[serde(flatten)]
@@ -524,8 +536,15 @@ pub struct Measured {
     /// Price of the brokers for each MB/s of values that they sustain, a month (us-east-1 list price); `null` without an answer
     /// or for an unknown type. In the lab: the price of the real type over the rate of the scaled one, no figure of AWS.
     pub usd_per_mb_s_month: Option<f64>,
-    /// The run, for `replay` and `report`.
-    pub run: String,
+    /// Price of the brokers a month (us-east-1 list price); `null` for an unknown type.
+    pub usd_per_month: Option<f64>,
+}
+
+impl Measured {
+    /// Every search, that of the cluster as it was first.
+    pub fn searches(&self) -> impl Iterator<Item = &Searched> {
+        std::iter::once(&self.searched).chain(&self.against)
+    }
 }
 
 /// `kgen lab fault list --json`.

@@ -1,8 +1,11 @@
 //! Trials on a real cluster: a load at one rate after the other, the brokers beside it, and what both say together.
 //!
-//! [`capacity`](crate::capacity) decides which rate is next; here it is sent and looked at.
+//! [`capacity`](crate::capacity) decides which rate is next; here it is sent and looked at. In the lab the same is done with other
+//! broker types: [`types`] has their order, [`brokers`] changes them.
 
+mod brokers;
 mod price;
+mod types;
 
 use std::{
     sync::{
@@ -14,7 +17,9 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-pub use price::usd_per_mb_s_month;
+pub use brokers::LabBrokers;
+pub use price::{usd_per_mb_s_month, usd_per_month};
+pub use types::{Ended, Types, with_each};
 
 use crate::{
     capacity::{Found, Goal, Search, Step, Trial},

@@ -18,8 +18,9 @@ pub enum Action {
     DescribeTopicPartitions,
     GetMetricData,
     ListMetrics,
-    /// Made in the lab only.
+    /// Made in the lab only, as is the next.
     CreateCluster,
+    UpdateBrokerType,
 }
 
 /// What an IAM action is allowed on.
@@ -34,7 +35,7 @@ enum Resource {
 }
 
 impl Action {
-    pub const ALL: [Action; 13] = [
+    pub const ALL: [Action; 14] = [
         Action::ListClustersV2,
         Action::DescribeClusterV2,
         Action::ListNodes,
@@ -48,6 +49,7 @@ impl Action {
         Action::GetMetricData,
         Action::ListMetrics,
         Action::CreateCluster,
+        Action::UpdateBrokerType,
     ];
 
     /// As AWS spells it.
@@ -66,6 +68,7 @@ impl Action {
             Action::GetMetricData => "GetMetricData",
             Action::ListMetrics => "ListMetrics",
             Action::CreateCluster => "CreateCluster",
+            Action::UpdateBrokerType => "UpdateBrokerType",
         }
     }
 
@@ -97,7 +100,7 @@ impl Action {
             ],
             Action::GetMetricData => &["cloudwatch:GetMetricData"],
             Action::ListMetrics => &["cloudwatch:ListMetrics"],
-            Action::CreateCluster => &[],
+            Action::CreateCluster | Action::UpdateBrokerType => &[],
         }
     }
 

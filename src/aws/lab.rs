@@ -9,7 +9,7 @@ use aws_sdk_kafka::types::{
 use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 
-use super::{Action, Aws, AwsError, bounds::body_within};
+use super::{Action, Aws, AwsError, MskCluster, bounds::body_within};
 use crate::lab_api::{FaultOrder, LabFault, LabRefusal, LabStatus, SessionOrder, TargetGroup};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -92,6 +92,24 @@ impl Aws {
             .send()
             .await
             .map_err(|error| self.failed(Action::CreateCluster, error))?;
+        Ok(())
+    }
+
+    /// Begins to change the brokers of `cluster`, as it was just described, to `broker_type` in the lab.
+    ///
+    /// # Errors
+    /// The endpoint is none of this machine, or the lab refuses.
+    pub async fn update_lab_broker_type(&self, cluster: &MskCluster, broker_type: &str) -> Result<(), AwsError> {
+        self.permitted()?;
+        self.lab_url("").ok_or_else(|| unreachable("no lab".to_owned()))?;
+        self.kafka()?
+            .update_broker_type()
+            .cluster_arn(&cluster.arn)
+            .current_version(&cluster.current_version)
+            .target_instance_type(broker_type)
+            .send()
+            .await
+            .map_err(|error| self.failed(Action::UpdateBrokerType, error))?;
         Ok(())
     }
 

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::load::{
-    keys::Keys,
-    payload::Payload,
-    producer::{Acks, CODECS},
-    sizes::Sizes,
-    slo::Slo,
+use crate::{
+    catalogue::BrokerType,
+    load::{
+        keys::Keys,
+        payload::Payload,
+        producer::{Acks, CODECS},
+        sizes::Sizes,
+        slo::Slo,
+    },
 };
 
 /// Find the highest rate that a cluster sustains, by experiment
@@ -19,10 +22,14 @@ Sends load to the cluster, more and more of it, until something fails: an object
 away, replication, or a record. Then halves the distance, and confirms the answer. The cluster's clients notice.
 Exits with 0 if a capacity was found, 4 if not: the load generator was the limit, or there was no time.
 
+With --against (in the lab only) the brokers are then changed to each of these types and searched again, and changed back to the \
+first type at the end, also after an error or an interrupt. A table compares the types.
+
 Examples:
   kgen capacity
   kgen capacity --cluster orders --topic load-test --slo p99=20ms --yes
-  kgen capacity --survive none --max-minutes 5 --record-size 200 --json --yes")]
+  kgen capacity --survive none --max-minutes 5 --record-size 200 --json --yes
+  kgen capacity --against kafka.m5.xlarge,kafka.m7g.large --max-minutes 8")]
 pub struct Capacity {
     #[command(flatten)]
     pub brokers: super::load::Brokers,
@@ -35,7 +42,10 @@ pub struct Capacity {
     /// What CPU has to leave room for
     #[arg(long, value_enum, default_value_t)]
     pub survive: Away,
-    /// End after this many minutes, with what is known
+    /// In the lab: search with these broker types as well, and change the brokers back at the end
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
+    pub against: Vec<BrokerType>,
+    /// End after this many minutes, with what is known; with --against, for each type
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=120))]
     pub max_minutes: u32,
     /// Search again, as time allows, up to this many times; the lowest answer counts, and the spread is printed

@@ -5,9 +5,14 @@ use crate::{capacity::Answer, diagnose::Context};
 /// The price of the brokers for each MB/s of values that they sustain, a month (us-east-1 list price, USD). `None` for a type
 /// that is not in the catalogue, and for no rate.
 pub fn usd_per_mb_s_month(context: &Context, answer: &Answer) -> Option<f64> {
-    let month = context.known_type()?.usd_per_month(context.broker_count);
+    let month = usd_per_month(context)?;
     let mb = answer.lowest.bytes_per_s / 1e6;
     (mb > 0.0).then(|| month / mb)
+}
+
+/// The price of the brokers a month (us-east-1 list price, USD). `None` for a type that is not in the catalogue.
+pub fn usd_per_month(context: &Context) -> Option<f64> {
+    Some(context.known_type()?.usd_per_month(context.broker_count))
 }
 
 #[cfg(test)]

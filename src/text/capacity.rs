@@ -1,30 +1,50 @@
 //! The answer of `kgen capacity` for a person.
 
+use comfy_table::{CellAlignment, Table};
+
 use super::headline;
 use crate::{
     capacity::{Answer, Found, Held, Round, Trial},
-    documents::Measured,
+    documents::{Measured, Searched},
 };
 
-/// The answer, its limit and its spread.
+/// The answer, its limit and its spread; for several broker types that of each, and a table.
 pub fn answer(measured: &Measured) -> String {
-    let mut lines: Vec<String> = measured.cluster.iter().map(headline).collect();
-    match &measured.found {
-        Found::Capacity(answer) => lines.extend(capacity(measured, answer)),
-        Found::GeneratorBound { at_least_per_s } => lines.push(match at_least_per_s {
+    let mut lines = Vec::new();
+    for searched in measured.searches() {
+        lines.extend(searched.cluster.iter().map(headline));
+        lines.extend(one(searched));
+    }
+    let trials: usize = measured.searches().map(|searched| searched.trials.len()).sum();
+    lines.push(format!("trials: {trials}; kgen report {}", measured.run));
+    if !measured.against.is_empty() {
+        lines.push(String::new());
+        lines.extend(table(measured).to_string().lines().map(|line| line.trim_end().to_owned()));
+        lines.push(footnote(measured));
+    }
+    lines.iter().map(|line| line.clone() + "\n").collect()
+}
+
+/// What came of one search, in a line.
+pub fn found(searched: &Searched) -> String {
+    one(searched).swap_remove(0)
+}
+
+fn one(searched: &Searched) -> Vec<String> {
+    match &searched.found {
+        Found::Capacity(answer) => capacity(searched, answer),
+        Found::GeneratorBound { at_least_per_s } => vec![match at_least_per_s {
             Some(rate) => format!(
                 "no capacity found: the load generator is the limit. The cluster carries {rate:.0} records/s at least \
                  (more --clients, or another machine, send more)"
             ),
             None => "no capacity found: the load generator was late at every rate (is this machine busy?)".to_owned(),
-        }),
-        Found::Nothing { reason } => lines.push(format!("no capacity found: {reason}")),
+        }],
+        Found::Nothing { reason } => vec![format!("no capacity found: {reason}")],
     }
-    lines.push(format!("trials: {}; kgen report {}", measured.trials.len(), measured.run));
-    lines.iter().map(|line| line.clone() + "\n").collect()
 }
 
-fn capacity(measured: &Measured, answer: &Answer) -> Vec<String> {
+fn capacity(searched: &Searched, answer: &Answer) -> Vec<String> {
     let Round { acknowledged_per_s, bytes_per_s, cpu_percent, p99_ms } = answer.lowest;
     let mut lines = vec![format!(
         "capacity: {acknowledged_per_s:.0} records/s, {:.2} MB/s acknowledged (p99 {}, CPU of the busiest broker {})",
@@ -41,14 +61,63 @@ fn capacity(measured: &Measured, answer: &Answer) -> Vec<String> {
         1 => "  one round: the spread from run to run is not known".to_owned(),
         _ => format!("  rounds: {} records/s, spread {:.1} %", rounds.join(", "), answer.spread_percent),
     });
-    if let Some(usd) = measured.usd_per_mb_s_month {
-        let scale = measured.cluster.as_ref().and_then(|cluster| cluster.lab_scale);
+    if let Some(usd) = searched.usd_per_mb_s_month {
+        let scale = searched.cluster.as_ref().and_then(|cluster| cluster.lab_scale);
         let lab = scale.map(|scale| {
             format!("; the rate is that of the lab at scale 1:{scale}, so this compares types, and is no figure of AWS")
         });
         lines.push(format!("  USD {usd:.0} a month for each MB/s (brokers, us-east-1{})", lab.unwrap_or_default()));
     }
     lines
+}
+
+/// A row for each broker type, in the order in which they were searched.
+fn table(measured: &Measured) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["type", "records/s", "MB/s", "USD/month", "USD per MB/s-month", "limit"]);
+    for searched in measured.searches() {
+        table.add_row(row(searched));
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if i == 0 { 0 } else { 2 }, 0));
+        if (1..=4).contains(&i) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn row(searched: &Searched) -> [String; 6] {
+    let nothing = || "-".to_owned();
+    let shown = |value: Option<f64>, digits: usize| value.map_or_else(nothing, |value| format!("{value:.digits$}"));
+    let (lowest, limit) = match &searched.found {
+        Found::Capacity(Answer { lowest, limit, .. }) => {
+            (Some(lowest), limit.as_ref().map_or("none was reached".to_owned(), ToString::to_string))
+        }
+        Found::GeneratorBound { at_least_per_s: Some(rate) } => {
+            (None, format!("the load generator, at {rate:.0} records/s or more"))
+        }
+        Found::GeneratorBound { at_least_per_s: None } => (None, "the load generator".to_owned()),
+        Found::Nothing { reason } => (None, reason.clone()),
+    };
+    [
+        searched.cluster.as_ref().and_then(|cluster| cluster.broker_type.clone()).unwrap_or_else(nothing),
+        shown(lowest.map(|round| round.acknowledged_per_s), 0),
+        shown(lowest.map(|round| round.bytes_per_s / 1e6), 2),
+        shown(searched.usd_per_month, 0),
+        shown(searched.usd_per_mb_s_month, 0),
+        limit,
+    ]
+}
+
+/// What the prices are, and by how much the lab's brokers are smaller.
+fn footnote(measured: &Measured) -> String {
+    let scale = measured.searches().find_map(|searched| searched.cluster.as_ref()?.lab_scale);
+    let lab = scale.map(|scale| {
+        format!(" The rates are those of the lab at scale 1:{scale}: they compare types, and are no figures of AWS.")
+    });
+    format!("Prices: list prices of the brokers, us-east-1.{}", lab.unwrap_or_default())
 }
 
 /// What came of a trial, in a line.
@@ -78,41 +147,64 @@ mod tests {
     use super::*;
     use crate::{capacity::Limit, diagnose::Context};
 
-    fn measured(found: Found) -> Measured {
+    fn searched(broker_type: &str, found: Found) -> Searched {
         let cluster = Context {
             cluster: "orders".to_owned(),
             region: "us-west-2".to_owned(),
-            broker_type: Some("kafka.m5.large".to_owned()),
+            broker_type: Some(broker_type.to_owned()),
             broker_count: 3,
             lab_scale: Some(10.0),
             ..Context::default()
         };
-        Measured { cluster: Some(cluster), found, trials: Vec::new(), usd_per_mb_s_month: None, run: "r1".to_owned() }
+        let (cluster, trials) = (Some(cluster), Vec::new());
+        Searched { cluster, found, trials, usd_per_mb_s_month: None, usd_per_month: None }
     }
 
-    #[test]
-    fn the_answer_says_rate_limit_spread_and_scale() {
+    fn measured(found: Found) -> Measured {
+        Measured { searched: searched("kafka.m5.large", found), run: "r1".to_owned(), against: Vec::new() }
+    }
+
+    fn answered(rate: f64) -> Found {
         let round = |acknowledged_per_s| Round {
             acknowledged_per_s,
             bytes_per_s: acknowledged_per_s * 1000.0,
             cpu_percent: Some(58.0),
             p99_ms: Some(12.0),
         };
-        let answer = Answer {
-            lowest: round(2000.0),
-            rounds: vec![round(2000.0), round(2060.0)],
+        Found::Capacity(Answer {
+            lowest: round(rate),
+            rounds: vec![round(rate), round(rate * 1.03)],
             spread_percent: 3.0,
             limit: Some(Limit::Cpu { percent: 63.0, allowed_percent: 60.0 }),
-            fails_at_per_s: Some(2080.0),
-        };
-        let mut told = measured(Found::Capacity(answer));
-        told.usd_per_mb_s_month = Some(229.95);
+            fails_at_per_s: Some(rate * 1.04),
+        })
+    }
+
+    #[test]
+    fn the_answer_says_rate_limit_spread_and_scale() {
+        let mut told = measured(answered(2000.0));
+        told.searched.usd_per_mb_s_month = Some(229.95);
         let text = super::answer(&told);
         for expected in
             ["2000 records/s, 2.00 MB/s", "at 2080 records/s: CPU: 63 %", "spread 3.0 %", "USD 230", "scale 1:10"]
         {
             assert!(text.contains(expected), "no {expected}: {text}");
         }
+        assert!(!text.contains("USD/month"), "a table of one type: {text}");
+    }
+
+    #[test]
+    fn types_are_compared_in_a_table() {
+        let mut told = measured(answered(2000.0));
+        (told.searched.usd_per_month, told.searched.usd_per_mb_s_month) = (Some(459.9), Some(229.95));
+        let mut twice = searched("kafka.m5.xlarge", answered(4100.0));
+        (twice.usd_per_month, twice.usd_per_mb_s_month) = (Some(919.8), Some(224.34));
+        let late = Found::GeneratorBound { at_least_per_s: Some(5000.0) };
+        told.against = vec![twice, searched("kafka.m7g.large", late)];
+        let text = super::answer(&told);
+        let (_, table) = text.split_once("\n\n").unwrap();
+        insta::assert_snapshot!(table);
+        assert_eq!(text.matches("cluster orders").count(), 3);
     }
 
     #[test]
@@ -121,5 +213,6 @@ mod tests {
         assert!(answer(&told).contains("carries 500 records/s at least"));
         let told = measured(Found::Nothing { reason: "no trial was ended".to_owned() });
         assert!(answer(&told).contains("no capacity found: no trial was ended"));
+        assert_eq!(found(&told.searched), "no capacity found: no trial was ended");
     }
 }

@@ -29,7 +29,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("comparison", &["statistics"]),
     ("sizing", &["catalogue", "sample"]),
     ("capacity", &[]),
-    ("experiment", &["capacity", "diagnose", "load", "run", "sample"]),
+    (
+        "experiment",
+        &["aws", "capacity", "catalogue", "diagnose", "kafka", "load", "outcome", "process", "run", "sample", "watch"],
+    ),
     ("benchmark", &["catalogue", "diagnose", "finding_id", "run", "sample"]),
     ("prediction", &["capacity", "diagnose", "run", "sample", "sizing"]),
     ("proof", &["diagnose", "finding_id", "sample", "statistics"]),

@@ -4,6 +4,7 @@ mod action;
 mod architecture;
 mod attack;
 mod awaited;
+mod capacity;
 mod chaos;
 mod clients;
 mod documented;

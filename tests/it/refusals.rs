@@ -51,6 +51,7 @@ fn too_few_open_files() {
 #[test]
 fn broker_types() {
     check(&["resize", "kafka.nope.huge", "--yes"], &[], &[], 2, &["kafka.nope.huge", "not an MSK broker type"]);
+    check(&["capacity", "--against", "m5.large", "--yes"], &[], &[], 2, &["did you mean kafka.m5.large?"]);
     check(&["resize", "m5.large", "--yes"], &[], &[], 2, &["did you mean kafka.m5.large?"]);
     let rendered = render();
     let rendered: Vec<(&str, &str)> = rendered.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
