@@ -3,6 +3,7 @@
 //! The content of a report is a [`view::View`]; [`page`] and [`markdown`] lay it out. Everything from a run is plain
 //! text in it, because names of topics and clusters are untrusted.
 
+mod capacity;
 mod chart;
 mod charts;
 mod markdown;

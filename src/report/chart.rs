@@ -1,4 +1,4 @@
-//! One chart as SVG: lines over an axis, the marks of the run above it, its measured stretches below them.
+//! One chart as SVG: lines or points over an axis, the marks of the run above it, its measured stretches below them.
 //!
 //! Colours are classes of the page's style sheet; lines differ by their dashes too, and carry their names. The `svg` crate
 //! escapes texts and attributes, so names from a run cannot become markup.
@@ -14,6 +14,8 @@ const MARK_ROW: f64 = 17.0;
 const STRIP: f64 = 14.0;
 /// Half the room that a mark takes.
 const MARK_RADIUS: f64 = 7.5;
+/// Half the size of a point.
+const POINT_RADIUS: f64 = 4.0;
 /// Height of a line's name.
 const NAME_HEIGHT: f64 = 13.0;
 /// Room for one character of a label. The page's font is the reader's own, so this is a generous guess.
@@ -48,6 +50,10 @@ pub struct Chart {
     pub stretches: Vec<Stretch>,
     /// Where the broker did not serve.
     pub away: Vec<(f64, f64)>,
+    /// Single values, which no line connects.
+    pub points: Vec<Point>,
+    /// A place on the x axis with its name.
+    pub answer: Option<(f64, &'static str)>,
 }
 
 /// One line of a chart; a gap where nothing was seen.
@@ -55,6 +61,27 @@ pub struct Chart {
 pub struct Line {
     pub name: &'static str,
     pub points: Vec<(f64, Option<f64>)>,
+}
+
+/// A single value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    pub x: f64,
+    pub y: f64,
+    pub shape: Shape,
+    /// In words, for whoever points at it.
+    pub title: String,
+}
+
+/// What a point says; each differs in its form as well as in its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// It held.
+    Disc,
+    /// It failed.
+    Cross,
+    /// It says nothing.
+    Ring,
 }
 
 /// A numbered moment.
@@ -123,6 +150,9 @@ impl Chart {
         }
         svg = svg.add(self.grid(&frame)).add(self.stretches(&frame, above)).add(self.absences(&frame));
         svg = svg.add(self.marks(&frame, &rows)).add(self.curves(&frame));
+        if !self.points.is_empty() {
+            svg = svg.add(self.answer(&frame)).add(self.points(&frame));
+        }
         if self.lines.len() > 1 {
             svg = svg.add(self.names(&frame));
         }
@@ -247,6 +277,40 @@ impl Chart {
         })
     }
 
+    fn points(&self, frame: &Frame) -> Group {
+        self.points.iter().fold(Group::new(), |group, point| {
+            let (x, y) = self.at(frame, point.x, point.y);
+            let title = Title::new(point.title.as_str());
+            let round_one = |class: &str| {
+                Circle::new().set("cx", round(x)).set("cy", round(y)).set("r", POINT_RADIUS).set("class", class)
+            };
+            match point.shape {
+                Shape::Disc => group.add(round_one("point disc").add(title)),
+                Shape::Ring => group.add(round_one("point ring").add(title)),
+                Shape::Cross => {
+                    let (r, both) = (POINT_RADIUS, 2.0 * POINT_RADIUS);
+                    let (left, top) = (x - r, y - r);
+                    let data = format!("M{left:.1} {top:.1}l{both} {both}m-{both} 0l{both} -{both}");
+                    group.add(Path::new().set("d", data).set("class", "point cross").add(title))
+                }
+            }
+        })
+    }
+
+    fn answer(&self, frame: &Frame) -> Group {
+        let Some((at, name)) = self.answer else { return Group::new() };
+        let x = self.x_at(frame, at);
+        // On the side that has more space.
+        let (anchor, beside) = if x > (frame.left + frame.right) / 2.0 { ("end", -4.0) } else { ("start", 4.0) };
+        Group::new().add(stroke((x, frame.top), (x, frame.bottom), "answer")).add(text(
+            x + beside,
+            frame.top + 10.0,
+            "tick answer-name",
+            anchor,
+            name,
+        ))
+    }
+
     /// The name of each line, with a piece of it, beside its last point; names that would touch are moved apart.
     fn names(&self, frame: &Frame) -> Group {
         let last = |line: &Line| line.points.iter().rev().find_map(|(x, y)| y.map(|y| self.at(frame, *x, y)));
@@ -346,7 +410,20 @@ mod tests {
             marks: vec![Mark { at: 20.0, number: 1 }, Mark { at: 21.0, number: 2 }, Mark { at: 40.0, number: 3 }],
             stretches: vec![Stretch { from: 20.0, to: 40.0, name: "before" }],
             away: vec![(28.0, 32.0)],
+            points: Vec::new(),
+            answer: None,
         }
+    }
+
+    #[test]
+    fn points_differ_in_form_and_the_answer_is_marked() {
+        let point = |x, shape| Point { x, y: 50.0, shape, title: format!("</title>{x}") };
+        let points = vec![point(10.0, Shape::Disc), point(50.0, Shape::Cross), point(20.0, Shape::Ring)];
+        let svg = Chart { points, answer: Some((12.0, "answer")), ..chart() }.svg();
+        for (class, count) in [("point disc", 1), ("point cross", 1), ("point ring", 1), ("\"answer\"", 1)] {
+            assert_eq!(svg.matches(class).count(), count, "{class}: {svg}");
+        }
+        assert!(svg.contains("&lt;/title&gt;10") && svg.matches("<title").count() == 4, "{svg}");
     }
 
     #[test]

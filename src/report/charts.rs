@@ -96,6 +96,8 @@ impl Frame {
             marks: self.marks.clone(),
             stretches: self.stretches.clone(),
             away: Vec::new(),
+            points: Vec::new(),
+            answer: None,
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::view::{Distribution, Repair, Told, View};
+use super::{
+    capacity::Capacity,
+    view::{Distribution, Repair, Told, View},
+};
 use crate::visible;
 
 pub fn markdown(view: &View) -> String {
@@ -23,6 +26,9 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
     writeln!(out, "{}\n", text(&view.story))?;
     if !view.rows.is_empty() {
         figures(out, view)?;
+    }
+    if let Some(of) = &view.capacity {
+        capacity(out, of)?;
     }
     if let Some(distribution) = &view.distribution {
         response_times(out, distribution)?;
@@ -68,6 +74,26 @@ fn figures(out: &mut String, view: &View) -> std::fmt::Result {
     }
     if let Some(measured) = &view.measured {
         writeln!(out, "\nMeans over {measured}.")?;
+    }
+    writeln!(out)
+}
+
+/// The answer for each broker type, and every trial.
+fn capacity(out: &mut String, capacity: &Capacity) -> std::fmt::Result {
+    writeln!(
+        out,
+        "| broker type | records/s | MB/s | p99, ms | CPU, % | USD/month | limit |\n|---|--:|--:|--:|--:|--:|---|"
+    )?;
+    for search in &capacity.searches {
+        let [rate, mb, p99, cpu, usd] = &search.figures;
+        let (name, limit) = (text(&search.broker_type), text(&search.limit));
+        writeln!(out, "| {name} | {rate} | {mb} | {p99} | {cpu} | {usd} | {limit} |")?;
+    }
+    for search in &capacity.searches {
+        writeln!(out, "\n| {}, records/s | p99, ms | CPU, % | |\n|--:|--:|--:|---|", text(&search.broker_type))?;
+        for trial in &search.trials {
+            writeln!(out, "| {} | {} | {} | {} |", trial.rate, trial.p99, trial.cpu, text(&trial.held))?;
+        }
     }
     writeln!(out)
 }

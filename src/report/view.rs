@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{
+    capacity::{self, Capacity},
     chart::{Chart, Line},
     charts::{self, Frame, Group},
     scale::{Axis, minutes},
@@ -45,6 +46,8 @@ pub struct View {
     /// Length of the two stretches in words.
     pub measured: Option<String>,
     pub marks: Vec<Mark>,
+    /// Of a run that searched for the highest rate.
+    pub capacity: Option<Capacity>,
     pub load: Option<Group>,
     pub brokers: Vec<Group>,
     /// What there are no charts of, and why.
@@ -130,7 +133,8 @@ impl View {
             Some((stretches, proof)) => (Some(stretches), Some(proof)),
             None => (None, None),
         };
-        let headline = story::headline(run, proof);
+        let capacity = capacity::of(run);
+        let headline = capacity.as_ref().map_or_else(|| story::headline(run, proof), |of| of.headline.clone());
         let lab = story::lab(run);
         let title = match &lab {
             Some(lab) => format!("{headline} ({lab})"),
@@ -148,6 +152,7 @@ impl View {
             rows: proof.map(rows).unwrap_or_default(),
             measured: stretches.map(measured),
             marks: charts::marks(run).into_iter().map(mark).collect(),
+            capacity,
             load: None,
             brokers: Vec::new(),
             missing: Vec::new(),
@@ -338,6 +343,8 @@ fn distribution(log: &[Second], stretches: Option<&Stretches>) -> Option<Distrib
         marks: Vec::new(),
         stretches: Vec::new(),
         away: Vec::new(),
+        points: Vec::new(),
+        answer: None,
     };
     Some(Distribution { svg: chart.svg(), rows, compared: second.is_some() })
 }
