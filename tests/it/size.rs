@@ -89,18 +89,6 @@ fn a_resize_in_the_middle_of_a_recording_begins_the_model_anew() {
 }
 
 #[test]
-fn the_documented_error_of_the_predictions_is_what_the_measurements_say() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = kgen(root).args(["bench", "size", "--score", "tests/capacities"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report = String::from_utf8(output.stdout).unwrap().replace("\n## ", "\n### ");
-    assert!(
-        fs::read_to_string(root.join("docs/size.md")).unwrap().contains(&report),
-        "docs/size.md does not have what `kgen bench size --score tests/capacities` prints, one heading lower"
-    );
-}
-
-#[test]
 fn a_folder_without_measurements_and_an_unknown_workload_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (args, expected) in [
