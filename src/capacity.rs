@@ -297,6 +297,9 @@ impl Search {
         let reason = match (self.low, self.trials.last().map(Trial::held)) {
             (Some(low), _) => format!("{low:.0} records/s held once, and there was no time to confirm it"),
             (None, Some(Held::No { limit, .. })) => format!("no rate that was tried held: {limit}"),
+            (None, Some(Held::GeneratorBound)) => {
+                "the load generator was late in the last trial, which says nothing of the cluster".to_owned()
+            }
             (None, _) => "no trial was ended".to_owned(),
         };
         Found::Nothing { reason }

@@ -212,3 +212,14 @@ fn a_trial_fails_by_what_weighs_most() {
     check(Trial { missed: vec![("p99=50ms".to_owned(), 3.0)], ..good.clone() }, "latency: p99=50ms", true);
     assert_eq!(Trial { generator_bound: true, ..good }.held(), Held::GeneratorBound);
 }
+
+#[test]
+fn a_search_that_ends_after_a_load_that_was_late_says_so() {
+    let mut search =
+        Search::new(Goal { start_per_s: 100.0, rounds: 1, trial_s: 15.0, confirm_s: 35.0, within_s: 60.0 });
+    search.go(Phase::Bracket, 100.0);
+    let late = Trial { asked_per_s: 100.0, acknowledged_per_s: 90.0, generator_bound: true, ..Trial::default() };
+    search.take(late);
+    let Found::Nothing { reason } = search.found() else { panic!("{:?}", search.found()) };
+    assert!(reason.contains("the load generator was late"), "{reason}");
+}
