@@ -328,6 +328,8 @@ pub fn defaults(brokers: u32) -> Properties {
         // A disk of the lab is a folder: 1 GiB a partition at most.
         ("log.retention.bytes", 1 << 30),
         ("log.segment.bytes", 128 << 20),
+        // Kafka's own 60 s are not enough on a machine that does much else: the broker would end.
+        ("initial.broker.registration.timeout.ms", 300_000),
         // Kafka looks every 300 s; after a rolling restart that is longer than a demonstration.
         ("leader.imbalance.check.interval.seconds", 15),
     ] {
