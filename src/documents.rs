@@ -510,6 +510,8 @@ pub struct Sized {
     pub sizing: Sizing,
     /// Commands that carry out the advice, in order.
     pub next: Vec<String>,
+    /// The run, for `report`.
+    pub run: String,
 }
 
 /// `kgen capacity --json`, and the result `capacity` of its run.

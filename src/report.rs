@@ -9,11 +9,13 @@ mod charts;
 mod markdown;
 mod page;
 mod scale;
+mod size;
 mod story;
 mod stretches;
 mod times;
 mod view;
 
+pub use size::RESULT as SIZE;
 pub use stretches::{RESULT as STRETCHES, Span, Stretches};
 
 use crate::run::Run;

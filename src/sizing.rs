@@ -93,7 +93,7 @@ pub enum Survive {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sizing {
     /// The present shape, judged like the others.
     pub current: Judged,
@@ -114,7 +114,7 @@ pub struct Sizing {
 }
 
 /// The highest values of a span of the history.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Seen {
     /// The start of the span, ms since the epoch.
     pub at_ms: i64,
@@ -163,7 +163,7 @@ impl Sizing {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "do")]
 pub enum Advice {
     /// The present shape fits, and no other is cheaper by [`LEAST_SAVING`].
@@ -175,7 +175,7 @@ pub enum Advice {
 }
 
 /// How far the answer can be trusted.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Certainty {
     /// Whether CPU is predicted from this cluster's minutes or from published figures.
     pub basis: Basis,

@@ -8,13 +8,15 @@ use super::{
     console::{confirmed, ensure_confirmable},
     documents::{self, Sized},
     look::{open_named, runtime},
-    out,
+    out, record,
 };
 use crate::{
     cli::{Look, Outcome, Size, SourceChoice, refused},
     diagnose::Context,
     metrics::{Resolution, Source},
     project::Project,
+    report,
+    run::Environment,
     sample::Sample,
     sizing::{Advice, Current, Exclude, Question, size},
     text::{self, headline},
@@ -51,12 +53,25 @@ pub fn run(args: &Size, project: &Path) -> anyhow::Result<Outcome> {
         Advice::Change { .. } => Outcome::Unhealthy,
         Advice::Nothing { .. } => Outcome::Inconclusive,
     };
+    let record = record::begin_if_possible(&project, "size", None, environment(&context));
+    let sized = Sized { cluster: context, sizing, next, run: record.id().to_owned() };
+    record.result(report::SIZE, &sized)?;
+    record.end(&Ok(outcome), false)?;
     if args.json {
-        documents::print(Sized { cluster: context, sizing, next })?;
+        documents::print(sized)?;
     } else {
-        print!("{}", text::sizing::answer(&context, &sizing, &question, &next));
+        print!("{}", text::sizing::answer(&sized, &question));
     }
     Ok(outcome)
+}
+
+fn environment(context: &Context) -> Environment {
+    Environment {
+        lab_scale: context.lab_scale,
+        region: Some(context.region.clone()),
+        cluster: Some(context.cluster.clone()),
+        ..Environment::here()
+    }
 }
 
 /// What the answer is made from.

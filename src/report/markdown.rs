@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     capacity::Capacity,
+    size::Size,
     view::{Distribution, Repair, Told, View},
 };
 use crate::visible;
@@ -29,6 +30,9 @@ fn write(out: &mut String, view: &View) -> std::fmt::Result {
     }
     if let Some(of) = &view.capacity {
         capacity(out, of)?;
+    }
+    if let Some(of) = &view.size {
+        size(out, of)?;
     }
     if let Some(distribution) = &view.distribution {
         response_times(out, distribution)?;
@@ -94,6 +98,29 @@ fn capacity(out: &mut String, capacity: &Capacity) -> std::fmt::Result {
         for trial in &search.trials {
             writeln!(out, "| {} | {} | {} | {} |", trial.rate, trial.p99, trial.cpu, text(&trial.held))?;
         }
+    }
+    writeln!(out)
+}
+
+/// What to do, and every shape.
+fn size(out: &mut String, size: &Size) -> std::fmt::Result {
+    for said in &size.said {
+        writeln!(out, "{}\n", text(said))?;
+    }
+    if !size.next.is_empty() {
+        writeln!(
+            out,
+            "```sh\n{}\n```\n",
+            size.next.iter().map(|line| visible::line(line)).collect::<Vec<_>>().join("\n")
+        )?;
+    }
+    writeln!(out, "| shape | | {}, % | USD/month |", size.columns.join(", % | "))?;
+    writeln!(out, "|---|---|{}--:|", "--:|".repeat(size.columns.len()))?;
+    for row in &size.rows {
+        writeln!(out, "| {} | {} | {} | {} |", row.shape, text(&row.verdict), row.uses.join(" | "), row.usd)?;
+    }
+    for note in &size.notes {
+        writeln!(out, "\n{}", text(note))?;
     }
     writeln!(out)
 }

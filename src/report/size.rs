@@ -59,8 +59,7 @@ struct Sized {
 /// `None` for a run that sized nothing, or whose result cannot be read.
 pub fn of(run: &Run) -> Option<Size> {
     let Sized { cluster, sizing, next } = serde_json::from_value(run.result(RESULT)?.clone()).ok()?;
-    let mut others: Vec<&Judged> =
-        sizing.shapes.iter().filter(|judged| judged.shape != sizing.current.shape).collect();
+    let mut others: Vec<&Judged> = sizing.shapes.iter().filter(|judged| judged.shape != sizing.current.shape).collect();
     others.sort_by(|a, b| (!a.fits).cmp(&!b.fits).then(a.usd_per_month.total_cmp(&b.usd_per_month)));
     let judged = || std::iter::once(&sizing.current).chain(others.iter().copied());
     let is_used = |resource: &Resource| judged().any(|judged| used(judged, *resource).is_some());
@@ -172,6 +171,8 @@ fn row(sizing: &Sizing, judged: &Judged, columns: &[Resource]) -> Row {
     let verdict = match (&judged.reason, judged) {
         (_, judged) if judged.shape == sizing.current.shape => "now".to_owned(),
         (_, judged) if sizing.is_chosen(judged) => "recommended".to_owned(),
+        // Of a change that MSK does not make, what it is: one explanation is the same for many types.
+        (Some(reason), Judged { over: None, .. }) => reason.split(": ").next().unwrap_or_default().to_owned(),
         (Some(reason), _) => reason.clone(),
         (None, _) => "fits".to_owned(),
     };
@@ -211,9 +212,7 @@ mod tests {
     }
 
     fn result() -> Value {
-        let seen = |day: i64, cpu: Option<f64>| {
-            json!({ "at_ms": day * DAY_MS, "bytes_in_per_s": 1e6 * day as f64, "bytes_out_per_s": 5e5, "cpu_percent": cpu })
-        };
+        let seen = |day: i64, cpu: Option<f64>| json!({ "at_ms": day * DAY_MS, "bytes_in_per_s": 1e6 * day as f64, "bytes_out_per_s": 5e5, "cpu_percent": cpu });
         json!({
             "cluster": Context { cluster: "orders<b>".to_owned(), ..Context::default() },
             "current": judged("kafka.m5.large", 130.0, 459.9),

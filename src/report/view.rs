@@ -10,6 +10,7 @@ use super::{
     chart::{Chart, Line},
     charts::{self, Frame, Group},
     scale::{Axis, minutes},
+    size::{self, Size},
     story,
     stretches::{Stretches, proven},
     times::{self, Second},
@@ -48,6 +49,8 @@ pub struct View {
     pub marks: Vec<Mark>,
     /// Of a run that searched for the highest rate.
     pub capacity: Option<Capacity>,
+    /// Of a run that looked for the right size.
+    pub size: Option<Size>,
     pub load: Option<Group>,
     pub brokers: Vec<Group>,
     /// What there are no charts of, and why.
@@ -134,7 +137,9 @@ impl View {
             None => (None, None),
         };
         let capacity = capacity::of(run);
-        let headline = capacity.as_ref().map_or_else(|| story::headline(run, proof), |of| of.headline.clone());
+        let size = size::of(run);
+        let found = capacity.as_ref().map(|of| &of.headline).or(size.as_ref().map(|of| &of.headline));
+        let headline = found.cloned().unwrap_or_else(|| story::headline(run, proof));
         let lab = story::lab(run);
         let title = match &lab {
             Some(lab) => format!("{headline} ({lab})"),
@@ -153,6 +158,7 @@ impl View {
             measured: stretches.map(measured),
             marks: charts::marks(run).into_iter().map(mark).collect(),
             capacity,
+            size,
             load: None,
             brokers: Vec::new(),
             missing: Vec::new(),

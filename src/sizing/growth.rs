@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Current,
@@ -16,7 +16,7 @@ const LEAST_DAYS: usize = 5;
 const HORIZON_DAYS: f64 = 365.0;
 
 /// What grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reaches {
     /// The fullest data volume is full.
@@ -27,7 +27,7 @@ pub enum Reaches {
 
 /// When a limit is reached: by the middle of the slopes between all pairs of days, and by the ends of the interval that holds
 /// 80 of 100 of them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Forecast {
     pub what: Reaches,
     /// From the last minute of the history.

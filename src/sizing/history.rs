@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Current, SizingError};
 use crate::sample::{BrokerId, BrokerSample, Sample};
@@ -72,7 +72,7 @@ impl Minute {
 }
 
 /// The highest minute values of the cluster.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Peak {
     /// When most came in, ms since the epoch.
     pub at_ms: i64,

@@ -1,7 +1,7 @@
 //! CPU of a broker from what it carries: a non-negative linear model, fitted robustly to the cluster's own minutes and held by
 //! published figures where the history cannot tell one kind of load from another.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Current,
@@ -29,7 +29,7 @@ const LEAST_SPREAD: f64 = 1.5;
 const HUBER: f64 = 1.345;
 
 /// Where the figures of a prediction come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The cluster's own minutes.

@@ -63,7 +63,7 @@ impl fmt::Display for Shape {
 }
 
 /// Something that a broker can run out of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     Cpu,
@@ -127,7 +127,7 @@ impl Resource {
 }
 
 /// What a broker uses of one limit at the peak.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Use {
     pub resource: Resource,
     /// Of the limit, percent: the target for CPU, the baseline for network and volume, what is recommended for partitions.
@@ -137,7 +137,7 @@ pub struct Use {
 }
 
 /// A shape with the reasons for and against it.
-#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Judged {
     #[serde(flatten)]
     pub shape: Shape,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::headline;
 use crate::{
-    diagnose::Context,
+    documents::Sized,
     sizing::{Advice, Forecast, Judged, Question, Reaches, Resource, Sizing, Survive},
     visible,
 };
@@ -14,7 +14,8 @@ use crate::{
 const MOST_ROWS: usize = 5;
 
 /// The answer, in the width of the terminal.
-pub fn answer(context: &Context, sizing: &Sizing, question: &Question, next: &[String]) -> String {
+pub fn answer(sized: &Sized, question: &Question) -> String {
+    let Sized { cluster: context, sizing, next, run } = sized;
     let mut lines = vec![headline(context), peak(sizing), String::new()];
     lines.extend(advice(sizing));
     lines.push(certainty(sizing));
@@ -42,6 +43,7 @@ pub fn answer(context: &Context, sizing: &Sizing, question: &Question, next: &[S
         "CPU (limit {} %) is predicted from this cluster's minutes; the rest is computed.{lab} Prices: brokers, us-east-1.",
         question.target_cpu
     ));
+    lines.push(format!("The history as a chart, and every shape: kgen report {run}"));
     lines.iter().map(|line| wrapped(line) + "\n").collect()
 }
 
