@@ -204,7 +204,7 @@ mod tests {
         let over = cpu > 100.0;
         json!({
             "broker_type": broker_type, "brokers": 3, "fits": !over,
-            "reason": over.then(|| "CPU 130 % <of> the target"), "over": over.then_some("cpu"),
+            "reason": over.then_some("CPU 130 % <of> the target"), "over": over.then_some("cpu"),
             "uses": [{ "resource": "cpu", "percent": cpu * 0.7, "percent_after_loss": cpu },
                      { "resource": "disk", "percent": 20.0, "percent_after_loss": 20.0 }],
             "binding": "cpu", "cpu_percent": cpu * 0.4, "usd_per_month": usd,
