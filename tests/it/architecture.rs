@@ -36,7 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("benchmark", &["catalogue", "diagnose", "finding_id", "run", "sample"]),
     ("prediction", &["capacity", "diagnose", "run", "sample", "sizing"]),
     ("proof", &["diagnose", "finding_id", "sample", "statistics"]),
-    ("report", &["capacity", "diagnose", "process", "proof", "remedy", "run", "sample", "statistics"]),
+    ("report", &["capacity", "diagnose", "process", "proof", "remedy", "run", "sample", "sizing", "statistics"]),
     ("run", &["sample", "diagnose", "finding_id", "remedy"]),
     ("screen", &["diagnose", "finding_id", "process", "run", "sample"]),
     ("terraform", &["catalogue", "process"]),
