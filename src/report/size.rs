@@ -62,7 +62,7 @@ pub fn of(run: &Run) -> Option<Size> {
     let mut others: Vec<&Judged> = sizing.shapes.iter().filter(|judged| judged.shape != sizing.current.shape).collect();
     others.sort_by(|a, b| (!a.fits).cmp(&!b.fits).then(a.usd_per_month.total_cmp(&b.usd_per_month)));
     let judged = || std::iter::once(&sizing.current).chain(others.iter().copied());
-    let is_used = |resource: &Resource| judged().any(|judged| used(judged, *resource).is_some());
+    let is_used = |resource: &Resource| judged().any(|judged| judged.used(*resource).is_some());
     let columns: Vec<Resource> = Resource::ALL.into_iter().filter(is_used).collect();
     Some(Size {
         headline: headline(&cluster, &sizing),
@@ -176,21 +176,12 @@ fn row(sizing: &Sizing, judged: &Judged, columns: &[Resource]) -> Row {
         (Some(reason), _) => reason.clone(),
         (None, _) => "fits".to_owned(),
     };
-    let cell = |resource: &Resource| match used(judged, *resource) {
-        Some(percent) if judged.binding == Some(*resource) => format!("{percent:.0}!"),
-        Some(percent) => format!("{percent:.0}"),
-        None => "-".to_owned(),
-    };
     Row {
         shape: judged.shape.to_string(),
         verdict,
-        uses: columns.iter().map(cell).collect(),
+        uses: columns.iter().map(|column| judged.cell(*column)).collect(),
         usd: format!("{:.0}", judged.usd_per_month),
     }
-}
-
-fn used(judged: &Judged, resource: Resource) -> Option<f64> {
-    judged.uses.iter().find(|of| of.resource == resource).map(|of| of.percent_after_loss)
 }
 
 #[cfg(test)]

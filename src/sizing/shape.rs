@@ -155,6 +155,22 @@ pub struct Judged {
     pub usd_per_month: f64,
 }
 
+impl Judged {
+    /// Percent of a limit while what the shape has to survive is away; `None` where it was not computed.
+    pub fn used(&self, resource: Resource) -> Option<f64> {
+        self.uses.iter().find(|of| of.resource == resource).map(|of| of.percent_after_loss)
+    }
+
+    /// The same for a table: the limit that binds has a mark.
+    pub fn cell(&self, resource: Resource) -> String {
+        match self.used(resource) {
+            Some(percent) if self.binding == Some(resource) => format!("{percent:.0}!"),
+            Some(percent) => format!("{percent:.0}"),
+            None => "-".to_owned(),
+        }
+    }
+}
+
 pub struct Judge<'a> {
     current: &'a Current,
     history: &'a History,

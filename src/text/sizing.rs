@@ -64,7 +64,7 @@ fn rejected(sizing: &Sizing) -> Vec<String> {
     let over = |resource: Resource| {
         let of_resource = rejected().filter(is_own_class).filter(move |judged| judged.over == Some(resource));
         let shapes: Vec<String> = of_resource
-            .map(|judged| format!("{} {:.0} %", judged.shape, used(judged, resource).unwrap_or_default()))
+            .map(|judged| format!("{} {:.0} %", judged.shape, judged.used(resource).unwrap_or_default()))
             .collect();
         (!shapes.is_empty()).then(|| format!("  {}: {}", resource.name(), shapes.join(", ")))
     };
@@ -171,7 +171,7 @@ fn table(sizing: &Sizing) -> Table {
     table.load_style(comfy_table::presets::NOTHING);
     let rows: Vec<&Judged> =
         std::iter::once(&sizing.current).chain(fitting(sizing).into_iter().take(MOST_ROWS)).collect();
-    let is_seen = |resource: &Resource| rows.iter().any(|judged| used(judged, *resource).is_some());
+    let is_seen = |resource: &Resource| rows.iter().any(|judged| judged.used(*resource).is_some());
     let columns: Vec<Resource> = Resource::ALL.into_iter().filter(is_seen).collect();
     let head = std::iter::once("").chain(columns.iter().map(|column| heading(*column))).chain(["USD/month", "change"]);
     table.set_header(head);
@@ -201,20 +201,10 @@ fn row(sizing: &Sizing, judged: &Judged, columns: &[Resource]) -> Vec<String> {
         judged if sizing.is_chosen(judged) => ">",
         _ => "",
     };
-    // The limit that binds has a mark.
-    let cell = |resource: &Resource| match used(judged, *resource) {
-        Some(percent) if judged.binding == Some(*resource) => format!("{percent:.0}!"),
-        Some(percent) => format!("{percent:.0}"),
-        None => "-".to_owned(),
-    };
     let difference = judged.usd_per_month - sizing.current.usd_per_month;
     let difference = if difference == 0.0 { String::new() } else { format!("{difference:+.0}") };
     std::iter::once(format!("{mark:>3} {}", judged.shape))
-        .chain(columns.iter().map(cell))
+        .chain(columns.iter().map(|column| judged.cell(*column)))
         .chain([format!("{:.0}", judged.usd_per_month), difference])
         .collect()
-}
-
-fn used(judged: &Judged, resource: Resource) -> Option<f64> {
-    judged.uses.iter().find(|used| used.resource == resource).map(|used| used.percent_after_loss)
 }
