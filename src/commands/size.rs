@@ -53,7 +53,7 @@ pub fn run(args: &Size, project: &Path) -> anyhow::Result<Outcome> {
         Advice::Change { .. } => Outcome::Unhealthy,
         Advice::Nothing { .. } => Outcome::Inconclusive,
     };
-    let record = record::begin_if_possible(&project, "size", None, environment(&context));
+    let record = record::begin_if_possible(&project, "size", None, Environment::with(&context));
     let sized = Sized { cluster: context, sizing, next, run: record.id().to_owned() };
     record.result(report::SIZE, &sized)?;
     record.end(&Ok(outcome), false)?;
@@ -63,15 +63,6 @@ pub fn run(args: &Size, project: &Path) -> anyhow::Result<Outcome> {
         print!("{}", text::sizing::answer(&sized, &question));
     }
     Ok(outcome)
-}
-
-fn environment(context: &Context) -> Environment {
-    Environment {
-        lab_scale: context.lab_scale,
-        region: Some(context.region.clone()),
-        cluster: Some(context.cluster.clone()),
-        ..Environment::here()
-    }
 }
 
 /// What the answer is made from.

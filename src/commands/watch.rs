@@ -34,17 +34,7 @@ async fn watch(args: &Watch, project: &Project) -> anyhow::Result<Outcome> {
     let interval = interval(args.look.interval, &opened)?;
     let interrupts = Interrupts::hold()?;
     let context = &opened.context;
-    let record = record::begin_if_possible(
-        project,
-        "watch",
-        None,
-        Environment {
-            lab_scale: context.lab_scale,
-            region: Some(context.region.clone()),
-            cluster: Some(context.cluster.clone()),
-            ..Environment::here()
-        },
-    );
+    let record = record::begin_if_possible(project, "watch", None, Environment::with(context));
     let mut output =
         Output { json: args.json, record: record.clone(), lines: Lines::new(record.head(), out::lines_palette()) };
     record::show(&record, args.json || args.plain);

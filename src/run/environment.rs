@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnose::Context;
+
 /// Program, machine and cluster of a run. What was not known when it began is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,6 +23,16 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// This program on this machine, with a cluster as it was seen.
+    pub fn with(cluster: &Context) -> Environment {
+        Environment {
+            lab_scale: cluster.lab_scale,
+            region: Some(cluster.region.clone()),
+            cluster: Some(cluster.cluster.clone()),
+            ..Environment::here()
+        }
+    }
+
     /// This program on this machine; region, cluster and scale are the caller's to fill in.
     pub fn here() -> Environment {
         let system = rustix::system::sysinfo();
