@@ -9,6 +9,7 @@ mod sampler;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
     path::PathBuf,
     sync::mpsc,
@@ -34,6 +35,7 @@ use crate::{
     },
     lab::{
         fault::{Abilities, Hits},
+        hardware::Hardware,
         limits::Means,
     },
     lab_api::{FaultOrder, LabFault},
@@ -146,20 +148,13 @@ fn scenarios(names: &[String]) -> anyhow::Result<Vec<&'static Scenario>> {
 
 impl Stage<'_> {
     fn raise<'a>(outer: &Project, request: &'a Request, say: Say<'a>) -> anyhow::Result<Stage<'a>> {
-        let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{}\"\n", request.broker_type);
-        let files = vec![(PathBuf::from("kgen.toml"), text.into_bytes())];
-        let mut sandbox = sandbox::Stage::set(outer, &sandbox::Request { name: "bench", files }, say)?;
         let short_minutes = match request.view {
             View::Inside => Vec::new(),
             View::Outside => outside::arguments(request.period),
         };
-        sandbox.raise_lab_with(None, sandbox::hardware(request.t3_credits), short_minutes, say)?;
-        let place = sandbox.place()?;
-        let made = runtime()?.block_on(made(&place, sandbox.project()));
-        let bootstrap = made.inspect_err(|_| {
-            // The error of the cluster counts.
-            let _ = sandbox.end_lab();
-        })?;
+        let hardware = sandbox::hardware(request.t3_credits);
+        let Raised { sandbox, place, bootstrap } =
+            raised(outer, (&request.broker_type, BROKERS), hardware, short_minutes, say)?;
         Ok(Stage { request, say, sandbox, place, bootstrap })
     }
 
@@ -358,11 +353,40 @@ fn create(admin: &Admin, topic: &str, variation: &Variation) -> anyhow::Result<(
     })?)
 }
 
+/// A lab with one cluster.
+struct Raised {
+    sandbox: sandbox::Stage,
+    place: Place,
+    bootstrap: String,
+}
+
+/// Raises a lab of its own, started with `more` arguments, and makes a cluster of so many brokers of a type in it.
+fn raised(
+    outer: &Project,
+    (broker_type, brokers): (&str, u32),
+    hardware: Hardware,
+    more: Vec<OsString>,
+    say: Say<'_>,
+) -> anyhow::Result<Raised> {
+    let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{broker_type}\"\n");
+    let files = vec![(PathBuf::from("kgen.toml"), text.into_bytes())];
+    let mut sandbox = sandbox::Stage::set(outer, &sandbox::Request { name: "bench", files }, say)?;
+    sandbox.raise_lab_with(None, hardware, more, say)?;
+    let place = sandbox.place()?;
+    let made = runtime()?.block_on(made(&place, sandbox.project(), brokers));
+    let bootstrap = made.inspect_err(|_| {
+        // The error of the cluster counts.
+        let _ = sandbox.end_lab();
+    })?;
+    Ok(Raised { sandbox, place, bootstrap })
+}
+
 /// Makes the cluster, and returns its bootstrap brokers when it is active.
-async fn made(place: &Place, project: &Project) -> anyhow::Result<String> {
+async fn made(place: &Place, project: &Project, brokers: u32) -> anyhow::Result<String> {
     let stack = project.stack();
     let aws = place.aws(stack.region()).await;
-    aws.create_lab_cluster(CLUSTER, stack.cluster().broker_type.as_str(), BROKERS as i32, VOLUME_GIB).await?;
+    let brokers = i32::try_from(brokers).map_err(|_| refused(anyhow!("a cluster has no {brokers} brokers")))?;
+    aws.create_lab_cluster(CLUSTER, stack.cluster().broker_type.as_str(), brokers, VOLUME_GIB).await?;
     active(&aws).await?;
     Ok(cluster(&aws, CLUSTER).await?.1)
 }

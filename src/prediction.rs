@@ -52,6 +52,13 @@ pub struct Span {
     pub until_ms: i64,
 }
 
+impl Truth {
+    /// What its run and its packed file are named after.
+    pub fn name(&self) -> String {
+        format!("{}-{}x{}", self.workload, self.shape.brokers, self.shape.broker_type)
+    }
+}
+
 impl Span {
     fn contains(&self, at_ms: i64) -> bool {
         (self.from_ms..self.until_ms).contains(&at_ms)

@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 
 use super::{
-    BROKERS_WARM_UP, CLUSTER, FLUSH_WITHIN, active,
+    BROKERS_WARM_UP, FLUSH_WITHIN, Raised, raised,
     recording::Come,
     sampler::{INTERVAL_OF_TRIALS, Sampler},
 };
@@ -40,18 +40,14 @@ use crate::{
         sizes::Sizes,
         slo::Slo,
     },
-    outcome::{Outcome, refused},
+    outcome::Outcome,
     prediction::{Span, TRUTH, Truth, WORKLOADS, Workload},
     project::Project,
     record::environment,
     run::{self, Entry, Event, Observed, Start, Writer, new_id, now},
     sandbox::{self, lab::Say},
     sizing::Shape,
-    watch::{Place, cluster, runtime},
 };
-
-/// Storage of one broker, GiB: MSK's own default.
-const VOLUME_GIB: i32 = 1000;
 
 /// Latency is not what sizing predicts, so it only has to be no queue that grows.
 const OBJECTIVE: &str = "p99=1000ms";
@@ -119,18 +115,10 @@ pub fn measure(outer: &Project, wanted: &Measurements, say: Say<'_>) -> anyhow::
 
 impl Stage<'_> {
     fn raise<'a>(outer: &Project, wanted: &'a Measurements, shape: Shape, say: Say<'a>) -> anyhow::Result<Stage<'a>> {
-        let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{}\"\n", shape.broker_type);
-        let files = vec![(PathBuf::from("kgen.toml"), text.into_bytes())];
-        let mut sandbox = sandbox::Stage::set(outer, &sandbox::Request { name: "bench", files }, say)?;
         let hardware = Hardware { scale: f64::from(wanted.scale), ..sandbox::hardware(false) };
         let scale = vec!["--scale".into(), wanted.scale.to_string().into()];
-        sandbox.raise_lab_with(None, hardware, scale, say)?;
-        let place = sandbox.place()?;
-        let made = runtime()?.block_on(made(&place, sandbox.project(), shape));
-        let bootstrap = made.inspect_err(|_| {
-            // The error of the cluster counts.
-            let _ = sandbox.end_lab();
-        })?;
+        let Raised { sandbox, place, bootstrap } =
+            raised(outer, (shape.broker_type.as_str(), shape.brokers), hardware, scale, say)?;
         let (sender, inbox) = mpsc::channel();
         let sampler = Sampler::inside(sandbox.project().clone(), place, INTERVAL_OF_TRIALS, sender);
         let seen = Seen::default();
@@ -230,7 +218,15 @@ impl Stage<'_> {
         trials: Vec<Trial>,
         histories: Vec<Vec<Span>>,
     ) -> anyhow::Result<()> {
-        let name = format!("{}-{}x{}", workload.name, self.shape.brokers, self.shape.broker_type);
+        let truth = Truth {
+            workload: workload.name.to_owned(),
+            shape: self.shape,
+            lab_scale: f64::from(self.wanted.scale),
+            found,
+            trials,
+            histories,
+        };
+        let name = truth.name();
         let start = Start {
             id: new_id(&name, now()),
             command: "bench".to_owned(),
@@ -240,19 +236,11 @@ impl Stage<'_> {
         };
         let mut writer = Writer::create(&self.wanted.out, start)?;
         let mut write = |at, event| writer.write(&edge::redacted_entry(Entry { at, event }));
-        for span in histories.iter().flatten() {
+        for span in truth.histories.iter().flatten() {
             for observed in self.seen.between(span.from_ms, span.until_ms) {
                 write(run::at(observed.sample.at_ms), Event::Sample(Box::new(observed)))?;
             }
         }
-        let truth = Truth {
-            workload: workload.name.to_owned(),
-            shape: self.shape,
-            lab_scale: f64::from(self.wanted.scale),
-            found,
-            trials,
-            histories,
-        };
         write(now(), Event::result(TRUTH, &truth)?)?;
         let end = run::End { exit_code: 0, outcome: "done".to_owned(), error: None };
         Ok(write(now(), Event::End(end))?)
@@ -377,13 +365,4 @@ impl Drop for Readers {
             let _ = thread.join();
         }
     }
-}
-
-/// Makes the cluster, and returns its bootstrap brokers when it is active.
-async fn made(place: &Place, project: &Project, shape: Shape) -> anyhow::Result<String> {
-    let aws = place.aws(project.stack().region()).await;
-    let brokers = i32::try_from(shape.brokers).map_err(|_| refused(anyhow!("{shape} has too many brokers")))?;
-    aws.create_lab_cluster(CLUSTER, shape.broker_type.as_str(), brokers, VOLUME_GIB).await?;
-    active(&aws).await?;
-    Ok(cluster(&aws, CLUSTER).await?.1)
 }

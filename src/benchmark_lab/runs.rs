@@ -58,8 +58,7 @@ pub fn pack(run: &Run, judged: &Judged, dir: &Path) -> anyhow::Result<()> {
 /// The file cannot be written.
 pub fn pack_measurement(run: &Run, dir: &Path) -> anyhow::Result<()> {
     let Some(truth) = prediction::truth_of(run) else { return Ok(()) };
-    let name = format!("{}-{}x{}", truth.workload, truth.shape.brokers, truth.shape.broker_type);
-    pack_as(run, &name, prediction::TRUTH, dir)
+    pack_as(run, &truth.name(), prediction::TRUTH, dir)
 }
 
 /// Writes a run's samples and the result that is its truth.
