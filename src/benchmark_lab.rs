@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
 pub use capacities::{Measurements, measure, scale_of_shapes};
 pub use runs::{pack, pack_measurement, recorded_in, runs_in};
@@ -48,6 +48,7 @@ use crate::{
         sizes::Sizes,
     },
     outcome::{Outcome, refused},
+    process::pause,
     project::Project,
     record::environment,
     run::{self, Start, Writer, new_id, now},
@@ -188,10 +189,7 @@ impl Stage<'_> {
         let topic = "bench-warm-up";
         create(&self.admin()?, topic, &variation)?;
         let load = Sending::start(self.load(&variation, topic), |_| ());
-        let end = Instant::now() + BROKERS_WARM_UP;
-        while Instant::now() < end && !self.sandbox.was_interrupted() {
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        pause(BROKERS_WARM_UP, || self.sandbox.was_interrupted());
         drop(load);
         self.recover()
     }
@@ -289,13 +287,8 @@ impl Stage<'_> {
         // Whatever a run that failed has left.
         let _ = stop_faults(self.sandbox.project(), self.sandbox.lab()?, None);
         let admin = self.admin()?;
-        let began = Instant::now();
-        while !admin.replication(Duration::from_secs(5)).is_ok_and(|seen| seen.is_whole(BROKERS as usize)) {
-            if began.elapsed() > WELL_WITHIN {
-                bail!("the cluster is not well {} s after a fault", WELL_WITHIN.as_secs());
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
+        let is_well = || admin.replication(Duration::from_secs(5)).is_ok_and(|seen| seen.is_whole(BROKERS as usize));
+        ensure!(pause(WELL_WITHIN, is_well), "the cluster is not well {} s after a fault", WELL_WITHIN.as_secs());
         let connection = Connection::plain(self.bootstrap.as_str());
         let cluster = connection.ensure_reachable(Duration::from_secs(20))?;
         for topic in cluster.topics.keys().filter(|topic| topic.starts_with("bench-")) {

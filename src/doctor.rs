@@ -17,6 +17,8 @@ pub use platform::{Package, Platform};
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
+    /// The operating system, as [`std::env::consts::OS`] names it.
+    pub os: String,
     pub platform: Platform,
     pub terraform: Option<Program>,
     pub provider: Provider,

@@ -30,6 +30,7 @@ use crate::{
         producer::{self, ProducerConfig, Summary, Tick, new_run},
         slo::{Judged, Slo},
     },
+    process::pause,
     run::Observed,
     sample::{BrokerId, BrokerSample, Sample},
 };
@@ -154,12 +155,8 @@ pub fn search(
 }
 
 fn await_brokers(seen: &Seen, stop: &AtomicBool) -> anyhow::Result<()> {
-    let until = Instant::now() + SEEN_WITHIN;
-    while seen.cluster().is_none() && Instant::now() < until && !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(200));
-    }
     anyhow::ensure!(
-        seen.cluster().is_some() || stop.load(Ordering::Relaxed),
+        pause(SEEN_WITHIN, || seen.cluster().is_some() || stop.load(Ordering::Relaxed)),
         "no sample of the brokers came within {} s, and without their CPU there is no capacity to be found",
         SEEN_WITHIN.as_secs()
     );
@@ -167,11 +164,8 @@ fn await_brokers(seen: &Seen, stop: &AtomicBool) -> anyhow::Result<()> {
 }
 
 fn await_sync(seen: &Seen, stop: &AtomicBool) {
-    let until = Instant::now() + QUIET_WITHIN;
     let is_behind = || seen.all().last().and_then(|of| out_of_sync(&of.sample)).is_some_and(|count| count > 0);
-    while is_behind() && Instant::now() < until && !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    pause(QUIET_WITHIN, || !is_behind() || stop.load(Ordering::Relaxed));
 }
 
 /// Sends the load at one rate, and sums up what came of it.

@@ -76,10 +76,14 @@ fn live_runs_from_outside_are_judged_as_they_came_in() {
 
 /// Verdicts of a window with each field taken away; those that say `healthy`.
 fn healthy_without(name: &str, context: &Context, samples: &[Sample]) -> Vec<String> {
-    let is_fault = diagnose(context, samples).verdict != Verdict::Healthy;
+    if diagnose(context, samples).verdict == Verdict::Healthy {
+        return Vec::new();
+    }
     let healthy = |field: &Field| {
-        let (context, samples) = without(*field, context, samples);
-        is_fault && diagnose(&context, &samples).verdict == Verdict::Healthy
+        let (other_context, other) = without(*field, context, samples);
+        // A field that nothing had is not taken away.
+        let is_less = other != samples || other_context.state != context.state;
+        is_less && diagnose(&other_context, &other).verdict == Verdict::Healthy
     };
     Field::ALL.iter().filter(|field| healthy(field)).map(|field| format!("{name} without {field:?}")).collect()
 }

@@ -42,6 +42,7 @@ use crate::{
     },
     outcome::Outcome,
     prediction::{Span, TRUTH, Truth, WORKLOADS, Workload},
+    process::pause,
     project::Project,
     record::environment,
     run::{self, Entry, Event, Observed, Start, Writer, new_id, now},
@@ -290,10 +291,7 @@ impl Stage<'_> {
 
     /// Waits so long, or until it is interrupted.
     fn pause(&self, time: Duration) {
-        let end = Instant::now() + time;
-        while Instant::now() < end && !self.sandbox.was_interrupted() {
-            thread::sleep(Duration::from_millis(100).min(end.saturating_duration_since(Instant::now())));
-        }
+        pause(time, || self.sandbox.was_interrupted());
     }
 }
 

@@ -120,6 +120,16 @@ pub const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "lab-system",
+        side: Side::Lab,
+        commands: &["lab up", "demo"],
+        why: "the lab limits and observes its brokers with what Linux has",
+        judge: |found| match found.os.as_str() {
+            "linux" => Judged::ok("Linux"),
+            other => Judged::missing(other, "start the lab in a virtual machine or a container with Linux"),
+        },
+    },
+    Check {
         id: "java",
         side: Side::Lab,
         commands: &["lab up", "demo"],
@@ -259,6 +269,7 @@ mod tests {
     fn whole() -> Found {
         let at = |path: &str| Some(path.into());
         Found {
+            os: "linux".to_owned(),
             platform: Platform::Debian,
             terraform: Some(Program { path: "/bin/terraform".into(), version: Some("1.12.2".to_owned()) }),
             provider: Provider::Registry,
@@ -361,6 +372,7 @@ mod tests {
             "PATH",
             "session-manager-plugin.deb",
         );
+        check("lab-system", |found| found.os = "macos".into(), Missing, "macos", "with Linux");
         check("java", |found| found.java = Err("too old".into()), Missing, "too old", "openjdk-17");
         check("kafka", |found| found.kafka = Ok(None), Warning, "from https://repository", "kgen doctor --fix");
         check("kafka", |found| found.kafka = Err("3.9".into()), Missing, "3.9", "unset KAFKA_HOME");

@@ -1,19 +1,20 @@
 //! The brokers of a cluster in the lab, changed from one type to another through the MSK API.
 
 use std::{
+    ops::ControlFlow,
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::types::Types;
 use crate::{
-    aws::{Aws, MskCluster},
+    aws::{Aws, AwsError, MskCluster},
     catalogue::BrokerType,
     kafka::{Connection, REACHABLE_WITHIN, admin::Admin},
     outcome::refused,
-    process::shell_word,
+    process::{await_until, shell_word},
     watch::runtime,
 };
 
@@ -85,7 +86,7 @@ impl LabBrokers {
     /// `stop` was set; the API refuses or fails, or the waiting takes too long.
     pub fn change(&self, to: BrokerType, stop: Option<&AtomicBool>) -> anyhow::Result<()> {
         let changing = || format!("changing the brokers of {} to {to}", self.cluster.name);
-        runtime()?.block_on(self.changed(to, stop)).with_context(changing)?;
+        self.changed(to, stop).with_context(changing)?;
         self.await_sync(stop).with_context(changing)
     }
 
@@ -100,47 +101,47 @@ impl LabBrokers {
         )
     }
 
-    async fn changed(&self, to: BrokerType, stop: Option<&AtomicBool>) -> anyhow::Result<()> {
-        let aws = Aws::connect(&self.region).await;
-        let cluster = self.idle(&aws, stop).await?;
+    fn changed(&self, to: BrokerType, stop: Option<&AtomicBool>) -> anyhow::Result<()> {
+        let runtime = runtime()?;
+        let aws = runtime.block_on(Aws::connect(&self.region));
+        let idle = || self.await_idle(|| runtime.block_on(aws.describe(&self.cluster.arn)), stop);
+        let cluster = idle()?;
         if cluster.broker_type == to.as_str() {
             return Ok(());
         }
-        aws.update_lab_broker_type(&cluster, to.as_str()).await?;
-        let now = self.idle(&aws, stop).await?.broker_type;
+        runtime.block_on(aws.update_lab_broker_type(&cluster, to.as_str()))?;
+        let now = idle()?.broker_type;
         ensure!(now == to.as_str(), "the operation has ended, and the brokers are {now} (`kgen lab status`)");
         Ok(())
     }
 
     /// The cluster once it is ACTIVE and no operation runs.
-    async fn idle(&self, aws: &Aws, stop: Option<&AtomicBool>) -> anyhow::Result<MskCluster> {
-        let began = Instant::now();
-        loop {
+    fn await_idle(
+        &self,
+        describe: impl Fn() -> Result<MskCluster, AwsError>,
+        stop: Option<&AtomicBool>,
+    ) -> anyhow::Result<MskCluster> {
+        let awaited = await_until(CHANGED_WITHIN, LOOK_EVERY, || {
             ensure_not_stopped(stop)?;
-            let state = match aws.describe(&self.cluster.arn).await {
-                Ok(cluster) if cluster.is_idle() => return Ok(cluster),
-                Ok(cluster) => cluster.state,
-                Err(error) if error.is_transient() => error.to_string(),
-                Err(error) => return Err(error.into()),
-            };
-            if began.elapsed() > CHANGED_WITHIN {
-                bail!("the cluster is not ACTIVE after {} s: {state}", CHANGED_WITHIN.as_secs());
+            match describe() {
+                Ok(cluster) if cluster.is_idle() => Ok(ControlFlow::Break(cluster)),
+                Ok(cluster) => Ok(ControlFlow::Continue(cluster.state)),
+                Err(error) if error.is_transient() => Ok(ControlFlow::Continue(error.to_string())),
+                Err(error) => Err(anyhow!(error)),
             }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        })?;
+        awaited.map_err(|state| anyhow!("the cluster is not ACTIVE after {} s: {state}", CHANGED_WITHIN.as_secs()))
     }
 
     fn await_sync(&self, stop: Option<&AtomicBool>) -> anyhow::Result<()> {
-        let (admin, began) = (Admin::connect(&self.connection)?, Instant::now());
+        let admin = Admin::connect(&self.connection)?;
         let brokers = self.cluster.broker_count as usize;
-        while !admin.replication(REACHABLE_WITHIN).is_ok_and(|seen| seen.is_whole(brokers)) {
+        let awaited = await_until(IN_SYNC_WITHIN, LOOK_EVERY, || {
             ensure_not_stopped(stop)?;
-            if began.elapsed() > IN_SYNC_WITHIN {
-                bail!("not every replica is in sync after {} s", IN_SYNC_WITHIN.as_secs());
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        Ok(())
+            let is_whole = admin.replication(REACHABLE_WITHIN).is_ok_and(|seen| seen.is_whole(brokers));
+            anyhow::Ok(if is_whole { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        awaited.map_err(|()| anyhow!("not every replica is in sync after {} s", IN_SYNC_WITHIN.as_secs()))
     }
 }
 

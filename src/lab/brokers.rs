@@ -33,7 +33,7 @@ use self::{
 use super::{
     exporter,
     hardware::{BrokerSize, Hardware, machine_cores, machine_memory_mib},
-    install::{Classes, Kafka},
+    install::{Classes, Kafka, ensure_system},
     limits::Means,
     readings::{BrokerReadings, ControllerPid, FleetReading, read_forever},
     tls::Certificates,
@@ -77,8 +77,9 @@ impl Machine {
     /// Looks at this machine, and fetches what is missing; `say` is called before.
     ///
     /// # Errors
-    /// No Java, or Kafka can be neither found nor fetched.
+    /// This is not Linux, there is no Java, or Kafka can be neither found nor fetched.
     pub fn prepare(hardware: Option<Hardware>, say: &dyn Fn(&str)) -> anyhow::Result<Machine> {
+        ensure_system(std::env::consts::OS)?;
         let means = Means::detect();
         means.clean_up();
         let hardware = hardware.unwrap_or_else(|| Hardware::for_machine(machine_cores()));

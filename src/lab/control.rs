@@ -25,6 +25,7 @@ use crate::{
         topics::{TopicCall, Topics},
     },
     lab_api::{LabAnswered, LabBroker, LabFault, LabOutage, LabStatus, OutageKind},
+    process::pause,
     sample::BrokerId,
 };
 
@@ -288,15 +289,13 @@ impl Lab {
     /// # Errors
     /// When work was still running at the end; the brokers concerned die with this process.
     pub fn stop(&self, patience: Duration) -> anyhow::Result<()> {
-        let deadline = Instant::now() + patience;
+        let asked = Instant::now();
         let members: Vec<_> = self.crews.lock().drain().collect();
         // Without senders the tasks end, all crews at once.
         let threads: Vec<_> = members.into_iter().map(|(arn, member)| (arn, member.thread)).collect();
         for (arn, thread) in threads {
-            while !thread.is_finished() {
-                anyhow::ensure!(Instant::now() < deadline, "the brokers of {arn} were still busy after {patience:?}");
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            let has_ended = pause(patience.saturating_sub(asked.elapsed()), || thread.is_finished());
+            anyhow::ensure!(has_ended, "the brokers of {arn} were still busy after {patience:?}");
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::catalogue::BrokerType;
+use crate::{catalogue::BrokerType, process::memory_bytes};
 
 /// The scale of the lab and what T3 brokers may do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,10 +90,10 @@ impl Hardware {
     }
 }
 
-/// Memory of this machine, MiB; the cgroup of a container is not looked at.
+/// Memory of this machine, MiB.
 pub fn machine_memory_mib() -> u64 {
-    let info = rustix::system::sysinfo();
-    (info.totalram as u64).saturating_mul(u64::from(info.mem_unit)) >> 20
+    // Where the lab runs, this is known.
+    memory_bytes().unwrap_or(0) >> 20
 }
 
 pub fn machine_cores() -> usize {

@@ -268,6 +268,19 @@ fn ensure_own(cache: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks that the lab runs on a system that [`std::env::consts::OS`] names like this.
+///
+/// # Errors
+/// It is not Linux: the limits of the brokers, and what is observed of them, are cgroups and /proc.
+pub fn ensure_system(os: &str) -> anyhow::Result<()> {
+    ensure!(
+        os == "linux",
+        "the lab needs Linux, which limits and observes its brokers (cgroups, /proc); this is {os}: start it in a virtual \
+         machine or a container with Linux"
+    );
+    Ok(())
+}
+
 /// Java 17 or later: that of `JAVA_HOME`, else of the PATH.
 ///
 /// # Errors
@@ -333,6 +346,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn the_lab_is_refused_on_another_system_than_linux() {
+        ensure_system("linux").unwrap();
+        let refused = ensure_system("macos").unwrap_err().to_string();
+        assert!(refused.contains("this is macos: start it in a virtual machine"), "{refused}");
+    }
 
     #[test]
     fn every_javas_version_is_read() {

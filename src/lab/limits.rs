@@ -207,7 +207,7 @@ impl Limit {
 /// The whole disk that `path` is on, as `major:minor`; nothing where that is no block device of its own.
 pub fn disk_of(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
-    let device = fs::metadata(path).ok()?.dev();
+    let device = fs::metadata(path).ok()?.dev() as rustix::fs::Dev;
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let known = Path::new("/sys/dev/block").join(format!("{major}:{minor}")).canonicalize().ok()?;
     // Limits are of whole disks.

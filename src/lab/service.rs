@@ -6,10 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     files::own,
     lab_api::LabStatus,
-    process::{Holder, Readiness, Server, StartingServer, absolute},
+    process::{Holder, Readiness, Server, StartingServer, absolute, pause},
 };
 
 /// How long a lock is waited for: a lab that is being killed has it for a moment, and so has whoever looks.
@@ -175,7 +175,7 @@ impl Folder {
         };
         let running: Running = serde_json::from_slice(&bytes)?;
         let port = running.endpoint.strip_prefix("http://127.0.0.1:").and_then(|port| port.parse::<u16>().ok());
-        anyhow::ensure!(port.is_some(), "its endpoint is not on 127.0.0.1: {:?}", running.endpoint);
+        ensure!(port.is_some(), "its endpoint is not on 127.0.0.1: {:?}", running.endpoint);
         Ok(Some(running))
     }
 
@@ -197,13 +197,8 @@ impl Folder {
         own::make_folder(&self.0, 0o777).with_context(|| format!("making {}", self.0.display()))?;
         let path = self.lock_file();
         let file = own::lockable(&path).with_context(|| format!("opening {}", path.display()))?;
-        let asked = Instant::now();
-        while file.try_lock().is_err() {
-            if asked.elapsed() > LOCK_WITHIN {
-                bail!("a lab is already running in {} (`kgen lab down` stops it)", self.0.display());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let is_ours = pause(LOCK_WITHIN, || file.try_lock().is_ok());
+        ensure!(is_ours, "a lab is already running in {} (`kgen lab down` stops it)", self.0.display());
         Ok(file)
     }
 }

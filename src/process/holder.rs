@@ -6,8 +6,6 @@ use std::{
     path::Path,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
 /// A process that holds the lock on a file now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -52,22 +50,35 @@ impl Holder {
     /// # Errors
     /// It belongs to another user.
     pub fn terminate(pid: u32, path: &Path, is_meant: impl Fn(&Holder) -> bool) -> io::Result<bool> {
-        let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
-        // It stands for this very process, whatever becomes of its number.
-        let process = match pidfd_open(id, PidfdFlags::empty()) {
-            Ok(process) => process,
-            Err(rustix::io::Errno::SRCH) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        if !Holder::checked(pid, path).is_some_and(|holder| is_meant(&holder)) {
-            return Ok(false);
-        }
-        match pidfd_send_signal(&process, Signal::TERM) {
-            Ok(()) => Ok(true),
-            Err(rustix::io::Errno::SRCH) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        terminate(pid, || Holder::checked(pid, path).is_some_and(|holder| is_meant(&holder)))
     }
+}
+
+/// Asks `pid` to end if, while nothing else can have its number, it is the one that is meant.
+#[cfg(target_os = "linux")]
+fn terminate(pid: u32, is_meant: impl Fn() -> bool) -> io::Result<bool> {
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(false) };
+    // It stands for this very process, whatever becomes of its number.
+    let process = match pidfd_open(id, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(rustix::io::Errno::SRCH) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    if !is_meant() {
+        return Ok(false);
+    }
+    match pidfd_send_signal(&process, Signal::TERM) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Nobody: what holds a lock is not known here.
+#[cfg(not(target_os = "linux"))]
+fn terminate(_: u32, _: impl Fn() -> bool) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Device and inode.

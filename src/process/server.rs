@@ -3,14 +3,16 @@
 use std::{
     ffi::OsString,
     io,
+    ops::ControlFlow,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal};
 
+use super::wait::{await_until, pause};
 use crate::files::own;
 
 /// A server that was started and is not known to be ready. Dropping it kills it.
@@ -97,23 +99,15 @@ impl StartingServer {
     /// # Errors
     /// Ends at once when the server has ended, and after `timeout`.
     pub fn ready(mut self, timeout: Duration, mut check: impl FnMut() -> Readiness) -> Result<Server, StartError> {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.0.ended() {
-                return Err(StartError::Ended { name: self.0.name.clone(), status, log: self.0.log.clone() });
-            }
-            if check() == Readiness::Ready {
-                return Ok(self.0);
-            }
-            if started.elapsed() >= timeout {
-                return Err(StartError::TimedOut {
-                    name: self.0.name.clone(),
-                    waited: timeout,
-                    log: self.0.log.clone(),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let server = &mut self.0;
+        let (name, log) = (server.name.clone(), server.log.clone());
+        let awaited = await_until(timeout, Duration::from_millis(50), || match server.ended() {
+            Some(status) => Err(StartError::Ended { name: name.clone(), status, log: log.clone() }),
+            None if check() == Readiness::Ready => Ok(ControlFlow::Break(())),
+            None => Ok(ControlFlow::Continue(())),
+        })?;
+        awaited.map_err(|()| StartError::TimedOut { name, waited: timeout, log })?;
+        Ok(self.0)
     }
 }
 
@@ -142,14 +136,7 @@ impl Server {
     /// Returns whether it ended by itself.
     pub fn stop(mut self, grace: Duration) -> bool {
         self.signal(Signal::TERM);
-        let started = Instant::now();
-        while started.elapsed() < grace {
-            if self.ended().is_some() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
+        pause(grace, || self.ended().is_some())
     }
 }
 

@@ -6,6 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How soon [`pause`] is over.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
 /// Calls `look` till it breaks with what is waited for, at most `within`, with a pause of `every` in between. Returns that, or
 /// what the last look said was still missing. Looks once at least.
 ///
@@ -23,6 +26,21 @@ pub fn await_until<T, W, E>(
             ControlFlow::Continue(missing) if started.elapsed() >= within => return Ok(Err(missing)),
             ControlFlow::Continue(_) => thread::sleep(every),
         }
+    }
+}
+
+/// Waits `time`, or until `is_over`, which is asked every 100 ms and at the end. Returns what it said last.
+pub fn pause(time: Duration, mut is_over: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    loop {
+        let left = time.saturating_sub(started.elapsed());
+        if is_over() {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
+        }
+        thread::sleep(left.min(ASK_EVERY));
     }
 }
 
@@ -51,5 +69,17 @@ mod tests {
         assert_eq!(looks(LONG, 3, 2), (Err("gone"), 2));
         assert_eq!(looks(Duration::ZERO, 3, 0), (Ok(Err(1)), 1));
         assert_eq!(looks(Duration::ZERO, 1, 0), (Ok(Ok(1)), 1));
+    }
+
+    #[test]
+    fn a_pause_ends_with_its_time_or_before_it() {
+        let mut asked = 0;
+        let is_over = pause(LONG, || {
+            asked += 1;
+            asked == 2
+        });
+        assert_eq!((is_over, asked), (true, 2));
+        assert!(!pause(Duration::from_millis(5), || false));
+        assert!(pause(Duration::ZERO, || true));
     }
 }

@@ -4,16 +4,17 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     io::{self, Read as _},
+    ops::ControlFlow,
     os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use rustix::{fs::OFlags, io::Errno};
 use serde::{Deserialize, Serialize};
 
-use crate::terraform::Exclusive;
+use crate::{process::await_until, terraform::Exclusive};
 
 /// Time between two tries while a lock is waited for.
 const TRY_EVERY: Duration = Duration::from_millis(50);
@@ -105,19 +106,16 @@ impl Lock {
         take: impl Fn() -> Result<Lock, LockError>,
         mut wait: impl FnMut(&LockError),
     ) -> Result<Lock, LockError> {
-        let asked = Instant::now();
-        let mut is_told = false;
-        loop {
-            match take() {
-                Err(held @ LockError::Held { .. }) if asked.elapsed() < patience => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        wait(&held);
-                    }
-                    std::thread::sleep(TRY_EVERY);
+        let mut is_told = patience.is_zero();
+        await_until(patience, TRY_EVERY, || match take() {
+            Err(held @ LockError::Held { .. }) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    wait(&held);
                 }
-                taken => return taken,
+                Ok(ControlFlow::Continue(held))
             }
-        }
+            taken => taken.map(ControlFlow::Break),
+        })?
     }
 }
 
@@ -172,7 +170,7 @@ impl Holder {
     /// The process that has locked `file`, by what Linux says; nothing where it says nothing.
     fn by_kernel(file: &File) -> Option<Holder> {
         let metadata = file.metadata().ok()?;
-        let dev = metadata.dev();
+        let dev = metadata.dev() as rustix::fs::Dev;
         let id = format!("{:02x}:{:02x}:{}", rustix::fs::major(dev), rustix::fs::minor(dev), metadata.ino());
         let locks = fs::read_to_string("/proc/locks").ok()?;
         // 1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234 0 EOF

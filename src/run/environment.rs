@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnose::Context;
+use crate::{diagnose::Context, process::memory_bytes};
 
 /// Program, machine and cluster of a run. What was not known when it began is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,13 +35,11 @@ impl Environment {
 
     /// This program on this machine; region, cluster and scale are the caller's to fill in.
     pub fn here() -> Environment {
-        let system = rustix::system::sysinfo();
-        let memory_bytes = u64::from(system.mem_unit).checked_mul(system.totalram);
         Environment {
             kgen: env!("CARGO_PKG_VERSION").to_owned(),
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpus: std::thread::available_parallelism().ok().map(usize::from),
-            memory_bytes: memory_bytes.filter(|bytes| *bytes > 0),
+            memory_bytes: memory_bytes(),
             ..Environment::default()
         }
     }

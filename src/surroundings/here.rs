@@ -1,6 +1,6 @@
 //! The stack, the lab, the Terraform and the clusters that kgen could work with from a folder.
 
-use std::{fs, path::Path, time::Duration};
+use std::{env, fs, path::Path, time::Duration};
 
 use tokio::time::timeout;
 
@@ -87,6 +87,9 @@ fn clusters(project: &Project) -> anyhow::Result<Option<Listed>> {
 /// What a demo needs and cannot fetch by itself.
 fn lacks() -> Vec<&'static str> {
     let mut lacks = Vec::new();
+    if install::ensure_system(env::consts::OS).is_err() {
+        lacks.push("Linux");
+    }
     if Terraform::find(None).is_err() {
         lacks.push("terraform");
     }

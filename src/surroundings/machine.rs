@@ -40,6 +40,7 @@ pub fn look(project: &Project, terraform_bin: Option<&Path>) -> anyhow::Result<F
     let on_path = |name: &str| which::which(name).ok();
     let text = |result: anyhow::Result<Option<PathBuf>>| result.map_err(|error| format!("{error:#}"));
     Ok(Found {
+        os: env::consts::OS.to_owned(),
         platform: Platform::of(&fs::read_to_string("/etc/os-release").unwrap_or_default()),
         terraform: terraform.map(|path| Program { version: Terraform::version(&path), path }),
         provider: provider(project)?,

@@ -6,7 +6,8 @@
 
 use std::{
     ffi::{CStr, CString},
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    io::{self, PipeReader, PipeWriter, Read as _},
+    os::fd::{AsFd as _, AsRawFd as _},
     time::Duration,
 };
 
@@ -43,7 +44,9 @@ pub struct Native {
     batch: Vec<ffi::rd_kafka_message_t>,
     keys: Box<[[u8; KEY_LEN]]>,
     queue: *mut ffi::rd_kafka_queue_t,
-    wake: OwnedFd,
+    /// Has something to read when the queue had something to serve; librdkafka writes to the other end.
+    wake: PipeReader,
+    _waker: PipeWriter,
     /// The next IAM token, on its way.
     signing: Option<Signing>,
     // Last: it is dropped after `Drop::drop` has given back what belongs to it.
@@ -123,9 +126,7 @@ impl Native {
             .map(|(name, value)| Ok((text(name, "header")?, value.as_bytes().to_vec())))
             .collect::<Result<Vec<_>, KafkaError>>()?;
         let stamp_header = text(payload::HEADER, "header")?;
-        let wake =
-            rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK | rustix::event::EventfdFlags::CLOEXEC)
-                .map_err(|error| unusable(format!("cannot create an eventfd: {error}")))?;
+        let (wake, waker) = wake_up().map_err(|error| unusable(format!("cannot create a pipe: {error}")))?;
         // SAFETY: the configuration is alive and not yet given to a client.
         unsafe {
             ffi::rd_kafka_conf_set_events(
@@ -139,14 +140,23 @@ impl Native {
         // SAFETY: the client is alive; the queue is given back before it is.
         let queue = unsafe {
             let queue = ffi::rd_kafka_queue_get_main(client.native_ptr());
-            // An eventfd takes eight bytes; librdkafka copies them.
-            let one = 1u64.to_ne_bytes();
-            ffi::rd_kafka_queue_io_event_enable(queue, wake.as_raw_fd(), one.as_ptr().cast(), one.len());
+            // librdkafka copies the byte.
+            ffi::rd_kafka_queue_io_event_enable(queue, waker.as_raw_fd(), [1u8].as_ptr().cast(), 1);
             queue
         };
         let (batch, keys) = (Vec::with_capacity(HANDED_OVER), vec![[0; KEY_LEN]; HANDED_OVER].into());
-        let mut made =
-            Native { topics: Vec::new(), headers, stamp_header, batch, keys, queue, wake, signing: None, client };
+        let mut made = Native {
+            topics: Vec::new(),
+            headers,
+            stamp_header,
+            batch,
+            keys,
+            queue,
+            wake,
+            _waker: waker,
+            signing: None,
+            client,
+        };
         for name in &names {
             // SAFETY: the client is alive; what was made is given back by `Drop`, also after an error.
             unsafe {
@@ -404,7 +414,7 @@ impl Native {
         let mut fds = [PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)];
         // A signal ends the wait early, which does no harm.
         if poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0) {
-            let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
+            let _ = (&self.wake).read(&mut [0; 64]);
         }
     }
 
@@ -415,6 +425,14 @@ impl Native {
             ffi::rd_kafka_purge(self.client.native_ptr(), ffi::RD_KAFKA_PURGE_F_QUEUE | ffi::RD_KAFKA_PURGE_F_INFLIGHT)
         };
     }
+}
+
+/// Both ends of a pipe, of which none blocks.
+fn wake_up() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK)?;
+    Ok((reader, writer))
 }
 
 fn millis(time: Duration) -> i32 {
