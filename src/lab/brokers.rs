@@ -9,7 +9,7 @@ mod layout;
 mod node;
 mod ports;
 
-pub use ports::bind_lasting;
+pub use ports::free_port;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -284,7 +284,9 @@ impl Fleet {
         let newest = self.brokers.keys().copied().max().unwrap_or(0);
         let new: Vec<BrokerId> = (newest + 1..).take((count as usize).saturating_sub(self.brokers.len())).collect();
         let all: Vec<BrokerId> = self.brokers.keys().copied().chain(new.iter().copied()).collect();
-        (self.identity, self.reserved) = self.layout.open(&all)?;
+        let (identity, reserved) = self.layout.open(&all)?;
+        self.identity = identity;
+        self.reserved.add(reserved);
         self.config.broker_count = self.config.broker_count.max(count);
         self.start_brokers(new, &user)
     }
@@ -478,7 +480,6 @@ impl Fleet {
     /// The controller is not waited for: brokers that serve show that it does.
     fn start_controller(&mut self, user: &Properties) -> anyhow::Result<()> {
         self.layout.prepare(CONTROLLER_ID, &self.identity, &self.properties(CONTROLLER_ID, user))?;
-        self.reserved.release(self.identity.controller_port);
         let starting = node::start(&self.config.machine.kafka, &self.layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
         let controller = node::ready(starting, &self.layout, CONTROLLER_ID, || true)?;
         self.controller_pid.store(controller.pid(), Ordering::Relaxed);
@@ -534,7 +535,6 @@ impl Fleet {
             self.heaps.remove(&id);
         }
         let heap_mib = self.heaps.get(&id).copied().unwrap_or(size.heap_mib);
-        ports.all().into_iter().for_each(|port| self.reserved.release(port));
         let server = node::start(&machine.kafka, &self.layout, id, heap_mib, Some(ports))?;
         // Named after the process: the limit of the one before it may be lifted only now, and would take this one with it.
         let limit = machine

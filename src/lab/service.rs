@@ -340,7 +340,7 @@ fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> 
 /// Starts moto on a free port.
 fn start_emulator(folder: &Folder, runtime: &Runtime, say: &dyn Fn(&str)) -> anyhow::Result<(Server, SocketAddr)> {
     let program = moto_server(say)?;
-    let port = brokers::bind_lasting()?.local_addr()?.port();
+    let port = brokers::free_port()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let starting = StartingServer::start(
         "moto",

@@ -33,12 +33,11 @@ pub fn make(kafka: &Kafka, to: &Path) -> anyhow::Result<()> {
         tempfile::Builder::new().prefix(".classes-").tempdir_in(cache).context("creating a folder in the cache")?;
     let new = dir.path().join("classes.jsa");
     let layout = Layout { dir: dir.path().join("node") };
-    let (identity, reserved) = layout.open(&[1])?;
+    let (identity, _held) = layout.open(&[1])?;
     let (controller, broker) = (identity.controller_port, identity.ports[&ID].plaintext);
     layout.prepare(ID, &identity, &properties(controller, broker, &layout.data_dir(ID)))?;
     let kafka = Kafka { classes: Classes::Archive(new.clone()), ..kafka.clone() };
     // The agent is left out: Java writes no archive with one, and reads it with one.
-    drop(reserved);
     let starting = node::start(&kafka, &layout, ID, HEAP_MIB, None)?;
     let serves = || admin::metadata(local(broker), Duration::from_secs(3)).is_some_and(|it| it.brokers.contains(&ID));
     let ended = node::ready(starting, &layout, ID, serves)?.stop(WRITE_TIMEOUT);

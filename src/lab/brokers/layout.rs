@@ -146,8 +146,7 @@ impl Layout {
         self.dir.join("jmx.yaml")
     }
 
-    /// Reads the fleet that is there, or makes a new one; either way with ports for the brokers `ids`. Those that are
-    /// chosen now are held.
+    /// Reads the fleet that is there, or makes a new one; either way with ports for the brokers `ids`, which are held.
     ///
     /// # Errors
     /// The folder cannot be written, or what is in it is not a fleet's.
@@ -166,6 +165,7 @@ impl Layout {
             Some(identity) => identity,
             None => Identity { cluster_id: new_uuid(), controller_port: 0, ports: BTreeMap::new() },
         };
+        reserved.hold(&identity.all_ports());
         identity.complete(ids, &mut reserved)?;
         own::replace(&path, &serde_json::to_vec_pretty(&identity)?)
             .with_context(|| format!("writing {}", path.display()))?;
@@ -399,7 +399,9 @@ mod tests {
         assert_eq!(ports.len(), 4 * (6 * 6 + 1));
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len());
         for port in ports {
-            assert!(std::net::TcpListener::bind(local(port)).is_err(), "{port} is not held");
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
+            assert!(socket.bind(&address.into()).is_err(), "{port} is not held");
         }
     }
 

@@ -1,20 +1,20 @@
-//! Ports of the lab's brokers: chosen together, and held until each is listened on.
+//! Ports of the lab's brokers: chosen together, and held for the life of the fleet.
 //!
-//! The system gives a free port to whoever asks, also one that was let go of a moment ago. So every port of a fleet is held
-//! by a listener of this process from the moment it is chosen until the process that is to have it starts, and the ports of
-//! all other fleets in the lab's folder, running or not, are passed over.
-//!
-//! A broker that restarts lets go of its ports for seconds, and nobody holds them. So they are none of those that the system gives
-//! to connections and to whoever asks for any port.
+//! A broker that restarts lets go of its ports for seconds, and other programs, another lab among them, may choose ports meanwhile. So
+//! every port of a fleet stays bound to a socket of this process that does not listen. Linux lets a server with `SO_REUSEADDR`, as
+//! those of Java and Rust are, listen beside it, and refuses the port to who binds without, which is how ports are chosen here
+//! (socket(7)). The ports of all other fleets in the lab's folder, running or not, are passed over, and ports are none that the system
+//! gives to connections and to whoever asks for any port.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     ops::Range,
 };
 
 use anyhow::{Context as _, bail};
+use socket2::{Domain, Socket, Type};
 
 /// How often in a row the system may name a port that another fleet has: more often than a lab has ports.
 const TRIES: usize = 20_000;
@@ -28,19 +28,37 @@ const LEAST: usize = 2_000;
 /// Where Linux says which ports it gives away (ip-sysctl: `ip_local_port_range`).
 const GIVEN_AWAY: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
-/// Listens on a port of 127.0.0.1 that stays free, when it is let go of, until somebody asks for this very port.
+/// Binds a port of 127.0.0.1 that nobody has, and that stays free, when it is let go of, until somebody asks for this very port.
 ///
 /// # Errors
 /// The system has no free port.
-pub fn bind_lasting() -> io::Result<TcpListener> {
+fn bind_lasting() -> io::Result<(u16, Socket)> {
     let range = lasting(&std::fs::read_to_string(GIVEN_AWAY).unwrap_or_default());
     for _ in 0..range.len() {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, rand::random_range(range.clone()))) {
+        match hold(rand::random_range(range.clone())) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             bound => return bound,
         }
     }
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+    hold(0)
+}
+
+/// A socket that is bound to a port of 127.0.0.1 which no other socket has, and the port; any port for 0.
+fn hold(port: u16) -> io::Result<(u16, Socket)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    // From here on a server may listen beside it.
+    socket.set_reuse_address(true)?;
+    let port = socket.local_addr()?.as_socket().map_or(port, |address| address.port());
+    Ok((port, socket))
+}
+
+/// A port of 127.0.0.1 that nobody has now, and that the system does not give away.
+///
+/// # Errors
+/// The system has none.
+pub fn free_port() -> io::Result<u16> {
+    bind_lasting().map(|(port, _)| port)
 }
 
 /// The ports of [`bind_lasting`]; none where the system gives away almost all.
@@ -52,7 +70,7 @@ fn lasting(given_away: &str) -> Range<u16> {
 
 /// Chosen ports with what holds each.
 #[derive(Debug)]
-pub struct Reserved<H = TcpListener> {
+pub struct Reserved<H = Socket> {
     held: BTreeMap<u16, H>,
     /// Ports that are someone else's, whether they are in use now or not.
     taken: BTreeSet<u16>,
@@ -69,23 +87,31 @@ impl Reserved {
     /// # Errors
     /// The system has none.
     pub fn choose(&mut self) -> anyhow::Result<u16> {
-        self.choose_with(|| {
-            let listener = bind_lasting()?;
-            Ok((listener.local_addr()?.port(), listener))
-        })
+        self.choose_with(bind_lasting)
     }
 
-    /// Lets go of a port for the process that is to have it.
-    pub fn release(&mut self, port: u16) {
-        self.held.remove(&port);
+    /// Holds ports that were chosen before, as far as nobody has them: whose they are is seen when a broker starts.
+    pub fn hold(&mut self, ports: &[u16]) {
+        for port in ports {
+            if !self.held.contains_key(port)
+                && let Ok((_, socket)) = hold(*port)
+            {
+                self.held.insert(*port, socket);
+            }
+        }
     }
 
-    /// The listener on a port, for a server of this process.
+    /// Adds what `other` holds.
+    pub fn add(&mut self, other: Reserved) {
+        self.held.extend(other.held);
+    }
+
+    /// Listens on a port, which this may hold, for a server of this process.
     ///
     /// # Errors
-    /// The port was not held, and someone has it.
-    pub fn listener(&mut self, port: u16) -> io::Result<TcpListener> {
-        self.held.remove(&port).map_or_else(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)), Ok)
+    /// Someone else listens there.
+    pub fn listener(&self, port: u16) -> io::Result<TcpListener> {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port))
     }
 }
 
@@ -158,7 +184,7 @@ mod tests {
             assert!(lasting(nothing).is_empty(), "{nothing:?}");
         }
         let range = lasting(&std::fs::read_to_string(GIVEN_AWAY).unwrap_or_default());
-        let port = bind_lasting().unwrap().local_addr().unwrap().port();
+        let port = free_port().unwrap();
         assert!(range.is_empty() || range.contains(&port), "{port} is not in {range:?}");
     }
 
@@ -197,13 +223,25 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_held_until_it_is_released() {
+    fn a_port_stays_the_fleets_while_its_broker_is_away() {
         let mut fleet = Reserved::without(BTreeSet::new());
-        let (first, second) = (fleet.choose().unwrap(), fleet.choose().unwrap());
-        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        assert!(first != second && bind(first).is_err() && bind(second).is_err());
-        fleet.release(first);
-        assert!(bind(first).is_ok() && bind(second).is_err());
-        assert_eq!(fleet.listener(second).unwrap().local_addr().unwrap().port(), second);
+        let port = fleet.choose().unwrap();
+        let broker = || fleet.listener(port).unwrap();
+        drop(broker());
+        assert_eq!(hold(port).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let running = broker();
+        assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() && hold(port).is_err());
+        drop(running);
+
+        // A lab that is started again takes up the ports of its fleets; a fleet that grows keeps those it has.
+        drop(fleet);
+        let (mut again, mut more) = (Reserved::without(BTreeSet::new()), Reserved::without(BTreeSet::new()));
+        again.hold(&[port]);
+        assert!(hold(port).is_err());
+        let other = more.choose().unwrap();
+        again.add(more);
+        assert!(hold(port).is_err() && hold(other).is_err());
+        drop(again);
+        assert_eq!(hold(port).unwrap().0, port);
     }
 }
