@@ -137,7 +137,7 @@ pub struct Fleet {
     config: FleetConfig,
     layout: Layout,
     identity: Identity,
-    /// Ports that no process of the fleet listens on yet.
+    /// Its ports.
     reserved: Reserved,
     // Before the runtime, so that brokers end while their readings still are taken.
     brokers: BTreeMap<BrokerId, Broker>,
@@ -479,9 +479,8 @@ impl Fleet {
 
     /// The controller is not waited for: brokers that serve show that it does.
     fn start_controller(&mut self, user: &Properties) -> anyhow::Result<()> {
-        self.layout.prepare(CONTROLLER_ID, &self.identity, &self.properties(CONTROLLER_ID, user))?;
-        let starting = node::start(&self.config.machine.kafka, &self.layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
-        let controller = node::ready(starting, &self.layout, CONTROLLER_ID, || true)?;
+        let properties = self.properties(CONTROLLER_ID, user);
+        let controller = controller(&self.config.machine.kafka, &self.layout, &self.identity, &properties)?;
         self.controller_pid.store(controller.pid(), Ordering::Relaxed);
         self.controller = Some(controller);
         Ok(())
@@ -493,12 +492,24 @@ impl Fleet {
     fn start_brokers(&mut self, ids: Vec<BrokerId>, user: &Properties) -> anyhow::Result<()> {
         let size = self.size();
         let launched: Vec<_> = ids.into_iter().map(|id| (id, self.launch(id, &size, user))).collect();
+        let of_controller = self.properties(CONTROLLER_ID, user);
+        let mut tried = Instant::now();
         let mut failed = None;
         let mut serving = Vec::new();
         for (id, server) in launched {
             let address = local(self.identity.ports[&id].plaintext);
-            let serves =
-                || admin::metadata(address, ASK_TIMEOUT).is_some_and(|metadata| metadata.brokers.contains(&id));
+            let serves = || {
+                // Without it no broker ever serves, and nobody else looks after it meanwhile.
+                if self.controller.as_mut().is_none_or(|it| it.ended().is_some()) && tried.elapsed() > RETRY_FIRST {
+                    tried = Instant::now();
+                    let kafka = &self.config.machine.kafka;
+                    if let Ok(again) = controller(kafka, &self.layout, &self.identity, &of_controller) {
+                        self.controller_pid.store(again.pid(), Ordering::Relaxed);
+                        self.controller = Some(again);
+                    }
+                }
+                admin::metadata(address, ASK_TIMEOUT).is_some_and(|metadata| metadata.brokers.contains(&id))
+            };
             let ready = server.and_then(|server| node::ready(server, &self.layout, id, serves));
             match (ready, self.brokers.get_mut(&id)) {
                 (Ok(server), Some(broker)) => {
@@ -643,6 +654,13 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.shut_down();
     }
+}
+
+/// Starts the controller.
+fn controller(kafka: &Kafka, layout: &Layout, identity: &Identity, properties: &Properties) -> anyhow::Result<Server> {
+    layout.prepare(CONTROLLER_ID, identity, properties)?;
+    let starting = node::start(kafka, layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
+    node::ready(starting, layout, CONTROLLER_ID, || true)
 }
 
 #[cfg(test)]

@@ -391,6 +391,8 @@ fn all_nodes_killed(lab: &Lab, chance: &mut Chance) -> Tried {
         let brokers = shuffled(lab, chance);
         let controller = fs::read_to_string(node_dir(lab, "controller").join("pid")).unwrap();
         brokers.iter().for_each(kill);
+        // The lab starts brokers again by now, which wait for a controller.
+        sleep(Duration::from_secs(2));
         signal("KILL", controller.trim().parse().unwrap());
         await_replaced(lab, &brokers);
         "four processes".to_owned()
