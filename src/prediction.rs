@@ -5,6 +5,7 @@
 
 mod formula;
 mod report;
+mod scatter;
 mod score;
 #[cfg(test)]
 mod tests;

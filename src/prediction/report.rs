@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FORMULAS, PredictionScores, score::Errors};
+use super::{FORMULAS, PredictionScores, scatter::scatter, score::Errors};
 
 /// The report as Markdown, without a heading of its own.
 pub fn markdown(scores: &PredictionScores) -> String {
@@ -28,6 +28,14 @@ pub fn markdown(scores: &PredictionScores) -> String {
          {} of {}.",
         advice.carried, advice.cases, advice.cheaper_fails, advice.with_cheaper
     );
+    let drawn = scatter(scores.each.iter().filter(|made| made.held_out && made.is_of_another_shape()));
+    if !drawn.is_empty() {
+        let _ = write!(
+            text,
+            "\n## Predicted against measured\n\nHeld-out workloads, records/s. On the line, both are the same; below it, less was \
+             predicted.\n\n```text\n{drawn}```\n"
+        );
+    }
     each(&mut text, scores);
     if !scores.void.is_empty() {
         text += "\n## Void\n\n";
