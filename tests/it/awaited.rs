@@ -5,10 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Looks again after a twentieth of the time that has passed, between these: soon at first, and seldom where a look costs
-/// something and the wait is long.
+/// Looks again after a twentieth of the time that has passed, between these: soon at first, and seldom where the wait is long.
 const SHORTEST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// At least so many times as long as a look took: a program that is started for it takes from what is waited for, the more the busier
+/// the machine is.
+const PAUSES_FOR_A_LOOK: u32 = 2;
 
 /// Waits until `look` gives something; nothing after `within`.
 pub fn await_some<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
@@ -16,11 +19,13 @@ pub fn await_some<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> O
     loop {
         // The last look is after the time.
         let left = within.saturating_sub(started.elapsed());
+        let looked = Instant::now();
         let seen = look();
         if seen.is_some() || left.is_zero() {
             return seen;
         }
-        sleep((started.elapsed() / 20).clamp(SHORTEST, LONGEST).min(left));
+        let pause = (started.elapsed() / 20).clamp(SHORTEST, LONGEST);
+        sleep(pause.max(looked.elapsed() * PAUSES_FOR_A_LOOK).min(left));
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::awaited::{await_some, await_until};
 
 /// Prints the state of the lab's cluster.
-pub const STATE: &str = "aws kafka list-clusters --query 'ClusterInfoList[0].State' --output text";
+pub const STATE: &str = "kgen lab status --json | jq -r '.clusters[0].state'";
 
 /// How soon nothing of a lab that is killed may run.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
@@ -21,6 +22,8 @@ const GONE_WITHIN: Duration = Duration::from_secs(2);
 pub struct Lab {
     dir: tempfile::TempDir,
     port: u16,
+    /// What `kgen lab env` printed, and the process of the lab then.
+    environment: Mutex<Option<(u32, String)>>,
 }
 
 /// One broker of the lab's only cluster, as `kgen lab status` shows it.
@@ -42,7 +45,7 @@ impl Lab {
     /// Starts one with options of `kgen lab up`.
     #[track_caller]
     pub fn with_options(options: &str) -> Lab {
-        let lab = Lab { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        let lab = Lab { dir: tempfile::tempdir().unwrap(), port: free_port(), environment: Mutex::default() };
         lab.sh(&format!("{} {options}", lab.up_command()));
         lab
     }
@@ -90,10 +93,33 @@ impl Lab {
     fn bash(&self, script: &str) -> Command {
         let kgen = Path::new(env!("CARGO_BIN_EXE_kgen")).parent().unwrap();
         let path = format!("{}:{}", kgen.display(), std::env::var("PATH").unwrap());
-        let script = format!("[ ! -e .kgen/lab/lab.json ] || eval \"$(kgen lab env)\"\n{script}");
         let mut bash = Command::new("bash");
+        let script = format!("{}\n{script}", self.environment());
         bash.args(["-euo", "pipefail", "-c", &script]).current_dir(self.path()).env("PATH", path);
         bash
+    }
+
+    /// What a person evaluates before anything else, while the lab runs.
+    fn environment(&self) -> String {
+        let mut known = self.environment.lock().unwrap();
+        let Some(pid) = self.running().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()) else {
+            return String::new();
+        };
+        if known.as_ref().is_none_or(|(of, _)| *of != pid) {
+            let printed = Command::new(env!("CARGO_BIN_EXE_kgen"))
+                .args(["lab", "env"])
+                .current_dir(self.path())
+                .output()
+                .unwrap();
+            *known = printed.status.success().then(|| (pid, text(&printed.stdout)));
+        }
+        known.as_ref().map(|(_, printed)| printed.clone()).unwrap_or_default()
+    }
+
+    /// The process that calls itself the lab of this folder, if one does.
+    fn running(&self) -> Option<u32> {
+        let running = std::fs::read(self.path().join(".kgen/lab/lab.json")).ok()?;
+        serde_json::from_slice::<Value>(&running).ok()?["pid"].as_u64().map(|pid| pid as u32)
     }
 
     #[track_caller]
@@ -188,8 +214,7 @@ impl Lab {
     /// The process of the lab itself.
     #[track_caller]
     pub fn pid(&self) -> u32 {
-        let running = std::fs::read(self.path().join(".kgen/lab/lab.json")).unwrap();
-        serde_json::from_slice::<Value>(&running).unwrap()["pid"].as_u64().unwrap() as u32
+        self.running().unwrap()
     }
 
     /// Kills the lab, and shows that its brokers end with it.
