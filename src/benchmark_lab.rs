@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs,
+    ops::ControlFlow,
     path::PathBuf,
     sync::mpsc,
     time::{Duration, Instant},
@@ -48,7 +49,7 @@ use crate::{
         sizes::Sizes,
     },
     outcome::{Outcome, refused},
-    process::pause,
+    process::{await_until, pause},
     project::Project,
     record::environment,
     run::{self, Start, Writer, new_id, now},
@@ -287,8 +288,12 @@ impl Stage<'_> {
         // Whatever a run that failed has left.
         let _ = stop_faults(self.sandbox.project(), self.sandbox.lab()?, None);
         let admin = self.admin()?;
-        let is_well = || admin.replication(Duration::from_secs(5)).is_ok_and(|seen| seen.is_whole(BROKERS as usize));
-        ensure!(pause(WELL_WITHIN, is_well), "the cluster is not well {} s after a fault", WELL_WITHIN.as_secs());
+        // A look is a request to each broker.
+        let well = await_until(WELL_WITHIN, Duration::from_secs(1), || {
+            let is_whole = admin.replication(Duration::from_secs(5)).is_ok_and(|seen| seen.is_whole(BROKERS as usize));
+            anyhow::Ok(if is_whole { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        ensure!(well.is_ok(), "the cluster is not well {} s after a fault", WELL_WITHIN.as_secs());
         let connection = Connection::plain(self.bootstrap.as_str());
         let cluster = connection.ensure_reachable(Duration::from_secs(20))?;
         for topic in cluster.topics.keys().filter(|topic| topic.starts_with("bench-")) {
