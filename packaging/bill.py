@@ -3,8 +3,9 @@
 
     packaging/bill.py TARGET FOLDER
 
-Both list the crates that are linked in for TARGET with the feature `portable`, and the C libraries inside of them. They follow from
-Cargo.lock alone: no time, no machine, no random number is in them.
+Both list the crates that are linked in for TARGET with the feature `portable`, the C libraries inside of them, and musl, the C library of
+the executable, which is zig's (the Python package ziglang). They follow from Cargo.lock and that package alone: no time, no machine, no
+random number is in them.
 """
 
 import json
@@ -13,12 +14,13 @@ import re
 import subprocess
 import sys
 import uuid
+from importlib import metadata
 
 C_LIBRARY = re.compile(r"^(?P<name>[a-z0-9-]+)-(sys|src)$")
 LICENCE_FILES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE")
 
 
-def metadata(target):
+def resolved(target):
     command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target, "--features", "portable"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
@@ -51,8 +53,22 @@ def c_library(package):
     return name, version
 
 
+def of_zig(path):
+    """The only file of zig whose path ends so."""
+    found = [file for file in metadata.files("ziglang") if str(file).endswith(path)]
+    if len(found) != 1:
+        sys.exit("error: ziglang has %d files %s, not one" % (len(found), path))
+    return found[0].read_binary().decode()
+
+
+def musl():
+    """Name and version of the C library."""
+    return "musl", re.search(r'"([0-9.]+)"', of_zig("/libc/musl/src/internal/version.h"))[1]
+
+
 def licences(packages):
-    lines = ["kgen is linked with the crates below and the C libraries in them, under these licences."]
+    lines = ["kgen is linked with the crates below, the C libraries in them, and musl, under these licences."]
+    lines.append("\n" + "=" * 80 + "\n%s %s: MIT\n" % musl() + "-" * 80 + "\nCOPYRIGHT\n\n" + of_zig("/libc/musl/COPYRIGHT"))
     for package in packages:
         if not package["source"]:
             continue
@@ -90,6 +106,10 @@ def bill(packages, sums, target):
                 {"type": "library", "bom-ref": "%s@%s" % inner, "name": inner[0], "version": inner[1], "purl": "pkg:generic/%s@%s" % inner}
             ]
         components.append(component)
+    name, version = musl()
+    purl = "pkg:generic/%s@%s" % (name, version)
+    licence = [{"license": {"id": "MIT"}}]
+    components.append({"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl, "licenses": licence})
     own = {"type": "application", "bom-ref": "kgen", "name": "kgen", "version": root["version"], "purl": "pkg:generic/kgen@%s" % root["version"]}
     document = {
         "bomFormat": "CycloneDX",
@@ -111,7 +131,7 @@ def checksums(lock):
 
 def main():
     target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    meta = metadata(target)
+    meta = resolved(target)
     packages = linked(meta)
     sums = checksums(pathlib.Path(meta["workspace_root"]) / "Cargo.lock")
     (folder / "THIRD-PARTY-LICENSES.txt").write_text(licences(packages))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes a container image as an OCI layout (image-spec 1.0) in one archive, without a daemon.
 
-    packaging/image.py KGEN PACKAGES VERSION ARCHITECTURE OUT.tar
+    packaging/image.py KGEN VERSION ARCHITECTURE OUT.tar
 
-KGEN is the executable. PACKAGES is a folder of Debian packages, of which the image takes the C library and the certificates of the
-authorities, and nothing else: no shell, no package manager. The image runs as user 65532, and needs no folder that can be written to.
-Its bytes follow from KGEN and those packages alone; every file has the time of SOURCE_DATE_EPOCH.
+KGEN is the executable, which is static. Beside it the image has the certificates of the authorities (Mozilla's, as the Python package
+certifi has them, which is pinned), and nothing else: no C library, no shell, no package manager. The image runs as user 65532, and needs
+no folder that can be written to. Its bytes follow from KGEN and that package alone; every file has the time of SOURCE_DATE_EPOCH.
 """
 
 import gzip
@@ -14,53 +14,28 @@ import io
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tarfile
 import time
+from importlib import metadata
+
+import certifi
 
 USER = 65532
-PACKAGES = ("ca-certificates", "libc6")
-# What programs load by name: the linker of the system, the C library and its parts.
-LIBRARIES = (
-    "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1",
-    "libresolv.so.2", "libnss_dns.so.2", "libnss_files.so.2",
-)
-LOADER = {"amd64": "lib64/ld-linux-x86-64.so.2", "arm64": "lib/ld-linux-aarch64.so.1"}
 AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 
 
-def package(folder, name):
-    """The version of a package, and its files by their paths."""
-    found = sorted(folder.glob(name + "_*.deb"))
-    if len(found) != 1:
-        sys.exit("error: %s has %d packages %s, not one" % (folder, len(found), name))
-    run = lambda *command: subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
-    version = run("dpkg-deb", "--field", found[0], "Version").decode().strip()
-    with tarfile.open(fileobj=io.BytesIO(run("dpkg-deb", "--fsys-tarfile", found[0]))) as archive:
-        files = {os.path.normpath(entry.name): archive.extractfile(entry).read() for entry in archive if entry.isfile()}
-    return version, files
-
-
-def base(folder, architecture):
-    """What the image has beside kgen: path to mode and bytes; and the versions of the packages."""
-    files, versions = {}, {}
-    for name in PACKAGES:
-        versions[name], found = package(folder, name)
-        files.update({path: data for path, data in found.items() if path not in files})
-    here = {}
-    for path in sorted(files):
-        if path.rpartition("/")[2] in LIBRARIES and "/lib/" in "/" + path:
-            here["usr/lib/" + path.partition("lib/")[2]] = (0o755, files[path])
-        if path in ["usr/share/doc/%s/copyright" % name for name in PACKAGES]:
-            here[path] = (0o644, files[path])
-    loader = [content for path, content in here.items() if path.endswith("/" + LOADER[architecture].rpartition("/")[2])]
-    certificates = [path for path in sorted(files) if path.startswith("usr/share/ca-certificates/mozilla/")]
-    if not loader or not certificates:
-        sys.exit("error: there are no C library for %s and authorities in %s" % (architecture, folder))
-    here[LOADER[architecture]] = loader[0]
-    here[AUTHORITIES] = (0o644, b"".join(files[path] for path in certificates))
-    return here, versions
+def base():
+    """What the image has beside kgen: path to mode and bytes."""
+    licences = [file for file in metadata.files("certifi") if file.name == "LICENSE"]
+    if len(licences) != 1:
+        sys.exit("error: certifi has %d licences, not one" % len(licences))
+    return {
+        AUTHORITIES: (0o644, pathlib.Path(certifi.where()).read_bytes()),
+        "usr/share/doc/certifi/LICENSE": (0o644, licences[0].read_binary()),
+        "etc/passwd": (0o644, b"root:x:0:0:root:/root:/sbin/nologin\nkgen:x:%d:%d:kgen:/:/sbin/nologin\n" % (USER, USER)),
+        "etc/group": (0o644, b"root:x:0:\nkgen:x:%d:\n" % USER),
+    }
 
 
 def layer(files, epoch):
@@ -90,13 +65,9 @@ def document(value):
 
 
 def main():
-    kgen, folder, version, architecture, out = sys.argv[1:]
+    kgen, version, architecture, out = sys.argv[1:]
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
-    around, versions = base(pathlib.Path(folder), architecture)
-    around["etc/passwd"] = (0o644, b"root:x:0:0:root:/root:/sbin/nologin\nkgen:x:%d:%d:kgen:/:/sbin/nologin\n" % (USER, USER))
-    around["etc/group"] = (0o644, b"root:x:0:\nkgen:x:%d:\n" % USER)
-    around["etc/nsswitch.conf"] = (0o644, b"hosts: files dns\n")
     own = {"usr/bin/kgen": (0o755, pathlib.Path(kgen).read_bytes())}
 
     blobs = {}
@@ -104,14 +75,14 @@ def main():
         blobs[digest(data).replace(":", "/")] = data
         return {"mediaType": "application/vnd.oci.image." + kind, "digest": digest(data), "size": len(data), **more}
 
-    layers = [layer(files, epoch) for files in (around, own)]
+    layers = [layer(files, epoch) for files in (base(), own)]
     described = [blob(data, "layer.v1.tar+gzip") for data, _ in layers]
     labels = {
         "org.opencontainers.image.title": "kgen",
         "org.opencontainers.image.version": version,
         "org.opencontainers.image.licenses": "MIT",
     }
-    labels.update({"kgen.base." + name: found for name, found in versions.items()})
+    labels["kgen.base.certifi"] = certifi.__version__
     config = {
         "architecture": architecture,
         "os": "linux",
@@ -125,7 +96,7 @@ def main():
         },
         "rootfs": {"type": "layers", "diff_ids": [unpacked for _, unpacked in layers]},
         "history": [
-            {"created": created, "created_by": "packaging/image.py: the C library and the authorities of Debian"},
+            {"created": created, "created_by": "packaging/image.py: the authorities of certifi"},
             {"created": created, "created_by": "packaging/image.py: kgen " + version},
         ],
     }
