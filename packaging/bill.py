@@ -54,21 +54,18 @@ def c_library(package):
 
 
 def of_zig(path):
-    """The only file of zig whose path ends so."""
-    found = [file for file in metadata.files("ziglang") if str(file).endswith(path)]
-    if len(found) != 1:
-        sys.exit("error: ziglang has %d files %s, not one" % (len(found), path))
-    return found[0].read_binary().decode()
+    """The text of a file of musl, as zig has it."""
+    return metadata.distribution("ziglang").locate_file("ziglang/lib/libc/musl/" + path).read_text()
 
 
 def musl():
     """Name and version of the C library."""
-    return "musl", re.search(r'"([0-9.]+)"', of_zig("/libc/musl/src/internal/version.h"))[1]
+    return "musl", re.search(r'"([0-9.]+)"', of_zig("src/internal/version.h"))[1]
 
 
 def licences(packages):
     lines = ["kgen is linked with the crates below, the C libraries in them, and musl, under these licences."]
-    lines.append("\n" + "=" * 80 + "\n%s %s: MIT\n" % musl() + "-" * 80 + "\nCOPYRIGHT\n\n" + of_zig("/libc/musl/COPYRIGHT"))
+    lines.append("\n" + "=" * 80 + "\n%s %s: MIT\n" % musl() + "-" * 80 + "\nCOPYRIGHT\n\n" + of_zig("COPYRIGHT"))
     for package in packages:
         if not package["source"]:
             continue
