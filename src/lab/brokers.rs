@@ -4,6 +4,7 @@
 
 mod admin;
 mod archive;
+mod controller;
 mod harm;
 mod layout;
 mod node;
@@ -16,7 +17,7 @@ use std::{
     net::SocketAddr,
     ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,7 @@ use rustix::process::Signal;
 use tokio::{runtime::Runtime, sync::watch};
 
 use self::{
+    controller::Controller,
     layout::{CONTROLLER_ID, Identity, Layout, Properties, local},
     ports::Reserved,
 };
@@ -143,8 +145,7 @@ pub struct Fleet {
     brokers: BTreeMap<BrokerId, Broker>,
     /// Brokers that could not be started at the last attempt.
     retries: BTreeMap<BrokerId, Retry>,
-    controller: Option<Server>,
-    controller_pid: ControllerPid,
+    controller: Controller,
     /// Brokers that a fault keeps from being started again.
     down: BTreeSet<BrokerId>,
     /// Heaps that a fault gives to brokers, MiB.
@@ -175,9 +176,6 @@ struct Retry {
 /// core that the other brokers need.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
-
-/// Heap of the controller, which keeps metadata only.
-const CONTROLLER_HEAP_MIB: u64 = 96;
 
 /// How long a broker may take to hand over its partitions and end, before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -225,8 +223,7 @@ impl Fleet {
             reserved,
             brokers: BTreeMap::new(),
             retries: BTreeMap::new(),
-            controller: None,
-            controller_pid,
+            controller: Controller::new(controller_pid),
             down: BTreeSet::new(),
             heaps: BTreeMap::new(),
             watched,
@@ -328,11 +325,7 @@ impl Fleet {
             }
         }
         self.config.server_properties = server_properties.to_owned();
-        if let Some(controller) = self.controller.take() {
-            controller.stop(STOP_GRACE);
-        }
-        self.start_controller(&new)?;
-        self.wait_until_settled("the controller", &new)
+        self.controller_again(&new)
     }
 
     /// Restarts the named brokers, one at a time.
@@ -357,7 +350,7 @@ impl Fleet {
     }
 
     fn revive_with(&mut self, user: &Properties) -> anyhow::Result<Vec<BrokerId>> {
-        if self.controller.as_mut().is_none_or(|controller| controller.ended().is_some()) {
+        if self.controller.has_ended() {
             self.start_controller(user)?;
         }
         let now = Instant::now();
@@ -408,9 +401,7 @@ impl Fleet {
             }
             broker.watched.ended();
         }
-        if let Some(controller) = self.controller.take() {
-            controller.stop(STOP_GRACE);
-        }
+        self.controller.stop(STOP_GRACE);
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -477,13 +468,16 @@ impl Fleet {
         layout::defaults(self.config.broker_count).with(user).with(&own)
     }
 
-    /// The controller is not waited for: brokers that serve show that it does.
     fn start_controller(&mut self, user: &Properties) -> anyhow::Result<()> {
         let properties = self.properties(CONTROLLER_ID, user);
-        let controller = controller(&self.config.machine.kafka, &self.layout, &self.identity, &properties)?;
-        self.controller_pid.store(controller.pid(), Ordering::Relaxed);
-        self.controller = Some(controller);
-        Ok(())
+        self.controller.start(&self.config.machine.kafka, &self.layout, &self.identity, &properties)
+    }
+
+    /// Stops the controller and starts it again; the brokers continue meanwhile.
+    fn controller_again(&mut self, user: &Properties) -> anyhow::Result<()> {
+        self.controller.stop(STOP_GRACE);
+        self.start_controller(user)?;
+        self.wait_until_settled("the controller", user)
     }
 
     /// Starts brokers side by side at full CPU, waits until all serve, and then holds them to their size.
@@ -493,20 +487,15 @@ impl Fleet {
         let size = self.size();
         let launched: Vec<_> = ids.into_iter().map(|id| (id, self.launch(id, &size, user))).collect();
         let of_controller = self.properties(CONTROLLER_ID, user);
-        let mut tried = Instant::now();
         let mut failed = None;
         let mut serving = Vec::new();
         for (id, server) in launched {
             let address = local(self.identity.ports[&id].plaintext);
             let serves = || {
-                // Without it no broker ever serves, and nobody else looks after it meanwhile.
-                if self.controller.as_mut().is_none_or(|it| it.ended().is_some()) && tried.elapsed() > RETRY_FIRST {
-                    tried = Instant::now();
+                // Without it no broker ever serves, and nobody else looks after it meanwhile. One that does not start is tried again.
+                if self.controller.is_due() {
                     let kafka = &self.config.machine.kafka;
-                    if let Ok(again) = controller(kafka, &self.layout, &self.identity, &of_controller) {
-                        self.controller_pid.store(again.pid(), Ordering::Relaxed);
-                        self.controller = Some(again);
-                    }
+                    let _ = self.controller.start(kafka, &self.layout, &self.identity, &of_controller);
                 }
                 admin::metadata(address, ASK_TIMEOUT).is_some_and(|metadata| metadata.brokers.contains(&id))
             };
@@ -654,13 +643,6 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.shut_down();
     }
-}
-
-/// Starts the controller.
-fn controller(kafka: &Kafka, layout: &Layout, identity: &Identity, properties: &Properties) -> anyhow::Result<Server> {
-    layout.prepare(CONTROLLER_ID, identity, properties)?;
-    let starting = node::start(kafka, layout, CONTROLLER_ID, CONTROLLER_HEAP_MIB, None)?;
-    node::ready(starting, layout, CONTROLLER_ID, || true)
 }
 
 #[cfg(test)]

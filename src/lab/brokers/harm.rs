@@ -189,11 +189,7 @@ impl Fleet {
     pub fn restart_controller(&mut self, settings: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut user = Properties::parse(&self.config.server_properties)?;
         settings.iter().for_each(|(name, value)| user.set(name, value));
-        if let Some(controller) = self.controller.take() {
-            controller.stop(STOP_GRACE);
-        }
-        self.start_controller(&user)?;
-        self.wait_until_settled("the controller", &user)
+        self.controller_again(&user)
     }
 
     fn broker(&self, id: BrokerId) -> anyhow::Result<&Broker> {
