@@ -209,7 +209,7 @@ fn any_command_may_be_killed_at_any_moment() {
     let lab = Lab::up();
     lab.sh("printf '[cluster]\\nbroker_type = \"kafka.m5.large\"\\n' > kgen.toml\n\
             kgen render && kgen apply --yes && kgen topic create");
-    lab.produced("kgen produce --rate 500 --duration 5 --json");
+    lab.produced("kgen produce --rate 100 --duration 5 --json");
     with_demo(lab.path());
     let env: Vec<(String, String)> = lab
         .sh("env | grep ^AWS_")

@@ -249,8 +249,19 @@ impl Lab {
     }
 }
 
+/// What a lab looks like from inside: the machine, its state, its log, and what its brokers complained of.
+const EVIDENCE: &str =
+    "cat /proc/loadavg /proc/pressure/* || true; kgen lab status || true; tail -n 20 .kgen/lab/lab.log || true
+    for log in $(find .kgen/lab/clusters -name server.log); do
+        echo \"== $log\"; grep -E 'WARN|ERROR|FATAL|fenc|ISR' \"$log\" | tail -n 12 || true; tail -n 3 \"$log\"
+    done";
+
 impl Drop for Lab {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let evidence = self.try_sh(&format!("{{ {EVIDENCE}; }} 2>&1 | cut -c 1-300"));
+            println!("the lab of the failed test:\n{}", text(&evidence.stdout));
+        }
         self.try_sh("kgen lab down --purge --yes");
     }
 }
