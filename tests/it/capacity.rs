@@ -36,7 +36,8 @@ fn types_that_cannot_be_tried_are_refused_before_anything_is_sent() {
 #[ignore = "starts three Kafka brokers"]
 fn brokers_are_changed_to_the_other_type_and_back() {
     let lab = Lab::with_topic("kafka.m5.large");
-    let ran = lab.try_sh("kgen capacity --yes --json --max-minutes 1 --rounds 1 --against kafka.m5.xlarge");
+    an_interrupt_during_a_change_leaves_the_brokers_as_they_were(&lab);
+    let ran = lab.try_sh(SEARCH);
     let said = text(&ran.stderr);
     assert!(matches!(ran.status.code(), Some(0 | 4)), "{said}");
     let document: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
@@ -49,14 +50,11 @@ fn brokers_are_changed_to_the_other_type_and_back() {
     lab.down();
 }
 
-#[test]
-#[ignore = "starts three Kafka brokers"]
-fn an_interrupt_during_a_change_leaves_the_brokers_as_they_were() {
-    let lab = Lab::with_topic("kafka.m5.large");
-    let search =
-        lab.spawn("kgen capacity --yes --json --max-minutes 1 --rounds 1 --against kafka.m5.xlarge", "against");
+const SEARCH: &str = "kgen capacity --yes --json --max-minutes 1 --rounds 1 --against kafka.m5.xlarge";
+
+fn an_interrupt_during_a_change_leaves_the_brokers_as_they_were(lab: &Lab) {
+    let search = lab.spawn(SEARCH, "against");
     lab.await_output(STATE, "UPDATING", 180);
     assert_eq!(search.interrupt(std::time::Duration::from_secs(400)), 130, "{}", lab.sh("cat against.log"));
     assert_eq!((lab.sh(STATE).trim(), &lab.cluster()["type"]), ("ACTIVE", &"kafka.m5.large".into()));
-    lab.down();
 }

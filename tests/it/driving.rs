@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     awaited::await_until,
-    lab::Lab,
+    lab::{Lab, STATE},
     project::{Project, Ran, kgen},
 };
 
@@ -151,7 +151,7 @@ fn interrupts_in_the_lab_lose_nothing() {
     let advice = "terraform untaint 'aws_msk_cluster.main'";
     assert!(plan.contains("tainted") && plan.contains(advice), "{plan}");
     lab.sh(&format!("cd terraform && {advice}"));
-    lab.await_output("aws kafka list-clusters --query 'ClusterInfoList[0].State' --output text", "ACTIVE", 120);
+    lab.await_output(STATE, "ACTIVE", 120);
     lab.sh("kgen apply --yes && kgen plan --detailed-exitcode");
 
     // What others changed is shown.

@@ -1,5 +1,7 @@
 //! Users and passwords: from the stack's secrets, by real terraform, to real brokers that refuse everybody else.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::lab::Lab;
@@ -53,11 +55,7 @@ fn users_of_the_stack_get_in_and_nobody_else() {
 
     // The brokers know their users after they were replaced, too.
     lab.sh("kgen apply --yes");
-    lab.sh(&format!(
-        "aws kafka reboot-broker --cluster-arn {arn} --broker-ids 1 2 3 > reboot.json; \
-         for _ in $(seq 240); do [ \"$(aws kafka describe-cluster --cluster-arn {arn} --query ClusterInfo.State --output text)\" \
-         = ACTIVE ] && break; sleep 0.5; done"
-    ));
+    lab.begin("reboot-broker --broker-ids 1 2 3").complete(Duration::from_secs(240));
     assert_eq!(lab.produced(&format!("{login}; {produce}"))["acknowledged"], 2000);
     lab.sh("kgen destroy --yes");
     lab.down();
