@@ -253,7 +253,7 @@ impl Lab {
 const EVIDENCE: &str =
     "cat /proc/loadavg /proc/pressure/* || true; kgen lab status || true; tail -n 20 .kgen/lab/lab.log || true
     for log in $(find .kgen/lab/clusters -name server.log); do
-        echo \"== $log\"; grep -E 'WARN|ERROR|FATAL|fenc|ISR' \"$log\" | tail -n 12 || true; tail -n 3 \"$log\"
+        echo \"== $log\"; grep -E 'WARN|ERROR|FATAL|fenc|(Shrink|Expand)ing ISR' \"$log\" | tail -n 12 || true; tail -n 3 \"$log\"
     done";
 
 impl Drop for Lab {
