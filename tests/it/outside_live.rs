@@ -115,9 +115,6 @@ fn the_aws_cli_lists_each_series_once_and_reads_every_one() {
     lab.down();
 }
 
-/// CPU of brokers that have little to do, percent.
-const CALM_PERCENT: f64 = 45.0;
-
 fn with_namespace(mut metric: Value) -> Value {
     metric["Namespace"] = "AWS/Kafka".into();
     metric
@@ -147,19 +144,22 @@ fn overload_is_named_from_outside_within_three_datapoints_and_so_is_its_end() {
     let lab = Lab::with_options(&format!("--metrics-period {PERIOD}s"));
     lab.sh("printf '[cluster]\\nbroker_type = \"kafka.t3.small\"\\n' > kgen.toml");
     create(&lab, "PER_BROKER");
-    let calm = lab.spawn("kgen produce --rate 30 --duration 600s --json", "calm");
+    let calm = lab.spawn("kgen produce --rate 10 --duration 900s --json", "calm");
     let began = jiff::Timestamp::now();
-    // Brokers that have just begun take several times the CPU, and are rightly called too small.
     let calm_minutes = || {
         let age = (jiff::Timestamp::now().as_second() - began.as_second()) as u64;
-        let seen = cpu(&lab, age.max(1));
-        (seen.len() >= 10 && seen.iter().take(3).all(|percent| *percent < CALM_PERCENT)).then_some(())
+        (cpu(&lab, age.max(1)).len() >= 10).then_some(())
     };
-    assert!(await_some(Duration::from_secs(300), calm_minutes).is_some(), "{:?}", cpu(&lab, 300));
+    assert!(await_some(Duration::from_secs(180), calm_minutes).is_some());
     let first = |diagnosis: &Value| diagnosis["findings"][0]["id"].as_str().unwrap_or_default().to_owned();
-    let before = lab.try_sh("kgen diagnose --source cloudwatch --delay 3s --json");
-    let before: Value = serde_json::from_slice(&before.stdout).unwrap();
-    assert_ne!(before["verdict"], "cause_found", "{before:#}");
+    // Brokers that have just begun take several times the CPU, and are rightly called too small until they are warm.
+    let mut before = Value::Null;
+    let is_calm = await_some(Duration::from_secs(240), || {
+        let output = lab.try_sh("kgen diagnose --source cloudwatch --delay 3s --json");
+        before = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        before["verdict"].as_str().is_some_and(|verdict| verdict != "cause_found").then_some(())
+    });
+    assert!(is_calm.is_some(), "{before:#}");
 
     let overload = jiff::Timestamp::now();
     let load = lab.spawn("kgen produce --rate 500 --record-size 1000 --duration 900s --json", "load");
