@@ -9,19 +9,19 @@ mod harm;
 mod layout;
 mod node;
 mod ports;
+mod rolling;
 
 pub use ports::free_port;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use axum::Router;
 use parking_lot::Mutex;
 use rustix::process::Signal;
@@ -43,7 +43,7 @@ use super::{
 use crate::{
     catalogue::BrokerType,
     kafka::scram::{self, Credential},
-    process::{Server, StartingServer, await_until},
+    process::{Server, StartingServer},
     sample::BrokerId,
 };
 
@@ -180,11 +180,6 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 /// How long a broker may take to hand over its partitions and end, before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(30);
 
-/// How long replicas may take to be in sync again after a restart.
-const SYNC_TIMEOUT: Duration = Duration::from_secs(180);
-/// Time between two looks at that.
-const SYNC_LOOK_EVERY: Duration = Duration::from_millis(250);
-
 /// How long a question to a broker may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -260,18 +255,6 @@ impl Fleet {
         self.brokers.keys().map(|id| local(self.identity.ports[id].plaintext).to_string()).collect()
     }
 
-    /// Restarts each broker as `to`, one at a time; the next when no partition is under-replicated.
-    /// `step` is called with each broker as it begins and as it is done.
-    ///
-    /// # Errors
-    /// A broker did not come back, or replicas were not in sync in time; the brokers after it are as they were.
-    pub fn change_type(&mut self, to: BrokerType, step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
-        let user = Properties::parse(&self.config.server_properties)?;
-        let ids: Vec<BrokerId> = self.brokers.keys().copied().collect();
-        self.config.broker_type = to;
-        self.roll(&ids, &user, step)
-    }
-
     /// Adds brokers until there are `count`.
     ///
     /// # Errors
@@ -309,32 +292,6 @@ impl Fleet {
     pub fn grow_volumes(&mut self, gib: u32) {
         self.config.volume_gib = gib;
         self.brokers.values().for_each(|broker| broker.watched.resized(self.volume_bytes()));
-    }
-
-    /// Applies new server properties by a rolling restart, the controller last.
-    ///
-    /// # Errors
-    /// Also properties that Kafka refuses, in its own words; the broker that tried them runs with the old ones again.
-    pub fn configure(&mut self, server_properties: &str, step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
-        let (old, new) = (Properties::parse(&self.config.server_properties)?, Properties::parse(server_properties)?);
-        let ids: Vec<BrokerId> = self.brokers.keys().copied().collect();
-        for id in &ids {
-            if let Err(error) = self.roll(&[*id], &new, step) {
-                self.roll(&[*id], &old, &mut |_, _| {}).context("restoring the previous server properties")?;
-                return Err(error);
-            }
-        }
-        self.config.server_properties = server_properties.to_owned();
-        self.controller_again(&new)
-    }
-
-    /// Restarts the named brokers, one at a time.
-    ///
-    /// # Errors
-    /// As [`Fleet::change_type`].
-    pub fn reboot(&mut self, ids: &[BrokerId], step: &mut dyn FnMut(BrokerId, bool)) -> anyhow::Result<()> {
-        let user = Properties::parse(&self.config.server_properties)?;
-        self.roll(ids, &user, step)
     }
 
     /// Starts again the brokers, and the controller, that ended by themselves, as MSK would; call it now and then.
@@ -473,13 +430,6 @@ impl Fleet {
         self.controller.start(&self.config.machine.kafka, &self.layout, &self.identity, &properties)
     }
 
-    /// Stops the controller and starts it again; the brokers continue meanwhile.
-    fn controller_again(&mut self, user: &Properties) -> anyhow::Result<()> {
-        self.controller.stop(STOP_GRACE);
-        self.start_controller(user)?;
-        self.wait_until_settled("the controller", user)
-    }
-
     /// Starts brokers side by side at full CPU, waits until all serve, and then holds them to their size.
     ///
     /// One that cannot be started does not keep the others from it; the first error is returned at the end.
@@ -548,53 +498,6 @@ impl Fleet {
         let broker = Broker { broker_type: self.config.broker_type, size: size.clone(), watched, server: None };
         self.brokers.insert(id, broker);
         Ok(server)
-    }
-
-    /// Restarts brokers one at a time.
-    fn roll(
-        &mut self,
-        ids: &[BrokerId],
-        user: &Properties,
-        step: &mut dyn FnMut(BrokerId, bool),
-    ) -> anyhow::Result<()> {
-        for id in ids {
-            let broker = self.brokers.get_mut(id).with_context(|| format!("there is no broker {id}"))?;
-            step(*id, false);
-            broker.watched.release();
-            if let Some(server) = broker.server.take() {
-                // Killed after the grace: the replicas elsewhere have what was acknowledged.
-                server.stop(STOP_GRACE);
-            }
-            broker.watched.ended();
-            self.start_brokers(vec![*id], user).with_context(|| format!("restarting broker {id}"))?;
-            // Catching up is not held back either.
-            self.brokers[id].watched.release();
-            let settled = self.wait_until_settled(&format!("broker {id}"), user);
-            self.brokers[id].watched.settle().with_context(|| format!("limiting the CPU of broker {id}"))?;
-            settled?;
-            step(*id, true);
-        }
-        Ok(())
-    }
-
-    /// Waits until every broker takes part and every replica is in sync. A broker that ends meanwhile is started again.
-    fn wait_until_settled(&mut self, after: &str, user: &Properties) -> anyhow::Result<()> {
-        let settled = await_until(SYNC_TIMEOUT, SYNC_LOOK_EVERY, || {
-            // What cannot be started shows as missing below, and is tried again.
-            let _ = self.revive_with(user);
-            anyhow::Ok(match self.metadata() {
-                None => ControlFlow::Continue("no broker responds".to_owned()),
-                Some(metadata) if metadata.brokers.len() < self.brokers.len() => {
-                    let joined = format!("brokers {:?} of {} have joined", metadata.brokers, self.brokers.len());
-                    ControlFlow::Continue(joined)
-                }
-                Some(metadata) if !metadata.unsettled.is_empty() => {
-                    ControlFlow::Continue(format!("not in sync: {}", metadata.unsettled.join(", ")))
-                }
-                Some(_) => ControlFlow::Break(()),
-            })
-        });
-        settled?.or_else(|missing| bail!("{after} was restarted, but after {} s {missing}", SYNC_TIMEOUT.as_secs()))
     }
 
     /// Metadata of the first broker that answers.
