@@ -53,19 +53,19 @@ def c_library(package):
     return name, version
 
 
-def of_zig(path):
+def musl_file(path):
     """The text of a file of musl, as zig has it."""
     return metadata.distribution("ziglang").locate_file("ziglang/lib/libc/musl/" + path).read_text()
 
 
 def musl():
     """Name and version of the C library."""
-    return "musl", re.search(r'"([0-9.]+)"', of_zig("src/internal/version.h"))[1]
+    return "musl", re.search(r'"([0-9.]+)"', musl_file("src/internal/version.h"))[1]
 
 
 def licences(packages):
     lines = ["kgen is linked with the crates below, the C libraries in them, and musl, under these licences."]
-    lines.append("\n" + "=" * 80 + "\n%s %s: MIT\n" % musl() + "-" * 80 + "\nCOPYRIGHT\n\n" + of_zig("COPYRIGHT"))
+    lines.append("\n" + "=" * 80 + "\n%s %s: MIT\n" % musl() + "-" * 80 + "\nCOPYRIGHT\n\n" + musl_file("COPYRIGHT"))
     for package in packages:
         if not package["source"]:
             continue
