@@ -23,7 +23,7 @@ pub use types::{Ended, Types, with_each};
 
 use crate::{
     capacity::{Found, Goal, Search, Step, Trial},
-    diagnose::{Context, Verdict, diagnose, median},
+    diagnose::{Context, Verdict, diagnose},
     load::{
         latency::Times,
         pacer::Rate,
@@ -33,10 +33,14 @@ use crate::{
     process::pause,
     run::Observed,
     sample::{BrokerId, BrokerSample, Sample},
+    statistics::mean,
 };
 
 /// Seconds at the start of a trial that do not count: connections, batches and queues find their level.
 const SETTLE_S: f64 = 5.0;
+
+/// How late the tick of a trial's last second may come, s: a sixth of a percent of the seconds that count.
+const TICK_LATE_S: f64 = 0.015;
 
 /// How long a trial takes, and one that confirms, with the time in which it settles.
 const TRIAL: Duration = Duration::from_secs(15);
@@ -182,7 +186,8 @@ fn trial(
     let (mut measured, mut from_ms) = (Measured::default(), None);
     let mut failed = None;
     let summary = producer::run(&config, stop, &mut |tick| {
-        if tick.at_s >= SETTLE_S && tick.at_s <= duration.as_secs_f64() + 0.5 {
+        // Once sending has ended, seconds go by in which only the last batches are waited for.
+        if tick.at_s >= SETTLE_S && tick.at_s <= duration.as_secs_f64() + TICK_LATE_S {
             from_ms.get_or_insert(tick.at_ms);
             measured.add(tick);
         }
@@ -262,7 +267,7 @@ fn look_at(trial: &mut Trial, context: &Context, samples: &[Sample], from_ms: i6
     let during: Vec<&Sample> = samples.iter().filter(|sample| sample.at_ms >= from_ms).collect();
     let cpu = |id: &BrokerId| {
         let of_broker = during.iter().filter_map(|sample| sample.brokers.get(id));
-        median(of_broker.filter_map(BrokerSample::cpu_percent).collect())
+        mean(of_broker.filter_map(BrokerSample::cpu_percent))
     };
     let ids = || during.iter().flat_map(|sample| sample.brokers.keys());
     trial.cpu_percent = ids().filter_map(cpu).reduce(f64::max);

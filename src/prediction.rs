@@ -14,7 +14,7 @@ mod workload;
 pub use formula::FORMULAS;
 pub use report::markdown;
 pub use score::{PredictionScores, score};
-pub use workload::{WORKLOADS, Workload, find};
+pub use workload::{LINGER_MS, WORKLOADS, Workload, find};
 
 use serde::{Deserialize, Serialize};
 

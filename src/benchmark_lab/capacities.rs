@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 
 use super::{
-    BROKERS_WARM_UP, FLUSH_WITHIN, Raised, raised,
+    FLUSH_WITHIN, Raised, raised,
     recording::Come,
     sampler::{INTERVAL_OF_TRIALS, Sampler},
 };
@@ -41,13 +41,15 @@ use crate::{
         slo::Slo,
     },
     outcome::Outcome,
-    prediction::{Span, TRUTH, Truth, WORKLOADS, Workload},
+    prediction::{LINGER_MS, Span, TRUTH, Truth, WORKLOADS, Workload},
     process::pause,
     project::Project,
     record::environment,
     run::{self, Entry, Event, Observed, Start, Writer, new_id, now},
+    sample::BrokerSample,
     sandbox::{self, lab::Say},
     sizing::Shape,
+    statistics::mean,
 };
 
 /// Latency is not what sizing predicts, so it only has to be no queue that grows.
@@ -59,6 +61,15 @@ const HISTORIES: [[f64; 3]; 2] = [[0.34, 0.5, 0.66], [0.6, 0.37, 0.47]];
 /// How long each of these rates is sent; the seconds at its start in which the load settles do not count.
 const RATE_FOR: Duration = Duration::from_secs(11);
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// New brokers are loaded for so long at a time, as often at most, until CPU is at least this share of what it was the time
+/// before.
+const WARMING: Duration = Duration::from_secs(25);
+const MOST_WARMING: u32 = 8;
+const STEADY: f64 = 0.97;
+
+/// So many that every partition gets about the same share of them.
+const KEYS: Keys = Keys::Uniform(100_000);
 
 /// The topic of all workloads; it is removed after each.
 const TOPIC: &str = "bench-size";
@@ -132,7 +143,7 @@ impl Stage<'_> {
         self.warm_up()?;
         for workload in &self.wanted.workloads {
             if self.sandbox.was_interrupted() {
-                return Ok(Outcome::Interrupted);
+                break;
             }
             let began = Instant::now();
             let told = match self.of(workload) {
@@ -144,17 +155,34 @@ impl Stage<'_> {
             };
             (self.say)(&format!("{} on {}: {told} ({} s)", workload.name, self.shape, began.elapsed().as_secs()));
         }
-        Ok(Outcome::Done)
+        Ok(if self.sandbox.was_interrupted() { Outcome::Interrupted } else { Outcome::Done })
     }
 
-    /// Loads the brokers for a while: a JVM that has just begun takes several times the CPU.
+    /// Loads the brokers until the same load no longer takes less CPU: a JVM that has just begun takes several times as much.
     fn warm_up(&self) -> anyhow::Result<()> {
         let workload = &WORKLOADS[0];
         let topic = self.topic(workload)?;
         let load = Sending::start(self.producer(workload, self.start_per_s(workload), None), |_| ());
-        self.pause(BROKERS_WARM_UP);
+        let mut before = None;
+        for _ in 0..MOST_WARMING {
+            let from_ms = now().as_millisecond();
+            self.pause(WARMING);
+            let cpu = self.cpu_percent(from_ms);
+            let is_steady = before.zip(cpu).is_some_and(|(before, now)| now >= before * STEADY);
+            if is_steady || self.sandbox.was_interrupted() {
+                break;
+            }
+            before = cpu;
+        }
         drop(load);
         topic.remove()
+    }
+
+    /// CPU of all brokers since then, the mean, percent; `None` where it was not seen.
+    fn cpu_percent(&self, from_ms: i64) -> Option<f64> {
+        let seen = self.seen.between(from_ms, i64::MAX);
+        let brokers = seen.iter().flat_map(|of| of.sample.brokers.values());
+        mean(brokers.filter_map(BrokerSample::cpu_percent))
     }
 
     /// Finds the capacity of a workload and records its histories.
@@ -267,14 +295,15 @@ impl Stage<'_> {
     /// `for_time`: a day if there is none.
     fn producer(&self, workload: &Workload, per_s: f64, for_time: Option<Duration>) -> ProducerConfig {
         let mut connection = Connection::plain(self.bootstrap.as_str());
-        connection.settings.insert("linger.ms".to_owned(), workload.linger_ms.to_string());
+        connection.settings.insert("linger.ms".to_owned(), LINGER_MS.to_string());
+        connection.settings.insert("batch.size".to_owned(), workload.batch_bytes.to_string());
         let load = Load {
             topics: vec![TOPIC.to_owned()],
             rate: Rate::Constant(per_s),
             duration: for_time.unwrap_or(Duration::from_secs(24 * 3600)),
             max_records: u64::MAX,
             record_size: Sizes::Fixed(workload.record_bytes),
-            keys: Keys::UNIFORM,
+            keys: KEYS,
             payload: Payload::Json,
             headers: Vec::new(),
             seed: 1,

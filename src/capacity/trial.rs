@@ -29,7 +29,7 @@ pub struct Trial {
     pub p99_ms: Option<f64>,
     /// Objectives that were missed: as asked, and what was reached over the limit.
     pub missed: Vec<(String, f64)>,
-    /// CPU of the busiest broker, the median of the trial, percent; `None` where it was not seen.
+    /// CPU of the busiest broker, the mean of the trial, percent; `None` where it was not seen.
     pub cpu_percent: Option<f64>,
     /// What that may be, so that the rest can do the work of a broker that is away: less where the broker lives on credits.
     pub cpu_allowed_percent: f64,
