@@ -17,9 +17,12 @@ pub fn markdown(scores: &PredictionScores) -> String {
     );
     text += "| | predictions | median error | p95 | bias |\n|---|---|---|---|---|\n";
     row(&mut text, "kgen size, held-out workloads", &scores.held_out);
+    for formula in scores.formulas.iter().filter(|formula| formula.held_out.predictions > 0) {
+        row(&mut text, &format!("{}, held-out workloads", formula.name), &formula.held_out);
+    }
     row(&mut text, "kgen size, the tuning workload", &scores.tuning);
-    for formula in &scores.formulas {
-        row(&mut text, &format!("{}, held-out workloads", formula.name), &formula.errors);
+    for formula in scores.formulas.iter().filter(|formula| formula.tuning.predictions > 0) {
+        row(&mut text, &format!("{}, the tuning workload", formula.name), &formula.tuning);
     }
     let advice = &scores.advice;
     let _ = writeln!(

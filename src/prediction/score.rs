@@ -23,7 +23,7 @@ pub struct PredictionScores {
     pub held_out: Errors,
     /// Those that models may be tuned on.
     pub tuning: Errors,
-    /// Published formulas, on the held-out predictions.
+    /// Published formulas, on the same predictions.
     pub formulas: Vec<FormulaErrors>,
     /// Whether the cheapest measured shape that is predicted to carry a load carries it; held-out workloads.
     pub advice: AdviceScore,
@@ -46,8 +46,8 @@ pub struct Errors {
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct FormulaErrors {
     pub name: String,
-    #[serde(flatten)]
-    pub errors: Errors,
+    pub held_out: Errors,
+    pub tuning: Errors,
 }
 
 /// Loads from little to the most that any measured shape carries, each with the shape that a prediction would choose.
@@ -124,7 +124,7 @@ pub fn score(runs: &[Run]) -> PredictionScores {
         measured: measured.len(),
         held_out: errors(of(true).map(|prediction| prediction.error_percent)),
         tuning: errors(of(false).map(|prediction| prediction.error_percent)),
-        formulas: formulas(&of(true).collect::<Vec<_>>()),
+        formulas: formulas(&of(true).collect::<Vec<_>>(), &of(false).collect::<Vec<_>>()),
         advice: advice(&measured, &each),
         void,
         each,
@@ -157,7 +157,7 @@ fn predictions(all: &[Measured<'_>], to: &Measured<'_>) -> Vec<Prediction> {
 
 fn prediction(from: &Measured<'_>, number: usize, spans: &[Span], to: &Measured<'_>) -> Option<Prediction> {
     let (context, samples) = history(from.run, spans)?;
-    let carried = sizing::carried(&context.current()?, &samples, to.truth.shape, &question()).ok()?;
+    let carried = sizing::carried(&context.current()?, &samples, to.truth.shape, &question(to.truth.shape)).ok()?;
     let bytes_a_record = bytes_a_record(&samples)?;
     let by_formula = FORMULAS.iter().map(|formula| {
         let mb_per_s = (formula.ingress_mb_per_s)(&to.truth.shape, to.workload)?;
@@ -177,9 +177,15 @@ fn prediction(from: &Measured<'_>, number: usize, spans: &[Span], to: &Measured<
     })
 }
 
-/// As `kgen capacity` asks, so that the same thing is predicted as was measured.
-fn question() -> Question {
-    Question { growth: Growth::Percent(0.0), survive: Survive::Broker, target_cpu: TARGET_CPU, exclude: Vec::new() }
+/// What `kgen capacity` measured: all brokers are there, and have so much CPU that the others can do the work of one.
+fn question(shape: Shape) -> Question {
+    let left = f64::from(shape.brokers.saturating_sub(1).max(1)) / f64::from(shape.brokers.max(1));
+    Question {
+        growth: Growth::Percent(0.0),
+        survive: Survive::None,
+        target_cpu: TARGET_CPU * left,
+        exclude: Vec::new(),
+    }
 }
 
 fn history(run: &Run, spans: &[Span]) -> Option<(Context, Vec<Sample>)> {
@@ -226,15 +232,19 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
-fn formulas(held_out: &[&Prediction]) -> Vec<FormulaErrors> {
-    let of = |index: usize| {
+fn formulas(held_out: &[&Prediction], tuning: &[&Prediction]) -> Vec<FormulaErrors> {
+    let of = |index: usize, predictions: &[&Prediction]| {
         let by = |prediction: &&Prediction| {
             Some(error_percent((*prediction.formulas.get(index)?)?, prediction.measured_per_s))
         };
-        errors(held_out.iter().filter_map(by))
+        errors(predictions.iter().filter_map(by))
     };
-    let named = FORMULAS.iter().enumerate();
-    named.map(|(index, formula)| FormulaErrors { name: formula.name.to_owned(), errors: of(index) }).collect()
+    let named = FORMULAS.iter().enumerate().map(|(index, formula)| FormulaErrors {
+        name: formula.name.to_owned(),
+        held_out: of(index, held_out),
+        tuning: of(index, tuning),
+    });
+    named.collect()
 }
 
 /// What each history of a held-out workload would lead to, over the loads that its measured shapes carry.

@@ -17,10 +17,10 @@ fn shape(text: &str) -> Shape {
     text.parse().unwrap()
 }
 
-/// Records/s that a shape of the made-up brokers sustains: CPU of 90 % with one away.
+/// Records/s that a shape of the made-up brokers sustains: with so much CPU that the others can do the work of one.
 fn truly(shape: Shape) -> f64 {
-    let left = f64::from(shape.brokers - 1);
-    (f64::from(shape.broker_type.vcpus) * 0.9 - IDLE) / RECORD * left
+    let brokers = f64::from(shape.brokers);
+    (f64::from(shape.broker_type.vcpus) * 0.9 * (brokers - 1.0) / brokers - IDLE) / RECORD * brokers
 }
 
 fn sample(shape: Shape, at_ms: i64, per_s: f64) -> Sample {

@@ -72,6 +72,19 @@ fn a_history_that_says_nothing_is_inconclusive_and_bad_arguments_are_refused() {
 }
 
 #[test]
+fn the_documented_error_of_the_predictions_is_what_the_measurements_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Output { status, stdout, stderr } =
+        kgen(root).args(["bench", "size", "--score", "tests/capacities"]).output().unwrap();
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    let report = String::from_utf8(stdout).unwrap().replace("\n## ", "\n### ");
+    assert!(
+        fs::read_to_string(root.join("docs/size.md")).unwrap().contains(&report),
+        "docs/size.md does not have what `kgen bench size --score tests/capacities` prints, one heading lower"
+    );
+}
+
+#[test]
 fn a_resize_in_the_middle_of_a_recording_begins_the_model_anew() {
     let dir = tempfile::tempdir().unwrap();
     let run = recording(dir.path(), "broker.undersized-1");
