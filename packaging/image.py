@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes a container image as an OCI layout (image-spec 1.0) in one archive, without a daemon.
 
-    packaging/image.py KGEN VERSION ARCHITECTURE OUT.tar
+    packaging/image.py ARCHIVE VERSION ARCHITECTURE OUT.tar
 
-KGEN is the executable, which is static. Beside it the image has the certificates of the authorities (Mozilla's, as the Python package
-certifi has them, which is pinned), and nothing else: no C library, no shell, no package manager. The image runs as user 65532, and needs
-no folder that can be written to. Its bytes follow from KGEN and that package alone; every file has the time of SOURCE_DATE_EPOCH.
+ARCHIVE is the folder that is packed as .tar.gz; the image has its executable, which is static, its licences and its bill of materials.
+Beside them it has the certificates of the authorities (Mozilla's, as the Python package certifi has them, which is pinned), and nothing
+else: no C library, no shell, no package manager. The image runs as user 65532, and needs no folder that can be written to. Its bytes
+follow from ARCHIVE and that package alone; every file has the time of SOURCE_DATE_EPOCH.
 """
 
 import gzip
@@ -22,6 +23,8 @@ from importlib import metadata
 import certifi
 
 USER = 65532
+# Of the archive, beside the executable.
+DOCUMENTS = ("LICENSE", "THIRD-PARTY-LICENSES.txt", "kgen.cdx.json")
 AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 
 
@@ -65,10 +68,12 @@ def document(value):
 
 
 def main():
-    kgen, version, architecture, out = sys.argv[1:]
+    archive, version, architecture, out = sys.argv[1:]
+    archive = pathlib.Path(archive)
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
-    own = {"usr/bin/kgen": (0o755, pathlib.Path(kgen).read_bytes())}
+    own = {"usr/share/doc/kgen/" + name: (0o644, (archive / name).read_bytes()) for name in DOCUMENTS}
+    own["usr/bin/kgen"] = (0o755, (archive / "kgen").read_bytes())
 
     blobs = {}
     def blob(data, kind, **more):
