@@ -252,7 +252,7 @@ impl Fleet {
 
     /// `host:port` of each broker's plaintext listener.
     pub fn bootstrap_servers(&self) -> Vec<String> {
-        self.brokers.keys().map(|id| local(self.identity.ports[id].plaintext).to_string()).collect()
+        self.brokers.keys().map(|id| self.address(*id).to_string()).collect()
     }
 
     /// Adds brokers until there are `count`.
@@ -440,7 +440,7 @@ impl Fleet {
         let mut failed = None;
         let mut serving = Vec::new();
         for (id, server) in launched {
-            let address = local(self.identity.ports[&id].plaintext);
+            let address = self.address(id);
             let serves = || {
                 // Without it no broker ever serves, and nobody else looks after it meanwhile. One that does not start is tried again.
                 if self.controller.is_due() {
@@ -502,7 +502,7 @@ impl Fleet {
 
     /// Metadata of the first broker that answers.
     fn metadata(&self) -> Option<admin::Metadata> {
-        self.brokers.keys().find_map(|id| admin::metadata(local(self.identity.ports[id].plaintext), ASK_TIMEOUT))
+        self.brokers.keys().find_map(|id| admin::metadata(self.address(*id), ASK_TIMEOUT))
     }
 
     /// The broker's readings and its two endpoints, which outlive its processes.

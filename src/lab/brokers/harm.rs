@@ -31,7 +31,7 @@ impl Fleet {
 
     /// `host:port,host:port` of every broker, whether it runs or not.
     pub fn bootstrap(&self) -> String {
-        self.brokers.keys().map(|id| self.address(*id).to_string()).collect::<Vec<_>>().join(",")
+        self.bootstrap_servers().join(",")
     }
 
     /// `None` when it does not run.
