@@ -22,7 +22,7 @@ pub use price::{usd_per_mb_s_month, usd_per_month};
 pub use types::{Ended, Types, with_each};
 
 use crate::{
-    capacity::{Found, Goal, Search, Step, Trial},
+    capacity::{Found, Goal, Search, Step, Trial, cpu_allowed_percent},
     diagnose::{Context, Verdict, diagnose},
     load::{
         latency::Times,
@@ -57,10 +57,6 @@ const LOOK_BACK_MS: i64 = 60_000;
 
 /// Share of records that the generator sent late, from which p99 is a figure of the generator (a design choice).
 const LATE_SHARE: f64 = 0.01;
-
-/// CPU that the brokers may have that are left when one is away, percent. While all three of three are there, that is the 60 % of
-/// MSK's best practices.
-const MOST_CPU_PERCENT: f64 = 90.0;
 
 /// What is searched, and with which load.
 #[derive(Debug, Clone)]
@@ -283,12 +279,11 @@ fn look_at(trial: &mut Trial, context: &Context, samples: &[Sample], from_ms: i6
 /// CPU that a broker may use, percent of its vCPUs: so much that the others can do its work; of a broker on credits, of what it
 /// earns.
 fn allowed(context: &Context, brokers: usize, survive_broker: bool, on_credits: bool) -> f64 {
-    let left = if survive_broker && brokers > 1 { (brokers - 1) as f64 / brokers as f64 } else { 1.0 };
     let earned = context
         .known_type()
         .filter(|_| on_credits)
         .map_or(1.0, |known| known.sustained_vcpus() / f64::from(known.vcpus));
-    MOST_CPU_PERCENT * left * earned
+    cpu_allowed_percent(brokers, survive_broker) * earned
 }
 
 fn out_of_sync(sample: &Sample) -> Option<u64> {
@@ -332,7 +327,7 @@ mod tests {
             let found = allowed(&t3, 3, survive, credits);
             assert!((found - expected).abs() < 1e-9, "{survive} {credits}: {found}");
         }
-        assert_eq!(allowed(&t3, 1, true, false), MOST_CPU_PERCENT);
+        assert_eq!(allowed(&t3, 1, true, false), 90.0);
     }
 
     #[test]

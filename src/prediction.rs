@@ -27,9 +27,6 @@ use crate::{
 /// The name of the result that a run's record has its [`Truth`] in.
 pub const TRUTH: &str = "capacity_truth";
 
-/// CPU that a broker may have while one is away, percent: that of the trials which measure (`kgen capacity`).
-pub const TARGET_CPU: f64 = 90.0;
-
 /// What is true of a recorded measurement: a workload on a shape, the capacity that was found, and where in the run the
 /// histories are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,6 +14,16 @@ const CLEARLY_ABOVE: f64 = 1.15;
 /// An objective missed by this factor is missed clearly.
 const CLEARLY_MISSED: f64 = 2.0;
 
+/// CPU that the brokers may have that are left when one is away, percent. While all three of three are there, that is the 60 % of
+/// MSK's best practices.
+const MOST_CPU_PERCENT: f64 = 90.0;
+
+/// CPU that each of `brokers` may have, percent of its vCPUs: so much that the others can do its work, if they have to.
+pub fn cpu_allowed_percent(brokers: usize, survive_broker: bool) -> f64 {
+    let left = if survive_broker && brokers > 1 { (brokers - 1) as f64 / brokers as f64 } else { 1.0 };
+    MOST_CPU_PERCENT * left
+}
+
 /// What a trial showed; the time before the load had settled is not in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Trial {

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{FORMULAS, PredictionScores, scatter::scatter, score::Errors};
+use super::{
+    FORMULAS, PredictionScores,
+    scatter::scatter,
+    score::{Errors, FormulaErrors},
+};
 
 /// The report as Markdown, without a heading of its own.
 pub fn markdown(scores: &PredictionScores) -> String {
@@ -16,13 +20,15 @@ pub fn markdown(scores: &PredictionScores) -> String {
         scores.void.len()
     );
     text += "| | predictions | median error | p95 | bias |\n|---|---|---|---|---|\n";
-    row(&mut text, "kgen size, held-out workloads", &scores.held_out);
-    for formula in scores.formulas.iter().filter(|formula| formula.held_out.predictions > 0) {
-        row(&mut text, &format!("{}, held-out workloads", formula.name), &formula.held_out);
-    }
-    row(&mut text, "kgen size, the tuning workload", &scores.tuning);
-    for formula in scores.formulas.iter().filter(|formula| formula.tuning.predictions > 0) {
-        row(&mut text, &format!("{}, the tuning workload", formula.name), &formula.tuning);
+    let held_out: fn(&FormulaErrors) -> &Errors = |formula| &formula.held_out;
+    let tuning: fn(&FormulaErrors) -> &Errors = |formula| &formula.tuning;
+    for (workloads, own, of) in
+        [("held-out workloads", &scores.held_out, held_out), ("the tuning workload", &scores.tuning, tuning)]
+    {
+        row(&mut text, &format!("kgen size, {workloads}"), own);
+        for formula in scores.formulas.iter().filter(|formula| of(formula).predictions > 0) {
+            row(&mut text, &format!("{}, {workloads}", formula.name), of(formula));
+        }
     }
     let advice = &scores.advice;
     let _ = writeln!(

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{FORMULAS, Span, TARGET_CPU, Truth, Workload, find, truth_of};
+use super::{FORMULAS, Span, Truth, Workload, find, truth_of};
 use crate::{
-    capacity::{Found, Limit},
+    capacity::{Found, Limit, cpu_allowed_percent},
     diagnose::Context,
     run::{Event, Run},
     sample::Sample,
@@ -179,11 +179,10 @@ fn prediction(from: &Measured<'_>, number: usize, spans: &[Span], to: &Measured<
 
 /// What `kgen capacity` measured: all brokers are there, and have so much CPU that the others can do the work of one.
 fn question(shape: Shape) -> Question {
-    let left = f64::from(shape.brokers.saturating_sub(1).max(1)) / f64::from(shape.brokers.max(1));
     Question {
         growth: Growth::Percent(0.0),
         survive: Survive::None,
-        target_cpu: TARGET_CPU * left,
+        target_cpu: cpu_allowed_percent(shape.brokers as usize, true),
         exclude: Vec::new(),
     }
 }
