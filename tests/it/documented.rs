@@ -18,6 +18,20 @@ fn documents() -> Vec<(String, String)> {
         .collect()
 }
 
+/// A file of this repository has what kgen prints there for `args`, with headings one level lower.
+#[track_caller]
+pub fn ensure_printed(document: &str, args: &[&str]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = kgen(root).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap().replace("\n## ", "\n### ");
+    assert!(
+        fs::read_to_string(root.join(document)).unwrap().contains(&printed),
+        "{document} does not have what `kgen {}` prints, one heading lower",
+        args.join(" ")
+    );
+}
+
 /// The command lines of kgen in its code blocks, without comments, redirections and what is piped on.
 fn shown(text: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::project::{Project, kgen};
+use crate::{
+    lab::NOBODY,
+    project::{Project, kgen},
+};
 
 #[test]
 fn a_reader_that_has_gone_is_no_error() {
@@ -141,7 +144,6 @@ fn every_command_has_a_man_page() {
 fn every_error_says_what_is_wrong_and_what_to_do() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().port().to_string();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let broken = "{\"schema\": \"kgen.sample/9\"";
     type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
     let rows: &[Row] = &[
@@ -164,8 +166,8 @@ fn every_error_says_what_is_wrong_and_what_to_do() {
         (&["plan"], &[], &["kgen render"]),
         (&["lab", "env"], &[], &["kgen lab up"]),
         (&["lab", "up", "--port", &taken], &[], &[&taken, "--port"]),
-        (&["consume", "--verify", "nothing", "--bootstrap-servers", &nobody], &[], &["nothing"]),
-        (&["produce", "--bootstrap-servers", &nobody], &[], &[&nobody]),
+        (&["consume", "--verify", "nothing", "--bootstrap-servers", NOBODY], &[], &["nothing"]),
+        (&["produce", "--bootstrap-servers", NOBODY], &[], &[NOBODY]),
         (&["-C", "no/such/folder", "render"], &[], &["no/such/folder", "-C"]),
     ];
     for (args, files, words) in rows {

@@ -46,19 +46,18 @@ impl Lab {
     #[track_caller]
     pub fn with_options(options: &str) -> Lab {
         let mut lab = Lab { dir: tempfile::tempdir().unwrap(), port: free_port(), environment: Mutex::default() };
-        for _ in 0..2 {
-            let started = lab.try_sh(&format!("{} {options}", lab.up_command()));
-            if started.status.success() {
+        let mut tries = 3;
+        loop {
+            let script = format!("{} {options}", lab.up_command());
+            let started = lab.try_sh(&script);
+            tries -= 1;
+            // Somebody else may have it now: a process that is started while it is found free holds it until it is another program.
+            if tries == 0 || !text(&started.stderr).contains("Address already in use") {
+                succeeded(&script, &started);
                 return lab;
-            }
-            // Somebody else has it now, be it a process that was started while it was found free, and holds it until it is another program.
-            if !text(&started.stderr).contains("Address already in use") {
-                break;
             }
             lab.port = free_port();
         }
-        lab.sh(&format!("{} {options}", lab.up_command()));
-        lab
     }
 
     /// Starts the lab in its folder, on the port that it has for its life.
@@ -74,15 +73,7 @@ impl Lab {
     /// Runs a script the way a person types it, in the project folder with the lab's environment. It must succeed.
     #[track_caller]
     pub fn sh(&self, script: &str) -> String {
-        let output = self.try_sh(script);
-        assert!(
-            output.status.success(),
-            "{}\n{script}\n{}{}",
-            output.status,
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+        succeeded(script, &self.try_sh(script))
     }
 
     pub fn path(&self) -> &Path {
@@ -347,12 +338,23 @@ pub fn ensure_clean(args: &str, said: &str) {
     }
 }
 
+/// What a script that has to succeed printed.
+#[track_caller]
+fn succeeded(script: &str, output: &Output) -> String {
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{}\n{script}\n{printed}{said}", output.status);
+    printed
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Where no server is (the port of the discard protocol). A port that was free a moment ago may be that of another test's server.
+pub const NOBODY: &str = "127.0.0.1:9";
+
 /// None of those that Linux gives to connections, nor of those that the lab gives to brokers: a lab that starts again finds it free.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     std::iter::repeat_with(|| rand::random_range(12_000..20_000)).take(1_000).find(is_free).expect("a free port")
 }

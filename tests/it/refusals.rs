@@ -2,7 +2,10 @@
 
 use std::{fs, process::Command};
 
-use crate::project::kgen;
+use crate::{
+    lab::{NOBODY, free_port},
+    project::kgen,
+};
 
 /// Runs kgen in a folder of its own with these files and variables; stdout must stay empty and no file may change.
 #[track_caller]
@@ -185,7 +188,7 @@ fn programs_that_are_missing() {
     check(&["apply", "--yes"], &[main_tf], &gone, 2, &["/no/terraform"]);
     check(&["demo"], &[], &[("PATH", "/nowhere")], 2, &["terraform", "install"]);
     let no_java = [("PATH", "/nowhere"), ("JAVA_HOME", "")];
-    let port = free_port();
+    let port = free_port().to_string();
     check(&["lab", "up", "--port", &port], &[], &no_java, 2, &["java", "17", "install"]);
 }
 
@@ -198,15 +201,13 @@ fn a_port_that_is_taken() {
 
 #[test]
 fn servers_that_do_not_answer() {
-    let nobody = format!("127.0.0.1:{}", free_port());
-    let words = [nobody.as_str(), "--bootstrap-servers"];
-    check(&["produce", "--bootstrap-servers", &nobody, "--duration", "1"], &[], &[], 2, &words[..1]);
-    check(&["topic", "create", "--bootstrap-servers", &nobody], &[], &[], 2, &words[..1]);
-    let endpoint = format!("http://{nobody}");
+    check(&["produce", "--bootstrap-servers", NOBODY, "--duration", "1"], &[], &[], 2, &[NOBODY]);
+    check(&["topic", "create", "--bootstrap-servers", NOBODY], &[], &[], 2, &[NOBODY]);
+    let endpoint = format!("http://{NOBODY}");
     let lab = [("AWS_ENDPOINT_URL", endpoint.as_str())];
-    check(&["watch"], &[], &lab, 2, &[&nobody, "kgen lab up"]);
-    check(&["diagnose"], &[], &lab, 2, &[&nobody, "kgen lab up"]);
-    check(&["bootstrap"], &[], &lab, 2, &[&nobody, "kgen lab up"]);
+    check(&["watch"], &[], &lab, 2, &[NOBODY, "kgen lab up"]);
+    check(&["diagnose"], &[], &lab, 2, &[NOBODY, "kgen lab up"]);
+    check(&["bootstrap"], &[], &lab, 2, &[NOBODY, "kgen lab up"]);
 }
 
 #[test]
@@ -223,8 +224,4 @@ fn real_credentials_do_not_go_to_the_lab() {
 fn a_lab_that_does_not_run() {
     check(&["lab", "env"], &[], &[], 2, &["no lab is running", "kgen lab up"]);
     check(&["lab", "status"], &[], &[], 2, &["no lab is running", "kgen lab up"]);
-}
-
-fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }

@@ -4,7 +4,7 @@ use std::{fs, io::Read as _, path::Path, process::Output};
 
 use serde_json::Value;
 
-use crate::project::kgen;
+use crate::{documented::ensure_printed, project::kgen};
 
 /// A recorded run of `tests/traces`, unpacked.
 fn recording(dir: &Path, name: &str) -> String {
@@ -73,15 +73,7 @@ fn a_history_that_says_nothing_is_inconclusive_and_bad_arguments_are_refused() {
 
 #[test]
 fn the_documented_error_of_the_predictions_is_what_the_measurements_say() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let Output { status, stdout, stderr } =
-        kgen(root).args(["bench", "size", "--score", "tests/capacities"]).output().unwrap();
-    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
-    let report = String::from_utf8(stdout).unwrap().replace("\n## ", "\n### ");
-    assert!(
-        fs::read_to_string(root.join("docs/size.md")).unwrap().contains(&report),
-        "docs/size.md does not have what `kgen bench size --score tests/capacities` prints, one heading lower"
-    );
+    ensure_printed("docs/size.md", &["bench", "size", "--score", "tests/capacities"]);
 }
 
 #[test]

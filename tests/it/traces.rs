@@ -4,16 +4,12 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::project::kgen;
+use crate::{documented::ensure_printed, project::kgen};
 
 /// What `kgen bench score tests/traces` prints.
 fn scored(options: &[&str]) -> String {
-    scored_in("tests/traces", options)
-}
-
-fn scored_in(folder: &str, options: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = kgen(root).args(["bench", "score", folder]).args(options).output().unwrap();
+    let output = kgen(root).args(["bench", "score", "tests/traces"]).args(options).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -28,22 +24,12 @@ fn the_documented_report_is_what_the_recorded_runs_say() {
 
 #[test]
 fn the_documented_report_from_outside_is_what_the_recorded_runs_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmark.md");
-    let report = scored(&["--view", "outside"]).replace("\n## ", "\n### ");
-    assert!(
-        fs::read_to_string(path).unwrap().contains(&report),
-        "docs/benchmark.md does not have what `kgen bench score tests/traces --view outside` prints, one heading lower"
-    );
+    ensure_printed("docs/benchmark.md", &["bench", "score", "tests/traces", "--view", "outside"]);
 }
 
 #[test]
 fn the_documented_report_of_live_runs_from_outside_is_what_they_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmark.md");
-    let report = scored_in("tests/traces-outside", &["--view", "outside"]).replace("\n## ", "\n### ");
-    assert!(
-        fs::read_to_string(path).unwrap().contains(&report),
-        "docs/benchmark.md does not have what `kgen bench score tests/traces-outside --view outside` prints, one heading lower"
-    );
+    ensure_printed("docs/benchmark.md", &["bench", "score", "tests/traces-outside", "--view", "outside"]);
 }
 
 #[test]
