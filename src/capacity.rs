@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 mod trial;
 mod warm;
 
-pub use trial::{Held, Limit, Trial, cpu_allowed_percent};
+pub use trial::{Held, Limit, Trial, cpu_allowed_percent, undisturbed_percent};
 use warm::{Next, WarmUp};
 
 /// A bracket this narrow is not halved again, upper end over lower (a design choice: the spread allowed is 5 %).

@@ -4,6 +4,7 @@
 //! broker types: [`types`] has their order, [`brokers`] changes them.
 
 mod brokers;
+mod pace;
 mod price;
 mod types;
 
@@ -18,11 +19,12 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 pub use brokers::LabBrokers;
+pub use pace::Pace;
 pub use price::{usd_per_mb_s_month, usd_per_month};
 pub use types::{Ended, Types, with_each};
 
 use crate::{
-    capacity::{Found, Goal, Search, Step, Trial, cpu_allowed_percent},
+    capacity::{Found, Goal, Search, Step, Trial, cpu_allowed_percent, undisturbed_percent},
     diagnose::{Context, Verdict, diagnose},
     load::{
         latency::Times,
@@ -31,7 +33,7 @@ use crate::{
         slo::{Judged, Slo},
     },
     process::pause,
-    run::Observed,
+    run::{Observed, now},
     sample::{BrokerId, BrokerSample, Sample},
     statistics::mean,
 };
@@ -69,6 +71,8 @@ pub struct Request {
     pub start_per_s: f64,
     pub rounds: usize,
     pub within: Duration,
+    /// Of this machine: the brokers of a lab run on it.
+    pub pace: Pace,
 }
 
 /// What whoever watches the brokers has seen, oldest first.
@@ -197,6 +201,10 @@ fn trial(
     let mut trial = measured.trial(&summary, &request.slo, rate);
     if let Some((from_ms, (context, samples))) = from_ms.and_then(|ms| Some((ms, seen.since(ms - LOOK_BACK_MS)?))) {
         look_at(&mut trial, &context, &samples, from_ms, request.survive_broker);
+        if context.lab_scale.is_some() {
+            trial.slowdown = request.pace.slowdown(from_ms, now().as_millisecond());
+            trial.cpu_percent = trial.cpu_percent.map(|cpu| undisturbed_percent(cpu, trial.slowdown));
+        }
     }
     Ok(trial)
 }

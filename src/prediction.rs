@@ -44,10 +44,13 @@ pub struct Truth {
 }
 
 /// A part of a run, ms since the epoch: from the first to before the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     pub from_ms: i64,
     pub until_ms: i64,
+    /// How many times as much CPU time work took on the machine as when nothing disturbs it, if that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowdown: Option<f64>,
 }
 
 impl Truth {

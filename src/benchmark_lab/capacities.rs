@@ -22,9 +22,9 @@ use super::{
     sampler::{INTERVAL_OF_TRIALS, Sampler},
 };
 use crate::{
-    capacity::{Found, Held, Trial},
+    capacity::{Found, Held, Trial, undisturbed_percent},
     edge,
-    experiment::{self, Happened, Seen},
+    experiment::{self, Happened, Pace, Seen},
     kafka::{
         Connection,
         admin::{Admin, TopicSpec},
@@ -58,9 +58,9 @@ const OBJECTIVE: &str = "p99=1000ms";
 /// Rates of the two histories, shares of the capacity: a third to two thirds of it, as a cluster that is not yet too small has.
 const HISTORIES: [[f64; 3]; 2] = [[0.34, 0.5, 0.66], [0.6, 0.37, 0.47]];
 
-/// How long each of these rates is sent; the seconds at its start in which the load settles do not count. CPU of the same load varies by
-/// a tenth from one span of eight seconds to the next.
-const RATE_FOR: Duration = Duration::from_secs(28);
+/// How long each of these rates is sent; the seconds at its start in which the load settles do not count. CPU of the same load, corrected
+/// for how fast the machine was, varies by 4 % from one span of eight seconds to the next, and by 3 % of sixteen.
+const RATE_FOR: Duration = Duration::from_secs(17);
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// New brokers are loaded for so long at a time, as often at most, until CPU is at least this share of what it was the time
@@ -71,6 +71,10 @@ const STEADY: f64 = 0.97;
 
 /// So many that every partition gets about the same share of them.
 const KEYS: Keys = Keys::Uniform(100_000);
+
+/// Clients that send. CPU of the same load differs by a twentieth from one connection to the next (on which of a broker's two network
+/// threads it is, and whether it sends to several brokers at once); several even that out.
+const CLIENTS: u16 = 3;
 
 /// The topic of all workloads; it is removed after each.
 const TOPIC: &str = "bench-size";
@@ -101,6 +105,7 @@ struct Stage<'a> {
     sandbox: sandbox::Stage,
     bootstrap: String,
     seen: Seen,
+    pace: Pace,
     /// Ends with the samples, which end with the sampler.
     _sampler: Sampler,
 }
@@ -111,8 +116,9 @@ struct Stage<'a> {
 /// Refused: another benchmark runs here. A lab cannot be raised, or a run cannot be recorded.
 pub fn measure(outer: &Project, wanted: &Measurements, say: Say<'_>) -> anyhow::Result<Outcome> {
     fs::create_dir_all(&wanted.out).with_context(|| format!("making {}", wanted.out.display()))?;
+    let pace = Pace::start();
     for shape in &wanted.shapes {
-        let mut stage = Stage::raise(outer, wanted, *shape, say)?;
+        let mut stage = Stage::raise(outer, wanted, *shape, &pace, say)?;
         let measured = stage.measure();
         let ended = stage.sandbox.end_lab();
         let outcome = measured?;
@@ -127,7 +133,13 @@ pub fn measure(outer: &Project, wanted: &Measurements, say: Say<'_>) -> anyhow::
 }
 
 impl Stage<'_> {
-    fn raise<'a>(outer: &Project, wanted: &'a Measurements, shape: Shape, say: Say<'a>) -> anyhow::Result<Stage<'a>> {
+    fn raise<'a>(
+        outer: &Project,
+        wanted: &'a Measurements,
+        shape: Shape,
+        pace: &Pace,
+        say: Say<'a>,
+    ) -> anyhow::Result<Stage<'a>> {
         let hardware = Hardware { scale: f64::from(wanted.scale), ..sandbox::hardware(false) };
         let scale = vec!["--scale".into(), wanted.scale.to_string().into()];
         let Raised { sandbox, place, bootstrap } =
@@ -137,7 +149,7 @@ impl Stage<'_> {
         let seen = Seen::default();
         let tap = seen.clone();
         thread::spawn(move || keep(&inbox, &tap));
-        Ok(Stage { wanted, shape, say, sandbox, bootstrap, seen, _sampler: sampler })
+        Ok(Stage { wanted, shape, say, sandbox, bootstrap, seen, pace: pace.clone(), _sampler: sampler })
     }
 
     fn measure(&self) -> anyhow::Result<Outcome> {
@@ -179,11 +191,12 @@ impl Stage<'_> {
         topic.remove()
     }
 
-    /// CPU of all brokers since then, the mean, percent; `None` where it was not seen.
+    /// CPU of all brokers since then on an undisturbed machine, the mean, percent; `None` where it was not seen.
     fn cpu_percent(&self, from_ms: i64) -> Option<f64> {
         let seen = self.seen.between(from_ms, i64::MAX);
         let brokers = seen.iter().flat_map(|of| of.sample.brokers.values());
-        mean(brokers.filter_map(BrokerSample::cpu_percent))
+        let cpu = mean(brokers.filter_map(BrokerSample::cpu_percent));
+        cpu.map(|cpu| undisturbed_percent(cpu, self.pace.slowdown(from_ms, i64::MAX)))
     }
 
     /// Finds the capacity of a workload and records its histories.
@@ -204,6 +217,7 @@ impl Stage<'_> {
             start_per_s: self.start_per_s(workload),
             rounds: 1,
             within: self.wanted.within,
+            pace: self.pace.clone(),
         };
         let stop = AtomicBool::new(false);
         let mut told = |happened: Happened<'_>| {
@@ -212,7 +226,12 @@ impl Stage<'_> {
             }
             if let Happened::Ended(trial) = happened {
                 let cpu = trial.cpu_percent.map_or("not seen".to_owned(), |cpu| format!("{cpu:.0} %"));
-                (self.say)(&format!("  {:.0} records/s, CPU {cpu}: {}", trial.asked_per_s, held(trial)));
+                let slowdown = trial.slowdown.unwrap_or(1.0);
+                (self.say)(&format!(
+                    "  {:.0} records/s, CPU {cpu} (the machine {slowdown:.2} times as slow): {}",
+                    trial.asked_per_s,
+                    held(trial)
+                ));
             }
             Ok(())
         };
@@ -236,7 +255,7 @@ impl Stage<'_> {
             let until_ms = now().as_millisecond();
             load.end()?;
             self.sandbox.ensure_not_interrupted()?;
-            Ok(Span { from_ms, until_ms })
+            Ok(Span { from_ms, until_ms, slowdown: self.pace.slowdown(from_ms, until_ms) })
         };
         HISTORIES.iter().map(|shares| shares.iter().map(|share| span_of(*share)).collect()).collect()
     }
@@ -312,6 +331,7 @@ impl Stage<'_> {
         let runs = self.sandbox.project().runs_dir();
         ProducerConfig {
             run: new_run(),
+            clients: CLIENTS,
             acks: if workload.acks_all { Acks::All } else { Acks::Leader },
             idempotent: workload.acks_all,
             compression: workload.compression.to_owned(),

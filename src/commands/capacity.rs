@@ -24,7 +24,7 @@ use crate::{
     change::ClusterView,
     cli::{Capacity, Outcome, capacity::Away, refused},
     console::{confirmed, ensure_confirmable},
-    experiment::{self, Ended, Happened, LabBrokers, Request, Seen, Types, usd_per_mb_s_month, usd_per_month},
+    experiment::{self, Ended, Happened, LabBrokers, Pace, Request, Seen, Types, usd_per_mb_s_month, usd_per_month},
     kafka::{Connection, REACHABLE_WITHIN},
     load::producer::ProducerConfig,
     project::Project,
@@ -115,6 +115,7 @@ fn request(args: &Capacity, producer: ProducerConfig) -> Request {
         start_per_s: f64::from(args.start),
         rounds: usize::from(args.rounds),
         within: args.within(),
+        pace: Pace::start(),
     }
 }
 

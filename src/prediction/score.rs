@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{FORMULAS, Span, Truth, Workload, find, truth_of};
 use crate::{
-    capacity::{Found, Limit, cpu_allowed_percent},
+    capacity::{Found, Limit, cpu_allowed_percent, undisturbed_percent},
     diagnose::Context,
     run::{Event, Run},
     sample::Sample,
@@ -192,9 +192,15 @@ fn history(run: &Run, spans: &[Span]) -> Option<(Context, Vec<Sample>)> {
     let mut samples = Vec::new();
     for entry in &run.entries {
         let Event::Sample(observed) = &entry.event else { continue };
-        if spans.iter().any(|span| span.contains(observed.sample.at_ms)) {
+        if let Some(span) = spans.iter().find(|span| span.contains(observed.sample.at_ms)) {
             context = Some(observed.cluster.clone());
-            samples.push(observed.sample.clone());
+            let mut sample = observed.sample.clone();
+            for broker in sample.brokers.values_mut() {
+                for cpu in [&mut broker.cpu_user_percent, &mut broker.cpu_system_percent] {
+                    *cpu = cpu.map(|cpu| undisturbed_percent(cpu, span.slowdown));
+                }
+            }
+            samples.push(sample);
         }
     }
     Some((context?, samples))

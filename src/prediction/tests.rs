@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{score::Prediction, *};
 use crate::{
-    capacity::{Answer, Limit, Round},
+    capacity::{Answer, Limit, Round, undisturbed_percent},
     diagnose::Context,
     run::{Entry, Environment, Head, Observed, at},
     sample::{BrokerSample, BrokerState, PartitionSample, Sample, TopicSample},
@@ -65,7 +65,7 @@ fn run(workload: &str, shape: Shape, found: Found) -> Run {
         let per_s = truly(shape) * (0.34 + 0.32 * n as f64 / 19.0);
         let observed = Observed {
             cluster: context.clone(),
-            sample: sample(shape, n * 1000, per_s),
+            sample: disturbed(sample(shape, n * 1000, per_s)),
             verdict: None,
             findings: Vec::new(),
         };
@@ -77,7 +77,7 @@ fn run(workload: &str, shape: Shape, found: Found) -> Run {
         lab_scale: 8.0,
         found,
         trials: Vec::new(),
-        histories: vec![vec![Span { from_ms: 0, until_ms: 10_000 }, Span { from_ms: 10_000, until_ms: 20_000 }]],
+        histories: vec![vec![span(0), span(10_000)]],
     };
     let mut entries: Vec<Entry> = (0..20).map(entry).collect();
     entries.push(Entry { at: at(20_000), event: Event::result(TRUTH, &truth).unwrap() });
@@ -90,6 +90,23 @@ fn run(workload: &str, shape: Shape, found: Found) -> Run {
         environment: Environment::default(),
     };
     Run { head, entries, is_torn: false, unreadable: Vec::new() }
+}
+
+/// How slow the machine is in all histories.
+const SLOWDOWN: f64 = 1.2;
+
+fn span(from_ms: i64) -> Span {
+    Span { from_ms, until_ms: from_ms + 10_000, slowdown: Some(SLOWDOWN) }
+}
+
+/// CPU as it is on that machine.
+fn disturbed(mut sample: Sample) -> Sample {
+    let factor = 1.0 / undisturbed_percent(1.0, Some(SLOWDOWN));
+    for broker in sample.brokers.values_mut() {
+        broker.cpu_user_percent = broker.cpu_user_percent.map(|cpu| cpu * factor);
+        broker.cpu_system_percent = broker.cpu_system_percent.map(|cpu| cpu * factor);
+    }
+    sample
 }
 
 fn capacity(workload: &str, text: &str, share: f64) -> Run {

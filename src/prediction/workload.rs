@@ -38,18 +38,18 @@ const USUAL: Workload = Workload {
     acks_all: true,
     replication_factor: 3,
     readers: 0,
-    start_per_vcpu: 1000.0,
+    start_per_vcpu: 3500.0,
     is_tuning: false,
 };
 
 /// Every workload. Which of them tuning may use was decided before anything was measured.
 pub const WORKLOADS: [Workload; 6] = [
     Workload { is_tuning: true, ..USUAL },
-    Workload { name: "large", record_bytes: 10_000, batch_bytes: 100_000, start_per_vcpu: 500.0, ..USUAL },
-    Workload { name: "compressed", compression: "lz4", batch_bytes: 65_536, start_per_vcpu: 2000.0, ..USUAL },
-    Workload { name: "leader-acks", acks_all: false, replication_factor: 2, start_per_vcpu: 1500.0, ..USUAL },
-    Workload { name: "fan-out", readers: 2, start_per_vcpu: 600.0, ..USUAL },
-    Workload { name: "small", record_bytes: 200, partitions: 12, start_per_vcpu: 3000.0, ..USUAL },
+    Workload { name: "large", record_bytes: 10_000, batch_bytes: 100_000, start_per_vcpu: 1200.0, ..USUAL },
+    Workload { name: "compressed", compression: "lz4", batch_bytes: 65_536, start_per_vcpu: 6000.0, ..USUAL },
+    Workload { name: "leader-acks", acks_all: false, replication_factor: 2, start_per_vcpu: 4500.0, ..USUAL },
+    Workload { name: "fan-out", readers: 2, start_per_vcpu: 2500.0, ..USUAL },
+    Workload { name: "small", record_bytes: 200, partitions: 12, start_per_vcpu: 8000.0, ..USUAL },
 ];
 
 /// The workload of that name.

@@ -8,6 +8,9 @@ use crate::{
     documents::{Measured, Searched},
 };
 
+/// Slowdown of the machine from which a trial's line has it.
+const WORTH_SAYING: f64 = 1.1;
+
 /// The answer, its limit and its spread; for several broker types that of each, and a table.
 pub fn answer(measured: &Measured) -> String {
     let mut lines = Vec::new();
@@ -128,12 +131,16 @@ pub fn tried(trial: &Trial) -> String {
         Held::No { limit, is_clear: false } => format!("may fail: {limit}"),
         Held::GeneratorBound => "the load generator was late: nothing is learnt".to_owned(),
     };
+    let slowed = trial.slowdown.filter(|slowdown| *slowdown >= WORTH_SAYING).map(|slowdown| {
+        format!(" (corrected: work takes {slowdown:.2} times as long on this machine as when it is undisturbed)")
+    });
     format!(
-        "{:.0} records/s: {:.0} acknowledged, p99 {}, CPU {}; {held}",
+        "{:.0} records/s: {:.0} acknowledged, p99 {}, CPU {}{}; {held}",
         trial.asked_per_s,
         trial.acknowledged_per_s,
         number(trial.p99_ms, " ms"),
         number(trial.cpu_percent, " %"),
+        slowed.unwrap_or_default(),
     )
 }
 
