@@ -1,5 +1,10 @@
-//! CPU of a broker from what it carries: a non-negative linear model, fitted robustly to the cluster's own minutes and held by
-//! published figures where the history cannot tell one kind of load from another.
+//! CPU of a broker from what it carries: a power of a non-negative sum of bytes and records, fitted robustly to the cluster's own
+//! minutes and held by published figures where the history cannot tell one kind of load from another.
+//!
+//! A power, since the same record takes less CPU the more of them there are: threads find more work each time they wake up, and
+//! what it needs in the caches.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +23,23 @@ const READ_SHARE: f64 = 0.25;
 /// vCPUs of an idle broker, and of one record; no figure is published, so the history decides early (a design choice).
 const IDLE_VCPUS: f64 = 0.05;
 const VCPUS_A_MESSAGE: f64 = 2e-6;
+
+/// Elasticity of a broker's CPU to its load: the percentage that CPU grows by for one percent more load. No figure is published;
+/// measured on Kafka 4.3.1 in the lab with the tuning workload of `kgen bench size`, over a 40-fold range of load.
+const ELASTICITY: f64 = 0.62;
+
+/// How certain that is, standard deviation: the lab's brokers are smaller than those of AWS. Longer histories decide for themselves.
+const ELASTICITY_DEVIATION: f64 = 0.04;
+
+/// What is tried: 0.4 to 1 (CPU in proportion to load), in twentieths.
+const ELASTICITIES: std::ops::RangeInclusive<u32> = 8..=20;
+const ELASTICITY_STEPS: f64 = 20.0;
+
+/// What is seen of a broker within so long is alike, and tells as much as one reading, ms: the period of CloudWatch.
+const READING_MS: i64 = 60_000;
+
+/// Points that the elasticity is found with, at most; the others add little.
+const MOST_POINTS: usize = 5_000;
 
 /// Minutes of brokers that a fit needs.
 const LEAST_POINTS: usize = 20;
@@ -42,11 +64,20 @@ pub enum Basis {
 
 #[derive(Debug)]
 pub struct Model {
-    /// vCPUs a unit of each term.
-    weights: [f64; TERMS],
+    curve: Curve,
     basis: Basis,
     /// 90 of 100 residuals are smaller, as a share of the prediction.
     residual: f64,
+}
+
+/// vCPUs against load.
+#[derive(Debug, Clone, Copy)]
+struct Curve {
+    /// vCPUs a unit of each term, at `middle`.
+    weights: [f64; TERMS],
+    elasticity: f64,
+    /// vCPUs at which the curve is as high as the sum of its terms.
+    middle: f64,
 }
 
 impl Model {
@@ -54,23 +85,27 @@ impl Model {
         let points = history.measured(LEAST_POINTS);
         let prior = prior();
         if points.is_empty() {
-            return Model { weights: prior, basis: Basis::Published, residual: 0.5 };
+            return Model { curve: Curve::linear(prior), basis: Basis::Published, residual: 0.5 };
         }
         let loads = points.iter().map(|(point, _)| point.bytes_in + point.bytes_out + point.replication_in);
         let (low, high) = loads.fold((f64::MAX, 0.0_f64), |(low, high), load| (low.min(load), high.max(load)));
         let is_varied = points.len() >= LEAST_POINTS && high >= low * LEAST_SPREAD && high > 0.0;
-        let weights = if is_varied { fitted(&points, prior) } else { scaled(&points, prior) };
+        let curve = if is_varied {
+            Curve::fitted(&points, readings(history, points.len()), prior)
+        } else {
+            Curve::linear(scaled(&points, prior))
+        };
         let floor = 0.02 * current.vcpus;
         let mut shares: Vec<f64> =
-            points.iter().map(|(point, vcpus)| (vcpus - vcpus_of(&weights, point)).abs() / vcpus.max(floor)).collect();
+            points.iter().map(|(point, vcpus)| (vcpus - curve.vcpus(point)).abs() / vcpus.max(floor)).collect();
         shares.sort_by(f64::total_cmp);
         let residual = shares[(shares.len() * 9 / 10).min(shares.len() - 1)];
-        Model { weights, basis: if is_varied { Basis::Measured } else { Basis::Scaled }, residual }
+        Model { curve, basis: if is_varied { Basis::Measured } else { Basis::Scaled }, residual }
     }
 
     /// vCPUs that `point` takes.
     pub fn vcpus(&self, point: &Point) -> f64 {
-        vcpus_of(&self.weights, point)
+        self.curve.vcpus(point)
     }
 
     pub fn basis(&self) -> Basis {
@@ -100,6 +135,59 @@ impl Model {
     }
 }
 
+impl Curve {
+    /// CPU in proportion to load.
+    fn linear(weights: [f64; TERMS]) -> Curve {
+        Curve { weights, elasticity: 1.0, middle: 1.0 }
+    }
+
+    /// The most probable elasticity, and the weights that fit best with it.
+    fn fitted(points: &[(&Point, f64)], readings: f64, prior: [f64; TERMS]) -> Curve {
+        let some: Vec<_> = points.iter().copied().step_by(points.len().div_ceil(MOST_POINTS).max(1)).collect();
+        let tried = ELASTICITIES.map(|step| {
+            let curve = Curve::with(f64::from(step) / ELASTICITY_STEPS, &some, readings, prior);
+            (curve, curve.deviation(&some).max(1e-6))
+        });
+        let tried: Vec<(Curve, f64)> = tried.collect();
+        let least = tried.iter().map(|(_, deviation)| *deviation).fold(f64::MAX, f64::min);
+        // Each is as probable as its residuals are if they are normal, and as it was before anything was seen.
+        let improbable = |(curve, deviation): &(Curve, f64)| {
+            let of_points = readings * (deviation / least).powi(2);
+            of_points + ((curve.elasticity - ELASTICITY) / ELASTICITY_DEVIATION).powi(2)
+        };
+        let best = tried.iter().min_by(|a, b| improbable(a).total_cmp(&improbable(b)));
+        Curve::with(best.map_or(1.0, |(curve, _)| curve.elasticity), points, readings, prior)
+    }
+
+    /// The best curve of this elasticity: points that lie on one lie on a line once the curve is unbent.
+    fn with(elasticity: f64, points: &[(&Point, f64)], readings: f64, prior: [f64; TERMS]) -> Curve {
+        let middle =
+            median(points.iter().map(|(_, vcpus)| *vcpus).collect()).filter(|vcpus| *vcpus > 0.0).unwrap_or(1.0);
+        let unbent = |vcpus: f64| middle * (vcpus / middle).max(0.0).powf(1.0 / elasticity);
+        // What an idle broker takes lies on the curve too.
+        let [_, bytes_in, bytes_out, replication_in, messages] = scaled(points, prior);
+        let prior = [unbent(prior[0]), bytes_in, bytes_out, replication_in, messages];
+        let points: Vec<_> = points.iter().map(|(point, vcpus)| (*point, unbent(*vcpus))).collect();
+        Curve { weights: fitted(&points, readings, prior), elasticity, middle }
+    }
+
+    fn vcpus(&self, point: &Point) -> f64 {
+        self.middle * (vcpus_of(&self.weights, point) / self.middle).powf(self.elasticity)
+    }
+
+    /// Of the points from the curve, as a share of it, standard deviation by the median: outliers have no part in it.
+    fn deviation(&self, points: &[(&Point, f64)]) -> f64 {
+        let shares = points.iter().map(|(point, vcpus)| (vcpus / self.vcpus(point) - 1.0).abs());
+        median(shares.filter(|share| share.is_finite()).collect()).unwrap_or_default() * 1.4826
+    }
+}
+
+/// How many readings `points` of the history are worth.
+fn readings(history: &History, points: usize) -> f64 {
+    let apart: BTreeSet<i64> = history.minutes.iter().map(|minute| minute.at_ms / READING_MS).collect();
+    points as f64 * apart.len() as f64 / history.minutes.len().max(1) as f64
+}
+
 /// What is published of Kafka's CPU, vCPUs a unit of each term.
 fn prior() -> [f64; TERMS] {
     let write = 1.0 / BYTES_A_VCPU;
@@ -124,15 +212,17 @@ fn scaled(points: &[(&Point, f64)], prior: [f64; TERMS]) -> [f64; TERMS] {
 
 /// Least squares with weights of Huber, each coefficient drawn to the (scaled) prior as a normal distribution around it would:
 /// what the minutes decide they decide, and along what they leave open the published proportions hold.
-fn fitted(points: &[(&Point, f64)], prior: [f64; TERMS]) -> [f64; TERMS] {
+fn fitted(points: &[(&Point, f64)], readings: f64, prior: [f64; TERMS]) -> [f64; TERMS] {
     let prior = scaled(points, prior);
+    // Points that are alike decide as little as the readings that they are worth.
+    let alike = (points.len() as f64 / readings.max(1.0)).max(1.0);
     let mut weights = prior;
     for _ in 0..8 {
         let residuals: Vec<f64> = points.iter().map(|(point, vcpus)| vcpus - vcpus_of(&weights, point)).collect();
         let deviation = median(residuals.iter().map(|residual| residual.abs()).collect()).unwrap_or_default() * 1.4826;
         let deviation = deviation.max(1e-6);
         let huber = residuals.iter().map(|residual| (HUBER * deviation / residual.abs().max(1e-12)).min(1.0));
-        weights = solved(points, &huber.collect::<Vec<_>>(), prior, deviation * deviation);
+        weights = solved(points, &huber.collect::<Vec<_>>(), prior, deviation * deviation * alike);
     }
     weights
 }

@@ -106,6 +106,40 @@ fn cpu_of_another_shape_follows_from_the_clusters_own_minutes() {
     assert!((predicted / truth - 1.0).abs() < 0.05, "{predicted} for {truth}");
 }
 
+/// A day, with CPU that grows with a power of the load.
+fn bent(elasticity: f64, apart_ms: i64) -> (Cluster, Vec<Sample>) {
+    let cluster = Cluster::of("kafka.m5.large", 3, day(12.0 * MB));
+    let mut samples = cluster.samples();
+    for sample in &mut samples {
+        sample.at_ms = sample.at_ms / MINUTE_MS * apart_ms;
+        for broker in sample.brokers.values_mut() {
+            broker.cpu_user_percent = broker.cpu_user_percent.map(|cpu| 30.0 * (cpu / 30.0).powf(elasticity));
+        }
+    }
+    (cluster, samples)
+}
+
+/// CPU with twice as many brokers, over what it is now.
+fn with_twice_the_brokers((cluster, samples): (Cluster, Vec<Sample>)) -> f64 {
+    let question = question();
+    let history = History::new(&cluster.current, &samples, &[]).unwrap();
+    let model = Model::fit(&cluster.current, &history);
+    let judge = shape::Judge::new(&cluster.current, &history, &model, &question, 0.0);
+    let of = |brokers| judge.judge(Shape { broker_type: cluster.current.broker_type, brokers }).cpu_percent;
+    of(6) / of(3)
+}
+
+#[test]
+fn a_long_history_tells_how_cpu_grows_with_load_and_a_short_one_does_not() {
+    let linear = with_twice_the_brokers(bent(1.0, MINUTE_MS));
+    let expected = linear.powf(0.7);
+    let found = with_twice_the_brokers(bent(0.7, MINUTE_MS));
+    assert!((found / expected - 1.0).abs() < 0.05, "{found} for {expected}");
+    // The same within two seconds: what is known of other brokers counts for more than 1440 readings that are one.
+    let short = with_twice_the_brokers(bent(1.0, 1));
+    assert!((short / 0.5_f64.powf(0.62) - 1.0).abs() < 0.1, "{short}, and {linear} of a day");
+}
+
 #[test]
 fn an_idle_cluster_of_large_brokers_is_told_what_it_saves() {
     let cluster = Cluster::of("kafka.m5.4xlarge", 6, day(2.0 * MB));
