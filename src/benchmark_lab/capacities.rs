@@ -72,8 +72,8 @@ const STEADY: f64 = 0.97;
 /// So many that every partition gets about the same share of them.
 const KEYS: Keys = Keys::Uniform(100_000);
 
-/// Clients that send. CPU of the same load differs by a twentieth from one connection to the next (on which of a broker's two network
-/// threads it is, and whether it sends to several brokers at once); several even that out.
+/// Clients that send. CPU of the same load differs by a twentieth or more from one trial to the next. A guess is that it depends on which
+/// of a broker's network threads a connection is on; several clients would even that out.
 const CLIENTS: u16 = 3;
 
 /// The topic of all workloads; it is removed after each.

@@ -175,11 +175,16 @@ impl Curve {
         self.middle * (vcpus_of(&self.weights, point) / self.middle).powf(self.elasticity)
     }
 
-    /// Of the points from the curve, as a share of it, standard deviation by the median: outliers have no part in it.
+    /// Of the points from the curve, as a share of it.
     fn deviation(&self, points: &[(&Point, f64)]) -> f64 {
         let shares = points.iter().map(|(point, vcpus)| (vcpus / self.vcpus(point) - 1.0).abs());
-        median(shares.filter(|share| share.is_finite()).collect()).unwrap_or_default() * 1.4826
+        deviation(shares.filter(|share| share.is_finite()))
     }
+}
+
+/// Standard deviation of what is normal, by the median of its absolute values: outliers have no part in it.
+fn deviation(absolute: impl Iterator<Item = f64>) -> f64 {
+    median(absolute.collect()).unwrap_or_default() * 1.4826
 }
 
 /// How many readings `points` of the history are worth.
@@ -219,8 +224,7 @@ fn fitted(points: &[(&Point, f64)], readings: f64, prior: [f64; TERMS]) -> [f64;
     let mut weights = prior;
     for _ in 0..8 {
         let residuals: Vec<f64> = points.iter().map(|(point, vcpus)| vcpus - vcpus_of(&weights, point)).collect();
-        let deviation = median(residuals.iter().map(|residual| residual.abs()).collect()).unwrap_or_default() * 1.4826;
-        let deviation = deviation.max(1e-6);
+        let deviation = deviation(residuals.iter().map(|residual| residual.abs())).max(1e-6);
         let huber = residuals.iter().map(|residual| (HUBER * deviation / residual.abs().max(1e-12)).min(1.0));
         weights = solved(points, &huber.collect::<Vec<_>>(), prior, deviation * deviation * alike);
     }
