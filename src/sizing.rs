@@ -279,10 +279,10 @@ pub fn carried(
 
 /// Maxima of at most [`CHART_POINTS`] equal spans.
 fn chart(history: &History) -> Vec<Seen> {
-    let (Some(first), Some(last)) = (history.minutes.first(), history.minutes.last()) else { return Vec::new() };
+    let (Some(first), Some(last)) = (history.seen.first(), history.seen.last()) else { return Vec::new() };
     let span_ms = ((last.at_ms - first.at_ms) / CHART_POINTS as i64 + 1).max(1);
     let of_span = |at_ms: i64| (at_ms - first.at_ms) / span_ms;
-    let spans = history.minutes.chunk_by(|a, b| of_span(a.at_ms) == of_span(b.at_ms));
+    let spans = history.seen.chunk_by(|a, b| of_span(a.at_ms) == of_span(b.at_ms));
     let seen = |minutes: &[history::Minute]| Seen {
         at_ms: first.at_ms + of_span(minutes[0].at_ms) * span_ms,
         bytes_in_per_s: minutes.iter().map(|minute| minute.total(|point| point.bytes_in)).fold(0.0, f64::max),

@@ -16,6 +16,10 @@ pub const DAY_MS: i64 = 86_400_000;
 /// in which CPU and traffic need not have been at their highest together.
 const MINUTES_KEPT_MS: i64 = 15 * DAY_MS;
 
+/// Loads are judged by their mean over so long, ms: the period of CloudWatch, and what AWS's figures are for. What is busier for
+/// less than that waits in queues.
+const PERIOD_MS: i64 = 60_000;
+
 /// Part of the history that does not count: from the first to before the second, ms since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exclude {
@@ -92,6 +96,8 @@ pub struct Peak {
 pub struct History {
     /// Oldest first; only those in which every broker published.
     pub minutes: Vec<Minute>,
+    /// What they are the means of: samples may be seconds apart.
+    pub seen: Vec<Minute>,
     pub replication_factor: f64,
     /// Median over the minutes of the busiest broker's load over the mean.
     pub skew: f64,
@@ -117,25 +123,27 @@ impl History {
             |sample: &&Sample| !exclude.iter().any(|span| (span.from_ms..span.until_ms).contains(&sample.at_ms));
         let counted: Vec<&Sample> = samples.iter().filter(counts).collect();
         let first = first_seen(&counted);
-        let minutes: Vec<Minute> =
+        let seen: Vec<Minute> =
             counted.iter().filter_map(|sample| minute(current, sample, &first, replication_factor)).collect();
-        if minutes.is_empty() {
+        if seen.is_empty() {
             let is_excluded = counted.is_empty() && !samples.is_empty();
             return Err(if is_excluded { SizingError::AllExcluded } else { SizingError::NoHistory });
         }
+        let minutes = means(&seen);
         let skew = median(minutes.iter().map(Minute::skew).collect()).unwrap_or(1.0).max(1.0);
-        let start = minutes[0].at_ms;
+        let start = seen[0].at_ms;
         let is_added = |(_, at_ms): &(BrokerId, i64)| *at_ms > start;
         let of_other_type = |minute: &&Minute| current.since_ms.is_some_and(|since| minute.at_ms < since);
         Ok(History {
             added: first.into_iter().filter(is_added).collect(),
-            of_other_type: minutes.iter().filter(of_other_type).count(),
+            of_other_type: seen.iter().filter(of_other_type).count(),
             skew,
             replication_factor,
             assumed_replication: seen_factor.is_none(),
             excluded: samples.len() - counted.len(),
-            incomplete: counted.len() - minutes.len(),
+            incomplete: counted.len() - seen.len(),
             minutes,
+            seen,
         })
     }
 
@@ -154,10 +162,10 @@ impl History {
     /// What each broker carried and the vCPUs that it used for it, minute by minute, where minutes are still kept; else in
     /// whatever datapoints there are.
     pub fn measured(&self, least: usize) -> Vec<(&Point, f64)> {
-        let oldest = self.minutes.last().map_or(0, |last| last.at_ms - MINUTES_KEPT_MS);
+        let oldest = self.seen.last().map_or(0, |last| last.at_ms - MINUTES_KEPT_MS);
         let since = |from: i64| {
-            let minutes = self.minutes.iter().filter(move |minute| minute.at_ms >= from);
-            minutes.flat_map(|minute| &minute.brokers).filter_map(|point| Some((point, point.vcpus?)))
+            let seen = self.seen.iter().filter(move |minute| minute.at_ms >= from);
+            seen.flat_map(|minute| &minute.brokers).filter_map(|point| Some((point, point.vcpus?)))
         };
         let recent: Vec<(&Point, f64)> = since(oldest).collect();
         if recent.len() >= least { recent } else { since(i64::MIN).collect() }
@@ -269,6 +277,54 @@ fn minute(
         disk_percent: highest(|broker| broker.disk_used_percent),
         cpu_percent: highest(BrokerSample::cpu_percent).filter(|_| of_type),
         heap_percent: highest(|broker| broker.heap_after_gc_percent).filter(|_| of_type),
+    })
+}
+
+/// The mean of each [`PERIOD_MS`], counted back from the last of `seen`. What is left over at the start is part of the period after
+/// it, unless it is most of one.
+fn means(seen: &[Minute]) -> Vec<Minute> {
+    let Some(last) = seen.last() else { return Vec::new() };
+    let period = |minute: &Minute| (last.at_ms - minute.at_ms) / PERIOD_MS;
+    let is_alike = |a: &Minute, b: &Minute| period(a) == period(b) && a.brokers.len() == b.brokers.len();
+    let mut spans: Vec<&[Minute]> = seen.chunk_by(is_alike).collect();
+    if let [first, second, ..] = spans[..]
+        && first.len() * 2 < second.len()
+        && first[0].brokers.len() == second[0].brokers.len()
+    {
+        spans.splice(..2, [&seen[..first.len() + second.len()]]);
+    }
+    spans.into_iter().filter_map(mean).collect()
+}
+
+/// The mean of what flows, and the highest of what is counted; `None` where `span` is empty.
+fn mean(span: &[Minute]) -> Option<Minute> {
+    let last = span.last()?;
+    let of = |value: &dyn Fn(&Minute) -> f64| span.iter().map(value).sum::<f64>() / span.len() as f64;
+    let seen = |value: fn(&Minute) -> Option<f64>| {
+        let values: Vec<f64> = span.iter().filter_map(value).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let highest = |value: fn(&Minute) -> Option<f64>| span.iter().filter_map(value).reduce(f64::max);
+    let broker = |n: usize| Point {
+        vcpus: span
+            .iter()
+            .map(|minute| minute.brokers[n].vcpus)
+            .sum::<Option<f64>>()
+            .map(|sum| sum / span.len() as f64),
+        bytes_in: of(&|minute| minute.brokers[n].bytes_in),
+        bytes_out: of(&|minute| minute.brokers[n].bytes_out),
+        replication_in: of(&|minute| minute.brokers[n].replication_in),
+        messages: of(&|minute| minute.brokers[n].messages),
+    };
+    Some(Minute {
+        at_ms: last.at_ms,
+        brokers: (0..last.brokers.len()).map(broker).collect(),
+        partitions: span.iter().filter_map(|minute| minute.partitions).max(),
+        connections: span.iter().filter_map(|minute| minute.connections).max(),
+        disk_bytes: highest(|minute| minute.disk_bytes),
+        disk_percent: highest(|minute| minute.disk_percent),
+        cpu_percent: seen(|minute| minute.cpu_percent),
+        heap_percent: highest(|minute| minute.heap_percent),
     })
 }
 

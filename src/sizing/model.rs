@@ -4,8 +4,6 @@
 //! A power, since the same record takes less CPU the more of them there are: threads find more work each time they wake up, and
 //! what it needs in the caches.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -34,9 +32,6 @@ const ELASTICITY_DEVIATION: f64 = 0.04;
 /// What is tried: 0.4 to 1 (CPU in proportion to load), in twentieths.
 const ELASTICITIES: std::ops::RangeInclusive<u32> = 8..=20;
 const ELASTICITY_STEPS: f64 = 20.0;
-
-/// What is seen of a broker within so long is alike, and tells as much as one reading, ms: the period of CloudWatch.
-const READING_MS: i64 = 60_000;
 
 /// Points that the elasticity is found with, at most; the others add little.
 const MOST_POINTS: usize = 5_000;
@@ -187,10 +182,9 @@ fn deviation(absolute: impl Iterator<Item = f64>) -> f64 {
     median(absolute.collect()).unwrap_or_default() * 1.4826
 }
 
-/// How many readings `points` of the history are worth.
+/// How many readings `points` of the history are worth: what is seen of a broker within a minute is alike.
 fn readings(history: &History, points: usize) -> f64 {
-    let apart: BTreeSet<i64> = history.minutes.iter().map(|minute| minute.at_ms / READING_MS).collect();
-    points as f64 * apart.len() as f64 / history.minutes.len().max(1) as f64
+    points as f64 * history.minutes.len() as f64 / history.seen.len().max(1) as f64
 }
 
 /// What is published of Kafka's CPU, vCPUs a unit of each term.

@@ -435,3 +435,26 @@ fn of_shapes_that_cost_the_same_the_one_with_as_many_brokers_is_recommended() {
     // Within a tenth of the price, the family stays.
     assert_eq!(named(&[of("kafka.m7g.xlarge", 6, 1787.1), of("kafka.m5.xlarge", 6, 1840.0)]), ("kafka.m5.xlarge", 6));
 }
+
+#[test]
+fn a_burst_of_seconds_is_judged_by_the_mean_of_its_minute() {
+    let steady = (6.0 * MB, 6.0 * MB, 6000.0);
+    let burst = (24.0 * MB, 24.0 * MB, 24000.0);
+    let load = (0..30).map(|n| if n == 17 { burst } else { steady }).collect();
+    let cluster = Cluster::of("kafka.m5.large", 3, load);
+    let of = |apart_ms: i64| {
+        let samples = cluster.samples().into_iter();
+        let samples: Vec<Sample> =
+            samples.map(|sample| Sample { at_ms: sample.at_ms / MINUTE_MS * apart_ms, ..sample }).collect();
+        size(&cluster.current, &samples, &question()).unwrap()
+    };
+    // A minute each: the burst lasted one. Two seconds each: they are one minute together.
+    let (minutes, seconds) = (of(MINUTE_MS), of(2_000));
+    assert_eq!((minutes.certainty.minutes, seconds.certainty.minutes), (30, 1));
+    assert!((minutes.peak.messages_per_s / 24000.0 - 1.0).abs() < 1e-9, "{:?}", minutes.peak);
+    assert!((seconds.peak.messages_per_s / 6600.0 - 1.0).abs() < 1e-9, "{:?}", seconds.peak);
+    assert!(seconds.current.cpu_percent < minutes.current.cpu_percent / 1.5);
+    // 70 seconds: the ten that are left over are no minute.
+    let longer = of(70_000 / 29);
+    assert_eq!(longer.certainty.minutes, 1);
+}
