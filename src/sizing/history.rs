@@ -224,12 +224,15 @@ impl History {
     }
 }
 
-/// When each broker's traffic was seen for the first time: before, it was not there.
+/// When each broker's traffic was seen for the first time: before, it was not there. Nobody adds a broker within a [`PERIOD_MS`] of the
+/// start: it was there, and its traffic was not seen yet.
 fn first_seen(samples: &[&Sample]) -> BTreeMap<BrokerId, i64> {
+    let start = samples.first().map_or(0, |sample| sample.at_ms);
     let mut first = BTreeMap::new();
     for sample in samples {
+        let since = if sample.at_ms - start < PERIOD_MS { start } else { sample.at_ms };
         for (id, _) in sample.brokers.iter().filter(|(_, broker)| traffic(broker).is_some()) {
-            first.entry(*id).or_insert(sample.at_ms);
+            first.entry(*id).or_insert(since);
         }
     }
     first

@@ -458,3 +458,20 @@ fn a_burst_of_seconds_is_judged_by_the_mean_of_its_minute() {
     let longer = of(70_000 / 29);
     assert_eq!(longer.certainty.minutes, 1);
 }
+
+#[test]
+fn a_broker_whose_traffic_is_seen_seconds_later_was_not_added() {
+    let cluster = Cluster::of("kafka.m5.large", 3, vec![(6.0 * MB, 6.0 * MB, 6000.0); 10]);
+    let mut samples: Vec<Sample> =
+        cluster.samples().into_iter().map(|sample| Sample { at_ms: sample.at_ms / 30, ..sample }).collect();
+    for sample in &mut samples[..4] {
+        for broker in sample.brokers.values_mut().skip(1) {
+            (broker.bytes_in_per_s, broker.bytes_out_per_s) = (None, None);
+        }
+    }
+    let sizing = size(&cluster.current, &samples, &question()).unwrap();
+    let notes = &sizing.certainty.notes;
+    assert!(!notes.iter().any(|note| note.contains("added") || note.contains("times the mean")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.ends_with("which do not count: 4")), "{notes:?}");
+    assert_eq!(sizing.certainty.minutes, 1);
+}
