@@ -21,7 +21,10 @@ mod topics;
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, ConfigLoader, Region, SdkConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+    timeout::TimeoutConfig,
+};
 use aws_sdk_kafka::config::{Credentials, SharedCredentialsProvider};
 
 pub use crate::lab_api::{LabStatus, TargetGroup};
@@ -162,4 +165,7 @@ fn loader(region: &str) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
+        // The protection follows the system's clock: after a jump of days it counts them in tenths of a second, and nothing else
+        // runs meanwhile. The timeout ends a stalled answer, too.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }

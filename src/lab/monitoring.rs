@@ -1,10 +1,10 @@
 //! From the brokers' readings to CloudWatch: one publisher a cluster, one round of alarms a region.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use aws_sdk_cloudwatch::{
     Client,
-    config::{BehaviorVersion, Credentials, Region},
+    config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, timeout::TimeoutConfig},
 };
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::watch};
@@ -16,6 +16,9 @@ use super::{
     cloudwatch::{Looker, Metrics, publish},
 };
 use crate::catalogue::MonitoringLevel;
+
+/// Longest wait for one attempt of a call to the emulator.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where readings go. Its tasks run for as long as the runtime does.
 pub struct Monitoring {
@@ -60,6 +63,9 @@ impl Monitoring {
             .endpoint_url(format!("http://{}", self.emulator))
             // The emulator checks none.
             .credentials_provider(Credentials::new("lab", "lab", None, None, "lab"))
+            // As for kgen's own calls, see `aws`: a computer that wakes up finds its clock hours ahead.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
             .build();
         Client::from_conf(config)
     }

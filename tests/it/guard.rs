@@ -5,7 +5,10 @@ use std::{
     fs,
     path::Path,
     process::{Child, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -387,11 +390,11 @@ fn a_clock_that_jumps_under_a_running_guard_tells_nothing_twice() {
         let of = |status: &str| receiver.documents().iter().filter(|document| document["status"] == status).count();
         (of("firing"), of("resolved"))
     };
-    let await_rounds = |more: usize| {
+    let rounds_pass = |more: usize| {
         let before = rounds();
-        let passed = await_some(Duration::from_secs(60), || (rounds() >= before + more).then_some(()));
-        assert!(passed.is_some(), "{}", log());
+        await_some(Duration::from_secs(60), || (rounds() >= before + more).then_some(())).is_some()
     };
+    let await_rounds = |more: usize| assert!(rounds_pass(more), "{}", log());
     let told_all = await_some(Duration::from_secs(60), || (told() == (3, 0)).then_some(()));
     assert!(told_all.is_some(), "{:?}\n{}", told(), log());
     // Ahead, back behind the first datapoint, and right again: the rounds go on, and there is no news.
@@ -404,6 +407,22 @@ fn a_clock_that_jumps_under_a_running_guard_tells_nothing_twice() {
         let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
         assert_eq!(day, now.to_zoned(jiff::tz::TimeZone::UTC).date().to_string(), "the process has the other clock");
     }
+    // A request that is under way when the clock jumps ends, too: it jumps all the time.
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for ahead in [400 * DAY, 0].into_iter().cycle().take_while(|_| !is_over.load(Ordering::SeqCst)) {
+                set_ahead(ahead);
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        });
+        let passed = rounds_pass(5);
+        is_over.store(true, Ordering::SeqCst);
+        assert!(passed, "{}", log());
+    });
+    set_ahead(0);
+    await_rounds(2);
+    assert_eq!(told(), (3, 0), "{}", log());
     // What ends is told once, though each of these rounds is an hour after, or before, the last.
     stub.set(with_cpu(&names, 20.0));
     for ahead in [3600, 7200, 10_800, -3600, 0, DAY, 0] {
