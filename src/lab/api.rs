@@ -2,6 +2,7 @@
 //!
 //! Routes are matched on the raw path, where an ARN is one percent-encoded segment.
 
+mod body;
 mod bucket_policy;
 mod clusters;
 mod configurations;

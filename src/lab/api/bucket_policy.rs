@@ -13,6 +13,7 @@ use axum::{
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
+use super::body;
 use crate::lab::proxy::Proxy;
 
 /// Larger policies are not read: S3 refuses those above 20 KB (Amazon S3 User Guide, "Bucket policies").
@@ -46,8 +47,8 @@ pub async fn forward(proxy: &Proxy, request: Request) -> Response {
     }
     let (mut parts, body) = request.into_parts();
     // What cannot be read whole is no policy: the emulator says so.
-    let body = match Limited::new(body, POLICY_MAX).collect().await {
-        Ok(body) => body.to_bytes(),
+    let body = match body::read(body, POLICY_MAX).await {
+        Ok(body) => body,
         Err(_) => return proxy.forward(Request::from_parts(parts, Body::empty())).await,
     };
     let Some(kept) = std::str::from_utf8(&body).ok().and_then(enforced) else {

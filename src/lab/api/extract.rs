@@ -1,12 +1,11 @@
 //! The content of requests as values; invalid requests get the same errors as on MSK.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::request::Parts,
 };
-use http_body_util::{BodyExt, Limited};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,11 +15,10 @@ use crate::lab::{
     control::{Lab, call},
 };
 
-use super::front::Region;
+use super::{body, front::Region};
 
 /// Bytes of a request body at most; no call of MSK comes near it.
 const BODY_MAX: usize = 1024 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The ARN, or the other parameters, in a path.
 pub struct InPath<T>(pub T);
@@ -87,12 +85,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        let read = Limited::new(request.into_body(), BODY_MAX).collect();
-        let bytes = match tokio::time::timeout(BODY_TIMEOUT, read).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) => return Err(Refusal::bad(format!("the request body cannot be read: {error}"))),
-            Err(_) => return Err(Refusal::bad(format!("the request body did not arrive within {BODY_TIMEOUT:?}"))),
-        };
+        let read = body::read(request.into_body(), BODY_MAX).await;
+        let bytes = read.map_err(|error| Refusal::bad(format!("the request body cannot be read: {error}")))?;
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
         // By way of a value, because errors about types then name no line of a text that nobody sees.
         serde_json::from_slice::<Value>(bytes)

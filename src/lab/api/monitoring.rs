@@ -13,6 +13,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 
+use super::body;
 use crate::{
     lab::{
         cloudwatch::{
@@ -49,8 +50,8 @@ impl Door {
             return self.proxy.forward(request).await;
         }
         let (parts, body) = request.into_parts();
-        let body = match Limited::new(body, BODY_MAX).collect().await {
-            Ok(body) => body.to_bytes(),
+        let body = match body::read(body, BODY_MAX).await {
+            Ok(body) => body,
             Err(error) => {
                 let fault = Fault::new("RequestEntityTooLarge", format!("the body cannot be read: {error}"));
                 return failed(Protocol::Json, &fault);
@@ -94,7 +95,7 @@ impl Door {
         let (Some(ssm), Some(operation)) = (&self.ssm, ssm::operation(target)) else {
             return self.proxy.forward(request).await;
         };
-        let read = Limited::new(request.into_body(), BODY_MAX).collect().await.map(|body| body.to_bytes());
+        let read = body::read(request.into_body(), BODY_MAX).await;
         let input = read.map_err(|error| error.to_string()).and_then(|bytes| {
             let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
             serde_json::from_slice::<serde_json::Value>(bytes).map_err(|error| error.to_string())
