@@ -46,13 +46,13 @@ struct Reported<'a> {
 impl<'a> DiagnosisDocument<'a> {
     pub const SCHEMA: &'static str = "kgen.diagnosis/1";
 
-    /// The diagnosis, with the fix of each finding.
+    /// The diagnosis, with the fix of each finding; `fixes` may be empty.
     pub fn of(diagnosed: Diagnosed<'a>, diagnosis: &'a Diagnosis, fixes: &'a [Option<Rendered>]) -> Self {
         let Diagnosed { context, samples, seen, naming } = diagnosed;
-        let findings = diagnosis.findings.iter().zip(fixes).map(|(finding, fix)| Reported {
+        let findings = diagnosis.findings.iter().enumerate().map(|(at, finding)| Reported {
             finding,
             next: naming.next(finding),
-            fix: fix.as_ref(),
+            fix: fixes.get(at).and_then(Option::as_ref),
         });
         DiagnosisDocument {
             schema: DiagnosisDocument::SCHEMA,

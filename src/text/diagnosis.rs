@@ -12,7 +12,7 @@ use crate::{
     watch::{Naming, Seen},
 };
 
-/// The diagnosis, with the fix of each finding.
+/// The diagnosis, with the fix of each finding; `fixes` may be empty.
 pub fn diagnosis(of: Diagnosed<'_>, diagnosis: &Diagnosis, fixes: &[Option<Rendered>]) -> String {
     let Diagnosed { context, samples, seen, naming } = of;
     let mut lines = vec![headline(context), format!("view: {}", seen.describe())];
@@ -27,8 +27,8 @@ pub fn diagnosis(of: Diagnosed<'_>, diagnosis: &Diagnosis, fixes: &[Option<Rende
     };
     let coverage = &diagnosis.coverage;
     lines.push(format!("verdict: {verdict}: {} ({} samples over {span_s:.0} s)", coverage.summary(), samples.len()));
-    for (finding, fix) in diagnosis.findings.iter().zip(fixes) {
-        lines.extend(found(finding, fix.as_ref()));
+    for (at, finding) in diagnosis.findings.iter().enumerate() {
+        lines.extend(found(finding, fixes.get(at).and_then(Option::as_ref)));
         lines.push(format!("  next: {}", line(&naming.next(finding))));
     }
     let lacking = coverage.lines();
@@ -99,4 +99,20 @@ fn fixed(fix: &Rendered) -> Vec<String> {
         lines.extend(diff.lines().map(|line| format!("    {line}").trim_end().to_owned()));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_whose_fix_was_not_looked_for_is_told_nevertheless() {
+        let finding = Finding { id: "broker.undersized", ..Finding::default() };
+        let found = Diagnosis { verdict: Verdict::CauseFound, findings: vec![finding], coverage: Default::default() };
+        let (context, naming) = (Context::default(), Naming::of_project(Path::new("")));
+        assert!(of_project(&context, &[], &found, &[]).contains("broker.undersized"));
+        let of = Diagnosed { context: &context, samples: &[], seen: Seen::Inside, naming: &naming };
+        let document = serde_json::to_value(crate::documents::DiagnosisDocument::of(of, &found, &[])).unwrap();
+        assert_eq!(document["findings"][0]["id"], "broker.undersized");
+    }
 }
