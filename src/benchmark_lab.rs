@@ -369,7 +369,7 @@ fn raised(
     let text = format!("[cluster]\nname = \"{CLUSTER}\"\nbroker_type = \"{broker_type}\"\n");
     let files = vec![(PathBuf::from("kgen.toml"), text.into_bytes())];
     let mut sandbox = sandbox::Stage::set(outer, &sandbox::Request { name: "bench", files }, say)?;
-    sandbox.raise_lab_with(None, hardware, more, say)?;
+    sandbox.raise_lab(None, hardware, more, say)?;
     let place = sandbox.place()?;
     let made = runtime()?.block_on(made(&place, sandbox.project(), brokers));
     let bootstrap = made.inspect_err(|_| {

@@ -68,19 +68,11 @@ impl Stage {
         &self.project
     }
 
-    /// Starts its lab, on a free port unless one is named, and waits until it answers.
+    /// Starts its lab with `more` arguments of `kgen lab serve`, on a free port unless one is named, and waits until it answers.
     ///
     /// # Errors
     /// See [`up`].
-    pub fn raise_lab(&mut self, port: Option<u16>, hardware: Hardware, say: Say<'_>) -> anyhow::Result<()> {
-        self.raise_lab_with(port, hardware, Vec::new(), say)
-    }
-
-    /// As [`Stage::raise_lab`], with `more` arguments of `kgen lab serve`.
-    ///
-    /// # Errors
-    /// See [`up`].
-    pub fn raise_lab_with(
+    pub fn raise_lab(
         &mut self,
         port: Option<u16>,
         hardware: Hardware,
@@ -94,7 +86,8 @@ impl Stage {
                 .context("finding a free port")?
                 .port(),
         };
-        let arguments = [t3_argument(hardware.t3 == T3Mode::Credits), more].concat();
+        let scale = vec!["--scale".into(), hardware.scale.to_string().into()];
+        let arguments = [scale, t3_argument(hardware.t3 == T3Mode::Credits), more].concat();
         self.lab = Some(up(&self.project, &Wanted { port, hardware, arguments }, say)?);
         Ok(())
     }

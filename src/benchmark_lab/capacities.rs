@@ -141,9 +141,8 @@ impl Stage<'_> {
         say: Say<'a>,
     ) -> anyhow::Result<Stage<'a>> {
         let hardware = Hardware { scale: f64::from(wanted.scale), ..sandbox::hardware(false) };
-        let scale = vec!["--scale".into(), wanted.scale.to_string().into()];
         let Raised { sandbox, place, bootstrap } =
-            raised(outer, (shape.broker_type.as_str(), shape.brokers), hardware, scale, say)?;
+            raised(outer, (shape.broker_type.as_str(), shape.brokers), hardware, Vec::new(), say)?;
         let (sender, inbox) = mpsc::channel();
         let sampler = Sampler::inside(sandbox.project().clone(), place, INTERVAL_OF_TRIALS, sender);
         let seen = Seen::default();

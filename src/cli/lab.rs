@@ -44,8 +44,8 @@ pub struct LabUp {
     #[arg(long, default_value_t = 4566)]
     pub port: u16,
     /// Scale of the brokers compared with AWS, 1:N [default: from this machine's cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub scale: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = scale)]
+    pub scale: Option<f64>,
     /// CPU that T3 brokers get
     #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
     pub t3: T3Mode,
@@ -70,6 +70,12 @@ fn action(text: &str) -> Result<String, String> {
             && name.chars().all(|c| c.is_ascii_alphanumeric())
     });
     if is_action { Ok(text.to_owned()) } else { Err("an action is kafka:NAME or cloudwatch:NAME".to_owned()) }
+}
+
+/// N of "scale 1:N".
+pub fn scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|scale| (1.0..=100.0).contains(scale));
+    scale.ok_or_else(|| "N is a number from 1 to 100".to_owned())
 }
 
 /// Seconds, as `5s` or `5`: what divides a minute and is a multiple of the 5 s between two scrapes.

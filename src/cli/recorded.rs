@@ -8,7 +8,7 @@ use super::{Cli, Command, Demo, TerraformArgs, lab::T3Mode};
 const ARGS_MAX: usize = 64;
 const ARG_MAX: usize = 4096;
 
-/// The demo that the record `id` asks for with its `args`: how it is shown and what a T3 broker gets. The program that is started, the port and the
+/// The demo that the record `id` asks for with its `args`: how it is shown and what its brokers get. The program that is started, the port and the
 /// folder are those of whoever resumes it.
 ///
 /// # Errors
@@ -28,6 +28,7 @@ pub fn demo(id: &str, args: &[String], terraform: &TerraformArgs, json: bool) ->
     dropped.sort();
     let demo = Demo {
         port: None,
+        scale: recorded.scale,
         t3: recorded.t3,
         json: json || recorded.json,
         plain: recorded.plain,
@@ -38,10 +39,11 @@ pub fn demo(id: &str, args: &[String], terraform: &TerraformArgs, json: bool) ->
 
 /// The command that plays `demo`.
 pub fn demo_command(demo: &Demo) -> String {
-    let mut words = vec!["kgen demo"];
-    words.extend((demo.t3 == T3Mode::Credits).then_some("--t3 credits"));
-    words.extend(demo.json.then_some("--json"));
-    words.extend(demo.plain.then_some("--plain"));
+    let mut words = vec!["kgen demo".to_owned()];
+    words.extend(demo.scale.map(|scale| format!("--scale {scale}")));
+    words.extend((demo.t3 == T3Mode::Credits).then(|| "--t3 credits".to_owned()));
+    words.extend(demo.json.then(|| "--json".to_owned()));
+    words.extend(demo.plain.then(|| "--plain".to_owned()));
     words.join(" ")
 }
 
@@ -57,10 +59,11 @@ mod tests {
     #[test]
     fn a_recorded_demo_starts_no_recorded_program() {
         let own = TerraformArgs { terraform_bin: None };
-        let words = ["-C", "/x", "demo", "--terraform-bin=/x/evil", "--port", "80", "--t3", "credits"];
+        let words =
+            ["-C", "/x", "demo", "--terraform-bin=/x/evil", "--port", "80", "--t3", "credits", "--scale", "2.5"];
         let (played, dropped) = demo(&words, &own).unwrap();
         assert_eq!((played.terraform.terraform_bin.as_ref(), played.port), (None, None));
-        assert_eq!(demo_command(&played), "kgen demo --t3 credits");
+        assert_eq!(demo_command(&played), "kgen demo --scale 2.5 --t3 credits");
         assert_eq!(dropped, ["--port", "--terraform-bin", "-C"]);
         for args in [&["resize", "kafka.m5.large"][..], &["demo", "--help"], &[], &["demo; rm -rf x"]] {
             assert!(demo(args, &own).is_err(), "{args:?}");

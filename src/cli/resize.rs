@@ -177,6 +177,9 @@ pub struct Demo {
     /// Port of the lab on 127.0.0.1 [default: a free one]
     #[arg(long)]
     pub port: Option<u16>,
+    /// Scale of the brokers compared with AWS, 1:N [default: from this machine's cores; 1:2.5 on two]
+    #[arg(long, value_name = "N", value_parser = super::lab::scale)]
+    pub scale: Option<f64>,
     /// CPU that T3 brokers get
     #[arg(long, value_enum, default_value_t = T3Mode::Sustained)]
     pub t3: T3Mode,

@@ -14,7 +14,7 @@ use crate::{
     demo::{self, Audience, DemoEnd, Diagnosed, Played, Request, Scene},
     project::Project,
     record::page,
-    sandbox::{self, Stage},
+    sandbox::Stage,
     terraform::Terraform,
     text::{diagnosis::of_project, proof::table},
 };
@@ -24,7 +24,7 @@ pub fn run(dir: &Path, args: &Demo) -> anyhow::Result<Outcome> {
     let terraform = args.terraform.terraform_bin.as_deref();
     Terraform::find(terraform).map_err(refused)?;
     let mut stage = Stage::set(&outer, &demo::sandbox(&outer)?, &say)?;
-    let hardware = sandbox::hardware(args.t3 == T3Mode::Credits);
+    let hardware = demo::hardware(args.scale, args.t3 == T3Mode::Credits);
     let record = Record::begin(&outer, "demo", Some(hardware.scale))?;
     record::show(&record, args.json || args.plain);
     let request = Request { outer: &outer, terraform, port: args.port, hardware };

@@ -149,7 +149,7 @@ fn options(args: &LabUp) -> service::Options {
 fn hardware(args: &LabUp) -> Hardware {
     let mut hardware = sandbox::hardware(args.t3 == T3Mode::Credits);
     if let Some(scale) = args.scale {
-        hardware.scale = f64::from(scale);
+        hardware.scale = scale;
     }
     hardware
 }

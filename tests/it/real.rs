@@ -72,7 +72,8 @@ fn terraform_and_the_aws_cli_work_by_hand_and_a_producer_loses_nothing() {
 #[ignore = "runs terraform and three Kafka brokers"]
 fn kgen_applies_sees_names_resizes_and_the_alarm_follows() {
     // Short minutes: the alarm needs two of them to ring, and one to be quiet again.
-    let lab = Lab::with_options("--metrics-period 5s");
+    // The scale of a demo, so that kafka.m5.large carries the load on a slow machine, too.
+    let lab = Lab::with_options("--metrics-period 5s --scale 2.5");
     lab.sh("kgen render && kgen apply --yes && kgen topic create");
     let alarm = "aws cloudwatch describe-alarms --alarm-names kgen-demo-cpu-broker-1 --query 'MetricAlarms[0].StateValue' --output text";
 
