@@ -86,9 +86,7 @@ impl Stage {
                 .context("finding a free port")?
                 .port(),
         };
-        let scale = vec!["--scale".into(), hardware.scale.to_string().into()];
-        let arguments = [scale, t3_argument(hardware.t3 == T3Mode::Credits), more].concat();
-        self.lab = Some(up(&self.project, &Wanted { port, hardware, arguments }, say)?);
+        self.lab = Some(up(&self.project, &Wanted { port, hardware, arguments: more }, say)?);
         Ok(())
     }
 
@@ -146,11 +144,6 @@ pub fn hardware(t3_credits: bool) -> Hardware {
         hardware.t3 = T3Mode::Credits;
     }
     hardware
-}
-
-/// What tells `kgen lab serve` how T3 brokers get their CPU.
-pub fn t3_argument(credits: bool) -> Vec<OsString> {
-    vec!["--t3".into(), if credits { "credits" } else { "sustained" }.into()]
 }
 
 /// Ends a lab that runs in `dir`, and removes it.

@@ -39,11 +39,12 @@ pub fn demo(id: &str, args: &[String], terraform: &TerraformArgs, json: bool) ->
 
 /// The command that plays `demo`.
 pub fn demo_command(demo: &Demo) -> String {
-    let mut words = vec!["kgen demo".to_owned()];
-    words.extend(demo.scale.map(|scale| format!("--scale {scale}")));
-    words.extend((demo.t3 == T3Mode::Credits).then(|| "--t3 credits".to_owned()));
-    words.extend(demo.json.then(|| "--json".to_owned()));
-    words.extend(demo.plain.then(|| "--plain".to_owned()));
+    let scale = demo.scale.map(|scale| format!("--scale {scale}"));
+    let mut words = vec!["kgen demo"];
+    words.extend(scale.as_deref());
+    words.extend((demo.t3 == T3Mode::Credits).then_some("--t3 credits"));
+    words.extend(demo.json.then_some("--json"));
+    words.extend(demo.plain.then_some("--plain"));
     words.join(" ")
 }
 

@@ -30,7 +30,6 @@ use crate::{
     sandbox::{
         self,
         lab::{Wanted, asked, env, folder, found, running, stop, unset},
-        t3_argument,
     },
     text,
 };
@@ -79,11 +78,9 @@ fn say(text: &str) {
 /// # Errors
 /// Refused: the port is taken, or Java, Kafka or the emulator is missing and cannot be fetched.
 fn up(project: &Project, args: &LabUp) -> anyhow::Result<Running> {
-    let mut arguments: Vec<OsString> = t3_argument(args.t3 == T3Mode::Credits);
-    arguments.extend(["--metrics-period".into(), format!("{}s", args.metrics_period).into()]);
+    let mut arguments: Vec<OsString> = vec!["--metrics-period".into(), format!("{}s", args.metrics_period).into()];
     arguments.extend(args.without_brokers.then(|| "--without-brokers".into()));
     arguments.extend(args.deny.iter().flat_map(|action| ["--deny".into(), action.into()]));
-    arguments.extend(args.scale.iter().flat_map(|scale| ["--scale".into(), scale.to_string().into()]));
     let running = sandbox::lab::up(project, &Wanted { port: args.port, hardware: hardware(args), arguments }, &say)?;
     if args.without_brokers {
         eprintln!("note: clusters have no brokers, and their metrics are synthetic");

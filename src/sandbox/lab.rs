@@ -10,7 +10,7 @@ use crate::{
     lab::{
         brokers::Machine,
         control,
-        hardware::Hardware,
+        hardware::{Hardware, T3Mode},
         install::moto_server,
         service::{Folder, Running, Unproven},
     },
@@ -39,8 +39,17 @@ pub struct Wanted {
     pub port: u16,
     /// What its brokers get of this machine.
     pub hardware: Hardware,
-    /// What says so to `kgen lab serve`.
+    /// More arguments of `kgen lab serve`.
     pub arguments: Vec<OsString>,
+}
+
+/// What tells `kgen lab serve` what its brokers get.
+fn hardware_arguments(hardware: Hardware) -> [OsString; 4] {
+    let t3 = match hardware.t3 {
+        T3Mode::Sustained => "sustained",
+        T3Mode::Credits => "credits",
+    };
+    ["--scale".into(), hardware.scale.to_string().into(), "--t3".into(), t3.into()]
 }
 
 /// The folder of a project's lab.
@@ -140,6 +149,7 @@ pub fn up(project: &Project, wanted: &Wanted, say: Say<'_>) -> anyhow::Result<Ru
     let dir = absolute(project.dir());
     let mut command = vec!["-C".into(), dir.clone().into_os_string(), "lab".into(), "serve".into()];
     command.extend(["--port".into(), port.to_string().into()]);
+    command.extend(hardware_arguments(wanted.hardware));
     command.extend(wanted.arguments.iter().cloned());
     let mut child = start_detached(&program, command, &dir, &folder.log())
         .with_context(|| format!("starting {}", program.display()))?;
