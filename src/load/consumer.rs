@@ -615,7 +615,7 @@ pub mod tests {
         let mut ticks = Vec::new();
         let consumed = run(&config, &Commands::default(), &mut |tick| ticks.push(tick.clone())).unwrap();
         assert_eq!((consumed.read, consumed.lag, consumed.corrupted), (200, Some(0), 0), "{consumed:?}");
-        assert!((1.4..10.0).contains(&consumed.stalled_s), "{consumed:?}");
+        assert!((1.4..3.0).contains(&consumed.stalled_s), "{consumed:?}");
         // From the records' own timestamps.
         assert!(consumed.end_to_end.is_some_and(|times| (59_000.0..90_000.0).contains(&times.p50_ms)), "{consumed:?}");
         assert!(ticks.first().is_some_and(|tick| tick.stalled && tick.read == 0), "{ticks:?}");

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rdkafka::mocking::MockCluster;
@@ -183,15 +183,12 @@ fn a_signal_stalls_a_consumer_and_lets_it_go_on() {
     let usr1 =
         || assert!(Command::new("kill").args(["-USR1", &consuming.id().to_string()]).status().unwrap().success());
     std::thread::sleep(Duration::from_secs(2));
-    let signalled = Instant::now();
     usr1();
     std::thread::sleep(Duration::from_secs(2));
     usr1();
     let consumed = json(&consuming.wait_with_output().unwrap(), 0);
     assert_eq!(consumed["read"], 300);
-    // On a busy machine a signal takes its time.
-    let most = signalled.elapsed().as_secs_f64();
-    assert!((1.0..most).contains(&consumed["stalled_s"].as_f64().unwrap()), "{most}: {consumed}");
+    assert!((1.5..5.0).contains(&consumed["stalled_s"].as_f64().unwrap()), "{consumed}");
 }
 
 #[test]
