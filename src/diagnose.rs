@@ -58,8 +58,8 @@ use crate::{
 pub use coverage::Coverage;
 use coverage::Needs;
 pub use host_contention::PRESSURE_PERCENT;
+pub use window::THROTTLED_PERCENT;
 use window::Window;
-pub use window::{THROTTLED_PERCENT, median};
 
 /// What is known about the cluster besides the samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

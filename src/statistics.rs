@@ -75,6 +75,17 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
+/// The middle value, or the mean of the two middle ones; `None` when there are no values.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
 /// The change of the mean from `before` to `after`, values of successive seconds. The same seed gives the same interval.
 ///
 /// Values that are not finite were not seen and are left out. Returns `None` when fewer than [`FEWEST`] are left of

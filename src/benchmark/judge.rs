@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Kind, Names, Scenario, Truth};
 use crate::{
-    diagnose::{Context, Diagnosis, Finding, THROTTLED_PERCENT, Verdict, diagnose, median},
+    diagnose::{Context, Diagnosis, Finding, THROTTLED_PERCENT, Verdict, diagnose},
     finding_id,
     run::{Event, Run},
     sample::{BrokerId, Sample},
+    statistics::median,
 };
 
 pub use crate::diagnose::PRESSURE_PERCENT;

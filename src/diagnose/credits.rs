@@ -3,12 +3,13 @@
 use super::{
     Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
-    window::{THROTTLED_PERCENT, median, names},
+    window::{THROTTLED_PERCENT, names},
 };
 use crate::{
     catalogue::Credits,
     finding_id,
     sample::{BrokerId, BrokerSample, Field},
+    statistics::median,
 };
 
 /// Credits at which the broker is as good as capped.

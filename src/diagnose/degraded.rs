@@ -5,12 +5,13 @@ use super::{
     coverage::{Clusters, Needs},
     heap_pressure::is_full,
     undersized::{BUSY_PERCENT, all_saturated, is_saturated},
-    window::{THROTTLED_PERCENT, median, names},
+    window::{THROTTLED_PERCENT, names},
 };
 use crate::{
     finding_id,
     remedy::{Reboot, Remedy},
     sample::{BrokerId, BrokerSample, Field},
+    statistics::median,
 };
 
 /// Traffic of the weak broker over the others' up to which it counts as the same.

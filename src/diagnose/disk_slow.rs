@@ -10,6 +10,7 @@ use crate::{
     finding_id,
     remedy::{Advice, Remedy},
     sample::{BrokerId, BrokerSample, BrokerState, Field, Sample, VolumeSample},
+    statistics::median,
 };
 
 /// Local produce time that indicates the disk, ms. Measured: 89 on the slow one, 3 to 4 on the others.
@@ -70,7 +71,7 @@ fn judge(window: &Window) -> Option<Finding> {
         .filter(|id| local(*id).is_some_and(|ms| ms >= LOCAL_MS) && has_cpu(*id))
         .filter(|id| {
             let others: Vec<f64> = window.brokers().into_iter().filter(|other| other != id).filter_map(local).collect();
-            super::window::median(others).is_none_or(|others| local(*id).unwrap_or_default() >= others * TIMES_OTHERS)
+            median(others).is_none_or(|others| local(*id).unwrap_or_default() >= others * TIMES_OTHERS)
         })
         .collect();
     // Where a replication throttle is set, it waits for that.

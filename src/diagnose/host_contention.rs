@@ -4,9 +4,8 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
     window::THROTTLED_PERCENT,
-    window::median,
 };
-use crate::finding_id;
+use crate::{finding_id, statistics::median};
 
 /// CPU pressure above which a run in the lab is void, percent (a starting point; 98 was seen on a starved machine).
 pub const PRESSURE_PERCENT: f64 = 40.0;

@@ -4,12 +4,13 @@ use super::{
     Evidence, Finding, Kind, Rule, Window,
     coverage::{Clusters, Needs},
     undersized::is_saturated,
-    window::{THROTTLED_PERCENT, median},
+    window::THROTTLED_PERCENT,
 };
 use crate::{
     finding_id,
     remedy::{Advice, Remedy},
     sample::{BrokerId, BrokerSample, Field},
+    statistics::median,
 };
 
 /// Records in a request up to which most of them come one by one. Measured: 1.00 without batches, 9.5 to 10 with; 1.3 where

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::window::{Window, median};
-use crate::sample::{BrokerId, BrokerSample, GroupSample, PartitionSample, Progress, Sample, TopicSample};
+use super::window::Window;
+use crate::{
+    sample::{BrokerId, BrokerSample, GroupSample, PartitionSample, Progress, Sample, TopicSample},
+    statistics::median,
+};
 
 /// A partition with its place.
 pub struct Placed<'a> {

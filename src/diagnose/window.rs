@@ -8,6 +8,7 @@ use crate::{
     remedy::{Remedy, Resize, ScaleOut},
     sample::{BrokerId, BrokerSample, BrokerState, Field, Probe, Sample, Source},
     sizing::{Advice, Question, size},
+    statistics::median,
 };
 
 /// Far more brokers than MSK has in a cluster.
@@ -377,17 +378,6 @@ fn state_of(sample: &Sample, id: BrokerId) -> BrokerState {
             BrokerState::Serving
         }
         Some(broker) => broker.state,
-    }
-}
-
-/// The middle value, or the mean of the two middle ones.
-pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(values[middle]),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
     }
 }
 

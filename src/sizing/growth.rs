@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Current,
-    history::{DAY_MS, History, Minute, median},
+    history::{DAY_MS, History, Minute},
 };
+use crate::statistics::median;
 
 /// Days with data that a trend needs.
 const LEAST_DAYS: usize = 5;

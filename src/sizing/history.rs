@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Current, SizingError};
-use crate::sample::{BrokerId, BrokerSample, Sample};
+use crate::{
+    sample::{BrokerId, BrokerSample, Sample},
+    statistics::median,
+};
 
 /// Replication factor where no topic was seen: that of MSK's default configuration for three zones.
 const USUAL_REPLICATION_FACTOR: f64 = 3.0;
@@ -329,10 +332,4 @@ fn mean(span: &[Minute]) -> Option<Minute> {
         cpu_percent: seen(|minute| minute.cpu_percent),
         heap_percent: highest(|minute| minute.heap_percent),
     })
-}
-
-/// The middle value.
-pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Current,
-    history::{History, Point, median},
+    history::{History, Point},
 };
+use crate::statistics::median;
 
 /// Base, bytes in, bytes out, bytes of replication in, messages.
 const TERMS: usize = 5;
