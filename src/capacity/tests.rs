@@ -87,14 +87,14 @@ impl Simulated {
         assert!(elapsed_s <= 600.0, "{elapsed_s} s");
         let Found::Capacity(answer) = found else { panic!("{found:?} {trials:#?}") };
         let most = trials.iter().map(|trial| trial.acknowledged_per_s).fold(0.0, f64::max);
-        assert!(answer.lowest.acknowledged_per_s <= most, "never above what was acknowledged");
+        assert!(answer.carried.acknowledged_per_s <= most, "never above what was acknowledged");
         answer
     }
 }
 
 fn ensure_near(answer: &Answer, truth: f64) {
-    let found = answer.lowest.acknowledged_per_s;
-    assert!(found <= truth * 1.001 && found >= truth * 0.94, "{found} of {truth}: {answer:?}");
+    let found = answer.carried.acknowledged_per_s;
+    assert!(found <= truth * 1.01 && found >= truth * 0.94, "{found} of {truth}: {answer:?}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_cpu_that_leaves_room_for_a_broker_is_found_and_named() {
     let answer = Simulated::default().answer();
     ensure_near(&answer, 6000.0);
     assert!(matches!(answer.limit, Some(Limit::Cpu { .. })), "{answer:?}");
-    assert!(answer.fails_at_per_s.is_some_and(|rate| rate > answer.lowest.acknowledged_per_s));
+    assert!(answer.fails_at_per_s.is_some_and(|rate| rate > answer.carried.acknowledged_per_s));
     assert!(answer.spread_percent <= 5.0 && answer.rounds.len() >= 2, "{answer:?}");
 }
 
@@ -120,16 +120,21 @@ fn a_limit_that_is_not_cpu_is_named_by_the_diagnosis() {
 }
 
 #[test]
-fn noise_does_not_move_the_answer_beyond_its_width() {
-    let mut answers = Vec::new();
-    for seed in 1..=20 {
-        let answer = Simulated { noise: 0.03, seed, ..Simulated::default() }.answer();
-        let found = answer.lowest.acknowledged_per_s;
-        assert!((6000.0 * 0.90..=6000.0 * 1.04).contains(&found), "seed {seed}: {found}");
-        answers.push(found);
+fn noise_does_not_move_the_answer_far() {
+    // As in the lab: CPU of a trial is up to 15 % off, and grows with less than the rate.
+    for (cpu_power, noise) in [(1.0, 0.03), (1.0, 0.15), (0.62, 0.15), (0.5, 0.1)] {
+        let truth = 10_000.0 * 0.6_f64.powf(1.0 / cpu_power);
+        let mut answers = Vec::new();
+        for seed in 1..=20 {
+            let answer = Simulated { noise, cpu_power, seed, ..Simulated::default() }.answer();
+            assert!(matches!(answer.limit, Some(Limit::Cpu { .. })), "seed {seed}: {answer:?}");
+            answers.push(answer.carried.acknowledged_per_s / truth);
+        }
+        answers.sort_by(f64::total_cmp);
+        let deviation = noise / 3.0_f64.sqrt() / cpu_power / 12.0_f64.sqrt();
+        let is_near = |found: &f64| (found - 1.0).abs() < 0.01 + 3.0 * deviation;
+        assert!(answers.iter().all(is_near), "power {cpu_power}, noise {noise}: {answers:?}");
     }
-    answers.sort_by(f64::total_cmp);
-    assert!(answers[19] / answers[0] < 1.12, "{answers:?}");
 }
 
 #[test]
@@ -140,13 +145,9 @@ fn one_disturbed_trial_is_not_taken_for_the_limit() {
 }
 
 #[test]
-fn a_cold_cluster_is_searched_again_when_it_is_warm() {
+fn what_a_cluster_took_while_it_was_cold_does_not_decide() {
     for cold_trials in [1, 4, 9] {
-        let answer = Simulated { cold_trials, ..Simulated::default() }.answer();
-        // The lowest of the rounds counts, and what one round finds cold the next one finds warm.
-        let best = answer.rounds.iter().map(|round| round.acknowledged_per_s).fold(0.0, f64::max);
-        assert!(best > 6000.0 * 0.94 && best <= 6000.0, "{cold_trials}: {answer:?}");
-        assert!(answer.lowest.acknowledged_per_s >= 4000.0 * 0.94, "{cold_trials}: {answer:?}");
+        ensure_near(&Simulated { cold_trials, ..Simulated::default() }.answer(), 6000.0);
     }
 }
 
@@ -179,7 +180,7 @@ fn a_cluster_that_holds_nothing_and_a_search_without_time_have_no_answer() {
     // A little time gives a confirmed answer that is too low, never one that is too high.
     let (found, ..) = Simulated::default().searched(3, 100.0);
     let Found::Capacity(answer) = found else { panic!("{found:?}") };
-    assert!(answer.lowest.acknowledged_per_s <= 6000.0 && answer.rounds.len() == 1);
+    assert!(answer.carried.acknowledged_per_s <= 6000.0 && answer.rounds.len() == 1);
 }
 
 #[test]

@@ -93,18 +93,28 @@ pub enum Limit {
 
 impl Trial {
     pub fn held(&self) -> Held {
+        let cpu = self.cpu_percent.filter(|cpu| *cpu > self.cpu_allowed_percent);
+        match (self.held_but_for_cpu(), cpu) {
+            (Held::No { limit: Limit::Errors { failed }, is_clear }, _) => {
+                Held::No { limit: Limit::Errors { failed }, is_clear }
+            }
+            // A busy cluster answers late, which holds the generator up too.
+            (_, Some(percent)) => Held::No {
+                limit: Limit::Cpu { percent, allowed_percent: self.cpu_allowed_percent },
+                is_clear: percent > self.cpu_allowed_percent * CLEARLY_ABOVE,
+            },
+            (held, None) => held,
+        }
+    }
+
+    /// The same, whatever CPU it takes.
+    pub fn held_but_for_cpu(&self) -> Held {
         let carried = self.acknowledged_per_s / self.asked_per_s.max(f64::MIN_POSITIVE);
         let no = |limit, is_clear| Held::No { limit, is_clear };
-        let cpu = self.cpu_percent.filter(|cpu| *cpu > self.cpu_allowed_percent);
-        match (cpu, self.out_of_sync) {
+        match self.out_of_sync {
             _ if self.failed > 0 => no(Limit::Errors { failed: self.failed }, true),
-            // A busy cluster answers late, which holds the generator up too.
-            (Some(percent), _) => no(
-                Limit::Cpu { percent, allowed_percent: self.cpu_allowed_percent },
-                percent > self.cpu_allowed_percent * CLEARLY_ABOVE,
-            ),
             _ if self.generator_bound => Held::GeneratorBound,
-            (None, Some(partitions)) if partitions > 0 => no(Limit::Replication { partitions }, false),
+            Some(partitions) if partitions > 0 => no(Limit::Replication { partitions }, false),
             _ if carried < CARRIED => {
                 no(Limit::Throughput { cause: self.cause.clone() }, carried < CLEARLY_NOT_CARRIED)
             }

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Sends load to the cluster, more and more of it, until something fails: an objective, CPU that leaves no room for a broker to be \
-away, replication, or a record. Then halves the distance, and confirms the answer. The cluster's clients notice.
+away, replication, or a record. Then measures around the answer, and confirms it. The cluster's clients notice.
 Exits with 0 if a capacity was found, 4 if not: the load generator was the limit, or there was no time.
 
 With --against (in the lab only) the brokers are then changed to each of these types and searched again, and changed back to the \
@@ -48,7 +48,7 @@ pub struct Capacity {
     /// End after this many minutes, with what is known; with --against, for each type
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=120))]
     pub max_minutes: u32,
-    /// Search again, as time allows, up to this many times; the lowest answer counts, and the spread is printed
+    /// Rounds, as time allows; where CPU is the limit, each is four trials of 35 s. How far they differ is printed
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=10))]
     pub rounds: u8,
     /// First rate, records/s

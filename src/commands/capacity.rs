@@ -280,9 +280,9 @@ mod tests {
         assert_eq!(outcome(&measured(late.clone(), Vec::new())), Outcome::Inconclusive);
         let nothing = Found::Nothing { reason: "no trial was ended".to_owned() };
         assert_eq!(outcome(&measured(nothing, Vec::new())), Outcome::Inconclusive);
-        let lowest = Round { acknowledged_per_s: 1.0, bytes_per_s: 1.0, cpu_percent: None, p99_ms: None };
-        let rounds = vec![lowest];
-        let found = Found::Capacity(Answer { lowest, rounds, spread_percent: 0.0, limit: None, fails_at_per_s: None });
+        let carried = Round { acknowledged_per_s: 1.0, bytes_per_s: 1.0, cpu_percent: None, p99_ms: None };
+        let rounds = vec![carried];
+        let found = Found::Capacity(Answer { carried, rounds, spread_percent: 0.0, limit: None, fails_at_per_s: None });
         assert_eq!(outcome(&measured(found.clone(), Vec::new())), Outcome::Done);
         assert_eq!(outcome(&measured(found, vec![searched(late)])), Outcome::Inconclusive);
     }

@@ -6,7 +6,7 @@ use crate::{capacity::Answer, diagnose::Context};
 /// that is not in the catalogue, and for no rate.
 pub fn usd_per_mb_s_month(context: &Context, answer: &Answer) -> Option<f64> {
     let month = usd_per_month(context)?;
-    let mb = answer.lowest.bytes_per_s / 1e6;
+    let mb = answer.carried.bytes_per_s / 1e6;
     (mb > 0.0).then(|| month / mb)
 }
 
@@ -23,12 +23,12 @@ mod tests {
     #[test]
     fn the_price_is_that_of_the_brokers_over_what_they_sustain() {
         let cluster = Context { broker_type: Some("kafka.m5.large".to_owned()), broker_count: 3, ..Context::default() };
-        let lowest =
+        let carried =
             Round { acknowledged_per_s: 2000.0, bytes_per_s: 2_000_000.0, cpu_percent: Some(58.0), p99_ms: Some(12.0) };
-        let answer = Answer { lowest, rounds: vec![lowest], spread_percent: 0.0, limit: None, fails_at_per_s: None };
+        let answer = Answer { carried, rounds: vec![carried], spread_percent: 0.0, limit: None, fails_at_per_s: None };
         // 3 x 0.21 x 730 over 2 MB/s.
         assert!((usd_per_mb_s_month(&cluster, &answer).unwrap() - 229.95).abs() < 0.01);
-        let silent = Answer { lowest: Round { bytes_per_s: 0.0, ..lowest }, ..answer };
+        let silent = Answer { carried: Round { bytes_per_s: 0.0, ..carried }, ..answer };
         assert_eq!(usd_per_mb_s_month(&cluster, &silent), None);
     }
 }

@@ -141,7 +141,7 @@ fn why_void(truth: &Truth) -> Option<String> {
 
 fn found<'a>(run: &'a Run, truth: Truth, workload: &'static Workload) -> Option<Measured<'a>> {
     let Found::Capacity(answer) = &truth.found else { return None };
-    let (per_s, limit) = (answer.lowest.acknowledged_per_s, answer.limit.clone());
+    let (per_s, limit) = (answer.carried.acknowledged_per_s, answer.limit.clone());
     Some(Measured { run, truth, workload, per_s, limit })
 }
 

@@ -48,9 +48,9 @@ fn sample(shape: Shape, at_ms: i64, per_s: f64) -> Sample {
 }
 
 fn answer(per_s: f64) -> Answer {
-    let lowest = Round { acknowledged_per_s: per_s, bytes_per_s: per_s * 1000.0, cpu_percent: None, p99_ms: None };
+    let carried = Round { acknowledged_per_s: per_s, bytes_per_s: per_s * 1000.0, cpu_percent: None, p99_ms: None };
     let limit = Some(Limit::Cpu { percent: 61.0, allowed_percent: 60.0 });
-    Answer { lowest, rounds: vec![lowest], spread_percent: 0.0, limit, fails_at_per_s: None }
+    Answer { carried, rounds: vec![carried], spread_percent: 0.0, limit, fails_at_per_s: None }
 }
 
 /// A measurement of `found`, with one history of a third to two thirds of what the shape truly sustains.

@@ -21,8 +21,7 @@ const SIZE: (f64, f64) = (420.0, 170.0);
 
 /// How the points are to be read.
 const WHAT: &str = "Each point is a trial of one rate. A disc: the rate held. A cross: it failed. A ring: the load generator was \
-                    late, so the trial says nothing of the cluster. The dashed line is the answer, the lowest of the rates \
-                    that were confirmed.";
+                    late, so the trial says nothing of the cluster. The dashed line is the answer.";
 
 /// What the report shows of the search.
 #[derive(Debug, Serialize)]
@@ -91,7 +90,7 @@ fn headline(first: &Searched) -> String {
     };
     match &first.found {
         Found::Capacity(answer) => {
-            format!("{cluster} sustains {:.0} records/s{and_others}", answer.lowest.acknowledged_per_s)
+            format!("{cluster} sustains {:.0} records/s{and_others}", answer.carried.acknowledged_per_s)
         }
         _ => format!("The capacity of {cluster} was not found{and_others}"),
     }
@@ -120,7 +119,7 @@ impl Searched {
 
     fn search(&self, number: usize, axes: &Axes) -> Search {
         let broker_type = self.cluster.as_ref().and_then(|cluster| cluster.broker_type.clone());
-        let lowest = self.answer().map(|answer| answer.lowest);
+        let carried = self.answer().map(|answer| answer.carried);
         let (mut panels, mut missing) = (Vec::new(), Vec::new());
         for (name, chart) in [("p99", self.p99(number, axes)), ("CPU", self.cpu(number, axes))] {
             match chart {
@@ -131,10 +130,10 @@ impl Searched {
         Search {
             broker_type: broker_type.unwrap_or_else(|| "brokers of unknown type".to_owned()),
             figures: [
-                shown(lowest.map(|round| round.acknowledged_per_s), 0),
-                shown(lowest.map(|round| round.bytes_per_s / 1e6), 2),
-                shown(lowest.and_then(|round| round.p99_ms), 1),
-                shown(lowest.and_then(|round| round.cpu_percent), 1),
+                shown(carried.map(|round| round.acknowledged_per_s), 0),
+                shown(carried.map(|round| round.bytes_per_s / 1e6), 2),
+                shown(carried.and_then(|round| round.p99_ms), 1),
+                shown(carried.and_then(|round| round.cpu_percent), 1),
                 shown(self.usd_per_month, 0),
             ],
             limit: self.limit(),
@@ -180,7 +179,7 @@ impl Searched {
             Some(Point { x: trial.asked_per_s, y, shape: shape(trial), title })
         };
         let points: Vec<Point> = self.trials.iter().filter_map(point).collect();
-        let answer = self.answer().map(|answer| answer.lowest.acknowledged_per_s);
+        let answer = self.answer().map(|answer| answer.carried.acknowledged_per_s);
         let in_words: Vec<&str> = points.iter().map(|point| point.title.as_str()).collect();
         let found = answer.map_or("No answer".to_owned(), |rate| format!("The answer is {rate:.0} records/s"));
         let description = format!("{found}. Trials: {}.", in_words.join("; "));

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::headline;
 use crate::{
-    capacity::{Answer, Found, Held, Round, Trial},
+    capacity::{Answer, Found, Held, Limit, Round, Trial},
     documents::{Measured, Searched},
 };
 
@@ -48,7 +48,7 @@ fn one(searched: &Searched) -> Vec<String> {
 }
 
 fn capacity(searched: &Searched, answer: &Answer) -> Vec<String> {
-    let Round { acknowledged_per_s, bytes_per_s, cpu_percent, p99_ms } = answer.lowest;
+    let Round { acknowledged_per_s, bytes_per_s, cpu_percent, p99_ms } = answer.carried;
     let mut lines = vec![format!(
         "capacity: {acknowledged_per_s:.0} records/s, {:.2} MB/s acknowledged (p99 {}, CPU of the busiest broker {})",
         bytes_per_s / 1e6,
@@ -56,13 +56,13 @@ fn capacity(searched: &Searched, answer: &Answer) -> Vec<String> {
         number(cpu_percent, " %")
     )];
     lines.push(match (&answer.limit, answer.fails_at_per_s) {
+        (Some(limit @ Limit::Cpu { .. }), _) | (Some(limit), None) => format!("  limit: {limit}"),
         (Some(limit), Some(rate)) => format!("  limit, at {rate:.0} records/s: {limit}"),
-        _ => "  limit: none was reached in the time".to_owned(),
+        (None, _) => "  limit: none was reached in the time".to_owned(),
     });
-    let rounds: Vec<String> = answer.rounds.iter().map(|round| format!("{:.0}", round.acknowledged_per_s)).collect();
-    lines.push(match rounds.len() {
+    lines.push(match answer.rounds.len() {
         1 => "  one round: the spread from run to run is not known".to_owned(),
-        _ => format!("  rounds: {} records/s, spread {:.1} %", rounds.join(", "), answer.spread_percent),
+        rounds => format!("  rounds: {rounds}, whose own answers differ by {:.1} %", answer.spread_percent),
     });
     if let Some(usd) = searched.usd_per_mb_s_month {
         let scale = searched.cluster.as_ref().and_then(|cluster| cluster.lab_scale);
@@ -94,9 +94,9 @@ fn table(measured: &Measured) -> Table {
 fn row(searched: &Searched) -> [String; 6] {
     let nothing = || "-".to_owned();
     let shown = |value: Option<f64>, digits: usize| value.map_or_else(nothing, |value| format!("{value:.digits$}"));
-    let (lowest, limit) = match &searched.found {
-        Found::Capacity(Answer { lowest, limit, .. }) => {
-            (Some(lowest), limit.as_ref().map_or("none was reached".to_owned(), ToString::to_string))
+    let (carried, limit) = match &searched.found {
+        Found::Capacity(Answer { carried, limit, .. }) => {
+            (Some(carried), limit.as_ref().map_or("none was reached".to_owned(), ToString::to_string))
         }
         Found::GeneratorBound { at_least_per_s: Some(rate) } => {
             (None, format!("the load generator, at {rate:.0} records/s or more"))
@@ -106,8 +106,8 @@ fn row(searched: &Searched) -> [String; 6] {
     };
     [
         searched.cluster.as_ref().and_then(|cluster| cluster.broker_type.clone()).unwrap_or_else(nothing),
-        shown(lowest.map(|round| round.acknowledged_per_s), 0),
-        shown(lowest.map(|round| round.bytes_per_s / 1e6), 2),
+        shown(carried.map(|round| round.acknowledged_per_s), 0),
+        shown(carried.map(|round| round.bytes_per_s / 1e6), 2),
         shown(searched.usd_per_month, 0),
         shown(searched.usd_per_mb_s_month, 0),
         limit,
@@ -179,10 +179,10 @@ mod tests {
             p99_ms: Some(12.0),
         };
         Found::Capacity(Answer {
-            lowest: round(rate),
+            carried: round(rate),
             rounds: vec![round(rate), round(rate * 1.03)],
             spread_percent: 3.0,
-            limit: Some(Limit::Cpu { percent: 63.0, allowed_percent: 60.0 }),
+            limit: Some(Limit::Cpu { percent: 60.0, allowed_percent: 60.0 }),
             fails_at_per_s: Some(rate * 1.04),
         })
     }
@@ -192,9 +192,13 @@ mod tests {
         let mut told = measured(answered(2000.0));
         told.searched.usd_per_mb_s_month = Some(229.95);
         let text = super::answer(&told);
-        for expected in
-            ["2000 records/s, 2.00 MB/s", "at 2080 records/s: CPU: 63 %", "spread 3.0 %", "USD 230", "scale 1:10"]
-        {
+        for expected in [
+            "2000 records/s, 2.00 MB/s",
+            "limit: CPU: 60 %",
+            "rounds: 2, whose own answers differ by 3.0 %",
+            "USD 230",
+            "scale 1:10",
+        ] {
             assert!(text.contains(expected), "no {expected}: {text}");
         }
         assert!(!text.contains("USD/month"), "a table of one type: {text}");

@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("open_monitoring", &["alert", "catalogue", "diagnose", "finding_id"]),
     ("comparison", &["statistics"]),
     ("sizing", &["catalogue", "sample", "statistics"]),
-    ("capacity", &[]),
+    ("capacity", &["statistics"]),
     (
         "experiment",
         &[
