@@ -56,18 +56,19 @@ use crate::{
 const OBJECTIVE: &str = "p99=3000ms";
 
 /// Rates of the two histories, shares of the capacity: a third to two thirds of it, as a cluster that is not yet too small has.
-const HISTORIES: [[f64; 3]; 2] = [[0.34, 0.5, 0.66], [0.6, 0.37, 0.47]];
+const HISTORIES: [[f64; 6]; 2] = [[0.34, 0.5, 0.66, 0.42, 0.58, 0.36], [0.6, 0.37, 0.47, 0.64, 0.4, 0.54]];
 
-/// How long each of these rates is sent; the seconds at its start in which the load settles do not count. CPU of the same load, corrected
-/// for how fast the machine was, varies by 4 % from one span of eight seconds to the next, and by 3 % of sixteen.
-const RATE_FOR: Duration = Duration::from_secs(17);
+/// How long each of these rates is sent; the seconds at its start in which the load settles do not count. What CPU of the same load
+/// varies by, it varies by from one span to the next: many short ones even it out.
+const RATE_FOR: Duration = Duration::from_secs(13);
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// New brokers are loaded for so long at a time, as often at most, until CPU is at least this share of what it was the time
-/// before.
+/// New brokers are loaded for so long at a time, as often at most, until CPU is at least this share of the least before, so many times in
+/// succession: from one time to the next it falls by less than it varies by.
 const WARMING: Duration = Duration::from_secs(25);
-const MOST_WARMING: u32 = 8;
+const MOST_WARMING: u32 = 14;
 const STEADY: f64 = 0.97;
+const STEADY_FOR: u32 = 3;
 
 /// So many that every partition gets about the same share of them.
 const KEYS: Keys = Keys::Uniform(100_000);
@@ -92,9 +93,10 @@ pub struct Measurements {
     pub out: PathBuf,
 }
 
-/// N of "scale 1:N" at which twice as many vCPUs as usual fit on this machine, so that there are shapes to compare.
+/// N of "scale 1:N" at which there are shapes to compare on this machine: with two and a half times as many vCPUs as usual, the
+/// largest leaves the load generator the CPU that it needs.
 pub fn scale_of_shapes() -> u32 {
-    (sandbox::hardware(false).scale * 2.0).round() as u32
+    (sandbox::hardware(false).scale * 2.5).round() as u32
 }
 
 /// A lab with one cluster of a shape.
@@ -175,16 +177,16 @@ impl Stage<'_> {
         let workload = &WORKLOADS[0];
         let topic = self.topic(workload)?;
         let load = Sending::start(self.producer(workload, self.start_per_s(workload), None), |_| ());
-        let mut before = None;
+        let (mut least, mut steady) = (f64::MAX, 0);
         for _ in 0..MOST_WARMING {
             let from_ms = now().as_millisecond();
             self.pause(WARMING);
-            let cpu = self.cpu_percent(from_ms);
-            let is_steady = before.zip(cpu).is_some_and(|(before, now)| now >= before * STEADY);
-            if is_steady || self.sandbox.was_interrupted() {
+            let Some(cpu) = self.cpu_percent(from_ms) else { continue };
+            steady = if cpu >= least * STEADY { steady + 1 } else { 0 };
+            least = least.min(cpu);
+            if steady >= STEADY_FOR || self.sandbox.was_interrupted() {
                 break;
             }
-            before = cpu;
         }
         drop(load);
         topic.remove()
@@ -302,7 +304,7 @@ impl Stage<'_> {
     fn topic(&self, workload: &Workload) -> anyhow::Result<MadeTopic> {
         let admin = Admin::connect(&Connection::plain(self.bootstrap.as_str()))?;
         let in_sync = workload.replication_factor.saturating_sub(1).max(1);
-        admin.create(&TopicSpec {
+        admin.create_even(&TopicSpec {
             name: TOPIC.to_owned(),
             partitions: workload.partitions as i32,
             replication_factor: workload.replication_factor as i32,

@@ -102,7 +102,7 @@ pub struct BenchSize {
         default_value = "3xkafka.m5.large,3xkafka.m5.xlarge,6xkafka.m5.large"
     )]
     pub shape: Vec<Shape>,
-    /// Scale of the brokers compared with AWS, 1:N [default: half the size that `kgen lab up` gives them]
+    /// Scale of the brokers compared with AWS, 1:N [default: two fifths of the size that `kgen lab up` gives them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub scale: Option<u32>,
     /// End the search of one capacity after this many minutes

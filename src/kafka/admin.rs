@@ -51,10 +51,14 @@ impl TopicSpec {
     /// # Errors
     /// The cluster has it, or too few brokers for it.
     pub fn check(&self, cluster: &ClusterMetadata) -> Result<(), TopicError> {
-        let (topic, brokers, replication_factor) = (self.name.clone(), cluster.brokers.len(), self.replication_factor);
-        if cluster.topics.contains_key(&topic) {
-            return Err(TopicError::Exists(topic));
+        if cluster.topics.contains_key(&self.name) {
+            return Err(TopicError::Exists(self.name.clone()));
         }
+        self.check_replicas(cluster.brokers.len())
+    }
+
+    fn check_replicas(&self, brokers: usize) -> Result<(), TopicError> {
+        let (topic, replication_factor) = (self.name.clone(), self.replication_factor);
         if usize::try_from(replication_factor).is_ok_and(|replicas| replicas > brokers) {
             return Err(TopicError::TooFewBrokers { topic, replication_factor, brokers });
         }
@@ -126,7 +130,20 @@ impl Admin {
 
     /// Makes a topic and waits until the brokers have it.
     pub fn create(&self, spec: &TopicSpec) -> Result<(), TopicError> {
-        let replication = TopicReplication::Fixed(spec.replication_factor);
+        self.create_on(spec, TopicReplication::Fixed(spec.replication_factor))
+    }
+
+    /// Likewise, with as many leaders and as many followers on every broker, as far as the number of partitions allows: where the
+    /// brokers choose, with fewer replicas than zones, some get two followers of a topic and others none.
+    pub fn create_even(&self, spec: &TopicSpec) -> Result<(), TopicError> {
+        let brokers: Vec<BrokerId> = self.replication(ANSWER_WITHIN)?.brokers.into_keys().collect();
+        spec.check_replicas(brokers.len())?;
+        let replicas = even_replicas(&brokers, spec.partitions, spec.replication_factor);
+        let replicas: Vec<&[BrokerId]> = replicas.iter().map(Vec::as_slice).collect();
+        self.create_on(spec, TopicReplication::Variable(&replicas))
+    }
+
+    fn create_on(&self, spec: &TopicSpec, replication: TopicReplication<'_>) -> Result<(), TopicError> {
         let mut topic = NewTopic::new(&spec.name, spec.partitions, replication);
         for (name, value) in &spec.configs {
             topic = topic.set(name, value);
@@ -227,6 +244,12 @@ fn refused(topic: &str, code: RDKafkaErrorCode) -> TopicError {
     TopicError::Refused { topic: topic.to_owned(), code: format!("{code:?}"), text: code.to_string() }
 }
 
+/// Replicas of each partition, the leader first: partitions go round the brokers, and so do the replicas of each.
+fn even_replicas(brokers: &[BrokerId], partitions: i32, replication_factor: i32) -> Vec<Vec<BrokerId>> {
+    let round = |first: i32| brokers.iter().copied().cycle().skip(first as usize % brokers.len().max(1));
+    (0..partitions).map(|first| round(first).take(replication_factor as usize).collect()).collect()
+}
+
 /// The one result of a request about one topic.
 fn settled(
     results: Result<Vec<rdkafka::admin::TopicResult>, KafkaError>,
@@ -237,5 +260,21 @@ fn settled(
         Some(Ok(_)) => Ok(Ok(())),
         Some(Err((_, code))) => Ok(Err(code)),
         None => Err(broker(topic, KafkaError::Canceled)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_broker_leads_and_follows_as_often() {
+        let replicas = even_replicas(&[1, 2, 3, 4, 5, 6], 12, 2);
+        for broker in 1..=6 {
+            let leads = replicas.iter().filter(|of| of[0] == broker).count();
+            let follows = replicas.iter().filter(|of| of[1] == broker).count();
+            assert_eq!((leads, follows), (2, 2), "broker {broker}: {replicas:?}");
+        }
+        assert_eq!(even_replicas(&[4, 9], 3, 2), [[4, 9], [9, 4], [4, 9]]);
     }
 }
