@@ -15,7 +15,7 @@ mod trial;
 mod warm;
 
 use curve::{Crossing, Curve};
-pub use trial::{Held, Limit, Trial, cpu_allowed_percent, undisturbed_percent};
+pub use trial::{Held, Limit, Trial, corrected_percent, cpu_allowed_percent};
 use warm::{Next, WarmUp};
 
 /// A bracket this narrow is not halved again, upper end over lower (a design choice: the spread allowed is 5 %).

@@ -24,7 +24,7 @@ pub use price::{usd_per_mb_s_month, usd_per_month};
 pub use types::{Ended, Types, with_each};
 
 use crate::{
-    capacity::{Found, Goal, Search, Step, Trial, cpu_allowed_percent, undisturbed_percent},
+    capacity::{Found, Goal, Search, Step, Trial, corrected_percent, cpu_allowed_percent},
     diagnose::{Context, Verdict, diagnose},
     load::{
         latency::Times,
@@ -203,7 +203,7 @@ fn trial(
         look_at(&mut trial, &context, &samples, from_ms, request.survive_broker);
         if context.lab_scale.is_some() {
             trial.slowdown = request.pace.slowdown(from_ms, now().as_millisecond());
-            trial.cpu_percent = trial.cpu_percent.map(|cpu| undisturbed_percent(cpu, trial.slowdown));
+            trial.cpu_percent = trial.cpu_percent.map(|cpu| corrected_percent(cpu, trial.slowdown));
         }
     }
     Ok(trial)

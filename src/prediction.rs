@@ -48,7 +48,7 @@ pub struct Truth {
 pub struct Span {
     pub from_ms: i64,
     pub until_ms: i64,
-    /// How many times as much CPU time work took on the machine as when nothing disturbs it, if that was read.
+    /// How many times as much CPU time brokers took for their work as they usually take on the machine, if that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowdown: Option<f64>,
 }

@@ -22,7 +22,7 @@ use super::{
     sampler::{INTERVAL_OF_TRIALS, Sampler},
 };
 use crate::{
-    capacity::{Found, Held, Trial, undisturbed_percent},
+    capacity::{Found, Held, Trial, corrected_percent},
     edge,
     experiment::{self, Happened, Pace, Seen},
     kafka::{
@@ -192,12 +192,12 @@ impl Stage<'_> {
         topic.remove()
     }
 
-    /// CPU of all brokers since then on an undisturbed machine, the mean, percent; `None` where it was not seen.
+    /// CPU of all brokers since then, corrected for the pace of the machine, the mean, percent; `None` where it was not seen.
     fn cpu_percent(&self, from_ms: i64) -> Option<f64> {
         let seen = self.seen.between(from_ms, i64::MAX);
         let brokers = seen.iter().flat_map(|of| of.sample.brokers.values());
         let cpu = mean(brokers.filter_map(BrokerSample::cpu_percent));
-        cpu.map(|cpu| undisturbed_percent(cpu, self.pace.slowdown(from_ms, i64::MAX)))
+        cpu.map(|cpu| corrected_percent(cpu, self.pace.slowdown(from_ms, i64::MAX)))
     }
 
     /// Finds the capacity of a workload and records its histories.
@@ -229,7 +229,7 @@ impl Stage<'_> {
                 let cpu = trial.cpu_percent.map_or("not seen".to_owned(), |cpu| format!("{cpu:.0} %"));
                 let slowdown = trial.slowdown.unwrap_or(1.0);
                 (self.say)(&format!(
-                    "  {:.0} records/s, CPU {cpu} (the machine {slowdown:.2} times as slow): {}",
+                    "  {:.0} records/s, CPU {cpu} (corrected by {slowdown:.2}): {}",
                     trial.asked_per_s,
                     held(trial)
                 ));

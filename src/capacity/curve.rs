@@ -22,9 +22,6 @@ const READING_S: f64 = 30.0;
 /// Rates beyond this factor of the answer say little of the curve there, since it is none of one power all along.
 const NEAR: f64 = 2.0;
 
-/// CPU from which a broker is taken to be at its end, percent: more load does not show any more.
-const FULL_PERCENT: f64 = 97.0;
-
 /// Residuals beyond so many deviations count less (Huber's constant).
 const HUBER: f64 = 1.345;
 
@@ -58,7 +55,7 @@ impl Curve {
     /// Adds a trial of `seconds`; false if it says nothing of the curve: no CPU was seen, or the brokers are at their end.
     pub fn add(&mut self, trial: &Trial, seconds: f64) -> bool {
         let per_s = trial.acknowledged_per_s.min(trial.asked_per_s);
-        let cpu = trial.cpu_percent.filter(|cpu| (0.1..FULL_PERCENT).contains(cpu) && per_s > 0.0);
+        let cpu = trial.cpu_percent.filter(|cpu| *cpu > 0.1 && per_s > 0.0 && !trial.is_full());
         self.points.extend(cpu.map(|cpu| Point { rate: per_s.ln(), cpu: cpu.ln(), weight: seconds / READING_S }));
         cpu.is_some()
     }
@@ -169,6 +166,7 @@ mod tests {
         for nothing in [
             Trial { cpu_percent: None, ..good.clone() },
             Trial { cpu_percent: Some(99.0), ..good.clone() },
+            Trial { cpu_percent: Some(55.0), slowdown: Some(1.8), ..good.clone() },
             Trial { acknowledged_per_s: 0.0, ..good },
         ] {
             assert!(!curve.add(&nothing, READING_S), "{nothing:?}");

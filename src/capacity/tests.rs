@@ -215,6 +215,22 @@ fn a_trial_fails_by_what_weighs_most() {
 }
 
 #[test]
+fn a_broker_without_cpu_left_fails_whatever_the_machine_gave_before() {
+    let holds = Trial {
+        asked_per_s: 1000.0,
+        acknowledged_per_s: 1000.0,
+        cpu_percent: Some(53.0),
+        cpu_allowed_percent: 75.0,
+        slowdown: Some(1.5),
+        ..Trial::default()
+    };
+    assert_eq!(holds.held(), Held::Yes);
+    let full = Trial { slowdown: Some(1.87), ..holds };
+    let Held::No { limit: Limit::Cpu { percent, .. }, .. } = full.held() else { panic!("{:?}", full.held()) };
+    assert!((percent - 99.1).abs() < 0.1, "{percent}");
+}
+
+#[test]
 fn a_search_that_ends_after_a_load_that_was_late_says_so() {
     let mut search =
         Search::new(Goal { start_per_s: 100.0, rounds: 1, trial_s: 15.0, confirm_s: 35.0, within_s: 60.0 });

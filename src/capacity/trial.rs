@@ -11,6 +11,9 @@ const CLEARLY_NOT_CARRIED: f64 = 0.95;
 /// CPU over what is allowed from which a failure is clear.
 const CLEARLY_ABOVE: f64 = 1.15;
 
+/// CPU from which a broker is taken to be at its end, percent: more load does not show any more.
+const FULL_PERCENT: f64 = 95.0;
+
 /// An objective missed by this factor is missed clearly.
 const CLEARLY_MISSED: f64 = 2.0;
 
@@ -24,13 +27,9 @@ pub fn cpu_allowed_percent(brokers: usize, survive_broker: bool) -> f64 {
     MOST_CPU_PERCENT * left
 }
 
-/// CPU of a broker grows with this power of the time that other work takes on the same machine: measured on Kafka 4.3.1 under a
-/// constant load, whose CPU differed by a tenth (standard deviation, 24 s each) and by 2.5 % once it was corrected.
-const CPU_OF_SLOWDOWN: f64 = 1.3;
-
-/// CPU of a broker that work taking `slowdown` times as long had a part in, as it is on an undisturbed machine, percent.
-pub fn undisturbed_percent(cpu_percent: f64, slowdown: Option<f64>) -> f64 {
-    cpu_percent / slowdown.unwrap_or(1.0).powf(CPU_OF_SLOWDOWN)
+/// CPU of a broker that took `slowdown` times as much for its work as usual, as it usually is, percent.
+pub fn corrected_percent(cpu_percent: f64, slowdown: Option<f64>) -> f64 {
+    cpu_percent / slowdown.unwrap_or(1.0)
 }
 
 /// What a trial showed; the time before the load had settled is not in it.
@@ -48,10 +47,10 @@ pub struct Trial {
     pub p99_ms: Option<f64>,
     /// Objectives that were missed: as asked, and what was reached over the limit.
     pub missed: Vec<(String, f64)>,
-    /// CPU of the busiest broker, the mean of the trial, percent; `None` where it was not seen. In the lab it is what an undisturbed
-    /// machine would show.
+    /// CPU of the busiest broker, the mean of the trial, percent; `None` where it was not seen. In the lab it is
+    /// corrected for the pace of the machine.
     pub cpu_percent: Option<f64>,
-    /// In the lab: how many times as much CPU time work took on this machine as when nothing disturbs it.
+    /// In the lab: how many times as much CPU time brokers took for their work as they usually take on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowdown: Option<f64>,
     /// What that may be, so that the rest can do the work of a broker that is away: less where the broker lives on credits.
@@ -93,7 +92,8 @@ pub enum Limit {
 
 impl Trial {
     pub fn held(&self) -> Held {
-        let cpu = self.cpu_percent.filter(|cpu| *cpu > self.cpu_allowed_percent);
+        let cpu = if self.is_full() { self.seen_percent() } else { self.cpu_percent };
+        let cpu = cpu.filter(|cpu| *cpu > self.cpu_allowed_percent);
         match (self.held_but_for_cpu(), cpu) {
             (Held::No { limit: Limit::Errors { failed }, is_clear }, _) => {
                 Held::No { limit: Limit::Errors { failed }, is_clear }
@@ -122,6 +122,16 @@ impl Trial {
         }
     }
 
+    /// Whether the busiest broker is at its end: it has no CPU left, whatever the machine would give at another time.
+    pub fn is_full(&self) -> bool {
+        self.seen_percent().is_some_and(|cpu| cpu >= FULL_PERCENT)
+    }
+
+    /// CPU of the busiest broker without the correction, percent.
+    fn seen_percent(&self) -> Option<f64> {
+        Some(self.cpu_percent? * self.slowdown.unwrap_or(1.0))
+    }
+
     fn objectives(&self) -> Held {
         let Some((objective, over)) = self.missed.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return Held::Yes };
         let limit = Limit::Objective { objective: objective.clone(), cause: self.cause.clone() };
@@ -142,8 +152,11 @@ impl fmt::Display for Limit {
         };
         match self {
             Limit::Errors { failed } => write!(f, "errors: {failed} records failed"),
-            Limit::Cpu { percent, allowed_percent } => {
+            Limit::Cpu { percent, allowed_percent } if percent.round() > allowed_percent.round() => {
                 write!(f, "CPU: {percent:.0} %, and {allowed_percent:.0} % leaves room for a broker that is away")
+            }
+            Limit::Cpu { allowed_percent, .. } => {
+                write!(f, "CPU: {allowed_percent:.0} %, the most that leaves room for a broker that is away")
             }
             Limit::Replication { partitions } => write!(f, "replication: {partitions} partitions out of sync"),
             Limit::Throughput { cause } => {

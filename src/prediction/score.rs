@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{FORMULAS, Span, Truth, Workload, find, truth_of};
 use crate::{
-    capacity::{Found, Limit, cpu_allowed_percent, undisturbed_percent},
+    capacity::{Found, Limit, corrected_percent, cpu_allowed_percent},
     diagnose::Context,
     run::{Event, Run},
     sample::Sample,
@@ -197,7 +197,7 @@ fn history(run: &Run, spans: &[Span]) -> Option<(Context, Vec<Sample>)> {
             let mut sample = observed.sample.clone();
             for broker in sample.brokers.values_mut() {
                 for cpu in [&mut broker.cpu_user_percent, &mut broker.cpu_system_percent] {
-                    *cpu = cpu.map(|cpu| undisturbed_percent(cpu, span.slowdown));
+                    *cpu = cpu.map(|cpu| corrected_percent(cpu, span.slowdown));
                 }
             }
             samples.push(sample);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{score::Prediction, *};
 use crate::{
-    capacity::{Answer, Limit, Round, undisturbed_percent},
+    capacity::{Answer, Limit, Round, corrected_percent},
     diagnose::Context,
     run::{Entry, Environment, Head, Observed, at},
     sample::{BrokerSample, BrokerState, PartitionSample, Sample, TopicSample},
@@ -101,7 +101,7 @@ fn span(from_ms: i64) -> Span {
 
 /// CPU as it is on that machine.
 fn disturbed(mut sample: Sample) -> Sample {
-    let factor = 1.0 / undisturbed_percent(1.0, Some(SLOWDOWN));
+    let factor = 1.0 / corrected_percent(1.0, Some(SLOWDOWN));
     for broker in sample.brokers.values_mut() {
         broker.cpu_user_percent = broker.cpu_user_percent.map(|cpu| cpu * factor);
         broker.cpu_system_percent = broker.cpu_system_percent.map(|cpu| cpu * factor);

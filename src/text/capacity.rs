@@ -8,8 +8,8 @@ use crate::{
     documents::{Measured, Searched},
 };
 
-/// Slowdown of the machine from which a trial's line has it.
-const WORTH_SAYING: f64 = 1.1;
+/// Slowdown of the machine that a trial's line has: this far from none.
+const WORTH_SAYING: f64 = 0.1;
 
 /// The answer, its limit and its spread; for several broker types that of each, and a table.
 pub fn answer(measured: &Measured) -> String {
@@ -131,8 +131,10 @@ pub fn tried(trial: &Trial) -> String {
         Held::No { limit, is_clear: false } => format!("may fail: {limit}"),
         Held::GeneratorBound => "the load generator was late: nothing is learnt".to_owned(),
     };
-    let slowed = trial.slowdown.filter(|slowdown| *slowdown >= WORTH_SAYING).map(|slowdown| {
-        format!(" (corrected: work takes {slowdown:.2} times as long on this machine as when it is undisturbed)")
+    let slowed = trial.slowdown.filter(|slowdown| (slowdown - 1.0).abs() >= WORTH_SAYING).map(|slowdown| {
+        format!(
+            " (corrected: brokers took {slowdown:.2} times the CPU that the same work usually takes on this machine)"
+        )
     });
     format!(
         "{:.0} records/s: {:.0} acknowledged, p99 {}, CPU {}{}; {held}",
