@@ -241,8 +241,7 @@ impl Search {
     /// Whether the rate holds but for CPU, of which the curve decides; where the brokers are at their end, it fails.
     fn held(&mut self, trial: &Trial) -> Held {
         let held = trial.held();
-        let is_by_cpu = matches!(held, Held::Yes | Held::No { limit: Limit::Cpu { .. }, .. });
-        if !is_by_cpu || matches!(trial.held_but_for_cpu(), Held::No { .. }) {
+        if !held.is_but_for_cpu() || matches!(trial.held_but_for_cpu(), Held::No { .. }) {
             return held;
         }
         self.cpu_allowed_percent = trial.cpu_allowed_percent;
@@ -253,6 +252,11 @@ impl Search {
     /// Where CPU is the limit; `None` where it was not seen.
     fn crossing(&self) -> Option<Crossing> {
         self.curve.crossing(self.cpu_allowed_percent)
+    }
+
+    /// The same, unless a lower rate fails by something else.
+    fn crossing_first(&self) -> Option<Crossing> {
+        self.crossing().filter(|crossing| self.high.is_none_or(|high| crossing.per_s < high))
     }
 
     fn go(&mut self, phase: Phase, rate: f64) {
@@ -288,13 +292,9 @@ impl Search {
 
     /// From a rate that holds but for CPU.
     fn onward(&mut self, trial: &Trial) {
-        match self.crossing() {
+        match self.crossing_first() {
             // CPU is the limit, and known well enough to be measured around it.
-            Some(Crossing { per_s, .. })
-                if per_s <= self.rate * LEAST_RAISE && self.high.is_none_or(|high| per_s < high) =>
-            {
-                self.go(Phase::Confirm, per_s);
-            }
+            Some(Crossing { per_s, .. }) if per_s <= self.rate * LEAST_RAISE => self.go(Phase::Confirm, per_s),
             _ if self.high.is_some() => self.halve(self.rate),
             _ => {
                 let raise = trial.room().map_or(RAISE, |room| (room * 0.9).clamp(LEAST_RAISE, RAISE));
@@ -314,7 +314,7 @@ impl Search {
 
     fn confirmed(&mut self, trial: Trial) {
         self.confirmed.push(trial);
-        match self.crossing().filter(|crossing| self.high.is_none_or(|high| crossing.per_s < high)) {
+        match self.crossing_first() {
             Some(crossing) => {
                 self.low = Some(self.rate);
                 if self.confirmed.len() >= CPU_TRIALS {
@@ -354,7 +354,7 @@ impl Search {
             cpu_percent: mean(|trial| trial.cpu_percent),
             p99_ms: confirmed.iter().filter_map(|trial| trial.p99_ms).reduce(f64::max),
         };
-        let by_cpu = self.crossing().is_some_and(|crossing| self.high.is_none_or(|high| crossing.per_s < high));
+        let by_cpu = self.crossing_first().is_some();
         let alone = self.curve.crossing_of_last(confirmed.len(), self.cpu_allowed_percent).filter(|_| by_cpu);
         self.rounds.push(Ended { round, most_per_s, per_s: alone.unwrap_or(acknowledged_per_s), by_cpu });
         self.of_round = 0;

@@ -86,6 +86,19 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
+/// Standard deviation of what is normal, by the median of its absolute values: outliers have no part in it.
+pub fn robust_deviation(absolute: Vec<f64>) -> f64 {
+    median(absolute).unwrap_or_default() * 1.4826
+}
+
+/// Residuals beyond so many deviations count less (Huber's constant).
+const HUBER: f64 = 1.345;
+
+/// How much a residual counts in a robust fit, at most 1 (Huber's weights).
+pub fn huber_weight(residual: f64, deviation: f64) -> f64 {
+    (HUBER * deviation / residual.abs().max(1e-12)).min(1.0)
+}
+
 /// The change of the mean from `before` to `after`, values of successive seconds. The same seed gives the same interval.
 ///
 /// Values that are not finite were not seen and are left out. Returns `None` when fewer than [`FEWEST`] are left of

@@ -4,7 +4,7 @@
 //! little, and what all of them say together is much.
 
 use super::trial::Trial;
-use crate::statistics::median;
+use crate::statistics::{huber_weight, robust_deviation};
 
 /// CPU grows with this power of the rate, before anything was seen, and the deviation of that. Less than 1: the more records there
 /// are, the more of them each request has. Measured in the lab (docs/size.md); as wide as 1 (in proportion) needs it.
@@ -21,9 +21,6 @@ const READING_S: f64 = 30.0;
 
 /// Rates beyond this factor of the answer say little of the curve there, since it is none of one power all along.
 const NEAR: f64 = 2.0;
-
-/// Residuals beyond so many deviations count less (Huber's constant).
-const HUBER: f64 = 1.345;
 
 #[derive(Debug, Clone, Default)]
 pub struct Curve {
@@ -92,13 +89,13 @@ impl Curve {
                 .iter()
                 .map(|point| (point.cpu - cpu - power * (point.rate - rate)).abs() * point.weight.sqrt())
                 .collect();
-            let seen = median(residuals.clone()).unwrap_or_default() * 1.4826;
+            let seen = robust_deviation(residuals.clone());
             let readings = points.len() as f64;
             noise = ((NOISE_READINGS * NOISE * NOISE + readings * seen * seen) / (NOISE_READINGS + readings)).sqrt();
             let (at, weight) = (rate + (percent.ln() - cpu) / power, sum(&|_| 1.0));
             let variance = noise * noise / weight + (at - rate).powi(2) / bend;
             line = Some(Crossing { per_s: at.exp(), error: variance.sqrt() / power, power });
-            counted = residuals.iter().map(|residual| (HUBER * noise / residual.max(1e-12)).min(1.0)).collect();
+            counted = residuals.iter().map(|residual| huber_weight(*residual, noise)).collect();
         }
         line
     }

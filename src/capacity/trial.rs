@@ -74,6 +74,13 @@ pub enum Held {
     GeneratorBound,
 }
 
+impl Held {
+    /// Whether the rate holds, or fails by CPU alone.
+    pub fn is_but_for_cpu(&self) -> bool {
+        matches!(self, Held::Yes | Held::No { limit: Limit::Cpu { .. }, .. })
+    }
+}
+
 /// What a rate fails by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "by")]

@@ -3,7 +3,7 @@
 
 use super::{
     RAISE,
-    trial::{Held, Limit, Trial},
+    trial::{Held, Trial},
 };
 
 /// Share of the CPU that is allowed from which a load warms a cluster (a design choice).
@@ -50,8 +50,8 @@ impl WarmUp {
             Held::Yes => self.held = Some(rate),
             Held::No { .. } => {}
         }
-        let by_cpu = matches!(held, Held::Yes | Held::No { limit: Limit::Cpu { .. }, .. });
-        let Some(cpu) = trial.cpu_percent.filter(|_| by_cpu && self.trials < MOST_TRIALS) else { return Next::Counts };
+        let cpu = trial.cpu_percent.filter(|_| held.is_but_for_cpu() && self.trials < MOST_TRIALS);
+        let Some(cpu) = cpu else { return Next::Counts };
         if cpu < trial.cpu_allowed_percent * WARMS_FROM {
             self.before = None;
             return Next::Warm(rate * trial.room().map_or(RAISE, |room| (room * OF_ROOM).clamp(LEAST_RAISE, RAISE)));

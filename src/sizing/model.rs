@@ -10,7 +10,7 @@ use super::{
     Current,
     history::{History, Point},
 };
-use crate::statistics::median;
+use crate::statistics::{huber_weight, median, robust_deviation};
 
 /// Base, bytes in, bytes out, bytes of replication in, messages.
 const TERMS: usize = 5;
@@ -43,9 +43,6 @@ const LEAST_POINTS: usize = 20;
 
 /// The highest load has to be so many times the lowest for a history to say what load costs.
 const LEAST_SPREAD: f64 = 1.5;
-
-/// Residuals beyond so many deviations count less (Huber's constant).
-const HUBER: f64 = 1.345;
 
 /// Where the figures of a prediction come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -175,13 +172,8 @@ impl Curve {
     /// Of the points from the curve, as a share of it.
     fn deviation(&self, points: &[(&Point, f64)]) -> f64 {
         let shares = points.iter().map(|(point, vcpus)| (vcpus / self.vcpus(point) - 1.0).abs());
-        deviation(shares.filter(|share| share.is_finite()))
+        robust_deviation(shares.filter(|share| share.is_finite()).collect())
     }
-}
-
-/// Standard deviation of what is normal, by the median of its absolute values: outliers have no part in it.
-fn deviation(absolute: impl Iterator<Item = f64>) -> f64 {
-    median(absolute.collect()).unwrap_or_default() * 1.4826
 }
 
 /// How many readings `points` of the history are worth: what is seen of a broker within a minute is alike.
@@ -220,8 +212,8 @@ fn fitted(points: &[(&Point, f64)], readings: f64, prior: [f64; TERMS]) -> [f64;
     let mut weights = prior;
     for _ in 0..8 {
         let residuals: Vec<f64> = points.iter().map(|(point, vcpus)| vcpus - vcpus_of(&weights, point)).collect();
-        let deviation = deviation(residuals.iter().map(|residual| residual.abs())).max(1e-6);
-        let huber = residuals.iter().map(|residual| (HUBER * deviation / residual.abs().max(1e-12)).min(1.0));
+        let deviation = robust_deviation(residuals.iter().map(|residual| residual.abs()).collect()).max(1e-6);
+        let huber = residuals.iter().map(|residual| huber_weight(*residual, deviation));
         weights = solved(points, &huber.collect::<Vec<_>>(), prior, deviation * deviation * alike);
     }
     weights
